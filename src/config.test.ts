@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ConfigError, loadConfig, settings, type Config, type SettingName } from './config.ts';
+
+let directory: string;
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'config-test-'));
+});
+after(() => rmSync(directory, { recursive: true }));
+
+function file(text: string): string {
+  const path = join(directory, 'config.env');
+  writeFileSync(path, text);
+  return path;
+}
+
+function problems(env: Record<string, string>, text = ''): readonly string[] {
+  try {
+    loadConfig({ env, file: file(text) });
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems;
+  }
+  return [];
+}
+
+type Becomes = Partial<Omit<Config, 'fetch'>> & { fetch?: Partial<Config['fetch']> };
+
+/** For each setting: a value that is not the default, what it becomes, and values that are refused. */
+const cases: Record<
+  SettingName,
+  { good: string; becomes: Becomes; bad: string[]; env?: Record<string, string> }
+> = {
+  PORT: { good: '0', becomes: { port: 0 }, bad: ['', 'http', '65536', '-1', '1.5', '0x10', ' 80'] },
+  HOST: {
+    good: '127.0.0.2',
+    becomes: { host: '127.0.0.2' },
+    bad: ['', '0.0.0.0', '::', '10.0.0.1', '127.0.0.999', '127.0.0.1.example.org', 'example.org', '127.1'],
+  },
+  ALLOW_REMOTE_BIND: {
+    good: '1',
+    env: { HOST: '0.0.0.0' },
+    becomes: { host: '0.0.0.0' },
+    bad: ['yes', 'true', '2', ''],
+  },
+  TRUST_PROXY: {
+    good: ' loopback, 10.0.0.0/8,',
+    becomes: { trustProxy: ['loopback', '10.0.0.0/8'] },
+    bad: [],
+  },
+  DATA_DIR: { good: '/srv/relay', becomes: { dataDir: '/srv/relay' }, bad: ['relative', './x', '~/x'] },
+  CLAUDE_BIN: { good: '/opt/claude', becomes: { claudeBin: '/opt/claude' }, bad: ['claude', './claude'] },
+  DEFAULT_MODEL: { good: 'haiku', becomes: { defaultModel: 'haiku' }, bad: ['', '--x', 'a b', 'other'] },
+  ALLOWED_MODELS: {
+    good: 'opus, claude-sonnet-4-5-20250929',
+    becomes: { allowedModels: ['opus', 'claude-sonnet-4-5-20250929'] },
+    bad: ['', ' , ', 'opus,--help', 'opus haiku'],
+  },
+  MAX_INPUT_BYTES: { good: '2048', becomes: { maxInputBytes: 2048 }, bad: ['1023', '67108865', '1MB'] },
+  REQ_TIMEOUT: { good: '5', becomes: { requestTimeoutMs: 5000 }, bad: ['0', '3601', '5s'] },
+  GLOBAL_CONCURRENCY: { good: '3', becomes: { globalConcurrency: 3, keyConcurrency: 3 }, bad: ['65', 'all'] },
+  PER_KEY_CONCURRENCY: { good: '1', becomes: { keyConcurrency: 1 }, bad: ['-1'] },
+  PER_KEY_RPM: { good: '0', becomes: { keyRpm: 0 }, bad: ['1000001', 'none'] },
+  PER_KEY_DAILY: { good: '7', becomes: { keyDaily: 7 }, bad: ['1e3'] },
+  GLOBAL_DAILY: { good: '8', becomes: { globalDaily: 8 }, bad: ['∞'] },
+  QUEUE_MAX: { good: '0', becomes: { queueMax: 0 }, bad: ['10001'] },
+  QUEUE_TIMEOUT: { good: '2', becomes: { queueTimeoutMs: 2000 }, bad: ['0', '601'] },
+  DRAIN_TIMEOUT: { good: '0', becomes: { drainTimeoutMs: 0 }, bad: ['601'] },
+  FETCH_CONCURRENCY: { good: '2', becomes: { fetch: { concurrency: 2 } }, bad: ['-1'] },
+  FETCH_RPM: { good: '3', becomes: { fetch: { keyRpm: 3 } }, bad: ['x'] },
+  FETCH_DAILY: { good: '4', becomes: { fetch: { keyDaily: 4 } }, bad: ['1.5'] },
+  FETCH_GLOBAL_DAILY: { good: '0', becomes: { fetch: { globalDaily: 0 } }, bad: ['1000001'] },
+  FETCH_PORTS: {
+    good: '443, 8443',
+    becomes: { fetch: { ports: [443, 8443] } },
+    bad: ['', '0', '80,http', '65536'],
+  },
+  FETCH_DENY_CIDRS: {
+    good: '203.0.113.7, 2001:db8::/32',
+    becomes: { fetch: { denyCidrs: ['203.0.113.7', '2001:db8::/32'] } },
+    bad: ['203.0.113.0/33', '203.0.113.0/24/1', 'example.org', '203.0.113.7/', '2001:db8::/129'],
+  },
+  FETCH_NAT64: {
+    good: '64:ff9b::/96',
+    becomes: { fetch: { nat64: '64:ff9b::/96' } },
+    bad: ['64:ff9b::/64', '64:ff9b::', '10.0.0.0/96'],
+  },
+  FETCH_IPV6: { good: '0', becomes: { fetch: { ipv6: false } }, bad: ['no', ''] },
+  FETCH_USER_AGENT: {
+    good: 'my-app/2 (me)',
+    becomes: { fetch: { userAgent: 'my-app/2 (me)' } },
+    bad: ['', ' x', 'a\r\nx: y', 'é', 'x'.repeat(201)],
+  },
+  WARM_SPARES: { good: '0', becomes: { warmSpares: 0 }, bad: ['9'] },
+  SPARE_MAX_AGE: { good: '60', becomes: { spareMaxAgeMs: 60_000 }, bad: ['9', '86401'] },
+  LEDGER_DAYS: { good: '1', becomes: { ledgerDays: 1 }, bad: ['0', '3651'] },
+  LOG_LEVEL: { good: 'silent', becomes: { logLevel: 'silent' }, bad: ['loud', 'INFO', ''] },
+  NGROK_DOMAIN: { good: 'x.ngrok.app', becomes: { ngrokDomain: 'x.ngrok.app' }, bad: [] },
+};
+
+for (const [name, { good, becomes, bad, env = {} }] of Object.entries(cases)) {
+  test(name, () => {
+    const config = loadConfig({ env: { HOME: '/home/owner', ...env, [name]: good } });
+    assert.partialDeepStrictEqual(config, becomes);
+    for (const value of bad) {
+      const said = problems({ ...env, [name]: value });
+      assert.ok(said.length > 0, `${name}=${value}`);
+      assert.ok(
+        said.some((sentence) => sentence.includes(name) && sentence.includes(JSON.stringify(value))),
+        said.join('\n'),
+      );
+    }
+  });
+}
+
+test('the default model is one of those allowed', () => {
+  assert.match(problems({ ALLOWED_MODELS: 'sonnet' }).join(), /^DEFAULT_MODEL must be one of .*\(sonnet\)/);
+});
+
+test('every default is a valid value', () => {
+  assert.deepEqual(problems({}), []);
+  for (const [name, { default: value }] of Object.entries(settings))
+    assert.deepEqual(problems({ [name]: value }), []);
+});
+
+describe('sources', () => {
+  test('the environment wins over the file, the file over the default', () => {
+    const path = file('PORT=1111\nQUEUE_MAX=3\n');
+    const config = loadConfig({ env: { PORT: '2222' }, file: path });
+    assert.deepEqual([config.port, config.queueMax, config.queueTimeoutMs], [2222, 3, 30_000]);
+  });
+
+  test('a file that is not there counts as empty, one that cannot be read does not', () => {
+    assert.equal(loadConfig({ env: {}, file: join(directory, 'none') }).port, 8799);
+    assert.throws(() => loadConfig({ env: {}, file: directory }), /cannot be read/);
+  });
+
+  test('the data directory follows XDG_DATA_HOME, or else HOME', () => {
+    const dataDir = (env: Record<string, string>): string => loadConfig({ env }).dataDir;
+    assert.equal(dataDir({ HOME: '/home/owner' }), '/home/owner/.local/share/claude-relay');
+    assert.equal(dataDir({ HOME: '/home/owner', XDG_DATA_HOME: '/data' }), '/data/claude-relay');
+    assert.equal(
+      dataDir({ HOME: '/home/owner', XDG_DATA_HOME: 'relative' }),
+      '/home/owner/.local/share/claude-relay',
+    );
+  });
+
+  test('a login may stand in the file, and the environment wins there, too', () => {
+    const path = file('CLAUDE_CODE_OAUTH_TOKEN=file\nANTHROPIC_API_KEY=file\n');
+    const { hostEnv } = loadConfig({ env: { ANTHROPIC_API_KEY: 'environment' }, file: path });
+    assert.equal(hostEnv['CLAUDE_CODE_OAUTH_TOKEN'], 'file');
+    assert.equal(hostEnv['ANTHROPIC_API_KEY'], 'environment');
+  });
+});
+
+describe('what is not a setting', () => {
+  test('in the file is an error, with the nearest name', () => {
+    assert.match(problems({}, 'GLOBAL_CONCURENCY=2\n').join(), /did you mean GLOBAL_CONCURRENCY\?$/);
+    assert.match(problems({}, 'PROT=1\n').join(), /did you mean PORT\?$/);
+    assert.match(
+      problems({}, 'NODE_OPTIONS=--inspect\n').join(),
+      /not a setting; config\.env\.example lists them/,
+    );
+  });
+
+  test('in the environment is somebody else’s', () => {
+    assert.deepEqual(problems({ GLOBAL_CONCURENCY: '2', EDITOR: 'vi' }), []);
+  });
+
+  test('all problems are told at once', () => {
+    const said = problems({ PORT: 'x', LOG_LEVEL: 'loud' }, 'NO_SUCH=1\n');
+    for (const name of ['PORT', 'LOG_LEVEL', 'NO_SUCH'])
+      assert.ok(
+        said.some((sentence) => sentence.startsWith(name)),
+        name,
+      );
+  });
+});
+
+describe('config.env.example', () => {
+  const text = readFileSync(new URL('../config.env.example', import.meta.url), 'utf8');
+
+  test('has every setting with its meaning and default, in order, and nothing else', () => {
+    const expected = Object.entries(settings)
+      .map(([name, { about, default: value }]) => `# ${about}\n#${name}=${value}\n`)
+      .join('\n');
+    assert.ok(text.endsWith(`\n\n${expected}`), `The settings of the example should be:\n\n${expected}`);
+    const rest = text.slice(0, -expected.length);
+    assert.ok(rest.split('\n').every((line) => line === '' || line.startsWith('# ')));
+  });
+
+  test('says the same with every line in force as with none', () => {
+    const inForce = loadConfig({ env: {}, file: file(text.replaceAll(/^#(?=[A-Z])/gm, '')) });
+    assert.deepEqual({ ...inForce, hostEnv: {} }, loadConfig({ env: {} }));
+  });
+});

@@ -1,0 +1,382 @@
+/**
+ * Settings: config.env and the environment (which wins) -> Config. The only reader of `process.env`.
+ *
+ * `settings` is the one table: the example file, the documentation and the start's error messages are held to it by a test.
+ */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isIP } from 'node:net';
+import { isAbsolute, join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+/** A model alias or id. It becomes an argument of the CLI, so it cannot look like a flag. */
+const modelPattern = /^[A-Za-z0-9][A-Za-z0-9._:/@[\]-]{0,127}$/;
+
+const whole = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,12}$/, `must be a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`);
+
+const limit = whole(0, 1_000_000);
+const optional = z.string().transform((value) => (value === '' ? undefined : value));
+const list = z
+  .string()
+  .transform((value) => value.split(',').map((part) => part.trim()))
+  .transform((parts) => parts.filter((part) => part !== ''));
+const cidr = z.string().refine((value) => {
+  const [address = '', prefix, ...rest] = value.split('/');
+  const bits = isIP(address) === 6 ? 128 : 32;
+  return (
+    isIP(address) !== 0 &&
+    rest.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}, 'must hold IP addresses or networks such as 203.0.113.7 or 203.0.113.0/24');
+const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
+const absolutePath = optional.refine(
+  (value) => value === undefined || isAbsolute(value),
+  'must be an absolute path',
+);
+const model = z
+  .string()
+  .regex(modelPattern, 'must be a model alias (opus, sonnet, haiku) or a full model id');
+
+type Setting = { schema: z.ZodType; default: string; about: string };
+
+export const settings = {
+  PORT: { schema: whole(0, 65535), default: '8799', about: 'TCP port; 0 picks a free one.' },
+  HOST: {
+    // A name could mean another address tomorrow than the one that was checked today.
+    schema: z
+      .string()
+      .refine((value) => value === 'localhost' || isIP(value) !== 0, 'must be an IP address or localhost'),
+    default: '127.0.0.1',
+    about: 'Address to listen on. Anything but loopback is refused unless ALLOW_REMOTE_BIND=1.',
+  },
+  ALLOW_REMOTE_BIND: {
+    schema: flag,
+    default: '0',
+    about: '1 allows a HOST that other machines can reach. A tunnel is the better way in.',
+  },
+  TRUST_PROXY: {
+    schema: list,
+    default: '',
+    about:
+      'Proxies whose X-Forwarded-For is believed: "loopback", addresses or CIDRs, comma-separated. Empty: none.',
+  },
+  DATA_DIR: {
+    schema: absolutePath,
+    default: '',
+    about:
+      'Where keys and usage are kept. Empty: $XDG_DATA_HOME/claude-relay or ~/.local/share/claude-relay.',
+  },
+  CLAUDE_BIN: {
+    schema: absolutePath,
+    default: '',
+    about: 'Path of the Claude Code CLI. Empty: the first `claude` on PATH.',
+  },
+  DEFAULT_MODEL: { schema: model, default: 'opus', about: 'Model of a request that names none.' },
+  ALLOWED_MODELS: {
+    schema: list.pipe(z.array(model).min(1, 'must name at least one model')),
+    default: 'opus,sonnet,haiku',
+    about: 'Models that may be asked for, comma-separated: aliases or full model ids.',
+  },
+  MAX_INPUT_BYTES: {
+    schema: whole(1024, 64 * 1024 * 1024),
+    default: '1048576',
+    about: 'Largest request body in bytes; a larger one is refused with 413 while it is read.',
+  },
+  REQ_TIMEOUT: {
+    schema: whole(1, 3600),
+    default: '300',
+    about: 'Seconds a running request may take; then it ends with 504.',
+  },
+  GLOBAL_CONCURRENCY: {
+    schema: whole(0, 64),
+    default: '2',
+    about: 'Requests that run at the same time, each in a process of its own. 0 turns the limit off.',
+  },
+  PER_KEY_CONCURRENCY: {
+    schema: limit,
+    default: '0',
+    about: 'The same for one key. 0: as many as GLOBAL_CONCURRENCY.',
+  },
+  PER_KEY_RPM: { schema: limit, default: '30', about: 'Requests a minute for one key. 0 turns it off.' },
+  PER_KEY_DAILY: {
+    schema: limit,
+    default: '500',
+    about: 'Requests a UTC day for one key that has no limit of its own. 0 turns it off.',
+  },
+  GLOBAL_DAILY: {
+    schema: limit,
+    default: '1000',
+    about: 'Requests a UTC day for all keys together. 0 turns it off.',
+  },
+  QUEUE_MAX: { schema: whole(0, 10_000), default: '16', about: 'Requests that may wait for a free slot.' },
+  QUEUE_TIMEOUT: {
+    schema: whole(1, 600),
+    default: '30',
+    about: 'Seconds a request may wait for a free slot.',
+  },
+  FETCH_CONCURRENCY: {
+    schema: limit,
+    default: '8',
+    about: 'Pages that are fetched at the same time. 0 turns the limit off.',
+  },
+  FETCH_RPM: { schema: limit, default: '60', about: 'Page fetches a minute for one key. 0 turns it off.' },
+  FETCH_DAILY: {
+    schema: limit,
+    default: '2000',
+    about: 'Page fetches a UTC day for one key. 0 turns it off.',
+  },
+  FETCH_GLOBAL_DAILY: {
+    schema: limit,
+    default: '5000',
+    about: 'Page fetches a UTC day for all keys together. 0 turns it off.',
+  },
+  FETCH_PORTS: {
+    schema: list.pipe(z.array(whole(1, 65535)).min(1, 'must name at least one port')),
+    default: '80,443,8080,8443',
+    about: 'Ports that a page may be fetched from, comma-separated.',
+  },
+  FETCH_DENY_CIDRS: {
+    schema: list.pipe(z.array(cidr)),
+    default: '',
+    about:
+      'Addresses and networks that are never fetched from, besides all special ones and those of this host: its public address behind a router belongs here.',
+  },
+  FETCH_NAT64: {
+    schema: optional.refine(
+      (value) => value === undefined || /^[0-9a-f:]+::\/96$/i.test(value),
+      'must be a /96 prefix such as 64:ff9b::/96',
+    ),
+    default: '',
+    about: 'The NAT64 prefix through which this host reaches IPv4, if it does.',
+  },
+  FETCH_IPV6: { schema: flag, default: '1', about: '0 fetches over IPv4 only.' },
+  FETCH_USER_AGENT: {
+    schema: z.string().regex(/^[\x21-\x7e][\x20-\x7e]{0,199}$/, 'must be printable ASCII'),
+    default: 'claude-relay/0.1 (+https://github.com/claude-relay)',
+    about: 'User agent of a fetch that names none.',
+  },
+  DRAIN_TIMEOUT: {
+    schema: whole(0, 600),
+    default: '20',
+    about: 'Seconds that running requests get to finish when the relay is stopped.',
+  },
+  WARM_SPARES: {
+    schema: whole(0, 8),
+    default: '1',
+    about: 'Processes kept waiting for the next request, some 150 MiB each. 0 turns it off.',
+  },
+  SPARE_MAX_AGE: {
+    schema: whole(10, 86_400),
+    default: '1800',
+    about: 'Seconds after which a waiting process is replaced by a fresh one.',
+  },
+  LEDGER_DAYS: { schema: whole(1, 3650), default: '90', about: 'Days that the record of requests is kept.' },
+  LOG_LEVEL: {
+    schema: z.enum(
+      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+      'must be trace, debug, info, warn, error or silent',
+    ),
+    default: 'info',
+    about: 'Least severity that is logged.',
+  },
+  NGROK_DOMAIN: {
+    schema: optional,
+    default: '',
+    about: 'The reserved ngrok domain of the tunnel, for the tunnel service.',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof settings;
+
+const schema = z.object(
+  Object.fromEntries(Object.entries(settings).map(([name, setting]) => [name, setting.schema])) as {
+    [Name in SettingName]: (typeof settings)[Name]['schema'];
+  },
+);
+
+export type Config = {
+  port: number;
+  host: string;
+  trustProxy: string[];
+  dataDir: string;
+  claudeBin: string | undefined;
+  defaultModel: string;
+  allowedModels: string[];
+  maxInputBytes: number;
+  requestTimeoutMs: number;
+  globalConcurrency: number;
+  keyConcurrency: number;
+  keyRpm: number;
+  keyDaily: number;
+  globalDaily: number;
+  queueMax: number;
+  queueTimeoutMs: number;
+  fetch: {
+    concurrency: number;
+    keyRpm: number;
+    keyDaily: number;
+    globalDaily: number;
+    ports: number[];
+    denyCidrs: string[];
+    nat64: string | undefined;
+    ipv6: boolean;
+    userAgent: string;
+  };
+  drainTimeoutMs: number;
+  warmSpares: number;
+  spareMaxAgeMs: number;
+  ledgerDays: number;
+  logLevel: z.infer<(typeof settings)['LOG_LEVEL']['schema']>;
+  ngrokDomain: string | undefined;
+  /** What the CLI's environment is chosen from: the relay's own environment and the login variables of config.env. */
+  hostEnv: Record<string, string>;
+};
+
+/** Wrong settings: `problems` holds one sentence each, naming the setting, what is wrong and what is allowed. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+export type ConfigSources = {
+  /** The environment; by default the process's own. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** Path of config.env; a file that does not exist counts as empty. */
+  file?: string;
+};
+
+/** config.env and the environment -> Config. Throws ConfigError. */
+export function loadConfig({ env = process.env, file }: ConfigSources = {}): Config {
+  const fromFile = file === undefined ? {} : readSettingsFile(file);
+  const problems = unknownSettings(fromFile, file ?? '');
+  const given = Object.fromEntries(
+    Object.entries(settings).map(([name, setting]) => [name, env[name] ?? fromFile[name] ?? setting.default]),
+  );
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const name = String(issue.path[0]);
+      problems.push(`${name} ${issue.message} (it is ${JSON.stringify(given[name])})`);
+    }
+    throw new ConfigError(problems);
+  }
+  const value = parsed.data;
+  if (!value.ALLOWED_MODELS.includes(value.DEFAULT_MODEL)) {
+    problems.push(
+      `DEFAULT_MODEL must be one of ALLOWED_MODELS (${value.ALLOWED_MODELS.join(', ')}); it is ${JSON.stringify(value.DEFAULT_MODEL)}`,
+    );
+  }
+  if (!isLoopback(value.HOST) && !value.ALLOW_REMOTE_BIND) {
+    problems.push(
+      `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(value.HOST)}`,
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const hostEnv: Record<string, string> = {};
+  for (const [name, text] of [...Object.entries(fromFile), ...Object.entries(env)]) {
+    if (text !== undefined) hostEnv[name] = text;
+  }
+  return {
+    port: value.PORT,
+    host: value.HOST,
+    trustProxy: value.TRUST_PROXY,
+    dataDir: value.DATA_DIR ?? defaultDataDir(env),
+    claudeBin: value.CLAUDE_BIN,
+    defaultModel: value.DEFAULT_MODEL,
+    allowedModels: value.ALLOWED_MODELS,
+    maxInputBytes: value.MAX_INPUT_BYTES,
+    requestTimeoutMs: value.REQ_TIMEOUT * 1000,
+    globalConcurrency: value.GLOBAL_CONCURRENCY,
+    keyConcurrency: value.PER_KEY_CONCURRENCY === 0 ? value.GLOBAL_CONCURRENCY : value.PER_KEY_CONCURRENCY,
+    keyRpm: value.PER_KEY_RPM,
+    keyDaily: value.PER_KEY_DAILY,
+    globalDaily: value.GLOBAL_DAILY,
+    queueMax: value.QUEUE_MAX,
+    queueTimeoutMs: value.QUEUE_TIMEOUT * 1000,
+    fetch: {
+      concurrency: value.FETCH_CONCURRENCY,
+      keyRpm: value.FETCH_RPM,
+      keyDaily: value.FETCH_DAILY,
+      globalDaily: value.FETCH_GLOBAL_DAILY,
+      ports: value.FETCH_PORTS,
+      denyCidrs: value.FETCH_DENY_CIDRS,
+      nat64: value.FETCH_NAT64,
+      ipv6: value.FETCH_IPV6,
+      userAgent: value.FETCH_USER_AGENT,
+    },
+    drainTimeoutMs: value.DRAIN_TIMEOUT * 1000,
+    warmSpares: value.WARM_SPARES,
+    spareMaxAgeMs: value.SPARE_MAX_AGE * 1000,
+    ledgerDays: value.LEDGER_DAYS,
+    logLevel: value.LOG_LEVEL,
+    ngrokDomain: value.NGROK_DOMAIN,
+    hostEnv,
+  };
+}
+
+/** Login variables that config.env may hold besides the settings, so that a service needs no other file. */
+const loginVariables = new Set([
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'CLAUDE_CONFIG_DIR',
+]);
+
+function readSettingsFile(file: string): Record<string, string | undefined> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new ConfigError([`${file} cannot be read: ${(error as Error).message}`]);
+  }
+  return parseEnv(text);
+}
+
+function unknownSettings(fromFile: Record<string, string | undefined>, file: string): string[] {
+  return Object.keys(fromFile)
+    .filter((name) => !(name in settings) && !loginVariables.has(name))
+    .map((name) => {
+      const near = Object.keys(settings).find((known) => distance(known, name) <= 2);
+      return `${name} in ${file} is not a setting${near === undefined ? '; config.env.example lists them' : `; did you mean ${near}?`}`;
+    });
+}
+
+/** Edit distance of two short names. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + cost));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function defaultDataDir(env: Readonly<Record<string, string | undefined>>): string {
+  const base = env['XDG_DATA_HOME'];
+  // An empty HOME would put the keys into the directory the relay was started in.
+  const home = env['HOME'] !== undefined && isAbsolute(env['HOME']) ? env['HOME'] : homedir();
+  const shared = base !== undefined && isAbsolute(base) ? base : join(home, '.local', 'share');
+  return join(shared, 'claude-relay');
+}
