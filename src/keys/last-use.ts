@@ -1,0 +1,47 @@
+/** When each key was last used, written off the request's path: in memory at once, in the database within a second. */
+import type { Store } from '../store/sqlite.ts';
+
+export type LastUse = {
+  /** `recorded` is what the database says. Times are milliseconds since 1970. */
+  touch(id: string, recorded: number | null, at: number): void;
+  close(): void;
+};
+
+/** A key's time is written at most this often. */
+const stepMs = 60_000;
+const delayMs = 1000;
+
+export function openLastUse(store: Store): LastUse {
+  const update = store.db.prepare(
+    'UPDATE keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?',
+  );
+  const pending = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  return {
+    touch(id, recorded, at) {
+      if (pending.has(id) || (recorded !== null && at - recorded < stepMs)) return;
+      pending.set(id, at);
+      timer ??= setTimeout(write, delayMs).unref();
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      write();
+    },
+  };
+
+  function write(): void {
+    timer = undefined;
+    if (pending.size === 0) return;
+    try {
+      store.transaction(() => {
+        for (const [id, at] of pending) update.run(at, id);
+      });
+      pending.clear();
+    } catch {
+      // A locked or full database: a time of last use is not worth an error. Tried again in a while.
+      if (!closed) timer = setTimeout(write, stepMs).unref();
+    }
+  }
+}

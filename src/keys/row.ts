@@ -1,0 +1,49 @@
+/** A key as a row of the database, both ways. Pure. */
+import { keyRoutes } from './key.ts';
+import type { Key, KeyGrants, KeyRoute } from './key.ts';
+
+export type KeyRow = {
+  id: string;
+  label: string;
+  created_at: number;
+  last_used_at: number | null;
+  expires_at: number | null;
+  revoked_at: number | null;
+  daily_limit: number | null;
+  rpm: number | null;
+  concurrency: number | null;
+  allowed_routes: string | null;
+  allowed_models: string | null;
+};
+
+export function keyOf(row: KeyRow): Key {
+  return {
+    id: row.id,
+    label: row.label,
+    createdAt: row.created_at,
+    ...(row.last_used_at !== null && { lastUsedAt: row.last_used_at }),
+    ...(row.expires_at !== null && { expiresAt: row.expires_at }),
+    ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
+    ...(row.daily_limit !== null && { dailyLimit: row.daily_limit }),
+    ...(row.rpm !== null && { rpm: row.rpm }),
+    ...(row.concurrency !== null && { concurrency: row.concurrency }),
+    ...(row.allowed_routes !== null && { allowedRoutes: row.allowed_routes.split(',').filter(isRoute) }),
+    ...(row.allowed_models !== null && { allowedModels: row.allowed_models.split(',') }),
+  };
+}
+
+/** The columns of `KeyGrants`, by name. */
+export function grantColumns(grants: KeyGrants): Record<string, number | string | null> {
+  return {
+    expires_at: grants.expiresAt ?? null,
+    daily_limit: grants.dailyLimit ?? null,
+    rpm: grants.rpm ?? null,
+    concurrency: grants.concurrency ?? null,
+    allowed_routes: grants.allowedRoutes?.join(',') ?? null,
+    allowed_models: grants.allowedModels?.join(',') ?? null,
+  };
+}
+
+function isRoute(text: string): text is KeyRoute {
+  return keyRoutes.some((route) => route === text);
+}

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, test } from 'node:test';
+import { openStore } from '../store/sqlite.ts';
+import type { Store } from '../store/sqlite.ts';
+import type { KeyGrants } from './key.ts';
+import { openKeys } from './store.ts';
+import type { Keys } from './store.ts';
+import { mintToken } from './token.ts';
+
+let dir: string;
+let store: Store;
+let keys: Keys;
+let time: number;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'relay-keys-'));
+  store = openStore(dir);
+  time = Date.UTC(2030, 0, 1);
+  keys = openKeys(store, { now: () => time });
+});
+afterEach(() => {
+  keys.close();
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+const refused = (message: RegExp) => ({ name: 'KeyError', message });
+
+test('a created key verifies, with all that it was given', () => {
+  const grants: KeyGrants = {
+    expiresAt: time + 1000,
+    dailyLimit: 5,
+    rpm: 6,
+    concurrency: 7,
+    allowedRoutes: ['complete', 'usage'],
+    allowedModels: ['opus', 'claude-opus-4-1[1m]', 'us.anthropic.claude-haiku-4-5-v1:0'],
+  };
+  const { key, token } = keys.create('my-app', grants, 'test');
+  assert.deepEqual(key, { id: key.id, label: 'my-app', createdAt: time, ...grants });
+  assert.deepEqual(keys.verify(token), key);
+  assert.deepEqual(keys.list(), [key]);
+});
+
+test('a key with nothing of its own has no such field', () => {
+  const { key } = keys.create('a', {}, 'test');
+  assert.deepEqual(Object.keys(key).sort(), ['createdAt', 'id', 'label']);
+});
+
+test('labels and grants are checked', () => {
+  for (const label of ['', '-a', '.a', 'a b', 'é', 'a/b', 'a\n', 'x'.repeat(65)]) {
+    assert.throws(() => keys.create(label, {}, 'test'), refused(/^A label is 1 to 64 letters/), label);
+  }
+  const wrong: [KeyGrants, RegExp][] = [
+    [{ dailyLimit: 0 }, /daily limit/],
+    [{ dailyLimit: 1.5 }, /daily limit/],
+    [{ rpm: -1 }, /limit a minute/],
+    [{ concurrency: Number.NaN }, /concurrency/],
+    [{ expiresAt: time }, /future/],
+    [{ expiresAt: Number.POSITIVE_INFINITY }, /future/],
+    [{ allowedRoutes: [] }, /list of routes is empty/],
+    [{ allowedRoutes: ['admin' as 'usage'] }, /"admin" is not a route: .*complete/],
+    [{ allowedModels: ['a,b'] }, /"a,b" is not a model/],
+    [{ allowedModels: Array.from({ length: 31 }, () => 'opus') }, /too long/],
+  ];
+  for (const [grants, message] of wrong) {
+    assert.throws(() => keys.create('ok', grants, 'test'), refused(message));
+  }
+  assert.deepEqual(keys.list(), []);
+  keys.create('A.b_c-9', {}, 'test');
+  keys.create('x'.repeat(64), {}, 'test');
+});
+
+test('a label is unique among live keys: checked here and by the database itself', () => {
+  keys.create('app', { expiresAt: time + 10 }, 'test');
+  assert.throws(() => keys.create('app', {}, 'test'), refused(/label app already/));
+  assert.throws(
+    () => store.db.exec("INSERT INTO keys (id, label, created_at) VALUES ('other', 'app', 1)"),
+    /UNIQUE/,
+  );
+  time += 10;
+  assert.throws(() => keys.create('app', {}, 'test'), refused(/expired key.*revoke it first/));
+  keys.revoke('app', 'test');
+  keys.create('app', {}, 'test');
+  assert.equal(keys.list().length, 1);
+  assert.equal(keys.list({ revoked: true }).length, 2);
+});
+
+test('expired, revoked, unknown and wrong secrets are all just undefined', () => {
+  const expiring = keys.create('expiring', { expiresAt: time + 10 }, 'test');
+  time += 9;
+  assert.ok(keys.verify(expiring.token));
+  time += 1;
+  assert.equal(keys.verify(expiring.token), undefined);
+
+  const revoked = keys.create('revoked', {}, 'test');
+  assert.equal(keys.revoke('revoked', 'test').revokedAt, time);
+  assert.equal(keys.verify(revoked.token), undefined);
+  assert.throws(() => keys.revoke('revoked', 'test'), refused(/no key with the label revoked/));
+
+  const { key } = keys.create('live', {}, 'test');
+  const random = (n: number) => Buffer.alloc(n, 1);
+  assert.equal(keys.verify(mintToken(random, key.id).token), undefined);
+  assert.equal(keys.verify(mintToken(random).token), undefined);
+  assert.equal(keys.verify(''), undefined);
+});
+
+test('rotation: the old secret works for the grace, the new one at once', () => {
+  const first = keys.create('app', {}, 'test');
+  const second = keys.rotate('app', 1000, 'test');
+  assert.equal(second.key.id, first.key.id);
+  time += 999;
+  assert.ok(keys.verify(first.token));
+  assert.ok(keys.verify(second.token));
+  time += 1;
+  assert.equal(keys.verify(first.token), undefined);
+  assert.ok(keys.verify(second.token));
+  const third = keys.rotate('app', 0, 'test');
+  assert.equal(keys.verify(second.token), undefined);
+  assert.ok(keys.verify(third.token));
+});
+
+test('rotating twice within a grace keeps both old secrets, and a shorter grace ends all of them', () => {
+  const first = keys.create('app', {}, 'test');
+  const second = keys.rotate('app', 1000, 'test');
+  keys.rotate('app', 5000, 'test');
+  assert.ok(keys.verify(first.token));
+  time += 1000;
+  assert.equal(keys.verify(first.token), undefined);
+  assert.ok(keys.verify(second.token));
+  const last = keys.rotate('app', 0, 'test');
+  assert.equal(keys.verify(second.token), undefined);
+  assert.ok(keys.verify(last.token));
+  assert.equal(store.db.prepare('SELECT count(*) AS n FROM key_secrets').get()?.['n'], 1);
+  for (const grace of [-1, 0.5, Number.NaN])
+    assert.throws(() => keys.rotate('app', grace, 'test'), refused(/grace/));
+});
+
+test('administration is recorded: what, when, by which command', () => {
+  keys.create('app', {}, 'key create');
+  time += 1;
+  keys.rotate('app', 0, 'key rotate');
+  time += 1;
+  keys.revoke('app', 'key revoke');
+  const { key, events } = keys.show('app');
+  assert.equal(key.revokedAt, time);
+  assert.deepEqual(events, [
+    { at: time - 2, action: 'created', command: 'key create' },
+    { at: time - 1, action: 'rotated', command: 'key rotate' },
+    { at: time, action: 'revoked', command: 'key revoke' },
+  ]);
+  assert.throws(() => keys.show('nobody'), refused(/no key with the label nobody/));
+});
+
+test('a secret given in place of a label is not repeated', () => {
+  const { token } = keys.create('app', {}, 'test');
+  for (const ask of [() => keys.show(token), () => keys.revoke(token, 'test')]) {
+    assert.throws(
+      ask,
+      (error: Error) => error.name === 'KeyError' && !error.message.includes(token.slice(16)),
+    );
+  }
+});
+
+test('the last use is written off the path, at most once a minute a key', () => {
+  const { token } = keys.create('app', {}, 'test');
+  const lastUsed = () => {
+    keys.close();
+    return keys.show('app').key.lastUsedAt;
+  };
+  keys.verify(token);
+  assert.equal(store.db.prepare('SELECT last_used_at FROM keys').get()?.['last_used_at'], null);
+  assert.equal(lastUsed(), time);
+  const start = time;
+  time += 59_999;
+  keys.verify(token);
+  assert.equal(lastUsed(), start);
+  time += 1;
+  keys.verify(token);
+  assert.equal(lastUsed(), time);
+});
+
+test('no file holds the secret, only its digest', () => {
+  const { token } = keys.create('app', {}, 'test');
+  const rotated = keys.rotate('app', 1000, 'test').token;
+  for (const name of readdirSync(dir)) {
+    const content = readFileSync(join(dir, name));
+    for (const secret of [token, rotated]) {
+      assert.equal(content.includes(secret.slice(16, 59)), false, name);
+      assert.equal(content.includes(secret.slice(20, 40)), false, name);
+    }
+  }
+});
+
+test('with 10,000 keys the look-up still goes by the primary keys', () => {
+  store.db.exec(`
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+    INSERT INTO keys (id, label, created_at) SELECT printf('%011d', i), 'k' || i, i FROM n;
+    INSERT INTO key_secrets (key_id, digest) SELECT id, randomblob(32) FROM keys;
+    ANALYZE`);
+  const { token } = keys.create('app', {}, 'test');
+  assert.equal(keys.verify(token)?.label, 'app');
+  assert.equal(keys.list().length, 10_001);
+  const plan = store.db
+    .prepare(
+      `EXPLAIN QUERY PLAN SELECT k.*, s.digest, s.valid_until FROM keys k JOIN key_secrets s ON s.key_id = k.id
+       WHERE k.id = ? AND k.revoked_at IS NULL`,
+    )
+    .all('')
+    .map((row) => row['detail']);
+  assert.deepEqual(plan, ['SEARCH k USING PRIMARY KEY (id=?)', 'SEARCH s USING PRIMARY KEY (key_id=?)']);
+});
+
+test('what another process creates and revokes counts at the next verify here', async () => {
+  const program = `
+    import { createInterface } from 'node:readline';
+    import { openKeys } from ${JSON.stringify(new URL('store.ts', import.meta.url).href)};
+    import { openStore } from ${JSON.stringify(new URL('../store/sqlite.ts', import.meta.url).href)};
+    const keys = openKeys(openStore(process.argv[1], { waitMs: 5000 }));
+    for await (const line of createInterface(process.stdin)) {
+      const [command, label] = line.split(' ');
+      if (command === 'create') console.log(keys.create(label, {}, 'child').token);
+      if (command === 'rotate') console.log(keys.rotate(label, 0, 'child').token);
+      if (command === 'revoke') console.log(keys.revoke(label, 'child').id);
+    }`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, dir], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const answers = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const ask = async (line: string) => {
+    child.stdin.write(`${line}\n`);
+    return String((await answers.next()).value);
+  };
+  for (let i = 0; i < 50; i += 1) {
+    const token = await ask(`create app-${i}`);
+    assert.equal(keys.verify(token)?.label, `app-${i}`);
+    const rotated = await ask(`rotate app-${i}`);
+    assert.equal(keys.verify(token), undefined);
+    // Both processes write: neither may see the other's lock as an error.
+    keys.create(`own-${i}`, {}, 'test');
+    assert.equal(keys.verify(rotated)?.label, `app-${i}`);
+    await ask(`revoke app-${i}`);
+    assert.equal(keys.verify(rotated), undefined);
+  }
+  child.stdin.end();
+  assert.deepEqual(await once(child, 'close'), [0, null]);
+});

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { openStore } from '../store/sqlite.ts';
+import type { Store } from '../store/sqlite.ts';
+import { openLedgerReader } from './follow.ts';
+import { openLedger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { openPruner } from './prune.ts';
+import type { RequestRecord } from './record.ts';
+import { openUsage } from './usage.ts';
+
+const now = Date.UTC(2030, 5, 15, 12);
+const dayMs = 86_400_000;
+
+let dir: string;
+let store: Store;
+let ledger: Ledger;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'relay-ledger-'));
+  store = openStore(dir, { waitMs: 10 });
+  ledger = openLedger(store, { days: 90, now: () => now, maxWaiting: 1000 });
+});
+afterEach(() => {
+  ledger.close();
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+function request(changes: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    at: now,
+    requestId: 'req_1',
+    keyId: 'keyA',
+    route: 'complete',
+    model: 'opus',
+    status: 200,
+    tokensIn: 10,
+    tokensOut: 20,
+    cacheRead: 3,
+    cacheWrite: 4,
+    costUsd: 0.5,
+    totalMs: 100,
+    bytesIn: 1,
+    bytesOut: 2,
+    clientGone: false,
+    ...changes,
+  };
+}
+
+const rows = () => Number(store.db.prepare('SELECT count(*) AS n FROM requests').get()?.['n']);
+
+test('record writes nothing itself; the timer does, soon', async () => {
+  for (let i = 0; i < 600; i += 1) ledger.record(request({ requestId: `req_${i}` }));
+  assert.equal(rows(), 0);
+  for (let tries = 0; rows() < 600 && tries < 500; tries += 1) await delay(10);
+  assert.equal(rows(), 600);
+  const last = openLedgerReader(store).last(2);
+  assert.deepEqual(
+    last.map((row) => row.request_id),
+    ['req_598', 'req_599'],
+  );
+});
+
+test('close writes what waits', () => {
+  ledger.record(request());
+  ledger.close();
+  assert.equal(rows(), 1);
+});
+
+test('a locked database: rows wait, health tells, and they are written when it is free', () => {
+  ledger.record(request());
+  const other = new DatabaseSync(join(dir, 'relay.db'));
+  other.exec('BEGIN EXCLUSIVE');
+  assert.equal(ledger.flush(), false);
+  assert.deepEqual(ledger.health(), {
+    ok: false,
+    reason: 'the ledger cannot be written: the database is locked by another program',
+  });
+  ledger.record(request());
+  assert.deepEqual(ledger.counts(), { dropped: 0, waiting: 2 });
+  other.exec('ROLLBACK');
+  other.close();
+  assert.equal(ledger.flush(), true);
+  assert.deepEqual(ledger.health(), { ok: true });
+  assert.equal(rows(), 2);
+});
+
+test('a full disk: rows wait in a bounded number, the others are counted, none is written twice', () => {
+  const pages = Number(store.db.prepare('PRAGMA page_count').get()?.['page_count']);
+  store.db.exec(`PRAGMA max_page_count = ${pages}`);
+  for (let i = 0; i < 1200; i += 1) ledger.record(request({ requestId: `req_${i}` }));
+  assert.deepEqual(ledger.counts(), { dropped: 200, waiting: 1000 });
+  assert.equal(ledger.flush(), false);
+  assert.match(JSON.stringify(ledger.health()), /the disk is full/);
+  const { waiting } = ledger.counts();
+  assert.equal(rows() + waiting, 1000);
+  store.db.exec('PRAGMA max_page_count = 1000000');
+  assert.equal(ledger.flush(), true);
+  assert.deepEqual(ledger.health(), { ok: true });
+  const ids = store.db.prepare('SELECT count(DISTINCT request_id) AS n FROM requests').get()?.['n'];
+  assert.deepEqual([rows(), ids], [1000, 1000]);
+  assert.equal(openUsage(store, () => now).report({ days: 1 }).today.total.requests, 1000);
+});
+
+test('usage: today and the period, by model and day, for one key and for all', () => {
+  ledger.record(request());
+  ledger.record(request({ model: 'haiku', tokensIn: 1, costUsd: 0.25 }));
+  ledger.record(request({ keyId: 'keyB' }));
+  ledger.record(request({ at: now - 2 * dayMs, status: 429, error: 'rate_limited', limit: 'key_rpm' }));
+  ledger.record(request({ at: now - 40 * dayMs }));
+  const { keyId: _, ...noKey } = request({ status: 401, error: 'unauthorized' });
+  ledger.record(noKey);
+  ledger.flush();
+  const usage = openUsage(store, () => now);
+  const one = usage.report({ keyId: 'keyA', days: 3 });
+  assert.deepEqual(one.today, {
+    total: {
+      requests: 2,
+      errors: 0,
+      tokensIn: 11,
+      tokensOut: 40,
+      cacheRead: 6,
+      cacheWrite: 8,
+      costUsd: 0.75,
+    },
+    models: [
+      {
+        model: 'haiku',
+        requests: 1,
+        errors: 0,
+        tokensIn: 1,
+        tokensOut: 20,
+        cacheRead: 3,
+        cacheWrite: 4,
+        costUsd: 0.25,
+      },
+      {
+        model: 'opus',
+        requests: 1,
+        errors: 0,
+        tokensIn: 10,
+        tokensOut: 20,
+        cacheRead: 3,
+        cacheWrite: 4,
+        costUsd: 0.5,
+      },
+    ],
+  });
+  assert.deepEqual(
+    one.days.map(({ day, total }) => [day, total.requests, total.errors]),
+    [
+      ['2030-06-13', 1, 1],
+      ['2030-06-14', 0, 0],
+      ['2030-06-15', 2, 0],
+    ],
+  );
+  assert.equal(one.period.total.requests, 3);
+  assert.equal(usage.report({ days: 3 }).period.total.requests, 4);
+  assert.equal(usage.report({ days: 60 }).period.total.requests, 5);
+  assert.deepEqual(
+    usage
+      .rows({ days: 3 })
+      .map(({ day, keyId, model, requests }) => `${day} ${keyId} ${model} ${requests}`)
+      .sort(),
+    ['2030-06-13 keyA opus 1', '2030-06-15 keyA haiku 1', '2030-06-15 keyA opus 1', '2030-06-15 keyB opus 1'],
+  );
+  assert.equal(usage.rows({ keyId: 'keyB', days: 3 }).length, 1);
+  assert.equal(usage.report({ keyId: 'nobody', days: 1 }).today.total.requests, 0);
+});
+
+const million = `
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
+  INSERT INTO requests (at, request_id, key_id, route, model, status, tokens_in, tokens_out, cache_read, cache_write,
+    cost_usd, total_ms, bytes_in, bytes_out, client_gone)
+  SELECT ${now - 90 * dayMs} + (i - 350) * 7000, 'req_' || i, 'key' || (i / 10000), 'complete', 'opus', 200, 1, 1, 1, 1, 0.1, 1, 1, 1, 0 FROM n`;
+
+test('with 1,000,000 rows every query goes by an index, and old rows leave in small steps', () => {
+  // Only to fill it fast: no log to write everything to first.
+  store.db.exec('PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -200000');
+  store.db.exec(million);
+  const plan = (sql: string) =>
+    store.db
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map((row) => String(row['detail']))
+      .join('; ');
+  for (const sql of [
+    'SELECT * FROM requests WHERE key_id = 1 AND id > 5 ORDER BY id LIMIT 1000',
+    'SELECT * FROM requests WHERE key_id = 1 ORDER BY id DESC LIMIT 20',
+    'SELECT * FROM requests WHERE id > 5 ORDER BY id LIMIT 1000',
+    'DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at < 5 ORDER BY at LIMIT 500)',
+    "SELECT * FROM daily_usage WHERE key_id = 'a' AND day BETWEEN 'a' AND 'b' ORDER BY day",
+    "SELECT * FROM daily_usage WHERE day BETWEEN 'a' AND 'b' AND key_id <> '*'",
+  ]) {
+    const detail = plan(sql);
+    assert.match(detail, /SEARCH/, sql);
+    assert.doesNotMatch(detail, /SCAN (requests|daily_usage)|TEMP B-TREE/, `${sql}: ${detail}`);
+  }
+  const reader = openLedgerReader(store);
+  assert.equal(reader.last(1)[0]?.request_id, 'req_1000000');
+  assert.deepEqual(
+    reader.last(2, 'key7').map((row) => row.request_id),
+    ['req_79998', 'req_79999'],
+  );
+
+  const pruner = openPruner(store, { days: 90, now: () => now });
+  pruner.close();
+  const left = [];
+  while (pruner.step()) left.push(rows());
+  assert.deepEqual(left, [999_900, 999_800, 999_700]);
+  // What is exactly as old as the limit stays.
+  assert.equal(rows(), 999_651);
+  assert.equal(store.db.prepare('SELECT min(at) AS at FROM requests').get()?.['at'], now - 90 * dayMs);
+});
+
+test('daily sums go when their day has gone', () => {
+  for (const days of [0, 89, 91, 300]) ledger.record(request({ at: now - days * dayMs }));
+  ledger.flush();
+  const pruner = openPruner(store, { days: 90, now: () => now });
+  pruner.close();
+  assert.equal(pruner.step(), false);
+  assert.equal(openUsage(store, () => now).report({ days: 365 }).period.total.requests, 2);
+  assert.equal(rows(), 2);
+});
+
+test('ids are never used twice, so a follower misses nothing after all rows have gone', () => {
+  ledger.record(request());
+  ledger.flush();
+  const reader = openLedgerReader(store);
+  const seen = reader.last(1)[0]?.id ?? 0;
+  store.db.exec('DELETE FROM requests');
+  ledger.record(request({ requestId: 'req_next' }));
+  ledger.flush();
+  assert.deepEqual(
+    reader.after(seen).map((row) => row.request_id),
+    ['req_next'],
+  );
+  assert.deepEqual(
+    reader.after(seen, 'keyA').map((row) => row.request_id),
+    ['req_next'],
+  );
+  assert.deepEqual(reader.after(seen, 'keyB'), []);
+});

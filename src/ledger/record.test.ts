@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { errorTable, limitNames } from '../errors.ts';
+import { openStore } from '../store/sqlite.ts';
+import { auditLine } from './audit.ts';
+import { openLedger } from './ledger.ts';
+import { ledgerRoutes, stopReasons, storable } from './record.ts';
+import type { RequestRecord } from './record.ts';
+
+const full: Required<RequestRecord> = {
+  at: Date.UTC(2030, 0, 2, 3, 4, 5, 6),
+  requestId: 'req_abc-123',
+  keyId: '61TIgNNF62B',
+  keyLabel: 'my-app',
+  route: 'complete',
+  model: 'claude-opus-4-1[1m]',
+  status: 429,
+  error: 'rate_limited',
+  limit: 'key_rpm',
+  stopReason: 'end_turn',
+  tokensIn: 1,
+  tokensOut: 2,
+  cacheRead: 3,
+  cacheWrite: 4,
+  costUsd: 0.25,
+  queueMs: 5,
+  spawnMs: 6.4,
+  upstreamMs: 7.5,
+  totalMs: 8,
+  bytesIn: 9,
+  bytesOut: 10,
+  clientGone: true,
+  targetHost: 'example.com',
+};
+
+/** Text in every field that a mistake elsewhere could put it in, and numbers of every wrong kind. */
+function hostile(text: string, number: number): RequestRecord {
+  return Object.fromEntries(
+    Object.entries(full).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? text : typeof value === 'number' ? number : value,
+    ]),
+  ) as RequestRecord;
+}
+
+const marker = 'MARKER the secret prompt';
+const hostileTexts = [
+  marker,
+  '',
+  `${marker}\n`.repeat(999),
+  'https://example.org/MARKER?q',
+  "MARKER'); DROP",
+  '\0MARKER',
+  '🙂MARKER',
+];
+const hostileNumbers = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1, 1e300, 0.5, -0];
+
+test('every field has its column, rounded and in order', () => {
+  assert.deepEqual(storable(full), {
+    at: full.at,
+    request_id: 'req_abc-123',
+    key_id: '61TIgNNF62B',
+    route: 'complete',
+    model: 'claude-opus-4-1[1m]',
+    status: 429,
+    error: 'rate_limited',
+    limit_hit: 'key_rpm',
+    stop_reason: 'end_turn',
+    tokens_in: 1,
+    tokens_out: 2,
+    cache_read: 3,
+    cache_write: 4,
+    cost_usd: 0.25,
+    queue_ms: 5,
+    spawn_ms: 6,
+    upstream_ms: 8,
+    total_ms: 8,
+    bytes_in: 9,
+    bytes_out: 10,
+    client_gone: 1,
+  });
+});
+
+test('text that is not a value of its field is never kept, whichever field it got into', () => {
+  for (const text of hostileTexts) {
+    for (const number of hostileNumbers) {
+      const record = hostile(text, number);
+      assert.doesNotMatch(JSON.stringify([storable(record), auditLine(record)]), /MARKER/);
+    }
+  }
+});
+
+test('the database takes whatever the gate lets through, hostile records included', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'relay-record-'));
+  const store = openStore(dir);
+  const ledger = openLedger(store, { days: 10_000_000 });
+  let recorded = 0;
+  const record = (row: RequestRecord) => {
+    ledger.record(row);
+    recorded += 1;
+  };
+  record(full);
+  for (const text of hostileTexts) for (const number of hostileNumbers) record(hostile(text, number));
+  for (const route of ledgerRoutes) record({ ...full, route });
+  for (const stopReason of stopReasons) record({ ...full, stopReason });
+  for (const limit of limitNames) record({ ...full, limit });
+  for (const error of Object.keys(errorTable) as (keyof typeof errorTable)[]) record({ ...full, error });
+  assert.equal(ledger.flush(), true);
+  assert.deepEqual(ledger.counts(), { dropped: 0, waiting: 0 });
+  assert.equal(store.db.prepare('SELECT count(*) AS n FROM requests').get()?.['n'], recorded);
+  ledger.close();
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+test('no column of any table can hold content: strict tables, and text bounded in alphabet and length', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'relay-schema-'));
+  const store = openStore(dir);
+  const tables = store.db
+    .prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%'")
+    .all();
+  assert.ok(tables.length >= 7);
+  store.db.exec('PRAGMA foreign_keys = OFF');
+  for (const { name, strict } of tables) {
+    assert.equal(strict, 1, `${String(name)} is not strict`);
+    const columns = store.db
+      .prepare('SELECT name, type, "notnull" AS filled FROM pragma_table_info(?)')
+      .all(String(name));
+    const good = (column: Record<string, unknown>) =>
+      goodValue(String(column['name']), String(column['type']));
+    const sql = `INSERT INTO ${String(name)} (${columns.map((column) => column['name']).join()}) VALUES (${columns.map(() => '?').join()})`;
+    const insert = store.db.prepare(sql);
+    insert.run(...columns.map(good));
+    store.db.exec(`DELETE FROM ${String(name)}`);
+    for (const column of columns) {
+      for (const bad of ['a secret prompt, in words!', 'x'.repeat(5000)]) {
+        assert.throws(
+          () => insert.run(...columns.map((other) => (other === column ? bad : good(other)))),
+          /CHECK constraint failed|cannot store TEXT value|datatype mismatch/,
+          `${String(name)}.${String(column['name'])} takes ${bad.slice(0, 30)}`,
+        );
+      }
+    }
+  }
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+function goodValue(name: string, type: string): string | number | Uint8Array {
+  if (type === 'BLOB') return Buffer.alloc(32);
+  if (type !== 'TEXT') return 1;
+  if (name === 'day') return '2030-01-01';
+  if (name === 'action') return 'created';
+  return 'a';
+}
+
+test('the log line is the same closed record, without the empty fields', () => {
+  assert.deepEqual(auditLine(full), {
+    at: '2030-01-02T03:04:05.006Z',
+    request_id: 'req_abc-123',
+    key_id: '61TIgNNF62B',
+    key_label: 'my-app',
+    host: 'example.com',
+    route: 'complete',
+    model: 'claude-opus-4-1[1m]',
+    status: 429,
+    error: 'rate_limited',
+    limit_hit: 'key_rpm',
+    stop_reason: 'end_turn',
+    tokens_in: 1,
+    tokens_out: 2,
+    cache_read: 3,
+    cache_write: 4,
+    cost_usd: 0.25,
+    queue_ms: 5,
+    spawn_ms: 6,
+    upstream_ms: 8,
+    total_ms: 8,
+    bytes_in: 9,
+    bytes_out: 10,
+    client_gone: true,
+  });
+  const {
+    at,
+    requestId,
+    route,
+    status,
+    tokensIn,
+    tokensOut,
+    cacheRead,
+    cacheWrite,
+    costUsd,
+    totalMs,
+    bytesIn,
+    bytesOut,
+  } = full;
+  const least = auditLine({
+    at,
+    requestId,
+    route,
+    status,
+    tokensIn,
+    tokensOut,
+    cacheRead,
+    cacheWrite,
+    costUsd,
+    totalMs,
+    bytesIn,
+    bytesOut,
+    clientGone: false,
+  });
+  for (const name of ['key_id', 'key_label', 'model', 'error', 'queue_ms', 'client_gone'])
+    assert.equal(name in least, false, name);
+});

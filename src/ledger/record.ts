@@ -1,0 +1,135 @@
+/**
+ * What is recorded of a request: metadata in a closed schema, never content. Pure.
+ *
+ * `storable` is the last gate before the disk: whatever does not have the shape of its column becomes `other`, is cut to
+ * its range or is left out, so that a mistake elsewhere cannot write a caller's text.
+ */
+import { errorTable, limitNames } from '../errors.ts';
+import type { ErrorCode, LimitName } from '../errors.ts';
+
+export const ledgerRoutes = [
+  'complete',
+  'fetch',
+  'models',
+  'usage',
+  'messages',
+  'chat_completions',
+  'count_tokens',
+  'other',
+] as const;
+export type LedgerRoute = (typeof ledgerRoutes)[number];
+
+/** The Messages API's stop reasons. */
+export const stopReasons = [
+  'end_turn',
+  'max_tokens',
+  'stop_sequence',
+  'tool_use',
+  'pause_turn',
+  'refusal',
+  'model_context_window_exceeded',
+  'other',
+] as const;
+export type StopReason = (typeof stopReasons)[number];
+
+export type RequestRecord = {
+  /** When the request arrived, in milliseconds since 1970. */
+  at: number;
+  requestId: string;
+  /** Absent: no key was accepted. The label is for the log line only; the database has it with the key. */
+  keyId?: string;
+  keyLabel?: string;
+  route: LedgerRoute;
+  /** The host of a fetched page; for the log line only, not for the database. */
+  targetHost?: string;
+  /** A model that the relay offers: never a name that only the caller knows. */
+  model?: string;
+  /** The HTTP status; 0 when the client was gone before there was one. */
+  status: number;
+  error?: ErrorCode;
+  limit?: LimitName;
+  stopReason?: StopReason;
+  tokensIn: number;
+  tokensOut: number;
+  cacheRead: number;
+  cacheWrite: number;
+  costUsd: number;
+  /** Milliseconds; absent for a phase that was not reached. */
+  queueMs?: number;
+  spawnMs?: number;
+  upstreamMs?: number;
+  totalMs: number;
+  bytesIn: number;
+  bytesOut: number;
+  clientGone: boolean;
+};
+
+/** A row of the `requests` table, by column. */
+export type StoredRequest = {
+  at: number;
+  request_id: string;
+  key_id: string | null;
+  route: string;
+  model: string | null;
+  status: number;
+  error: string | null;
+  limit_hit: string | null;
+  stop_reason: string | null;
+  tokens_in: number;
+  tokens_out: number;
+  cache_read: number;
+  cache_write: number;
+  cost_usd: number;
+  queue_ms: number | null;
+  spawn_ms: number | null;
+  upstream_ms: number | null;
+  total_ms: number;
+  bytes_in: number;
+  bytes_out: number;
+  client_gone: number;
+};
+
+const requestIdShape = /^[0-9A-Za-z_-]{1,64}$/;
+const keyIdShape = /^[0-9A-Za-z]{1,32}$/;
+const modelShape = /^[0-9A-Za-z][0-9A-Za-z._:@/[\]-]{0,127}$/;
+
+export function storable(record: RequestRecord): StoredRequest {
+  return {
+    at: whole(record.at),
+    request_id: requestIdShape.test(record.requestId) ? record.requestId : 'other',
+    key_id: record.keyId !== undefined && keyIdShape.test(record.keyId) ? record.keyId : null,
+    route: oneOf(ledgerRoutes, record.route),
+    model: optional(record.model, (model) => (modelShape.test(model) ? model : 'other')),
+    status: Math.min(whole(record.status), 599),
+    error: optional(record.error, (error) => (Object.hasOwn(errorTable, error) ? error : 'other')),
+    limit_hit: optional(record.limit, (limit) => oneOf(limitNames, limit)),
+    stop_reason: optional(record.stopReason, (reason) => oneOf(stopReasons, reason)),
+    tokens_in: whole(record.tokensIn),
+    tokens_out: whole(record.tokensOut),
+    cache_read: whole(record.cacheRead),
+    cache_write: whole(record.cacheWrite),
+    cost_usd: record.costUsd > 0 && Number.isFinite(record.costUsd) ? record.costUsd : 0,
+    queue_ms: optional(record.queueMs, whole),
+    spawn_ms: optional(record.spawnMs, whole),
+    upstream_ms: optional(record.upstreamMs, whole),
+    total_ms: whole(record.totalMs),
+    bytes_in: whole(record.bytesIn),
+    bytes_out: whole(record.bytesOut),
+    client_gone: record.clientGone ? 1 : 0,
+  };
+}
+
+/** So large that no true count reaches it, so small that no sum of a year leaves the exact integers. */
+const largest = 10_000_000_000_000;
+
+function whole(value: number): number {
+  return value > 0 ? Math.min(Math.round(value), largest) : 0;
+}
+
+function optional<T, R>(value: T | undefined, convert: (value: T) => R): R | null {
+  return value === undefined ? null : convert(value);
+}
+
+function oneOf(known: readonly string[], value: string): string {
+  return known.includes(value) ? value : 'other';
+}

@@ -1,0 +1,100 @@
+/**
+ * The schema, as numbered steps: the n-th entry takes a database from version n to n + 1 in one transaction.
+ * Entries are never edited once released, only added to.
+ *
+ * Every table is STRICT, and every text column is bounded in length and alphabet: nothing that a caller wrote
+ * (a prompt, an answer, a URL) fits into any of them.
+ */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE keys (
+    id             TEXT NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 32 AND id NOT GLOB '*[^0-9A-Za-z]*'),
+    label          TEXT NOT NULL CHECK (length(label) BETWEEN 1 AND 64 AND label NOT GLOB '*[^0-9A-Za-z._-]*'),
+    created_at     INTEGER NOT NULL,
+    last_used_at   INTEGER,
+    expires_at     INTEGER,
+    revoked_at     INTEGER,
+    daily_limit    INTEGER CHECK (daily_limit > 0),
+    rpm            INTEGER CHECK (rpm > 0),
+    concurrency    INTEGER CHECK (concurrency > 0),
+    allowed_routes TEXT CHECK (length(allowed_routes) BETWEEN 1 AND 200 AND allowed_routes NOT GLOB '*[^a-z,]*'),
+    allowed_models TEXT CHECK (length(allowed_models) BETWEEN 1 AND 4000 AND allowed_models NOT GLOB '*[^]0-9A-Za-z,._:@/[-]*')
+  ) STRICT, WITHOUT ROWID;
+
+  -- A label is unique among the keys that are not revoked; a revoked key gives it free.
+  CREATE UNIQUE INDEX keys_live_label ON keys (label) WHERE revoked_at IS NULL;
+  CREATE INDEX keys_by_label ON keys (label, created_at);
+
+  -- SHA-256 digests only. A rotated secret stays, with the time until which it counts.
+  CREATE TABLE key_secrets (
+    key_id      TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    digest      BLOB NOT NULL CHECK (length(digest) = 32),
+    valid_until INTEGER,
+    PRIMARY KEY (key_id, digest)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE key_events (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    key_id  TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    action  TEXT NOT NULL CHECK (action IN ('created', 'rotated', 'revoked')),
+    command TEXT NOT NULL CHECK (length(command) BETWEEN 1 AND 40 AND command NOT GLOB '*[^0-9A-Za-z /._-]*')
+  ) STRICT;
+  CREATE INDEX key_events_by_key ON key_events (key_id, id);
+
+  CREATE TABLE daily_counts (
+    day   TEXT NOT NULL CHECK (day GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
+    scope TEXT NOT NULL CHECK (length(scope) BETWEEN 1 AND 64 AND scope NOT GLOB '*[^0-9A-Za-z:._-]*'),
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (day, scope)
+  ) STRICT, WITHOUT ROWID;
+
+  -- One row, written to learn whether writing works.
+  CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL) STRICT;
+
+  -- AUTOINCREMENT: a follower asks for rows after the last id it saw, so an id is never used twice.
+  CREATE TABLE requests (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    at           INTEGER NOT NULL,
+    request_id   TEXT NOT NULL CHECK (length(request_id) BETWEEN 1 AND 64 AND request_id NOT GLOB '*[^0-9A-Za-z_-]*'),
+    key_id       TEXT CHECK (length(key_id) BETWEEN 1 AND 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    route        TEXT NOT NULL CHECK (length(route) BETWEEN 1 AND 24 AND route NOT GLOB '*[^a-z_]*'),
+    model        TEXT CHECK (length(model) BETWEEN 1 AND 128 AND model NOT GLOB '*[^]0-9A-Za-z._:@/[-]*'),
+    status       INTEGER NOT NULL CHECK (status BETWEEN 0 AND 599),
+    error        TEXT CHECK (length(error) BETWEEN 1 AND 24 AND error NOT GLOB '*[^a-z_]*'),
+    limit_hit    TEXT CHECK (length(limit_hit) BETWEEN 1 AND 24 AND limit_hit NOT GLOB '*[^a-z_]*'),
+    stop_reason  TEXT CHECK (length(stop_reason) BETWEEN 1 AND 32 AND stop_reason NOT GLOB '*[^a-z_]*'),
+    tokens_in    INTEGER NOT NULL CHECK (tokens_in >= 0),
+    tokens_out   INTEGER NOT NULL CHECK (tokens_out >= 0),
+    cache_read   INTEGER NOT NULL CHECK (cache_read >= 0),
+    cache_write  INTEGER NOT NULL CHECK (cache_write >= 0),
+    cost_usd     REAL NOT NULL CHECK (cost_usd >= 0),
+    queue_ms     INTEGER CHECK (queue_ms >= 0),
+    spawn_ms     INTEGER CHECK (spawn_ms >= 0),
+    upstream_ms  INTEGER CHECK (upstream_ms >= 0),
+    total_ms     INTEGER NOT NULL CHECK (total_ms >= 0),
+    bytes_in     INTEGER NOT NULL CHECK (bytes_in >= 0),
+    bytes_out    INTEGER NOT NULL CHECK (bytes_out >= 0),
+    client_gone  INTEGER NOT NULL CHECK (client_gone IN (0, 1))
+  ) STRICT;
+  CREATE INDEX requests_by_time ON requests (at);
+  CREATE INDEX requests_by_key ON requests (key_id, id);
+
+  -- What the rows of a day add up to, so that a report costs the number of its days and not of its requests.
+  -- key_id '*' is all keys together; model '' is a request that reached no model.
+  CREATE TABLE daily_usage (
+    key_id      TEXT NOT NULL CHECK (length(key_id) BETWEEN 1 AND 32 AND key_id NOT GLOB '*[^0-9A-Za-z*]*'),
+    day         TEXT NOT NULL CHECK (day GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'),
+    model       TEXT NOT NULL CHECK (length(model) <= 128 AND model NOT GLOB '*[^]0-9A-Za-z._:@/[-]*'),
+    requests    INTEGER NOT NULL,
+    errors      INTEGER NOT NULL,
+    tokens_in   INTEGER NOT NULL,
+    tokens_out  INTEGER NOT NULL,
+    cache_read  INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    cost_usd    REAL NOT NULL,
+    PRIMARY KEY (key_id, day, model)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX daily_usage_by_day ON daily_usage (day);
+  `,
+];

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, test } from 'node:test';
+import { StoreError } from './errors.ts';
+import { migrations } from './migrations.ts';
+import { openStore } from './sqlite.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'relay-store-'));
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const mode = (path: string) => statSync(path).mode & 0o777;
+
+test('directory and files are for their owner alone, whatever the umask', () => {
+  const before = process.umask(0);
+  try {
+    const dataDir = join(dir, 'a', 'b');
+    const store = openStore(dataDir);
+    store.transaction(() => store.db.exec('CREATE TABLE t (a)'));
+    assert.equal(mode(dataDir), 0o700);
+    for (const end of ['', '-wal', '-shm']) assert.equal(mode(join(dataDir, `relay.db${end}`)), 0o600, end);
+    store.close();
+  } finally {
+    process.umask(before);
+  }
+});
+
+test('a loose file mode is tightened; a directory that others can write to is refused', () => {
+  openStore(dir).close();
+  chmodSync(join(dir, 'relay.db'), 0o644);
+  openStore(dir).close();
+  assert.equal(mode(join(dir, 'relay.db')), 0o600);
+  chmodSync(dir, 0o770);
+  assert.throws(() => openStore(dir), { name: 'StoreError', message: /can be written by other users/ });
+});
+
+test('WAL, NORMAL and foreign keys are in force', () => {
+  const store = openStore(dir, { waitMs: 123 });
+  const pragma = (name: string) => Object.values(store.db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+  assert.equal(pragma('journal_mode'), 'wal');
+  assert.equal(pragma('synchronous'), 1);
+  assert.equal(pragma('foreign_keys'), 1);
+  assert.equal(pragma('busy_timeout'), 123);
+  assert.equal(pragma('user_version'), migrations.length);
+  store.close();
+});
+
+test('opening again keeps what is there', () => {
+  const first = openStore(dir);
+  first.db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', 'global', 7)");
+  first.close();
+  const second = openStore(dir);
+  assert.equal(second.db.prepare('SELECT count FROM daily_counts').get()?.['count'], 7);
+  second.close();
+});
+
+test('a database from a newer version is refused and left as it is', () => {
+  openStore(dir).close();
+  const db = new DatabaseSync(join(dir, 'relay.db'));
+  db.exec(`PRAGMA user_version = ${migrations.length + 1}`);
+  db.close();
+  assert.throws(
+    () => openStore(dir),
+    (error) => error instanceof StoreError && /newer claude-relay .*update claude-relay/.test(error.message),
+  );
+});
+
+test('a file that is no database, a cut one and a data directory that is a file are refused with a sentence', () => {
+  writeFileSync(
+    join(dir, 'relay.db'),
+    'not a database, but text that is long enough to be taken for a header'.repeat(99),
+  );
+  assert.throws(() => openStore(dir), { name: 'StoreError', message: /relay\.db cannot be used: .*\.$/ });
+  writeFileSync(
+    join(dir, 'relay.db'),
+    Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(4000, 0xff)]),
+  );
+  assert.throws(() => openStore(dir), { name: 'StoreError', message: /relay\.db cannot be used: .*\.$/ });
+  writeFileSync(join(dir, 'file'), '');
+  assert.throws(() => openStore(join(dir, 'file')), { name: 'StoreError', message: /cannot be used/ });
+});
+
+test('a transaction that throws leaves nothing, and the next one works', () => {
+  const store = openStore(dir);
+  const count = () => store.db.prepare('SELECT count(*) AS n FROM daily_counts').get()?.['n'];
+  const insert = () => store.db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', 'global', 1)");
+  assert.throws(
+    () =>
+      store.transaction(() => {
+        insert();
+        throw new Error('no');
+      }),
+    /^Error: no$/,
+  );
+  assert.equal(count(), 0);
+  store.transaction(insert);
+  assert.equal(count(), 1);
+  store.close();
+});
+
+test('eight processes that create the same database at once all get it', async () => {
+  const dataDir = join(dir, 'fresh');
+  const program = `
+    import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
+    const store = openStore(process.argv[1]);
+    store.db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', '" + process.pid + "', 1)");
+    store.close();`;
+  const codes = await Promise.all(
+    Array.from(
+      { length: 8 },
+      () =>
+        new Promise((resolve) => {
+          const child = spawn(process.execPath, ['--input-type=module', '-e', program, dataDir], {
+            stdio: ['ignore', 'inherit', 'inherit'],
+          });
+          child.once('exit', resolve);
+        }),
+    ),
+  );
+  assert.deepEqual(
+    codes,
+    Array.from({ length: 8 }, () => 0),
+  );
+  const store = openStore(dataDir);
+  assert.equal(store.db.prepare('SELECT count(*) AS n FROM daily_counts').get()?.['n'], 8);
+  store.close();
+});
+
+test('writable tells a locked and a full database, and that it works again', (t) => {
+  t.mock.method(performance, 'now', () => (clock += 1000));
+  let clock = 0;
+  const store = openStore(dir, { waitMs: 10 });
+  assert.deepEqual(store.writable(), { ok: true });
+  const other = new DatabaseSync(join(dir, 'relay.db'));
+  other.exec('BEGIN EXCLUSIVE');
+  assert.deepEqual(store.writable(), { ok: false, reason: 'the database is locked by another program' });
+  other.exec('ROLLBACK');
+  other.close();
+  assert.deepEqual(store.writable(), { ok: true });
+  assert.equal(existsSync(join(dir, 'relay.db-wal')), true);
+  store.close();
+  assert.equal(existsSync(join(dir, 'relay.db-wal')), false);
+});
