@@ -1,0 +1,409 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { RelayError, type LimitName } from '../errors.ts';
+import { createAdmission, type Admission } from './admission.ts';
+import type { KeyLimits, Lane, LaneLimits } from './lane-limits.ts';
+import { FakeClock, MemoryCounts, tick } from './testing.ts';
+import type { Ticket } from './ticket.ts';
+
+const off: LaneLimits = { concurrency: 0, keyConcurrency: 0, keyRpm: 0, keyDaily: 0, globalDaily: 0 };
+const day = '2026-03-10';
+
+type World = {
+  admission: Admission;
+  clock: FakeClock;
+  counts: MemoryCounts;
+  /** Reserves; gives the ticket, or what refused it as `limit retry-after`, an error code, or `waits`. */
+  ask(keyId?: string, own?: Partial<KeyLimits>, lane?: Lane): Promise<Ticket | string>;
+  used(keyId?: string): [number, number];
+};
+
+function world(limits: Partial<LaneLimits>, queueMax = 0, parts: Partial<World> = {}): World {
+  const { clock = new FakeClock(), counts = new MemoryCounts() } = parts;
+  const lane = { ...off, ...limits };
+  const admission = createAdmission({
+    lanes: { complete: lane, fetch: lane },
+    queueMax,
+    queueTimeoutMs: 30_000,
+    counts,
+    clock,
+  });
+  return {
+    admission,
+    clock,
+    counts,
+    async ask(keyId = 'a', own = {}, lane = 'complete') {
+      const { signal } = new AbortController();
+      const answer = admission
+        .reserve({ lane, key: { keyId, ...own }, signal })
+        .catch((error: unknown) => told(error));
+      return Promise.race([answer, tick().then(() => 'waits')]);
+    },
+    used: (keyId = 'a') => [counts.read(day, `complete:key:${keyId}`), counts.read(day, 'complete:all')],
+  };
+}
+
+function told(error: unknown): string {
+  if (!(error instanceof RelayError)) return (error as Error).name;
+  const { limit, retryAfter, shouldRetry } = error.details;
+  if (limit === undefined) return error.code;
+  assert.equal(error.code, 'rate_limited');
+  return `${limit} ${retryAfter}${shouldRetry === true ? '' : ' no-retry'}`;
+}
+
+function granted(answer: Ticket | string): Ticket {
+  assert.ok(typeof answer === 'object', typeof answer === 'string' ? answer : undefined);
+  return answer;
+}
+
+function refused(answer: Ticket | string): string {
+  return typeof answer === 'string' ? answer : 'granted';
+}
+
+function tally(answers: readonly (Ticket | string)[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const answer of answers) {
+    const name = typeof answer === 'object' ? 'granted' : answer;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+const ask = (w: World, times: number, keyId = 'a') =>
+  Promise.all(Array.from({ length: times }, () => w.ask(keyId)));
+
+describe('each limit is exact', () => {
+  const cases: [LimitName, Partial<LaneLimits>, number, string][] = [
+    ['key_rpm', { keyRpm: 20 }, 20, 'key_rpm 60'],
+    ['key_daily', { keyDaily: 7 }, 7, 'key_daily 43200 no-retry'],
+    ['global_daily', { globalDaily: 9 }, 9, 'global_daily 43200 no-retry'],
+    ['global_concurrency', { concurrency: 2 }, 2, 'global_concurrency 5'],
+    ['key_concurrency', { keyConcurrency: 3, concurrency: 5 }, 3, 'key_concurrency 5'],
+  ];
+  for (const [limit, limits, pass, refused] of cases) {
+    test(`${limit}: of 60 at once ${pass} pass`, async () => {
+      const w = world(limits);
+      assert.deepEqual(tally(await ask(w, 60)), { granted: pass, [refused]: 60 - pass });
+      assert.deepEqual(w.used(), [pass, pass], 'those refused are not counted');
+    });
+  }
+
+  test('all off: everything passes and is counted all the same', async () => {
+    const w = world({});
+    assert.deepEqual(tally(await ask(w, 60)), { granted: 60 });
+    assert.deepEqual(w.used(), [60, 60]);
+    const { rpm, daily, globalDaily } = w.admission.state('complete', { keyId: 'a' });
+    assert.deepEqual([rpm, daily, globalDaily], [undefined, undefined, undefined]);
+  });
+
+  test("a key's own limits count instead of the lane's", async () => {
+    const w = world({ keyRpm: 5, keyDaily: 5 });
+    const own = { rpm: 2, daily: 0 };
+    const answers = [await w.ask('a', own), await w.ask('a', own), await w.ask('a', own)];
+    assert.deepEqual(tally(answers), { granted: 2, 'key_rpm 60': 1 });
+  });
+
+  test('completions and fetches use nothing of one another', async () => {
+    const w = world({ concurrency: 1, keyRpm: 1, globalDaily: 1 });
+    granted(await w.ask());
+    granted(await w.ask('a', {}, 'fetch'));
+    assert.equal(w.counts.read(day, 'fetch:all'), 1);
+  });
+
+  test('a wall clock that jumps frees and freezes no minute', async () => {
+    const w = world({ keyRpm: 1 });
+    granted(await w.ask());
+    w.clock.jumpWall(3_600_000);
+    assert.equal(await w.ask(), 'key_rpm 60');
+    w.clock.jumpWall(-7_200_000);
+    w.clock.advance(60_000);
+    granted(await w.ask());
+  });
+});
+
+describe('all or nothing', () => {
+  test('what one limit refuses uses none of the others', async () => {
+    const w = world({ keyRpm: 5, keyDaily: 10, concurrency: 1 });
+    const first = granted(await w.ask());
+    assert.deepEqual(tally(await ask(w, 10)), { 'global_concurrency 5': 10 });
+    first.settle();
+    for (let n = 0; n < 4; n += 1) granted(await w.ask()).settle();
+    assert.equal(await w.ask(), 'key_rpm 60');
+    assert.deepEqual(w.used(), [5, 5]);
+  });
+
+  test('of several limits the one with room last is told', async () => {
+    const w = world({ keyRpm: 1, keyDaily: 1 });
+    granted(await w.ask());
+    assert.equal(await w.ask(), 'key_daily 43200 no-retry');
+  });
+
+  test('counts that cannot be written refuse the request and reserve nothing', async () => {
+    const w = world({ keyRpm: 1, keyDaily: 3 });
+    w.counts.failAdds = true;
+    assert.deepEqual(tally(await ask(w, 3)), { not_ready: 3 });
+    assert.equal(w.admission.snapshot().lanes.complete.reserved, 0);
+    assert.equal(w.admission.snapshot().lanes.complete.countsWritable, false);
+    w.counts.failAdds = false;
+    granted(await w.ask());
+    assert.equal(w.admission.snapshot().lanes.complete.countsWritable, true);
+  });
+
+  test('counts that cannot be read refuse the request, and the state leaves the days out', async () => {
+    const w = world({ keyRpm: 1, keyDaily: 3 });
+    w.counts.failReads = true;
+    assert.equal(await w.ask(), 'not_ready');
+    const { rpm, daily } = w.admission.state('complete', { keyId: 'a' });
+    assert.equal(rpm?.remaining, 1);
+    assert.equal(daily, undefined);
+  });
+});
+
+describe('a ticket', () => {
+  test('settled: the slot is free, the count stays', async () => {
+    const w = world({ concurrency: 1, keyDaily: 3 });
+    granted(await w.ask()).settle();
+    assert.deepEqual(w.used(), [1, 1]);
+    granted(await w.ask());
+  });
+
+  test('released: the day gets back its count, on the day it was counted', async () => {
+    const w = world({ keyDaily: 1 });
+    const ticket = granted(await w.ask());
+    w.clock.advance(13 * 3_600_000);
+    granted(await w.ask());
+    ticket.release();
+    assert.deepEqual(w.used(), [0, 0]);
+    assert.equal(w.counts.read('2026-03-11', 'complete:all'), 1);
+  });
+
+  test('ends once: a later ending changes nothing and is counted as a defect', async () => {
+    const w = world({ concurrency: 2, keyDaily: 5 });
+    const [ticket] = [granted(await w.ask()), granted(await w.ask())];
+    assert.equal(ticket.settle(), true);
+    assert.equal(ticket.release(), false);
+    assert.equal(ticket.settle(), false);
+    const { running, doubleEnds } = w.admission.snapshot().lanes.complete;
+    assert.deepEqual([running, doubleEnds], [1, 2]);
+    assert.deepEqual(w.used(), [2, 2]);
+  });
+
+  test('a "using" declaration settles what nothing else has ended, and is no defect after one that has', async () => {
+    const w = world({ concurrency: 1 });
+    {
+      using _forgotten = granted(await w.ask());
+    }
+    {
+      using ticket = granted(await w.ask());
+      ticket.release();
+    }
+    assert.deepEqual(w.used(), [1, 1]);
+    assert.equal(w.admission.snapshot().lanes.complete.doubleEnds, 0);
+  });
+
+  test('a release that the store refuses still frees the slot, and is reported', async () => {
+    const w = world({ concurrency: 1 });
+    const ticket = granted(await w.ask());
+    w.counts.failAdds = true;
+    assert.equal(ticket.release(), true);
+    const { running, lostGiveBacks } = w.admission.snapshot().lanes.complete;
+    assert.deepEqual([running, lostGiveBacks], [0, 1]);
+    assert.deepEqual(w.used(), [1, 1]);
+  });
+});
+
+describe('days', () => {
+  test('the day goes on after a restart, and what ran when it was killed stays counted', async () => {
+    const first = world({ keyDaily: 3, concurrency: 2 }, 5);
+    assert.deepEqual(tally(await ask(first, 3)), { granted: 2, waits: 1 });
+    const second = world({ keyDaily: 3, concurrency: 2 }, 5, first);
+    assert.deepEqual(second.used(), [2, 2], 'one that only waited is not counted');
+    assert.deepEqual(tally(await ask(second, 2)), { granted: 1, 'key_daily 43200 no-retry': 1 });
+  });
+
+  test('what retry-after tells, when waited, works', async () => {
+    const w = world({ keyDaily: 1 });
+    granted(await w.ask());
+    w.clock.advance(43_200_000 - 30_500);
+    assert.equal(await w.ask(), 'key_daily 31');
+    w.clock.advance(31_000);
+    granted(await w.ask());
+  });
+
+  test('a clock set back gives no fresh day', async () => {
+    const w = world({ keyDaily: 1 });
+    granted(await w.ask());
+    w.clock.jumpWall(-20 * 3_600_000);
+    // 16:00 of the day before: the day that is used up ends in 32 hours.
+    assert.equal(await w.ask(), 'key_daily 115200 no-retry');
+    w.clock.jumpWall(-20 * 3_600_000);
+    // Two days before: the day is let go of after 24 hours.
+    assert.equal(await w.ask(), 'key_daily 86400 no-retry');
+    w.clock.advance(86_400_000);
+    granted(await w.ask());
+  });
+});
+
+describe('the queue', () => {
+  test('who waits is served in turn, and full is full', async () => {
+    const w = world({ concurrency: 1 }, 2);
+    const first = granted(await w.ask());
+    const second = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    const third = w.admission.reserve({ lane: 'complete', key: { keyId: 'b' }, signal: quiet() });
+    assert.match(refused(await w.ask()), /^queue_full \d+$/);
+    w.clock.advance(1_500);
+    first.settle();
+    const ticket = await second;
+    assert.equal(ticket.queuedMs, 1_500);
+    ticket.settle();
+    (await third).settle();
+    assert.equal(w.clock.timers, 0);
+  });
+
+  test('who times out gets everything back', async () => {
+    const w = world({ concurrency: 1, keyRpm: 2, keyDaily: 2 }, 2);
+    granted(await w.ask());
+    const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    assert.equal(w.admission.state('complete', { keyId: 'a' }).daily?.remaining, 0, 'its room is kept');
+    w.clock.advance(30_000);
+    await assert.rejects(waiting, (error) => /^queue_timeout \d+$/.test(told(error)));
+    const { rpm, daily } = w.admission.state('complete', { keyId: 'a' });
+    assert.deepEqual([rpm?.remaining, daily?.remaining], [1, 1]);
+    assert.deepEqual(w.used(), [1, 1]);
+  });
+
+  test('who leaves gives the place up', async () => {
+    const w = world({ concurrency: 1, keyRpm: 2 }, 1);
+    const running = granted(await w.ask());
+    const abort = new AbortController();
+    const waiting = w.admission.reserve({
+      lane: 'complete',
+      key: { keyId: 'a' },
+      signal: abort.signal,
+    });
+    abort.abort();
+    await assert.rejects(waiting, { name: 'AbortError' });
+    assert.equal(w.admission.snapshot().lanes.complete.reserved, 1);
+    assert.equal(w.admission.state('complete', { keyId: 'a' }).rpm?.remaining, 1);
+    assert.equal(w.clock.timers, 0);
+    running.settle();
+    assert.equal(w.admission.snapshot().lanes.complete.reserved, 0);
+  });
+
+  test('who has left already reserves nothing', async () => {
+    const w = world({});
+    const left = w.admission.reserve({
+      lane: 'complete',
+      key: { keyId: 'a' },
+      signal: AbortSignal.abort(),
+    });
+    await assert.rejects(left, { name: 'AbortError' });
+    assert.deepEqual(w.used(), [0, 0]);
+  });
+
+  test("a burst of one key does not starve another's single call", async () => {
+    const w = world({ concurrency: 1 }, 10);
+    const order: string[] = [];
+    const run = async (keyId: string) => {
+      const ticket = await w.admission.reserve({ lane: 'complete', key: { keyId }, signal: quiet() });
+      order.push(keyId);
+      await tick();
+      ticket.settle();
+    };
+    await Promise.all([run('a'), run('a'), run('a'), run('a'), run('b')]);
+    assert.equal(order.join(''), 'aabaa');
+  });
+
+  test('a key at its own limit holds nobody up', async () => {
+    const w = world({ concurrency: 2, keyConcurrency: 1 }, 10);
+    granted(await w.ask('a'));
+    assert.equal(await w.ask('a'), 'waits');
+    granted(await w.ask('b'));
+  });
+
+  test('counts that fail while someone waits send them home uncounted', async () => {
+    const w = world({ concurrency: 1 }, 10);
+    const first = granted(await w.ask());
+    const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    w.counts.failAdds = true;
+    first.settle();
+    await assert.rejects(waiting, { code: 'not_ready' });
+    assert.equal(w.admission.snapshot().lanes.complete.reserved, 0);
+  });
+
+  test('5,000 at once: bounded waiting, nothing left over', async () => {
+    const w = world({ concurrency: 2 }, 16);
+    const answers = await ask(w, 5_000);
+    const { granted: passed, waits } = tally(answers);
+    assert.deepEqual([passed, waits], [2, 16]);
+    for (const answer of answers) if (typeof answer === 'object') answer.settle();
+    w.clock.advance(30_000);
+    await tick();
+    const { running, queued } = w.admission.snapshot().lanes.complete;
+    // Two of those that waited got the slots, and their callers are gone in this test.
+    assert.deepEqual([running, queued, w.clock.timers], [2, 0, 0]);
+  });
+});
+
+describe('the plan', () => {
+  test('used up: refused at once with the time, those who wait too, fetches not', async () => {
+    const w = world({ concurrency: 1 }, 5);
+    const first = granted(await w.ask());
+    const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    w.admission.planUsedUp(w.clock.wall() + 3_600_000);
+    await assert.rejects(waiting, (error) => told(error) === 'plan 3600 no-retry');
+    first.release();
+    assert.equal(await w.ask(), 'plan 3600 no-retry');
+    granted(await w.ask('a', {}, 'fetch'));
+    assert.equal(w.admission.snapshot().planClosedUntil, w.clock.wall() + 3_600_000);
+    assert.deepEqual(w.used(), [0, 0]);
+  });
+
+  test('after it one probe at a time, until one works', async () => {
+    const w = world({});
+    w.admission.planUsedUp(w.clock.wall() + 10_000);
+    w.clock.advance(10_000);
+    const probe = granted(await w.ask());
+    assert.match(refused(await w.ask('b')), /^plan \d+$/);
+    probe.release();
+    const second = granted(await w.ask('b'));
+    second.planWorks();
+    granted(await w.ask('a'));
+    granted(await w.ask('a'));
+  });
+});
+
+describe('shutting down', () => {
+  test('refuses what is new and who waits, and resolves when nothing runs', async () => {
+    const w = world({ concurrency: 1 }, 5);
+    const running = granted(await w.ask());
+    const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    let drained = false;
+    const done = w.admission.drain().then(() => {
+      drained = true;
+    });
+    await assert.rejects(waiting, { code: 'shutting_down' });
+    assert.equal(await w.ask(), 'shutting_down');
+    assert.equal(drained, false);
+    running.settle();
+    await done;
+    assert.equal(w.clock.timers, 0);
+  });
+
+  test('resolves at once when nothing runs', async () => {
+    await world({}).admission.drain();
+  });
+});
+
+test('keys that are idle for a minute are forgotten', async () => {
+  const w = world({ keyRpm: 5 });
+  for (let n = 0; n < 500; n += 1) granted(await w.ask(`key${n}`)).settle();
+  assert.equal(w.admission.snapshot().lanes.complete.keys.length, 500);
+  w.clock.advance(60_000);
+  granted(await w.ask('b'));
+  assert.deepEqual(w.admission.snapshot().lanes.complete.keys, [{ keyId: 'b', running: 1, queued: 0 }]);
+});
+
+function quiet(): AbortSignal {
+  return new AbortController().signal;
+}

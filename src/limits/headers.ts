@@ -1,0 +1,64 @@
+/**
+ * The limit headers of every authenticated answer, in the three families that clients read. Pure.
+ *
+ * The single-number families can show one window: the one with the fewest requests left, of several the one that takes
+ * longest to fill up again. The IETF fields show them all. Without any limit there is no header.
+ *
+ * Sources: the Claude API's `anthropic-ratelimit-requests-*` ("-reset: the time when the limit will be fully
+ * replenished", RFC 3339), OpenAI's `x-ratelimit-*-requests` (a duration "until the limit resets to its initial state"),
+ * draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 (`t`: seconds in which no more than `r` can be used).
+ */
+import type { LaneState, WindowState } from './lane-state.ts';
+
+const windows = [
+  { name: 'key_rpm', field: 'rpm', seconds: 60 },
+  { name: 'key_daily', field: 'daily', seconds: 86_400 },
+  { name: 'global_daily', field: 'globalDaily', seconds: 86_400 },
+] as const;
+
+/** `wallMs`: now, in Unix milliseconds. */
+export function limitHeaders(state: LaneState, wallMs: number): Record<string, string> {
+  const active = windows.flatMap(({ name, field, seconds }) => {
+    const window = state[field];
+    return window === undefined ? [] : [{ name, seconds, window }];
+  });
+  const tightest = active.map(({ window }) => window).reduce<WindowState | undefined>(tighter, undefined);
+  if (tightest === undefined) return {};
+
+  const { limit, remaining, resetMs } = tightest;
+  return {
+    'anthropic-ratelimit-requests-limit': String(limit),
+    'anthropic-ratelimit-requests-remaining': String(remaining),
+    'anthropic-ratelimit-requests-reset': rfc3339(wallMs + resetMs),
+    'x-ratelimit-limit-requests': String(limit),
+    'x-ratelimit-remaining-requests': String(remaining),
+    'x-ratelimit-reset-requests': duration(resetMs),
+    'ratelimit-policy': active
+      .map(({ name, seconds, window }) => `"${name}";q=${window.limit};w=${seconds}`)
+      .join(', '),
+    ratelimit: active
+      .map(({ name, window }) => `"${name}";r=${window.remaining};t=${Math.ceil(window.nextMs / 1000)}`)
+      .join(', '),
+  };
+}
+
+function tighter(a: WindowState | undefined, b: WindowState): WindowState {
+  if (a === undefined || b.remaining < a.remaining) return b;
+  return b.remaining === a.remaining && b.resetMs > a.resetMs ? b : a;
+}
+
+/** To the second, as the Claude API writes it; rounded up, so that it is never early. */
+function rfc3339(wallMs: number): string {
+  return `${new Date(Math.ceil(wallMs / 1000) * 1000).toISOString().slice(0, 19)}Z`;
+}
+
+/** As OpenAI writes durations: `20ms`, `1s`, `7.66s`, `6m0s`, `24h0m0s`; rounded up to the millisecond. */
+export function duration(ms: number): string {
+  const whole = Math.ceil(ms);
+  if (whole > 0 && whole < 1000) return `${whole}ms`;
+  const hours = Math.floor(whole / 3_600_000);
+  const minutes = Math.floor(whole / 60_000) % 60;
+  const seconds = `${(whole % 60_000) / 1000}s`;
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
+}

@@ -1,0 +1,35 @@
+/** The limits a request stands under. Everywhere 0 turns a limit off. */
+
+/** Completions and page fetches have separate budgets and separate slots. */
+export type Lane = 'complete' | 'fetch';
+
+export type LaneLimits = {
+  /** Running at once, all keys together. */
+  concurrency: number;
+  /** Running at once, one key. */
+  keyConcurrency: number;
+  /** Requests of one key in any 60 seconds. */
+  keyRpm: number;
+  /** Requests of one key in a UTC day. */
+  keyDaily: number;
+  /** Requests of all keys together in a UTC day. */
+  globalDaily: number;
+};
+
+/** A key's own limits; where it has none, the lane's count. */
+export type KeyLimits = { keyId: string; rpm?: number; daily?: number; concurrency?: number };
+
+/** The limits that one request of one key stands under. */
+export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {
+  return {
+    ...lane,
+    keyConcurrency: key.concurrency ?? lane.keyConcurrency,
+    keyRpm: key.rpm ?? lane.keyRpm,
+    keyDaily: key.daily ?? lane.keyDaily,
+  };
+}
+
+/** Whether one more fits beside `used`. */
+export function fits(limit: number, used: number): boolean {
+  return limit === 0 || used < limit;
+}
