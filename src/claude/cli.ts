@@ -1,0 +1,86 @@
+/** The installed CLI: where it is, whether it is still the same file, and whether it is logged in. */
+import { execFile } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { lockedEnv, type HostEnv } from './lock.ts';
+
+/** A sentence for the owner: what is missing and what to do. */
+export class CliMissing extends Error {
+  override name = 'CliMissing';
+}
+
+/**
+ * The path of the CLI: `claudeBin` where it is set, otherwise the first `claude` on PATH. Throws CliMissing.
+ * npm puts a project's own commands on PATH; those are passed over, since the owner's CLI is what the relay is for.
+ */
+export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string {
+  if (claudeBin !== undefined) {
+    if (isExecutable(claudeBin)) return claudeBin;
+    throw new CliMissing(`CLAUDE_BIN is ${claudeBin}, and that is not a program that can be run.`);
+  }
+  for (const directory of (hostEnv['PATH'] ?? '').split(delimiter)) {
+    if (directory === '' || directory.endsWith(join('node_modules', '.bin'))) continue;
+    const path = join(directory, 'claude');
+    if (isExecutable(path)) return path;
+  }
+  throw new CliMissing(
+    'Claude Code is not installed: there is no `claude` on PATH. Install it (npm install -g @anthropic-ai/claude-code), run `claude` once to log in, or set CLAUDE_BIN to its path.',
+  );
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Changes when the file behind the path does: which file it is, its size or its modification time. Undefined when it is gone.
+ * Asked several times a request: one system call, where resolving the path's links by name would take one for each of its parts.
+ */
+export function cliIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    return `${dev}:${ino}:${size}:${mtimeMs}`;
+  } catch {
+    return undefined;
+  }
+}
+
+export type Login = {
+  /** Undefined when the CLI could not say. */
+  loggedIn: boolean | undefined;
+  /** `api_key`, `oauth_token`, `claude.ai`, ... as the CLI names it; never a credential. */
+  method: string;
+};
+
+/** Asks the CLI itself (`claude auth status`, which sends nothing). Never throws. */
+export async function loginStatus(path: string, hostEnv: HostEnv, tmpDir: string): Promise<Login> {
+  const env = lockedEnv(hostEnv, tmpDir);
+  if (env['CLAUDE_CODE_USE_BEDROCK'] !== undefined || env['CLAUDE_CODE_USE_VERTEX'] !== undefined) {
+    return { loggedIn: true, method: env['CLAUDE_CODE_USE_BEDROCK'] === undefined ? 'vertex' : 'bedrock' };
+  }
+  const output = await promisify(execFile)(path, ['auth', 'status', '--json'], {
+    env,
+    cwd: tmpDir,
+    timeout: 15_000,
+  })
+    .then(({ stdout }) => stdout)
+    // Exit code 1 says "not logged in", with the same document on stdout.
+    .catch((error: { stdout?: string }) => error.stdout ?? '');
+  try {
+    const status: unknown = JSON.parse(output);
+    if (typeof status === 'object' && status !== null && 'loggedIn' in status) {
+      const method =
+        'authMethod' in status && typeof status.authMethod === 'string' ? status.authMethod : 'unknown';
+      return { loggedIn: status.loggedIn === true, method };
+    }
+  } catch {
+    // Not a build that can tell.
+  }
+  return { loggedIn: undefined, method: 'unknown' };
+}

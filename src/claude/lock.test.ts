@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { lockedArgs, lockedEnv, standInEnv, unexpectedInInit, untouchedContent } from './lock.ts';
+
+describe('the environment', () => {
+  const host = {
+    HOME: '/home/owner',
+    LC_ALL: 'C',
+    CLAUDE_CODE_OAUTH_TOKEN: 'token',
+    HTTPS_PROXY: 'http://proxy',
+    CLAUDECODE: '1',
+    CLAUDE_CODE_SSE_PORT: '1',
+    CLAUDE_CODE_MANAGED_SETTINGS_PATH: '/x',
+    NODE_OPTIONS: '--require /x',
+    LD_PRELOAD: '/x',
+    XDG_RUNTIME_DIR: '/run/user/1',
+    CLAUDE_CODE_DISABLE_ATTACHMENTS: '0',
+    CLAUDE_CODE_RESTRICTED: '0',
+    TMPDIR: '/x',
+    ANTHROPIC_BASE_URL: undefined,
+  };
+
+  test('passes what the list names, and sets its own', () => {
+    const env = lockedEnv(host, '/own');
+    assert.equal(env['HOME'], '/home/owner');
+    assert.equal(env['LC_ALL'], 'C');
+    assert.equal(env['CLAUDE_CODE_OAUTH_TOKEN'], 'token');
+    assert.equal(env['TMPDIR'], '/own');
+    assert.equal(env['CLAUDE_CODE_DISABLE_ATTACHMENTS'], '1');
+    assert.equal(env['CLAUDE_CODE_RESTRICTED'], '1');
+    for (const name of [
+      'CLAUDECODE',
+      'CLAUDE_CODE_SSE_PORT',
+      'CLAUDE_CODE_MANAGED_SETTINGS_PATH',
+      'NODE_OPTIONS',
+      'LD_PRELOAD',
+      'XDG_RUNTIME_DIR',
+      'ANTHROPIC_BASE_URL',
+    ])
+      assert.ok(!(name in env), name);
+  });
+
+  test('has no login for a stand-in, and no way around it', () => {
+    const env = standInEnv(host, '/own', 'http://127.0.0.1:1');
+    assert.equal(env['ANTHROPIC_API_KEY'], 'sk-ant-stub');
+    assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1');
+    assert.ok(!('CLAUDE_CODE_OAUTH_TOKEN' in env));
+    assert.ok(!('HTTPS_PROXY' in env));
+  });
+});
+
+test('the flags hold nothing of a caller but the model', () => {
+  const [first, second] = [lockedArgs('opus'), lockedArgs('haiku')];
+  assert.deepEqual(
+    first.filter((arg, index) => arg !== second[index]),
+    ['opus'],
+  );
+});
+
+test('the last block of a message is empty', () => {
+  assert.deepEqual(
+    untouchedContent('/init').map((block) => block.text),
+    ['/init', ''],
+  );
+});
+
+describe('an init event', () => {
+  const clean = {
+    tools: [],
+    mcp_servers: [],
+    skills: [],
+    slash_commands: [],
+    plugins: [{ name: 'cc-plugin-agents-md', path: 'builtin' }],
+    output_style: 'default',
+  };
+  const cases: { what: string; init: Record<string, unknown>; expected: string[] }[] = [
+    { what: 'clean', init: clean, expected: [] },
+    { what: 'the least', init: { tools: [], mcp_servers: [] }, expected: [] },
+    { what: 'nothing', init: {}, expected: ['tools: not a list', 'mcp_servers: not a list'] },
+    { what: 'a tool', init: { ...clean, tools: ['Bash'] }, expected: ['tools: Bash'] },
+    {
+      what: 'a server',
+      init: { ...clean, mcp_servers: [{ name: 'x' }] },
+      expected: ['mcp_servers: {"name":"x"}'],
+    },
+    { what: 'a skill', init: { ...clean, skills: ['x'] }, expected: ['skills: x'] },
+    { what: 'a command', init: { ...clean, slash_commands: ['x'] }, expected: ['slash_commands: x'] },
+    {
+      what: 'a plugin',
+      init: { ...clean, plugins: [{ name: 'x', path: '/x' }] },
+      expected: ['plugins: {"name":"x","path":"/x"}'],
+    },
+    { what: 'tools moved', init: { ...clean, tools: { Bash: true } }, expected: ['tools: not a list'] },
+    {
+      what: 'a style',
+      init: { ...clean, output_style: 'Explanatory' },
+      expected: ['output_style: Explanatory'],
+    },
+    {
+      what: 'a socket',
+      init: { ...clean, messaging_socket_path: '/tmp/1.sock' },
+      expected: ['messaging_socket_path: /tmp/1.sock'],
+    },
+  ];
+  for (const { what, init, expected } of cases) {
+    test(what, () => {
+      assert.deepEqual(unexpectedInInit(init), expected);
+    });
+  }
+});

@@ -1,0 +1,219 @@
+/**
+ * The lock: the flags, the environment and the message shape under which nothing in a prompt can reach the host.
+ *
+ * Pure. Each entry closes one hole that was measured on real builds of the CLI (2.1.197 and 2.1.330); the proof
+ * (`proof.ts`) checks the result against the build that is installed, because next month's can change any of it.
+ */
+
+/**
+ * Flags of every process the relay starts. The caller's text is never among them: argv is readable by every local user.
+ *
+ * `maxTurns` is how often the model may be asked. Once is a request; only the proof asks twice, to see its tools refused.
+ */
+export function lockedArgs(model: string, maxTurns: 1 | 2 = 1): string[] {
+  return [
+    '-p',
+    '--input-format',
+    'stream-json',
+    '--output-format',
+    'stream-json',
+    '--verbose',
+    '--include-partial-messages',
+    // No tool is offered to the model. A deny-list would miss the tools of the next build.
+    '--tools=',
+    // No MCP server starts: only this empty set counts. (A bare `{}` is refused by the CLI.)
+    '--strict-mcp-config',
+    '--mcp-config',
+    '{"mcpServers":{}}',
+    // No settings file counts: no hook, permission rule, output style, plugin or env of the host's.
+    '--setting-sources=',
+    '--disable-slash-commands',
+    // A hook that an administrator's managed settings start all the same is told of, whatever its kind; the turn then ends.
+    '--include-hook-events',
+    // Nothing of the conversation is written under the config directory.
+    '--no-session-persistence',
+    // A model that asks for tools that nobody offered cannot make the CLI ask again: killing it at the first sign comes too late at times.
+    '--max-turns',
+    String(maxTurns),
+    '--model',
+    model,
+  ];
+}
+
+/** Set on every process, whatever the host's environment says. */
+const fixedEnv = {
+  DISABLE_AUTOUPDATER: '1',
+  CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+  // `@path` in a prompt makes the CLI itself read the file and send it to the model, with no tool involved.
+  CLAUDE_CODE_DISABLE_ATTACHMENTS: '1',
+  CLAUDE_CODE_DISABLE_FILE_MENTIONS: '1',
+  CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
+  CLAUDE_CODE_DISABLE_AUTO_MEMORY: '1',
+  CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: '1',
+  // 2.1.330 opens a socket through which every process of the same user, such as another Claude Code session, can put a message
+  // into a running turn or a waiting process. A restricted session has none, and refuses to bypass permissions.
+  CLAUDE_CODE_RESTRICTED: '1',
+  // The runtime collects garbage while a spare only waits, for a quarter of all the processor time that a request costs (2.1.330).
+  BUN_GC_TIMER_DISABLE: '1',
+  // The CLI's own ten silent retries would hold a caller for minutes; the relay says at once what went wrong.
+  CLAUDE_CODE_MAX_RETRIES: '0',
+  // After a stream that broke off it would ask the model for the whole answer again, and print that one without stream events.
+  CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
+  // After a refusal 2.1.330 would ask once more.
+  CLAUDE_CODE_DISABLE_REFUSAL_RETRY: '1',
+} as const;
+
+/** What may pass from the host's environment: the login, the way to the upstream, and the locale. An allow-list, never a copy with removals. */
+const passedEnv = new Set([
+  'HOME',
+  'PATH',
+  'LANG',
+  'TZ',
+  'USER',
+  'LOGNAME',
+  'XDG_CONFIG_HOME',
+  'CLAUDE_CONFIG_DIR',
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'ANTHROPIC_BASE_URL',
+  'ANTHROPIC_DEFAULT_OPUS_MODEL',
+  'ANTHROPIC_DEFAULT_SONNET_MODEL',
+  'ANTHROPIC_DEFAULT_HAIKU_MODEL',
+  'CLAUDE_CODE_USE_BEDROCK',
+  'CLAUDE_CODE_SKIP_BEDROCK_AUTH',
+  'ANTHROPIC_BEDROCK_BASE_URL',
+  'AWS_REGION',
+  'AWS_DEFAULT_REGION',
+  'AWS_PROFILE',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_BEARER_TOKEN_BEDROCK',
+  'AWS_CONFIG_FILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'CLAUDE_CODE_USE_VERTEX',
+  'CLAUDE_CODE_SKIP_VERTEX_AUTH',
+  'ANTHROPIC_VERTEX_BASE_URL',
+  'ANTHROPIC_VERTEX_PROJECT_ID',
+  'CLOUD_ML_REGION',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+  'GOOGLE_CLOUD_PROJECT',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+]);
+
+/** The variables that hold or choose a login. The proof leaves them out and puts a dummy in their place. */
+const loginEnv = [
+  'CLAUDE_CODE_OAUTH_TOKEN',
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_AUTH_TOKEN',
+  'ANTHROPIC_BASE_URL',
+  'CLAUDE_CODE_USE_BEDROCK',
+  'CLAUDE_CODE_SKIP_BEDROCK_AUTH',
+  'ANTHROPIC_BEDROCK_BASE_URL',
+  'AWS_PROFILE',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_BEARER_TOKEN_BEDROCK',
+  'CLAUDE_CODE_USE_VERTEX',
+  'CLAUDE_CODE_SKIP_VERTEX_AUTH',
+  'ANTHROPIC_VERTEX_BASE_URL',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'http_proxy',
+  'https_proxy',
+] as const;
+
+export type HostEnv = Readonly<Record<string, string | undefined>>;
+
+/** The environment of a locked process. `tmpDir` is a directory of the relay's own. */
+export function lockedEnv(host: HostEnv, tmpDir: string): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(host)) {
+    if (value !== undefined && (passedEnv.has(name) || name.startsWith('LC_'))) env[name] = value;
+  }
+  return { ...env, TMPDIR: tmpDir, ...fixedEnv };
+}
+
+/** The same environment with no login in it and a dummy key for a stand-in upstream on loopback: what the proof and the demo run under. */
+export function standInEnv(host: HostEnv, tmpDir: string, baseUrl: string): Record<string, string> {
+  const env = lockedEnv(host, tmpDir);
+  for (const name of loginEnv) delete env[name];
+  return { ...env, ANTHROPIC_API_KEY: 'sk-ant-stub', ANTHROPIC_BASE_URL: baseUrl };
+}
+
+/** A text block of the Messages API. */
+export type TextBlock = { type: 'text'; text: string };
+
+/**
+ * The content of a user message that the CLI passes on untouched.
+ *
+ * The CLI looks for a command (`/...`) and for `@file` mentions in the last block only, and drops empty text blocks before it
+ * builds the API request (seen on 2.1.197 and 2.1.330). So an empty last block leaves nothing to find, and the model
+ * receives exactly one block: the prompt.
+ */
+export function untouchedContent(prompt: string): TextBlock[] {
+  return [
+    { type: 'text', text: prompt },
+    { type: 'text', text: '' },
+  ];
+}
+
+/** What a turn's `system/init` event lists, as far as the lock is concerned. */
+export type InitListing = {
+  tools?: unknown;
+  mcp_servers?: unknown;
+  skills?: unknown;
+  slash_commands?: unknown;
+  plugins?: unknown;
+  output_style?: unknown;
+  messaging_socket_path?: unknown;
+  [other: string]: unknown;
+};
+
+/**
+ * Everything in an init event that the relay did not put there, such as `tools: Bash`; empty when the lock holds.
+ * A field of the wrong shape is unexpected, too: a build that moved the list must not pass for one that has none.
+ */
+export function unexpectedInInit(init: InitListing): string[] {
+  return [
+    ...unlisted('tools', init.tools),
+    ...unlisted('mcp_servers', init.mcp_servers),
+    ...unlisted('skills', init.skills ?? []),
+    ...unlisted('slash_commands', init.slash_commands ?? []),
+    ...unlisted('plugins', init.plugins ?? [], isBuiltinPlugin),
+    // Its text would go to the model. Absent and null mean none.
+    ...unlisted('output_style', [init.output_style ?? 'default'], (style) => style === 'default'),
+    ...unlisted(
+      'messaging_socket_path',
+      init.messaging_socket_path === undefined ? [] : [init.messaging_socket_path],
+    ),
+  ];
+}
+
+/** Plugins that are compiled into the CLI (2.1.330 lists three) come from no file of the host's. */
+function isBuiltinPlugin(plugin: unknown): boolean {
+  return typeof plugin === 'object' && plugin !== null && 'path' in plugin && plugin.path === 'builtin';
+}
+
+function unlisted(
+  field: string,
+  listed: unknown,
+  isKnown: (item: unknown) => boolean = () => false,
+): string[] {
+  if (!Array.isArray(listed)) return [`${field}: not a list`];
+  return listed
+    .filter((item) => !isKnown(item))
+    .slice(0, 5)
+    .map((item) => `${field}: ${(typeof item === 'string' ? item : JSON.stringify(item)).slice(0, 80)}`);
+}

@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ErrorDetails } from '../errors.ts';
+import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
+import type { CliResult } from './protocol.ts';
+
+const now = Date.parse('2026-01-01T00:00:00Z');
+const nowS = now / 1000;
+const usage = {
+  input_tokens: 3,
+  output_tokens: 2,
+  cache_read_input_tokens: 1,
+  cache_creation_input_tokens: 0,
+};
+
+/** A turn in which all went well until its end. */
+const whole: Collected = {
+  text: 'the answer',
+  stopReason: 'end_turn',
+  resolvedModel: 'claude-x',
+  usage,
+  messageStarted: true,
+  initSeen: true,
+  assistantError: undefined,
+  planResetsAt: undefined,
+};
+/** One that got no message. */
+const none: Collected = { ...whole, text: '', stopReason: undefined, messageStarted: false };
+/** One whose message broke off. */
+const half: Collected = { ...whole, text: 'halfway', stopReason: undefined };
+
+function result(fields: Partial<CliResult> = {}): TurnEnd {
+  return {
+    cause: 'result',
+    result: {
+      type: 'result',
+      subtype: 'success',
+      is_error: false,
+      api_error_status: null,
+      result: 'the answer',
+      total_cost_usd: 0.5,
+      ...fields,
+    },
+  };
+}
+
+function error(status: number | null, text = 'API Error: secret words'): TurnEnd {
+  return result({ is_error: true, api_error_status: status, result: text });
+}
+
+describe('answers', () => {
+  const rows: [string, TurnEnd, Collected, { text: string; stopReason: string; costUsd: number | null }][] = [
+    ['a result', result(), whole, { text: 'the answer', stopReason: 'end_turn', costUsd: 0.5 }],
+    [
+      'a stop at its limit',
+      { cause: 'stopped' },
+      { ...whole, stopReason: 'max_tokens' },
+      { text: 'the answer', stopReason: 'max_tokens', costUsd: null },
+    ],
+    [
+      'nothing to say',
+      { cause: 'stopped' },
+      { ...whole, text: '' },
+      { text: '', stopReason: 'end_turn', costUsd: null },
+    ],
+  ];
+  for (const [name, end, seen, expected] of rows) {
+    test(name, () => {
+      assert.deepEqual(judge(end, seen, now), {
+        ok: true,
+        answer: { ...expected, resolvedModel: 'claude-x', usage },
+      });
+    });
+  }
+});
+
+describe('errors', () => {
+  type Expected = { code: string; message?: RegExp } & Pick<
+    ErrorDetails,
+    'limit' | 'retryAfter' | 'shouldRetry'
+  >;
+  const rows: [string, TurnEnd, Collected, Expected][] = [
+    ['401', error(401), none, { code: 'upstream_auth', message: /log in again on the host/ }],
+    ['403', error(403), none, { code: 'upstream_auth' }],
+    [
+      'a login refused, with no status',
+      error(null),
+      { ...none, assistantError: 'authentication_failed' },
+      { code: 'upstream_auth' },
+    ],
+    [
+      'no credit, as 400',
+      error(400),
+      { ...none, assistantError: 'billing_error' },
+      { code: 'upstream_auth', message: /billing/ },
+    ],
+    ['429', error(429), none, { code: 'rate_limited', limit: 'plan', retryAfter: 30 }],
+    [
+      '429 by its word',
+      error(null),
+      { ...none, assistantError: 'rate_limit' },
+      { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
+    ],
+    [
+      'a plan used up for half a minute',
+      error(429),
+      { ...none, planResetsAt: nowS + 30 },
+      { code: 'rate_limited', limit: 'plan', retryAfter: 30, shouldRetry: true },
+    ],
+    [
+      'a plan used up for hours',
+      error(429),
+      { ...none, planResetsAt: nowS + 7200.2 },
+      {
+        code: 'rate_limited',
+        limit: 'plan',
+        retryAfter: 7201,
+        shouldRetry: false,
+        message: /2026-01-01T02:00:00/,
+      },
+    ],
+    [
+      'a reset in the past',
+      error(429),
+      { ...none, planResetsAt: nowS - 5 },
+      { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
+    ],
+    ['529', error(529), none, { code: 'upstream_overloaded', retryAfter: 10 }],
+    ['503', error(503), none, { code: 'upstream_overloaded', retryAfter: 10 }],
+    [
+      'overloaded in the middle, by its word',
+      error(null, 'API Error: Overloaded'),
+      half,
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
+    [
+      'overloaded, as JSON',
+      error(null, 'API Error: {"type":"error","error":{"type":"overloaded_error"}}'),
+      half,
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
+    [
+      'overloaded by the kind of error',
+      error(null, 'x'),
+      { ...none, assistantError: 'overloaded' },
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
+    [
+      'a 400 that speaks of overload',
+      error(400, 'API Error: 400 overloaded prompt'),
+      none,
+      { code: 'bad_request', message: /: overloaded prompt$/ },
+    ],
+    ['404', error(404), none, { code: 'not_found' }],
+    ['no such model', error(null), { ...none, assistantError: 'model_not_found' }, { code: 'not_found' }],
+    ['413', error(413), none, { code: 'payload_too_large' }],
+    [
+      '400',
+      error(400, 'API Error: 400 too odd'),
+      none,
+      { code: 'bad_request', message: /refused the request: too odd$/ },
+    ],
+    ['400 in other words', error(400), none, { code: 'bad_request', message: /refused the request\.$/ }],
+    [
+      '400 with a long sentence',
+      error(400, `API Error: 400 ${'x'.repeat(9000)}`),
+      none,
+      { code: 'bad_request', message: /^.{1,400}$/ },
+    ],
+    ['500', error(500), none, { code: 'upstream_error' }],
+    ['a lost connection', error(null), half, { code: 'upstream_error' }],
+    [
+      'an error of the CLI’s own',
+      result({ subtype: 'error_during_execution', is_error: false }),
+      whole,
+      { code: 'upstream_error' },
+    ],
+    [
+      'success that no message stands behind',
+      result(),
+      none,
+      { code: 'upstream_error', message: /without asking the model/ },
+    ],
+    [
+      'success after a message that broke off',
+      result(),
+      half,
+      { code: 'upstream_error', message: /lost in the middle/ },
+    ],
+    [
+      'a second message',
+      { cause: 'second_message' },
+      half,
+      { code: 'upstream_error', message: /lost in the middle/ },
+    ],
+    [
+      'a tool nobody offered',
+      { cause: 'stopped' },
+      { ...whole, stopReason: 'tool_use' },
+      { code: 'upstream_error', message: /tool/ },
+    ],
+    [
+      'the lock broken',
+      { cause: 'lock_broken', found: ['tools: Bash'] },
+      none,
+      { code: 'upstream_error', message: /did not allow/ },
+    ],
+    [
+      'an end before the start',
+      { cause: 'exit', started: false },
+      none,
+      { code: 'upstream_error', message: /could not be started/ },
+    ],
+    [
+      'an end in the middle',
+      { cause: 'exit', started: true },
+      half,
+      { code: 'upstream_error', message: /before it had answered/ },
+    ],
+    [
+      'garbage',
+      { cause: 'garbage', reason: 'x' },
+      half,
+      { code: 'upstream_error', message: /not its protocol/ },
+    ],
+    [
+      'time is up',
+      { cause: 'timeout', afterMs: 300_000 },
+      half,
+      { code: 'upstream_timeout', message: /300 seconds/ },
+    ],
+    ['the client gone', { cause: 'client_gone' }, half, { code: 'client_closed_request' }],
+    ['the relay stopped', { cause: 'shutdown' }, half, { code: 'shutting_down', retryAfter: 5 }],
+  ];
+  for (const [name, end, seen, expected] of rows) {
+    test(`${name} -> ${expected.code}`, () => {
+      const outcome = judge(end, seen, now);
+      assert.ok(!outcome.ok);
+      const { code, message, details } = outcome.error;
+      assert.equal(code, expected.code);
+      assert.match(message, expected.message ?? /./);
+      assert.doesNotMatch(message, /secret|API Error|halfway/);
+      assert.deepEqual(
+        [details.limit, details.retryAfter, details.shouldRetry],
+        [expected.limit, expected.retryAfter, expected.shouldRetry],
+      );
+    });
+  }
+});
+
+test('a turn that cannot have cost anything gives its count back, any other does not', () => {
+  const free: [TurnEnd, Collected][] = [
+    [error(429), none],
+    [error(500), none],
+    [
+      { cause: 'exit', started: false },
+      { ...none, initSeen: false },
+    ],
+    [
+      { cause: 'timeout', afterMs: 1 },
+      { ...none, initSeen: false },
+    ],
+    [{ cause: 'client_gone' }, { ...none, initSeen: false }],
+    [{ cause: 'lock_broken', found: [] }, none],
+  ];
+  const spent: [TurnEnd, Collected][] = [
+    [result(), whole],
+    [error(null), half],
+    // It was about to ask, and nobody knows whether it did.
+    [{ cause: 'timeout', afterMs: 1 }, none],
+    [{ cause: 'client_gone' }, none],
+    [{ cause: 'exit', started: true }, none],
+    [{ cause: 'lock_broken', found: [] }, half],
+  ];
+  for (const [end, seen] of free) assert.equal(mayHaveSpent(end, seen), false, JSON.stringify(end));
+  for (const [end, seen] of spent) assert.equal(mayHaveSpent(end, seen), true, JSON.stringify(end));
+});

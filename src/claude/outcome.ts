@@ -1,0 +1,203 @@
+/**
+ * How a turn ended -> an answer or an error. Pure: the one place that decides what a caller is told.
+ *
+ * Facts of the CLI (2.1.197, 2.1.330): a `result` of subtype `success` with `is_error` is a failure whose text is an error
+ * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again by itself, up to three
+ * times, so that the relay ends the turn at the first stop reason of that kind.
+ */
+import { RelayError } from '../errors.ts';
+import type { CliResult, TokenUsage } from './protocol.ts';
+
+/** What ended the turn; the first cause wins. */
+export type TurnEnd =
+  | { cause: 'result'; result: CliResult }
+  /** The model stopped for a reason after which the CLI would go on by itself. */
+  | { cause: 'stopped' }
+  /** The CLI began a second message by itself: the first was lost on the way. */
+  | { cause: 'second_message' }
+  | { cause: 'lock_broken'; found: readonly string[] }
+  | { cause: 'exit'; started: boolean }
+  | { cause: 'garbage'; reason: string }
+  | { cause: 'timeout'; afterMs: number }
+  | { cause: 'client_gone' }
+  | { cause: 'shutdown' };
+
+/** What was seen of the model's message before the end. */
+export type Collected = {
+  text: string;
+  stopReason: string | undefined;
+  resolvedModel: string;
+  usage: TokenUsage;
+  /** The upstream accepted the request and began to answer. */
+  messageStarted: boolean;
+  /** The CLI had checked in and was about to ask the model. */
+  initSeen: boolean;
+  assistantError: string | undefined;
+  /** Unix seconds at which a used-up plan is usable again. */
+  planResetsAt: number | undefined;
+};
+
+export type Answer = {
+  text: string;
+  stopReason: string;
+  resolvedModel: string;
+  usage: TokenUsage;
+  /** Null when the turn was ended before the CLI reported it. */
+  costUsd: number | null;
+};
+
+export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
+
+/** `nowMs` is the wall clock, to turn a reset time into seconds to wait. */
+export function judge(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
+  switch (end.cause) {
+    case 'result':
+      return judgeResult(end.result, seen, nowMs);
+    case 'stopped':
+      if (seen.stopReason === 'tool_use') {
+        return failed('upstream_error', 'The model asked for a tool, and none is on offer here.');
+      }
+      return answered(seen, null);
+    case 'second_message':
+      return lostOnTheWay();
+    case 'lock_broken':
+      return failed(
+        'upstream_error',
+        'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
+      );
+    case 'exit':
+      return failed(
+        'upstream_error',
+        end.started
+          ? 'Claude Code ended before it had answered. Try again.'
+          : 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.',
+      );
+    case 'garbage':
+      return failed('upstream_error', 'Claude Code printed something that is not its protocol. Try again.');
+    case 'timeout':
+      return failed(
+        'upstream_timeout',
+        `No complete answer within ${Math.round(end.afterMs / 1000)} seconds (REQ_TIMEOUT). Ask for less, or raise the limit on the host.`,
+      );
+    case 'client_gone':
+      return failed('client_closed_request', 'The client closed the connection.');
+    case 'shutdown':
+      return {
+        ok: false,
+        error: new RelayError('shutting_down', 'The relay was stopped. Try again.', { retryAfter: 5 }),
+      };
+  }
+}
+
+/** What 2.1.330 calls troubles of the host's account, some of which come with status 400. */
+const accountErrors: ReadonlySet<string> = new Set([
+  'oauth_org_not_allowed',
+  'account_on_hold',
+  'verification_required',
+  'billing_error',
+  'cloud_credential_error',
+]);
+
+function judgeResult(result: CliResult, seen: Collected, nowMs: number): Outcome {
+  if (!result.is_error && result.subtype === 'success') {
+    // An answer that no message of the model stands behind is the CLI talking for itself (a prompt taken for a command).
+    if (!seen.messageStarted) {
+      return failed('upstream_error', 'Claude Code answered without asking the model.');
+    }
+    // The stream broke off, and the CLI got its answer in another way: what was seen is a part of a different one.
+    if (seen.stopReason === undefined) return lostOnTheWay();
+    return answered(seen, result.total_cost_usd);
+  }
+  const said = upstreamSentence(result.result);
+  const status = result.api_error_status ?? undefined;
+  if (status === 401 || status === 403 || seen.assistantError === 'authentication_failed') {
+    return failed(
+      'upstream_auth',
+      'Claude Code is not logged in, or its login was refused: log in again on the host.',
+    );
+  }
+  if (seen.assistantError !== undefined && accountErrors.has(seen.assistantError)) {
+    return failed(
+      'upstream_auth',
+      'The account that Claude Code is logged in with cannot be used: see to its billing and login on the host.',
+    );
+  }
+  if (status === 429 || seen.assistantError === 'rate_limit') return rateLimited(seen, nowMs);
+  if (status === 529 || status === 503 || saysOverloaded(result, seen)) {
+    return failed('upstream_overloaded', 'The model is overloaded. Try again in a moment.', {
+      retryAfter: 10,
+    });
+  }
+  if (status === 404 || seen.assistantError === 'model_not_found') {
+    return failed('not_found', 'The model does not exist, or the login of the host may not use it.');
+  }
+  if (status === 413) return failed('payload_too_large', 'The request is too large for the model.');
+  if (status === 400) return failed('bad_request', `The model refused the request${said}`);
+  return failed('upstream_error', 'The request to the model failed. Try again.');
+}
+
+/** 2.1.197 gives an error in the middle of a stream no status; the API's own word for it is all there is. */
+function saysOverloaded(result: CliResult, seen: Collected): boolean {
+  if (seen.assistantError === 'overloaded') return true;
+  return (
+    (result.api_error_status ?? undefined) === undefined &&
+    /^API Error:.{0,80}\boverloaded/is.test(result.result ?? '')
+  );
+}
+
+function lostOnTheWay(): Outcome {
+  return failed(
+    'upstream_error',
+    'The connection to the model was lost in the middle of the answer. Try again.',
+  );
+}
+
+function rateLimited(seen: Collected, nowMs: number): Outcome {
+  const waitMs = seen.planResetsAt === undefined ? undefined : seen.planResetsAt * 1000 - nowMs;
+  if (waitMs !== undefined && waitMs > 0) {
+    const until = new Date(nowMs + waitMs).toISOString();
+    return failed('rate_limited', `The plan of the host is used up until ${until}.`, {
+      retryAfter: Math.ceil(waitMs / 1000),
+      limit: 'plan',
+      untilMs: nowMs + waitMs,
+      shouldRetry: waitMs < 60_000,
+    });
+  }
+  return failed('rate_limited', 'The model limits requests at the moment. Try again in a moment.', {
+    retryAfter: 30,
+    limit: 'plan',
+  });
+}
+
+/** The upstream's own words out of `API Error: 400 ...`, for the caller who sent the request; bounded. */
+function upstreamSentence(text: string | undefined): string {
+  const said = /^API Error: \d{3} (.+)$/s.exec(text ?? '')?.[1];
+  return said === undefined ? '.' : `: ${said.slice(0, 300)}`;
+}
+
+function answered(seen: Collected, costUsd: number | null): Outcome {
+  return {
+    ok: true,
+    answer: {
+      text: seen.text,
+      stopReason: seen.stopReason ?? 'end_turn',
+      resolvedModel: seen.resolvedModel,
+      usage: seen.usage,
+      costUsd,
+    },
+  };
+}
+
+function failed(...[code, message, details]: ConstructorParameters<typeof RelayError>): Outcome {
+  return { ok: false, error: new RelayError(code, message, details) };
+}
+
+/**
+ * Whether the turn may have cost tokens. Only a turn that provably did not reach the model is not counted: it ended
+ * before the CLI was about to ask, or with an upstream error and no message.
+ */
+export function mayHaveSpent(end: TurnEnd, seen: Collected): boolean {
+  if (seen.messageStarted) return true;
+  if (end.cause === 'result') return false;
+  return seen.initSeen && end.cause !== 'lock_broken';
+}

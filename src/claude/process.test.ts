@@ -1,0 +1,223 @@
+/** Real processes: tiny programs, started, watched, and ended in every way. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { startProcess, sweepDirectories, type ClaudeProcess, type Exit } from './process.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'process-test-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+type Run = { process: ClaudeProcess; lines: string[]; garbage: string[]; exits: Exit[]; home: () => string };
+
+/** Runs a shell script as the CLI. */
+function run(script: string, options: { command?: string; killGraceMs?: number } = {}): Run {
+  const lines: string[] = [];
+  const garbage: string[] = [];
+  const exits: Exit[] = [];
+  let home = '';
+  const process = startProcess({
+    command: options.command ?? '/bin/sh',
+    args: ['-c', script],
+    env: (tmp) => {
+      home = join(tmp, '..');
+      return { PATH: globalThis.process.env['PATH'] ?? '', TMPDIR: tmp, SCRATCH: scratch };
+    },
+    listener: {
+      onLine: (text) => lines.push(text),
+      onGarbage: (reason) => {
+        garbage.push(reason);
+        process.kill();
+      },
+      onExit: (exit) => exits.push(exit),
+    },
+    killGraceMs: options.killGraceMs ?? 200,
+  });
+  return { process, lines, garbage, exits, home: () => home };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; !condition() && i < 500; i += 1) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  assert.ok(condition(), 'not within ten seconds');
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // The state is the field after the name, which is in brackets and may hold anything.
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Members of a process group that are more than an entry waiting to be collected. */
+function groupLives(group: number): boolean {
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const [state, , pgid] = readFileSync(`/proc/${name}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      return Number(pgid) === group && state !== 'Z';
+    } catch {
+      return false;
+    }
+  });
+}
+
+function noted(name: string): number {
+  const path = join(scratch, name);
+  return existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
+}
+
+test('lines in, lines out, and a clean end', async () => {
+  const { process, lines, exits, home } = run('pwd; while read -r line; do echo "<$line>"; done');
+  process.write('one\n');
+  process.write('two ✓\n');
+  process.finish();
+  await process.gone;
+  assert.deepEqual(lines.slice(1), ['<one>', '<two ✓>']);
+  assert.match(lines[0] ?? '', /\/work$/);
+  assert.deepEqual(exits, [{ code: 0, signal: null }]);
+  assert.ok(!existsSync(home()), 'its directory went with it');
+  // All of these may come late.
+  process.write('more\n');
+  process.finish();
+  process.terminate();
+  process.kill();
+});
+
+test('what cannot be started ends like what was', async () => {
+  const missing = run('', { command: '/nonexistent/claude' });
+  await missing.process.gone;
+  assert.equal(missing.exits.length, 1);
+  assert.notEqual(missing.exits[0]?.code, 0);
+  assert.ok(!existsSync(missing.home()));
+
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = '/nonexistent';
+  const { process: none, exits } = run('true');
+  if (before === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = before;
+  none.write('x');
+  await none.gone;
+  assert.deepEqual([none.pid, exits], [undefined, [{ code: null, signal: null }]]);
+});
+
+test('a character cut in two comes out whole; the last line needs no end to be dropped', async () => {
+  const { process, lines, garbage } = run(
+    String.raw`printf 'gr\303'; sleep 0.1; printf '\274n \360\237'; sleep 0.1; printf '\220\244\nhalf a li'`,
+  );
+  await process.gone;
+  assert.deepEqual([lines, garbage], [['grün 🐤'], []]);
+});
+
+test('bytes that are no UTF-8, and a line without end, are told once and end the reading', async () => {
+  const invalid = run(String.raw`printf 'fine\n\303\050\nmore\n'; sleep 60`);
+  await invalid.process.gone;
+  assert.deepEqual([invalid.lines, invalid.garbage], [['fine'], ['invalid_utf8']]);
+
+  const endless = run(`echo fine; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo more; sleep 60`);
+  await endless.process.gone;
+  assert.deepEqual([endless.lines, endless.garbage], [['fine'], ['line_too_long']]);
+});
+
+test('a long line that is within bounds is one line', async () => {
+  const { process, lines } = run(`head -c 5000000 /dev/zero | tr '\\0' x; echo`);
+  await process.gone;
+  assert.deepEqual(
+    lines.map((line) => line.length),
+    [5_000_000],
+  );
+});
+
+test('stderr is drained, and its end kept', async () => {
+  const { process, lines } = run(
+    `head -c 5000000 /dev/zero | tr '\\0' x >&2; echo last words >&2; echo done`,
+  );
+  await process.gone;
+  assert.deepEqual(lines, ['done']);
+  assert.ok(process.stderrTail().endsWith('last words\n'));
+  assert.ok(process.stderrTail().length <= 4096);
+});
+
+test('terminate: SIGTERM, and SIGKILL for what does not mind', async () => {
+  const polite = run('trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.05; done');
+  await until(() => polite.lines.length === 1);
+  polite.process.terminate();
+  await polite.process.gone;
+  assert.deepEqual([polite.lines, polite.exits], [['up', 'bye'], [{ code: 5, signal: null }]]);
+
+  const deaf = run('trap "" TERM; echo up; while :; do sleep 0.05; done');
+  await until(() => deaf.lines.length === 1);
+  deaf.process.terminate();
+  await deaf.process.gone;
+  assert.deepEqual(deaf.exits, [{ code: null, signal: 'SIGKILL' }]);
+});
+
+test('descendants end with it: in its group, and in a session of their own', async () => {
+  const { process, lines } = run(
+    `sleep 300 & echo $! >"$SCRATCH/in-group"
+     setsid sh -c 'echo $$ >"$SCRATCH/outside"; exec sleep 300' &
+     setsid sh -c 'echo $$ >"$SCRATCH/quiet"; exec sleep 300' >/dev/null 2>&1 &
+     while ! [ -s "$SCRATCH/outside" ] || ! [ -s "$SCRATCH/quiet" ]; do sleep 0.02; done
+     echo left`,
+  );
+  await process.gone;
+  assert.deepEqual(lines, ['left']);
+  for (const name of ['in-group', 'outside', 'quiet']) {
+    const pid = noted(name);
+    assert.ok(pid > 0, name);
+    await until(() => !isRunning(pid));
+  }
+});
+
+test('kill -9 of the parent ends its processes, busy and idle, and the next start sweeps what they had', async () => {
+  const parentTmp = join(scratch, 'parent');
+  const parent = spawn(
+    process.execPath,
+    [
+      '--input-type=module-typescript',
+      '-e',
+      `import { mkdirSync } from 'node:fs';
+       mkdirSync(${JSON.stringify(parentTmp)}, { recursive: true });
+       import { startProcess } from ${JSON.stringify(new URL('process.ts', import.meta.url).href)};
+       for (const script of ['while :; do :; done', 'trap "" TERM HUP INT; cat; sleep 300', 'sleep 300 & wait']) {
+         const { pid } = startProcess({ command: '/bin/sh', args: ['-c', script], env: (tmp) => ({ PATH: process.env.PATH, TMPDIR: tmp }),
+           listener: { onLine() {}, onGarbage() {}, onExit() {} } });
+         console.log(pid);
+       }
+       setInterval(() => {}, 1000);`,
+    ],
+    { env: { ...process.env, TMPDIR: scratch }, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const groups: number[] = [];
+  for await (const line of createInterface({ input: parent.stdout })) {
+    if (groups.push(Number(line)) === 3) break;
+  }
+  assert.ok(groups.every((pid) => pid > 0 && isRunning(pid)));
+  const exited = once(parent, 'exit');
+  parent.kill('SIGKILL');
+  await exited;
+  await until(() => groups.every((group) => !groupLives(group)));
+
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = scratch;
+  const mine = join(scratch, `relay-${process.pid}-mine`);
+  const others = join(scratch, 'relay-notes');
+  for (const path of [mine, others]) mkdirSync(path);
+  sweepDirectories();
+  if (before === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = before;
+  const left = (name: string): boolean => existsSync(join(scratch, name));
+  assert.deepEqual([left(`relay-${process.pid}-mine`), left('relay-notes')], [true, true]);
+  assert.equal(readdirSync(scratch).filter((name) => name.startsWith(`relay-${parent.pid}-`)).length, 0);
+});

@@ -1,0 +1,219 @@
+/**
+ * The CLI's stream-json protocol, as far as the relay speaks it: one JSON object a line, each way.
+ *
+ * Pure. The reference for the shapes is the type declarations (`sdk.d.ts`) of `@anthropic-ai/claude-agent-sdk`;
+ * what is read here was seen on 2.1.197 and 2.1.330.
+ */
+import { z } from 'zod';
+import type { Effort } from '../api.ts';
+import { untouchedContent } from './lock.ts';
+
+/** Sets the system prompt; sent once in a process's life (a second one is acknowledged but ignored). */
+export function initializeLine(requestId: string, systemPrompt: string): string {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: { subtype: 'initialize', systemPrompt: [systemPrompt] },
+  });
+}
+
+/** Asks for the plan's windows; costs no turn. Without the scan of the host's transcripts, where the build knows that option. */
+export function usageRequestLine(requestId: string): string {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: { subtype: 'get_usage', skip_behaviors: true },
+  });
+}
+
+/** Sets variables of the process's own environment while it runs; undefined changes nothing. */
+export function settingsEnvLine(
+  requestId: string,
+  env: Readonly<Record<string, string>> | undefined,
+): string {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: { subtype: 'apply_flag_settings', settings: env === undefined ? {} : { env } },
+  });
+}
+
+/** Asks the model beside the conversation, which it leaves as it is. */
+export function sideQuestionLine(requestId: string, question: string): string {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: { subtype: 'side_question', question },
+  });
+}
+
+/** Sets how hard the model thinks, for the turn to come. Leaves no trace in the conversation (2.1.197, 2.1.330). */
+export function effortLine(requestId: string, effortLevel: Effort): string {
+  return line({
+    type: 'control_request',
+    request_id: requestId,
+    request: { subtype: 'apply_flag_settings', settings: { effortLevel } },
+  });
+}
+
+/** Starts the turn. */
+export function userLine(prompt: string): string {
+  return line({
+    type: 'user',
+    // 2.1.330 then leaves the text alone; 2.1.197 ignores it (`untouchedContent` serves both).
+    client_composed: true,
+    message: { role: 'user', content: untouchedContent(prompt) },
+    parent_tool_use_id: null,
+    session_id: '',
+  });
+}
+
+function line(message: object): string {
+  return `${JSON.stringify(message)}\n`;
+}
+
+/** Token counts of the Messages API. */
+export type TokenUsage = {
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_input_tokens: number;
+  cache_creation_input_tokens: number;
+};
+
+const noTokens: TokenUsage = {
+  input_tokens: 0,
+  output_tokens: 0,
+  cache_read_input_tokens: 0,
+  cache_creation_input_tokens: 0,
+};
+
+/** The counts that `usage` tells; `before` stands for those it does not. The counts of `message_delta` are totals, not increments. */
+export function readUsage(usage: UsageEvent | undefined, before: TokenUsage = noTokens): TokenUsage {
+  return {
+    input_tokens: usage?.input_tokens ?? before.input_tokens,
+    output_tokens: usage?.output_tokens ?? before.output_tokens,
+    cache_read_input_tokens: usage?.cache_read_input_tokens ?? before.cache_read_input_tokens,
+    cache_creation_input_tokens: usage?.cache_creation_input_tokens ?? before.cache_creation_input_tokens,
+  };
+}
+
+const count = z.number().int().nonnegative().nullish().catch(undefined);
+
+const usageEvent = z
+  .object({
+    input_tokens: count,
+    output_tokens: count,
+    cache_read_input_tokens: count,
+    cache_creation_input_tokens: count,
+  })
+  .optional()
+  .catch(undefined);
+
+type UsageEvent = NonNullable<z.infer<typeof usageEvent>>;
+
+const resultSchema = z.object({
+  type: z.literal('result'),
+  subtype: z.string(),
+  is_error: z.boolean(),
+  api_error_status: z.number().nullish().catch(null),
+  result: z.string().optional().catch(undefined),
+  total_cost_usd: z.number().nonnegative().catch(0),
+});
+
+/** Loose: the lock looks at every list in it (`unexpectedInInit`). */
+const initSchema = z.looseObject({
+  type: z.literal('system'),
+  subtype: z.literal('init'),
+  model: z.string().catch(''),
+  claude_code_version: z.string().catch(''),
+  apiKeySource: z.string().catch(''),
+});
+
+const assistantSchema = z.object({
+  type: z.literal('assistant'),
+  error: z.string().optional().catch(undefined),
+});
+
+const hookSchema = z.object({ hook_name: z.string().catch('unnamed') });
+
+const rateLimitSchema = z.object({
+  type: z.literal('rate_limit_event'),
+  rate_limit_info: z.object({
+    status: z.string().catch(''),
+    resetsAt: z.number().optional().catch(undefined),
+  }),
+});
+
+const controlResponseSchema = z.object({
+  type: z.literal('control_response'),
+  response: z.looseObject({ subtype: z.string(), request_id: z.string() }),
+});
+
+const streamSchema = z.object({
+  type: z.literal('stream_event'),
+  event: z.object({
+    type: z.string(),
+    message: z.object({ model: z.string().optional().catch(undefined), usage: usageEvent }).optional(),
+    delta: z
+      .object({
+        type: z.string().optional(),
+        text: z.string().optional(),
+        stop_reason: z.string().nullish(),
+      })
+      .optional(),
+    usage: usageEvent,
+  }),
+});
+
+export type CliInit = z.infer<typeof initSchema>;
+export type CliResult = z.infer<typeof resultSchema>;
+export type StreamEvent = z.infer<typeof streamSchema>['event'];
+
+/** What a line of stdout means to the relay. `other` lines are of kinds that it has no use for. */
+export type CliEvent =
+  | { kind: 'init'; init: CliInit }
+  | { kind: 'stream'; event: StreamEvent }
+  | { kind: 'assistant'; error: string | undefined }
+  | { kind: 'rate_limit'; status: string; resetsAt: number | undefined }
+  /** A hook runs: the lock does not hold. */
+  | { kind: 'hook'; name: string }
+  | { kind: 'control_response'; requestId: string; ok: boolean; response: Record<string, unknown> }
+  | { kind: 'result'; result: CliResult }
+  | { kind: 'other' };
+
+/** Reads one line. Throws on what is not JSON, not an object, or a known kind of the wrong shape. */
+export function parseLine(text: string): CliEvent {
+  const message: unknown = JSON.parse(text);
+  if (typeof message !== 'object' || message === null || !('type' in message))
+    throw new Error('not a message');
+  const subtype = 'subtype' in message ? message.subtype : undefined;
+  switch (message.type) {
+    case 'system':
+      if (subtype === 'init') return { kind: 'init', init: initSchema.parse(message) };
+      if (typeof subtype === 'string' && subtype.startsWith('hook_')) {
+        return { kind: 'hook', name: hookSchema.parse(message).hook_name };
+      }
+      return { kind: 'other' };
+    case 'stream_event':
+      return { kind: 'stream', event: streamSchema.parse(message).event };
+    case 'assistant':
+      return { kind: 'assistant', error: assistantSchema.parse(message).error };
+    case 'rate_limit_event': {
+      const info = rateLimitSchema.parse(message).rate_limit_info;
+      return { kind: 'rate_limit', status: info.status, resetsAt: info.resetsAt };
+    }
+    case 'control_response': {
+      const { response } = controlResponseSchema.parse(message);
+      return {
+        kind: 'control_response',
+        requestId: response.request_id,
+        ok: response.subtype === 'success',
+        response,
+      };
+    }
+    case 'result':
+      return { kind: 'result', result: resultSchema.parse(message) };
+    default:
+      return { kind: 'other' };
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Runs requests on the installed CLI: checks that the lock is proved, claims a spare or starts a process, and starts the turn.
+ */
+import { availableParallelism } from 'node:os';
+import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
+import { startProcess, type ClaudeProcess } from './process.ts';
+import type { Readiness } from './readiness.ts';
+import { createSpares, type Spares, type SparesState } from './spares.ts';
+import { canWarmUp, startWarmUp } from './warm-up.ts';
+import { runTurn, type FinishedTurn, type Turn, type TurnRequest } from './turn.ts';
+
+export type RunRequest = TurnRequest & { model: string };
+
+export type Runner = {
+  /** Throws `not_ready` when the lock is not proved. The turn's process is its own: it serves this request and ends. */
+  run(request: RunRequest, signal: AbortSignal): RunningTurn;
+  /** Starts and ends spares as readiness and demand ask for. */
+  tend(): void;
+  spares(): SparesState;
+  /** Ends the spares. Turns are their callers' to end. */
+  close(): Promise<void>;
+};
+
+export type RunningTurn = Turn & {
+  /** Whether the turn began on a spare. */
+  warm: boolean;
+};
+
+export type RunnerOptions = {
+  claudeBin: string;
+  hostEnv: HostEnv;
+  readiness: Pick<Readiness, 'check' | 'lockBroken' | 'provedIdentity'>;
+  timeoutMs: number;
+  spares: { max: number; maxAgeMs: number; defaultModel: string };
+  /** Requests that wait for a slot. */
+  queued: () => number;
+};
+
+export function createRunner(options: RunnerOptions): Runner {
+  const { claudeBin, hostEnv, readiness, timeoutMs } = options;
+  const processors = availableParallelism();
+  /** Turns that are getting under way, up to the model's first text: they are what keeps the processors busy. */
+  let starting = 0;
+
+  const startLocked = (model: string): ClaudeProcess =>
+    startProcess({
+      command: claudeBin,
+      args: lockedArgs(model),
+      env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
+      listener: nobody,
+    });
+  const spares: Spares = createSpares({
+    ...options.spares,
+    start: startLocked,
+    ...(canWarmUp(hostEnv)
+      ? { warmUp: (process, onFailed) => startWarmUp((text) => process.write(text), onFailed) }
+      : {}),
+    provedIdentity: () => readiness.provedIdentity(),
+    // On two processors a start beside a turn that is getting under way would slow that turn down.
+    hasRoom: () => options.queued() === 0 && (starting === 0 || starting + 1 < processors),
+  });
+
+  const begin = (process: ClaudeProcess, request: RunRequest, signal: AbortSignal, ms: number): Turn => {
+    starting += 1;
+    let left = false;
+    const leave = (): void => {
+      if (left) return;
+      left = true;
+      starting -= 1;
+      setImmediate(() => spares.tend());
+    };
+    const turn = runTurn({
+      request,
+      process,
+      timeoutMs: ms,
+      signal,
+      onAsking: () => setTimeout(leave, askingMs),
+      onText: leave,
+      onLockBroken: (found) => readiness.lockBroken(found),
+    });
+    void turn.finished.then(leave);
+    return turn;
+  };
+
+  return {
+    run: (request, signal) => {
+      readiness.check();
+      const spare = spares.claim(request.model);
+      // The replacement starts as soon as that costs no request anything, at the earliest when this one has been handed over.
+      setImmediate(() => spares.tend());
+      if (spare === undefined)
+        return { ...begin(startLocked(request.model), request, signal, timeoutMs), warm: false };
+      return onSpare(begin(spare, request, signal, timeoutMs), (spentMs) =>
+        begin(startLocked(request.model), request, signal, Math.max(1, timeoutMs - spentMs)),
+      );
+    },
+    tend: () => spares.tend(),
+    spares: () => spares.state(),
+    close: () => spares.close(),
+  };
+}
+
+/** By then a request is on its way, and the process waits for the model, which can take long to begin. */
+const askingMs = 250;
+
+/**
+ * A spare may have died unnoticed. One that ends before it was about to ask the model has cost nothing, and a fresh process
+ * takes its place without the caller noticing.
+ */
+function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn {
+  const ends = [first.gone];
+  const finished = first.finished.then(async (turn): Promise<FinishedTurn> => {
+    if (!turn.diedUnasked) return turn;
+    const second = startCold(turn.times.endedAt - turn.times.startedAt);
+    ends.push(second.gone);
+    const outcome = await second.finished;
+    return { ...outcome, times: { ...outcome.times, startedAt: turn.times.startedAt } };
+  });
+  const gone = finished.then(async () => {
+    await Promise.all(ends);
+  });
+  return { finished, gone, warm: true };
+}
+
+/** The turn sets its own listener before anything can have been printed. */
+const nobody = { onLine: () => {}, onGarbage: () => {}, onExit: () => {} };

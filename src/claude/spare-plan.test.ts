@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { planSpares } from './spare-plan.ts';
+
+const rows: [string, string[], number, string[]][] = [
+  ['nothing asked yet: the default', [], 2, ['opus', 'opus']],
+  ['one spare: what was asked for last, when both were asked as often', ['sonnet', 'haiku'], 1, ['haiku']],
+  [
+    'one spare: a single stray request does not take it',
+    ['haiku', 'haiku', 'haiku', 'haiku', 'opus'],
+    1,
+    ['haiku'],
+  ],
+  ['two spares, two models: one each', ['sonnet', 'haiku', 'sonnet', 'haiku'], 2, ['haiku', 'sonnet']],
+  ['three spares follow the shares', ['haiku', 'haiku', 'haiku', 'sonnet'], 3, ['haiku', 'haiku', 'sonnet']],
+  ['none allowed', ['opus'], 0, []],
+];
+
+for (const [name, recent, max, expected] of rows) {
+  test(name, () => {
+    assert.deepEqual(planSpares(recent, max, 'opus').toSorted(), expected.toSorted());
+  });
+}
+
+test('never more than allowed, and only models that were asked for', () => {
+  for (let max = 1; max <= 8; max++) {
+    const plan = planSpares(['a', 'b', 'c', 'a'], max, 'z');
+    assert.equal(plan.length, max);
+    assert.ok(plan.every((model) => 'abc'.includes(model)));
+  }
+});

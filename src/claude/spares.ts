@@ -1,0 +1,170 @@
+/**
+ * Spares: locked processes that wait, so that a request need not wait for a start. Each serves one request and ends; no two
+ * requests share one. They hold no request's data: the caller's text is sent to a spare only when a request has claimed it.
+ */
+import { readFileSync } from 'node:fs';
+import { planSpares } from './spare-plan.ts';
+import type { ClaudeProcess } from './process.ts';
+import type { WarmUp } from './warm-up.ts';
+
+export type Spares = {
+  /** A waiting process of the model, for this caller alone; undefined when there is none. Never waits. */
+  claim(model: string): ClaudeProcess | undefined;
+  /** Starts what is missing and ends what is not wanted any more; call it when something may have changed. */
+  tend(): void;
+  state(): SparesState;
+  /** Ends all of them; resolves when none is left. No more are started. */
+  close(): Promise<void>;
+};
+
+export type SparesState = {
+  waiting: number;
+  /** Resident memory of all of them in bytes, as /proc tells; 0 where there is no /proc. */
+  rssBytes: number;
+};
+
+export type SparesOptions = {
+  /** How many may wait (WARM_SPARES). */
+  max: number;
+  /** Milliseconds after which a spare is replaced (SPARE_MAX_AGE): a login it read at its start can expire. */
+  maxAgeMs: number;
+  defaultModel: string;
+  /** Starts a locked process. */
+  start: (model: string) => ClaudeProcess;
+  /** Begins what a process can do before a request; absent: it only waits. */
+  warmUp?: (process: ClaudeProcess, onFailed: () => void) => WarmUp;
+  /** The identity of the CLI's file, and whether the lock is proved for it; undefined when none may wait. */
+  provedIdentity: () => string | undefined;
+  /** Whether the processors have time for a start that no request waits for. */
+  hasRoom: () => boolean;
+  now?: () => number;
+};
+
+type Spare = {
+  model: string;
+  process: ClaudeProcess;
+  identity: string;
+  startedAt: number;
+  ended: boolean;
+  warmUp: WarmUp | undefined;
+};
+
+/** What was asked for lately. */
+const remembered = 16;
+/** A spare that ends by itself is not replaced at once: a CLI that cannot start must not be started in a loop. */
+const firstBackoffMs = 1000;
+const longestBackoffMs = 60_000;
+const tendEveryMs = 1000;
+/** A warm-up takes a fraction of a second; one that takes this long will not end. */
+const warmUpTimeoutMs = 30_000;
+
+export function createSpares(options: SparesOptions): Spares {
+  const now = options.now ?? (() => performance.now());
+  const waiting = new Set<Spare>();
+  const ending = new Set<Promise<void>>();
+  const recent: string[] = [];
+  let closed = false;
+  let backoffMs = firstBackoffMs;
+  let notBefore = 0;
+  /** The CLI that does not take part in a warm-up. */
+  let coldIdentity: string | undefined;
+
+  const dismiss = (spare: Spare): void => {
+    waiting.delete(spare);
+    spare.process.finish();
+    spare.process.terminate();
+    const gone = spare.process.gone.finally(() => ending.delete(gone));
+    ending.add(gone);
+  };
+
+  const isUsable = (spare: Spare, identity: string | undefined): boolean =>
+    !spare.ended &&
+    spare.identity === identity &&
+    now() - spare.startedAt < (isClaimable(spare) ? options.maxAgeMs : warmUpTimeoutMs);
+
+  const begin = (model: string, identity: string): void => {
+    const process = options.start(model);
+    const spare: Spare = { model, process, identity, startedAt: now(), ended: false, warmUp: undefined };
+    waiting.add(spare);
+    const onEnd = (): void => {
+      spare.ended = true;
+      if (!waiting.delete(spare)) return;
+      process.kill();
+      notBefore = now() + backoffMs;
+      backoffMs = Math.min(backoffMs * 2, longestBackoffMs);
+    };
+    // When it breaks while it waits, it is nobody's.
+    process.listener = { onLine: (text) => spare.warmUp?.onLine(text), onGarbage: onEnd, onExit: onEnd };
+    if (identity === coldIdentity) return;
+    spare.warmUp = options.warmUp?.(process, () => {
+      coldIdentity = identity;
+      if (waiting.has(spare)) dismiss(spare);
+    });
+  };
+
+  const tend = (): void => {
+    if (closed) return;
+    const identity = options.provedIdentity();
+    for (const spare of waiting) {
+      if (!isUsable(spare, identity)) dismiss(spare);
+    }
+    if (identity === undefined || options.max === 0) return;
+    const wanted = planSpares(recent, options.max, options.defaultModel);
+    const surplus: Spare[] = [];
+    for (const spare of waiting) {
+      const index = wanted.indexOf(spare.model);
+      if (index === -1) surplus.push(spare);
+      else wanted.splice(index, 1);
+    }
+    for (const model of wanted) {
+      if (now() < notBefore || !options.hasRoom()) return;
+      const unwanted = surplus.pop();
+      if (unwanted !== undefined) dismiss(unwanted);
+      begin(model, identity);
+    }
+  };
+
+  const timer = options.max === 0 ? undefined : setInterval(tend, tendEveryMs).unref();
+
+  return {
+    claim: (model) => {
+      recent.push(model);
+      if (recent.length > remembered) recent.shift();
+      const identity = options.provedIdentity();
+      for (const spare of waiting) {
+        if (spare.model !== model || !isUsable(spare, identity) || !isClaimable(spare)) continue;
+        waiting.delete(spare);
+        backoffMs = firstBackoffMs;
+        return spare.process;
+      }
+      return undefined;
+    },
+    tend,
+    state: () => {
+      let rssBytes = 0;
+      for (const spare of waiting) rssBytes += residentBytes(spare.process.pid);
+      return { waiting: waiting.size, rssBytes };
+    },
+    close: async () => {
+      closed = true;
+      clearInterval(timer);
+      for (const spare of waiting) dismiss(spare);
+      await Promise.all(ending);
+    },
+  };
+}
+
+function isClaimable(spare: Spare): boolean {
+  return spare.warmUp?.isClaimable() ?? true;
+}
+
+const pageBytes = 4096;
+
+function residentBytes(pid: number | undefined): number {
+  try {
+    const [, resident] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
+    return Number(resident) * pageBytes;
+  } catch {
+    return 0;
+  }
+}

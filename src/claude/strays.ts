@@ -1,0 +1,32 @@
+/**
+ * Processes that left their group: a descendant that made itself a session of its own is reached by no signal to the group.
+ *
+ * It still carries the environment it was born with, and in that the throwaway directory that is its process's alone. Linux only:
+ * elsewhere there is no /proc to look into, and such a process would stay.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+
+/** SIGKILL to every process whose TMPDIR is `tmpDir`. Resolves to how many there were; never rejects. */
+export async function killStrays(tmpDir: string): Promise<number> {
+  const marker = Buffer.from(`TMPDIR=${tmpDir}\0`);
+  const names = await readdir('/proc').catch((): string[] => []);
+  const found = await Promise.all(
+    names
+      .filter((name) => /^\d+$/.test(name))
+      .map(async (name) => {
+        // Another user's cannot be read, and is none of ours.
+        const environment = await readFile(`/proc/${name}/environ`).catch(() => undefined);
+        return environment?.includes(marker) === true && kill(Number(name));
+      }),
+  );
+  return found.filter(Boolean).length;
+}
+
+function kill(pid: number): boolean {
+  try {
+    process.kill(pid, 'SIGKILL');
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,191 @@
+/** Turns on tiny programs that play the CLI, through the real `startProcess`. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { startProcess } from './process.ts';
+import { clientGone, runTurn, shutdown, type FinishedTurn } from './turn.ts';
+
+const event = (type: string, fields: object): string => JSON.stringify({ type, ...fields });
+const stream = (type: string, fields: object = {}): string =>
+  event('stream_event', { event: { type, ...fields } });
+
+const said = {
+  ready: event('control_response', { response: { subtype: 'success', request_id: 'init' } }),
+  refused: event('control_response', { response: { subtype: 'error', request_id: 'init' } }),
+  init: event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' }),
+  tool: event('system', { subtype: 'init', tools: ['Bash'], mcp_servers: [], model: 'claude-x' }),
+  hook: event('system', { subtype: 'hook_started', hook_name: 'Stop' }),
+  begin: stream('message_start', {
+    message: { model: 'claude-y', usage: { input_tokens: 9, output_tokens: 1 } },
+  }),
+  hello: stream('content_block_delta', { delta: { type: 'text_delta', text: 'Hello' } }),
+  space: stream('content_block_delta', { delta: { type: 'text_delta', text: ' \n' } }),
+  thought: stream('content_block_delta', { delta: { type: 'thinking_delta', thinking: 'hm' } }),
+  end: stream('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 4 } }),
+  cut: stream('message_delta', { delta: { stop_reason: 'max_tokens' }, usage: { output_tokens: 4 } }),
+  broken: stream('message_delta', { delta: { stop_reason: null } }),
+  result: event('result', {
+    subtype: 'success',
+    is_error: false,
+    result: 'Hello',
+    total_cost_usd: 0.25,
+  }),
+  limit: event('rate_limit_event', {
+    rate_limit_info: { status: 'rejected', resetsAt: Math.ceil(Date.now() / 1000) + 3600 },
+  }),
+  warning: event('rate_limit_event', {
+    rate_limit_info: { status: 'allowed_warning', resetsAt: Math.ceil(Date.now() / 1000) + 3600 },
+  }),
+  error429: event('result', {
+    subtype: 'success',
+    is_error: true,
+    api_error_status: 429,
+    result: 'API Error: 429',
+    total_cost_usd: 0,
+  }),
+};
+
+type Options = { timeoutMs?: number; last?: string; abort?: { reason: string; afterMs: number } };
+type Ran = FinishedTurn & { texts: string[]; broken: string[][]; tookMs: number };
+
+/** Prints the lines once both of its own have come, does `last`, and tells how the turn ended when its process is gone. */
+async function turn(lines: readonly string[], options: Options = {}): Promise<Ran> {
+  const script = `read -r init; read -r prompt
+case $init in *'"the system prompt"'*) ;; *) exit 9 ;; esac
+case $prompt in *'"the prompt"'*) ;; *) exit 9 ;; esac
+cat <<'LINES'
+${lines.join('\n')}
+LINES
+${options.last ?? 'cat >/dev/null'}`;
+  const stop = new AbortController();
+  const texts: string[] = [];
+  const broken: string[][] = [];
+  const startedAt = performance.now();
+  const { finished, gone } = runTurn({
+    request: { system: 'the system prompt', prompt: 'the prompt' },
+    process: startProcess({
+      command: '/bin/sh',
+      args: ['-c', script],
+      env: (tmp) => ({ PATH: process.env['PATH'] ?? '', TMPDIR: tmp }),
+      listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
+      killGraceMs: 200,
+    }),
+    timeoutMs: options.timeoutMs ?? 20_000,
+    signal: stop.signal,
+    onLockBroken: (found) => broken.push([...found]),
+    onText: (text) => texts.push(text),
+  });
+  const { abort } = options;
+  if (abort?.afterMs === 0) stop.abort(abort.reason);
+  else if (abort !== undefined) setTimeout(() => stop.abort(abort.reason), abort.afterMs);
+  const ended = await finished;
+  const tookMs = performance.now() - startedAt;
+  await gone;
+  return { ...ended, texts, broken, tookMs };
+}
+
+function answerOf({ outcome }: FinishedTurn): { text: string; stopReason: string; costUsd: number | null } {
+  if (!outcome.ok) throw outcome.error;
+  const { text, stopReason, costUsd } = outcome.answer;
+  return { text, stopReason, costUsd };
+}
+
+function codeOf({ outcome }: FinishedTurn): string {
+  assert.ok(!outcome.ok, 'an error was expected');
+  return outcome.error.code;
+}
+
+describe('a turn that is answered', { concurrency: 2 }, () => {
+  test('text, counts and cost', async () => {
+    const { ready, init, begin, thought, hello, end, result } = said;
+    const ended = await turn([ready, init, begin, thought, hello, hello, end, result]);
+    assert.deepEqual(answerOf(ended), { text: 'HelloHello', stopReason: 'end_turn', costUsd: 0.25 });
+    assert.deepEqual(ended.texts, ['Hello', 'Hello']);
+    assert.deepEqual([ended.usage.input_tokens, ended.usage.output_tokens], [9, 4]);
+    assert.ok(ended.outcome.ok && ended.outcome.answer.resolvedModel === 'claude-y');
+    assert.equal(ended.mayHaveSpent, true);
+    const { startedAt, initAt = 0, firstTextAt = 0, endedAt } = ended.times;
+    assert.ok(startedAt <= initAt && initAt <= firstTextAt && firstTextAt <= endedAt);
+  });
+
+  test('the process is ended where it would ask again: a stop, nothing to say, a second message', async () => {
+    const { init, begin, hello, space, cut, end, result } = said;
+    const stopped = await turn([init, begin, hello, cut, result]);
+    assert.deepEqual(answerOf(stopped), { text: 'Hello', stopReason: 'max_tokens', costUsd: null });
+    const silent = await turn([init, begin, space, end, begin, hello, end, result]);
+    assert.deepEqual(answerOf(silent), { text: ' \n', stopReason: 'end_turn', costUsd: null });
+    const twice = await turn([init, begin, hello, begin, hello, end, result]);
+    assert.equal(codeOf(twice), 'upstream_error');
+  });
+
+  test('a process that stays after its answer is ended, and the caller does not wait for that', async () => {
+    const { init, begin, hello, end, result } = said;
+    const ended = await turn([init, begin, hello, end, result], { last: 'trap "" TERM; sleep 300' });
+    assert.equal(answerOf(ended).text, 'Hello');
+    assert.ok(ended.tookMs < 2000, `${ended.tookMs} ms`);
+  });
+});
+
+describe('a turn that fails', { concurrency: 2 }, () => {
+  test('the lock: a tool, a hook, or an answer before anything was listed', async () => {
+    const { init, tool, hook, begin, hello, end, result } = said;
+    const cases: [string[], string][] = [
+      [[tool, begin, hello, end, result], 'tools: Bash'],
+      [[init, hook, begin, hello, end, result], 'hook: Stop'],
+      [[begin, hello, end, result], 'no init event before the answer'],
+      [[init, begin, hello, tool, end, result], 'tools: Bash'],
+    ];
+    for (const [lines, found] of cases) {
+      const ended = await turn(lines);
+      assert.equal(codeOf(ended), 'upstream_error');
+      assert.deepEqual(ended.broken, [[found]]);
+    }
+  });
+
+  test('a broken stream whose answer came in another way', async () => {
+    const { init, begin, hello, broken, result } = said;
+    const ended = await turn([init, begin, hello, broken, result]);
+    assert.equal(codeOf(ended), 'upstream_error');
+    assert.equal(ended.mayHaveSpent, true);
+  });
+
+  test('garbage, a refusal to begin, and an end without a result', async () => {
+    const { ready, refused, init, begin } = said;
+    const rows: [string[], string | undefined, boolean][] = [
+      [[ready, 'not JSON'], undefined, false],
+      [[ready, '"a string"'], undefined, false],
+      [[init, '{"type":"result"}'], undefined, true],
+      [[refused], undefined, false],
+      [[ready], 'exit 0', false],
+      [[init], 'exit 1', true],
+      [[init, begin], 'kill -9 $$', true],
+    ];
+    for (const [lines, last, spent] of rows) {
+      const ended = await turn(lines, last === undefined ? {} : { last });
+      assert.equal(codeOf(ended), 'upstream_error', lines.join());
+      assert.equal(ended.mayHaveSpent, spent, lines.join());
+      assert.deepEqual(ended.broken, []);
+    }
+  });
+
+  test('the plan: only a rejection is one', async () => {
+    const { init, limit, warning, error429 } = said;
+    const rejected = await turn([init, limit, error429]);
+    assert.ok(!rejected.outcome.ok && Number(rejected.outcome.error.details.retryAfter) > 3500);
+    assert.equal(rejected.mayHaveSpent, false);
+    const warned = await turn([init, warning, error429]);
+    assert.ok(!warned.outcome.ok && warned.outcome.error.details.retryAfter === 30);
+  });
+
+  test('time is up, the client gone, the relay stopped: before the process says anything, and after', async () => {
+    const { init, begin } = said;
+    const deaf = { last: 'trap "" TERM; sleep 300' };
+    assert.equal(codeOf(await turn([], { ...deaf, timeoutMs: 300 })), 'upstream_timeout');
+    assert.equal(codeOf(await turn([init, begin], { ...deaf, timeoutMs: 600 })), 'upstream_timeout');
+    for (const afterMs of [0, 300]) {
+      const gone = await turn([init], { ...deaf, abort: { reason: clientGone, afterMs } });
+      assert.equal(codeOf(gone), 'client_closed_request');
+      const stopped = await turn([init], { ...deaf, abort: { reason: shutdown, afterMs } });
+      assert.equal(codeOf(stopped), 'shutting_down');
+    }
+  });
+});

@@ -1,0 +1,107 @@
+/** The warm-up: step by step, and with the real CLIs, where no request may come of it. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { realClis } from '../../test/support/real-cli.ts';
+import { startStandIn } from '../standin/server.ts';
+import { lockedArgs, standInEnv } from './lock.ts';
+import { startProcess } from './process.ts';
+import { canWarmUp, startWarmUp } from './warm-up.ts';
+
+function answer(id: string, subtype: string, text = ''): string {
+  return JSON.stringify({
+    type: 'control_response',
+    response: { subtype, request_id: id, response: { text } },
+  });
+}
+
+function played() {
+  const written: string[] = [];
+  let failures = 0;
+  const warmUp = startWarmUp(
+    (text) => written.push(text),
+    () => (failures += 1),
+  );
+  return { warmUp, written, failures: () => failures };
+}
+
+test('one step after the other; not to be claimed between the first setting and its undoing', () => {
+  const { warmUp, written, failures } = played();
+  assert.equal(warmUp.isClaimable(), true);
+  const claimable: boolean[] = [];
+  for (const [step, text] of ['', '', 'connect ECONNREFUSED 127.0.0.1:1', ''].entries()) {
+    warmUp.onLine(JSON.stringify({ type: 'system', subtype: 'status' }));
+    assert.equal(written.length, step + 1);
+    warmUp.onLine(answer(`warm-up-${step}`, 'success', text));
+    claimable.push(warmUp.isClaimable());
+  }
+  assert.deepEqual(claimable, [false, false, false, true]);
+  assert.match(written[1] ?? '', /"HTTPS_PROXY":"http:\/\/127\.0\.0\.1:1"/);
+  assert.match(written[3] ?? '', /"HTTPS_PROXY":""/);
+  assert.equal(failures(), 0);
+});
+
+const wrong: [string, string, string][] = [
+  ['a question that was answered: it reached a model', 'success', 'Hello!'],
+  ['a build that knows no such question', 'error', ''],
+];
+for (const [name, subtype, text] of wrong) {
+  test(`fails on ${name}`, () => {
+    const { warmUp, failures } = played();
+    for (const id of ['warm-up-0', 'warm-up-1']) warmUp.onLine(answer(id, 'success'));
+    warmUp.onLine(answer('warm-up-2', subtype, text));
+    warmUp.onLine(answer('warm-up-2', subtype, text));
+    assert.equal(failures(), 1);
+    assert.equal(warmUp.isClaimable(), false);
+  });
+}
+
+test('none where the host has a proxy of its own, or another kind of upstream', () => {
+  assert.equal(canWarmUp({ HOME: '/home/a', https_proxy: '' }), true);
+  for (const name of [
+    'HTTPS_PROXY',
+    'http_proxy',
+    'NO_PROXY',
+    'CLAUDE_CODE_USE_BEDROCK',
+    'CLAUDE_CODE_USE_VERTEX',
+  ]) {
+    assert.equal(canWarmUp({ [name]: '1' }), false, name);
+  }
+});
+
+for (const cli of realClis) {
+  test(`${cli.version} takes part, and asks no model`, async () => {
+    const home = mkdtempSync(join(tmpdir(), 'warm-up-'));
+    const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'asked' }) });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const process = startProcess({
+      command: cli.path,
+      args: lockedArgs('opus'),
+      env: (tmpDir) => standInEnv({ HOME: home, PATH: '/usr/bin:/bin' }, tmpDir, model.url),
+      listener: {
+        onLine: (text) => {
+          warmUp.onLine(text);
+          if (text.includes('warm-up-3')) resolve();
+        },
+        onGarbage: () => reject(new Error('garbage')),
+        onExit: () => reject(new Error(`ended: ${process.stderrTail()}`)),
+      },
+    });
+    const warmUp = startWarmUp(
+      (text) => process.write(text),
+      () => reject(new Error('failed')),
+    );
+    try {
+      await promise;
+      assert.equal(warmUp.isClaimable(), true);
+      assert.deepEqual(model.requests, []);
+    } finally {
+      process.terminate();
+      await process.gone;
+      await model.close();
+      rmSync(home, { recursive: true, force: true });
+    }
+  });
+}
