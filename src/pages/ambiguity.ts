@@ -1,0 +1,82 @@
+/**
+ * Where a tag changes how the following text is read, and a browser may not agree.
+ *
+ * `<title>`, `<textarea>`, `<iframe>` and their like make the text after them text, not markup; but inside `<math>`,
+ * `<select>` and `<frameset>` browsers ignore some of them, and `<noscript>` is markup or text depending on whether
+ * scripts run. Without a tree it is not known which. So there, text of such an element is kept only up to its first
+ * `<`, which reads the same either way. The state is a handful of flags: when in doubt, one stays up.
+ */
+import type { Token } from 'parse5';
+
+/** MathML in which nothing but text can stand: whatever a page puts there instead is read as HTML. */
+const mathLeaves = new Set(['mi', 'mo', 'mn', 'ms', 'mtext']);
+const mathNames = new Set([
+  ...mathLeaves,
+  ...'semantics annotation mrow mfrac msqrt mroot mstyle merror mpadded mphantom mfenced menclose'.split(' '),
+  ...'msub msup msubsup munder mover munderover mmultiscripts mprescripts none mtable mlabeledtr'.split(' '),
+  ...'mtr mtd mspace maction'.split(' '),
+]);
+
+export class Ambiguity {
+  #math = false;
+  /** Once what is inside `<math>` or `<select>` is not plain, it cannot be known when it ends. */
+  #mathForever = false;
+  #mathLeaf = '';
+  #select = false;
+  #selectForever = false;
+  #noscript = false;
+  #frameset = false;
+
+  /** True between `<noscript>` and its end tag, where no other `</noscript` may be kept. */
+  get inNoscript(): boolean {
+    return this.#noscript;
+  }
+
+  /** For every start tag that is kept. */
+  start(tag: Token.TagToken): void {
+    if (this.#math) this.#insideMath(tag);
+    switch (tag.tagName) {
+      case 'math':
+        if (!tag.selfClosing) this.#math = true;
+        break;
+      case 'select':
+        this.#select = true;
+        break;
+      case 'template':
+        if (this.#select) this.#selectForever = true;
+        break;
+      case 'noscript':
+        this.#noscript = true;
+        break;
+      case 'frameset':
+        this.#frameset = true;
+        break;
+      default:
+    }
+  }
+
+  /** For every end tag that is kept. */
+  end(name: string): void {
+    if (name === 'noscript') this.#noscript = false;
+    if (name === 'select') this.#select = false;
+    if (name === 'math') {
+      this.#math = false;
+      this.#mathLeaf = '';
+    } else if (name === this.#mathLeaf) {
+      this.#mathLeaf = '';
+    }
+  }
+
+  /** Whether the text of this element may be read as markup. */
+  covers(name: string): boolean {
+    if (this.#math || this.#mathForever || this.#noscript) return true;
+    if (this.#frameset && name !== 'noframes') return true;
+    return (this.#select || this.#selectForever) && name !== 'script';
+  }
+
+  #insideMath(tag: Token.TagToken): void {
+    const name = tag.tagName;
+    if (!mathNames.has(name) || this.#mathLeaf !== '') this.#mathForever = true;
+    if (mathLeaves.has(name) && !tag.selfClosing) this.#mathLeaf = name;
+  }
+}

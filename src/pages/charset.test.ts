@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { ByteSource } from './bytes.ts';
+import { decodeText, detectCharset } from './charset.ts';
+
+async function* parts(bytes: Uint8Array, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
+}
+
+async function read(
+  bytes: Uint8Array,
+  label?: string,
+  size = bytes.length,
+): Promise<[charset: string, text: string]> {
+  const source = new ByteSource(parts(bytes, Math.max(1, size)));
+  const charset = await detectCharset(source, label);
+  const pieces: string[] = [];
+  for await (const piece of decodeText(source, charset)) pieces.push(piece);
+  return [charset, pieces.join('')];
+}
+
+const cases: readonly (readonly [
+  name: string,
+  bytes: Uint8Array,
+  label: string | undefined,
+  charset: string,
+  text: string,
+])[] = [
+  ['UTF-8 by itself', Buffer.from('é🎉'), undefined, 'utf-8', 'é🎉'],
+  ['no UTF-8', Buffer.from([0x63, 0xe9]), undefined, 'windows-1252', 'cé'],
+  [
+    'windows-1252, all that Latin 1 has not',
+    Buffer.from([0x80, 0x92, 0x81]),
+    'iso-8859-1',
+    'windows-1252',
+    '€’\u0081',
+  ],
+  ['Shift_JIS 80', Buffer.from([0x80]), 'shift_jis', 'shift_jis', '\u0080'],
+  ['a label that is none', Buffer.from('é'), 'klingon', 'utf-8', 'é'],
+  ['utf8 as a label', Buffer.from('é'), 'UTF8', 'utf-8', 'é'],
+  ['a mark against the header', Buffer.from('\ufeffé', 'utf16le'), 'utf-8', 'utf-16le', 'é'],
+  ['utf-16 by header', Buffer.from('é', 'utf16le'), 'utf-16', 'utf-16le', 'é'],
+  [
+    'utf-16 by meta is none',
+    Buffer.from('<meta charset=utf-16>é'),
+    undefined,
+    'utf-8',
+    '<meta charset=utf-16>é',
+  ],
+  [
+    'an XML declaration',
+    Buffer.from([...Buffer.from('<?xml version="1.0" encoding="iso-8859-2"?>'), 0xb1]),
+    undefined,
+    'iso-8859-2',
+    '<?xml version="1.0" encoding="iso-8859-2"?>ą',
+  ],
+  ['replacement', Buffer.from('secret'), 'iso-2022-kr', 'replacement', '\ufffd'],
+  ['replacement of nothing', Buffer.from(''), 'hz-gb-2312', 'replacement', ''],
+  ['nothing', Buffer.from(''), undefined, 'utf-8', ''],
+];
+for (const [name, bytes, label, charset, text] of cases) {
+  test(name, async () => {
+    for (const size of [bytes.length, 1, 2])
+      assert.deepEqual(await read(bytes, label, size), [charset, text]);
+  });
+}
+
+test('a character that the sample cuts is no sign against UTF-8', async () => {
+  const [charset] = await read(Buffer.from(`${'x'.repeat(65_535)}é`));
+  assert.equal(charset, 'utf-8');
+});

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Output } from './output.ts';
+
+test('text is cut between characters, and nothing follows the cut', () => {
+  const text = 'aé€🎉'.repeat(5);
+  for (let max = 0; max <= Buffer.byteLength(text); max += 1) {
+    for (const size of [1, 2, 3, 100]) {
+      const output = new Output(max);
+      for (let at = 0; at < text.length; at += size) output.addText(text.slice(at, at + size));
+      const kept = output.toString();
+      assert.ok(text.startsWith(kept) && kept.isWellFormed());
+      assert.equal(output.length, Buffer.byteLength(kept));
+      assert.ok(output.length <= max && max - output.length < 4);
+      assert.equal(output.full, kept !== text);
+    }
+  }
+});
+
+test('a whole piece fits or ends the output', () => {
+  const output = new Output(10);
+  output.addWhole('<b>');
+  output.addText('12345');
+  output.addWhole('</b>');
+  output.addText('x');
+  assert.deepEqual([output.toString(), output.full], ['<b>12345', true]);
+});
+
+test('large pieces and many pieces', () => {
+  const output = new Output(1_000_000);
+  for (let index = 0; index < 300_000; index += 1) output.addWhole('<p>');
+  output.addText('x'.repeat(200_000));
+  assert.deepEqual([output.length, output.full], [1_000_000, true]);
+  assert.equal(output.toString(), '<p>'.repeat(300_000) + 'x'.repeat(100_000));
+});

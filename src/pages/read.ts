@@ -1,0 +1,181 @@
+/** From a reply to what is returned of it: type gate, coding, charset, strip, each with its bound. */
+import { setImmediate } from 'node:timers/promises';
+import type { Readable } from 'node:stream';
+
+import { RelayError } from '../errors.ts';
+import { ByteSource } from './bytes.ts';
+import type { PageCaps } from './caps.ts';
+import { decodeText, detectCharset } from './charset.ts';
+import { readContentType, sniffKind } from './content-type.ts';
+import { decode, readCoding } from './decode.ts';
+import { createJsonLdCollector } from './json-ld.ts';
+import { createMetadataCollector, type PageMetadata } from './metadata.ts';
+import { Output } from './output.ts';
+import type { PageRequest } from './request.ts';
+import { createStripper, type Stripper } from './strip.ts';
+import { type Reply, WireLimitError } from './transport.ts';
+
+export type PageText = {
+  readonly kind: 'html' | 'text';
+  /** The page, cut; for an article, the HTML that it is to be taken from. */
+  readonly text: string;
+  readonly truncated: boolean;
+  readonly contentType: string;
+  readonly charset: string;
+  readonly wireBytes: number;
+  readonly decodedBytes: number;
+  readonly jsonLd: readonly string[];
+  readonly metadata: PageMetadata;
+};
+
+/** How much text is worked on before others have their turn. UTF-16 units. */
+const turnLength = 65_536;
+
+/** Throws `unsupported_content_type` and `unsupported_encoding` before the body is read where the headers tell. */
+export async function readPage(
+  reply: Reply,
+  url: string,
+  request: PageRequest,
+  caps: PageCaps,
+): Promise<PageText> {
+  const type = readContentType(reply.headers['content-type']);
+  const bodiless = reply.status === 204 || reply.status === 205 || reply.status === 304;
+  if (type.kind === 'unsupported' && !bodiless) throw unsupportedType();
+  const coding = readCoding(bodiless ? undefined : reply.headers['content-encoding']);
+
+  const body = new BoundedBody(reply.body, caps);
+  const onCut = (): void => {
+    body.cut = true;
+  };
+  const source = new ByteSource(body.decoded(decode(body.wire(), coding, onCut)));
+  const kind = await kindOf(type.kind, bodiless, source);
+  const charset = await detectCharset(source, type.charset);
+
+  const article = request.format === 'text' || request.format === 'markdown';
+  const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
+  const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
+  const metadata = createMetadataCollector(url);
+  const observers = request.format === 'metadata' ? [jsonLd, metadata] : [jsonLd];
+  const stripper = createStripper(output, { strip: request.strip || article, observers });
+  const reader: Stripper =
+    kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
+
+  await pump(decodeText(source, charset), reader, () => {
+    if (!output.full) return true;
+    // The answer is full. A page may still hold JSON-LD; a text cannot.
+    body.endAfter(caps.tailMs);
+    return kind === 'html';
+  });
+  body.stop();
+  return {
+    kind,
+    text: output.toString(),
+    truncated: output.full || body.cut,
+    contentType: type.value,
+    charset,
+    wireBytes: body.wireBytes,
+    decodedBytes: body.decodedBytes,
+    jsonLd: jsonLd.blocks,
+    metadata: metadata.result(),
+  };
+}
+
+/** Passes the text on in pieces of one size, and lets the event loop turn after each; `goOn` false ends it. */
+async function pump(text: AsyncIterable<string>, reader: Stripper, goOn: () => boolean): Promise<void> {
+  let waiting = '';
+  for await (const piece of text) {
+    waiting += piece;
+    while (waiting.length >= turnLength) {
+      reader.write(waiting.slice(0, turnLength));
+      waiting = waiting.slice(turnLength);
+      if (!goOn()) return;
+      await setImmediate();
+    }
+  }
+  reader.write(waiting);
+  reader.end();
+}
+
+async function kindOf(
+  kind: ReturnType<typeof readContentType>['kind'],
+  bodiless: boolean,
+  source: ByteSource,
+): Promise<'html' | 'text'> {
+  if (bodiless) return 'html';
+  if (kind === 'html' || kind === 'text') return kind;
+  const start = await source.peek(1445);
+  if (start.length === 0) return 'html';
+  const sniffed = sniffKind(start);
+  if (sniffed === 'unsupported') throw unsupportedType();
+  return sniffed;
+}
+
+function unsupportedType(): RelayError {
+  return new RelayError(
+    'unsupported_content_type',
+    'The page is neither HTML nor text, JSON, XML or a feed.',
+  );
+}
+
+/** A body of which no more is taken than the caps allow. Ending early, for whatever reason, is a cut and not an error. */
+class BoundedBody {
+  wireBytes = 0;
+  decodedBytes = 0;
+  cut = false;
+  readonly #body: Readable;
+  readonly #caps: PageCaps;
+  #stopped = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(body: Readable, caps: PageCaps) {
+    this.#body = body;
+    this.#caps = caps;
+  }
+
+  async *wire(): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of this.#body as AsyncIterable<Buffer>) {
+        const room = this.#caps.wireBytes - this.wireBytes;
+        this.wireBytes += Math.min(chunk.length, room);
+        yield chunk.subarray(0, room);
+        if (chunk.length > room) {
+          this.cut = true;
+          return;
+        }
+      }
+    } catch (error) {
+      if (!this.#stopped && !isBrokenOff(error)) throw error;
+      this.cut = true;
+    }
+  }
+
+  async *decoded(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      const room = this.#caps.decodedBytes - this.decodedBytes;
+      this.decodedBytes += Math.min(chunk.length, room);
+      yield chunk.subarray(0, room);
+      if (chunk.length > room) {
+        this.cut = true;
+        return;
+      }
+    }
+  }
+
+  /** Ends the body after so many milliseconds, counted from the first call. */
+  endAfter(milliseconds: number): void {
+    this.#timer ??= setTimeout(() => this.stop(), milliseconds);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#stopped = true;
+    this.#body.destroy();
+  }
+}
+
+/** The connection ended before the body did. */
+function isBrokenOff(error: unknown): boolean {
+  if (error instanceof WireLimitError) return true;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+}

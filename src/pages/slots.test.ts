@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
+import { createSlots } from './slots.ts';
+
+const forever = new AbortController().signal;
+
+test('so many at a time for a name, in order, whatever becomes of each', async () => {
+  const slots = createSlots({ each: 2, waiting: 100 });
+  const events: string[] = [];
+  let running = 0;
+  let most = 0;
+  const work = (name: string, index: number): Promise<unknown> =>
+    slots
+      .use(name, forever, async () => {
+        running += 1;
+        most = Math.max(most, running);
+        events.push(`${index}`);
+        await setImmediate();
+        running -= 1;
+        if (index % 2 === 0) throw new Error('fails');
+      })
+      .catch(() => {});
+  await Promise.all(Array.from({ length: 9 }, (_, index) => work('host', index)));
+  assert.deepEqual(events, ['0', '1', '2', '3', '4', '5', '6', '7', '8']);
+  assert.equal(most, 2);
+});
+
+test('one name does not wait for another', async () => {
+  const slots = createSlots({ each: 1, waiting: 10 });
+  let release: () => void = () => {};
+  const held = slots.use('a', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  assert.equal(await slots.use('b', forever, async () => 'b'), 'b');
+  release();
+  await held;
+});
+
+test('the line has an end, and who leaves it makes room', async () => {
+  const slots = createSlots({ each: 1, waiting: 1 });
+  let release: () => void = () => {};
+  const held = slots.use('a', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  const leaving = new AbortController();
+  const waiting = slots.use('a', leaving.signal, async () => 'ran');
+  await assert.rejects(
+    slots.use('a', forever, async () => 'ran'),
+    { code: 'rate_limited', details: { limit: 'target_host', retryAfter: 5 } },
+  );
+  leaving.abort(new Error('left'));
+  // The place of the one that left is not handed to it.
+  release();
+  await assert.rejects(waiting, /left/);
+  await held;
+  assert.equal(await slots.use('a', forever, async () => 'ran'), 'ran');
+});

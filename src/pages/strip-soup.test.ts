@@ -1,0 +1,138 @@
+/** Random tag soup, read back by a whole HTML parser: nothing that was to go may be there, however the soup nests. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type DefaultTreeAdapterTypes as Dom, html, parse, Tokenizer } from 'parse5';
+
+import { Output } from './output.ts';
+import { createStripper } from './strip.ts';
+
+const soups = 60_000;
+/** Every run tries other soups; a failure names the seed of its soup, which PAGE_SOUP_SEED repeats. */
+const firstSeed = Number(process.env['PAGE_SOUP_SEED'] ?? Math.trunc(Date.now() / 1000) % 1_000_000_000);
+
+const tags = [
+  ...'script style svg math select option noscript template frameset frame noframes title textarea iframe'.split(
+    ' ',
+  ),
+  ...'xmp noembed plaintext table tr td p div b a mi mo mtext annotation-xml foreignObject desc body html'.split(
+    ' ',
+  ),
+  ...'head form button image br caption colgroup input mglyph malignmark SCRIPT path/ svg/ math/'.split(' '),
+  'script type="application/ld+json"',
+  'font color=x',
+  'annotation-xml encoding="text/html"',
+  'title a="</noscript><script>"',
+  'a title="</noscript><script>x</script>"',
+];
+const bits = [
+  ...'< </ <! <!-- --> --!> <![CDATA[ ]]> > " \' / = x script alert(1) &lt; & &amp &notin &# &#x41 - ! 🎉'.split(
+    ' ',
+  ),
+  '\0',
+  '\n',
+  '\r',
+  '\r\n',
+  ' ',
+  '<!doctype html>',
+  '<?x',
+  '</script ',
+  '<script',
+  '<!--<script>',
+];
+
+/** mulberry32 */
+function random(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function soup(seed: number): string {
+  const next = random(seed);
+  const pick = (from: readonly string[]): string => from[Math.floor(next() * from.length)] ?? '';
+  return Array.from({ length: 1 + Math.floor(next() * 25) }, () => {
+    const kind = next();
+    if (kind < 0.45) return `<${pick(tags)}>`;
+    return kind < 0.7 ? `</${/^[^ /]*/.exec(pick(tags))?.[0]}>` : pick(bits);
+  }).join('');
+}
+
+function run(page: string, size = page.length, strip = true): string {
+  const output = new Output(1_000_000);
+  const stripper = createStripper(output, { strip, observers: [] });
+  for (let at = 0; at < page.length; at += size) stripper.write(page.slice(at, at + size));
+  stripper.end();
+  return output.toString();
+}
+
+/** The nodes of a page's tree that should not be there. */
+function left(page: string, scriptingEnabled: boolean): string[] {
+  const found: string[] = [];
+  const waiting: Dom.Node[] = [parse(page, { scriptingEnabled })];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    if (['style', 'svg', '#comment'].includes(node.nodeName)) found.push(node.nodeName);
+    if (node.nodeName === 'script' && 'attrs' in node && node.namespaceURI === html.NS.HTML) {
+      const type = node.attrs.find(({ name }) => name === 'type')?.value ?? '';
+      if (!/^application\/ld\+json/i.test(type)) found.push('script');
+    }
+    if ('childNodes' in node) waiting.push(...node.childNodes);
+    if ('content' in node) waiting.push(node.content);
+  }
+  return found;
+}
+
+test(`${soups} soups from seed ${firstSeed}`, () => {
+  let scripts = 0;
+  for (let index = 0; index < soups; index += 1) {
+    const seed = firstSeed + index;
+    const page = soup(seed);
+    const stripped = run(page);
+    for (const scripting of [true, false]) {
+      assert.deepEqual(left(stripped, scripting), [], `PAGE_SOUP_SEED=${seed}: ${JSON.stringify(page)}`);
+    }
+    assert.equal(run(stripped), stripped, `PAGE_SOUP_SEED=${seed}: once is enough`);
+    if (index % 100 === 0 && left(page, true).includes('script')) scripts += 1;
+  }
+  assert.ok(scripts > 0, 'there is something to take out');
+});
+
+test('split at every character, the result is the same, however early the tokenizer lets go of the page', (t) => {
+  const early = { bytes: 0 };
+  const write: Tokenizer['write'] = Reflect.get(Tokenizer.prototype, 'write');
+  t.after(() => {
+    Tokenizer.prototype.write = write;
+  });
+  Tokenizer.prototype.write = function (...args) {
+    this.preprocessor.bufferWaterline = early.bytes;
+    return write.apply(this, args);
+  };
+  for (let index = 0; index < 2000; index += 1) {
+    const seed = firstSeed + index;
+    const page = soup(seed);
+    early.bytes = 1 << 16;
+    const whole = run(page);
+    for (const [bytes, size] of [
+      [1 << 16, 1],
+      [0, 1],
+      [1, 2],
+      [3, 1],
+      [8, 5],
+    ] as const) {
+      early.bytes = bytes;
+      assert.equal(
+        run(page, size),
+        whole,
+        `PAGE_SOUP_SEED=${seed}, ${bytes}, ${size}: ${JSON.stringify(page)}`,
+      );
+      assert.equal(
+        run(page, size, false),
+        page,
+        `PAGE_SOUP_SEED=${seed}, ${bytes}, ${size}: nothing is lost`,
+      );
+    }
+  }
+});

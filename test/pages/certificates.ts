@@ -1,0 +1,76 @@
+/** Certificates of an authority that exists for one test run, made by openssl. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type Certificate = { readonly key: string; readonly cert: string };
+
+export type Certificates = {
+  /** The file of the authority's own certificate. */
+  readonly authority: string;
+  readonly good: Certificate;
+  readonly expired: Certificate;
+  readonly wrongName: Certificate;
+  readonly selfSigned: Certificate;
+};
+
+/** `names`: of the good one and the expired one, as subjectAltName writes them (`DNS:…,IP:…`). */
+export function makeCertificates(folder: string, names: string): Certificates {
+  const path = (name: string): string => join(folder, name);
+  const openssl = (...args: string[]): void => {
+    execFileSync('openssl', args, { stdio: 'pipe' });
+  };
+  const key = (name: string): string[] => [
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    path(`${name}.key`),
+  ];
+  const read = (name: string): Certificate => ({
+    key: readFileSync(path(`${name}.key`), 'utf8'),
+    cert: readFileSync(path(`${name}.pem`), 'utf8'),
+  });
+
+  openssl(
+    'req',
+    '-x509',
+    ...key('authority'),
+    '-days',
+    '2',
+    '-subj',
+    '/CN=Test authority',
+    '-out',
+    path('authority.pem'),
+  );
+  const issue = (name: string, altNames: string, ...validity: string[]): Certificate => {
+    writeFileSync(path(`${name}.ext`), `subjectAltName=${altNames}\n`);
+    openssl('req', ...key(name), '-subj', '/CN=page', '-out', path(`${name}.csr`));
+    const from = ['-in', path(`${name}.csr`), '-CA', path('authority.pem'), '-CAkey', path('authority.key')];
+    const to = ['-extfile', path(`${name}.ext`), '-out', path(`${name}.pem`)];
+    openssl('x509', '-req', ...from, ...to, ...validity);
+    return read(name);
+  };
+  openssl(
+    'req',
+    '-x509',
+    ...key('self'),
+    '-days',
+    '2',
+    '-subj',
+    '/CN=page',
+    '-addext',
+    `subjectAltName=${names}`,
+    '-out',
+    path('self.pem'),
+  );
+  return {
+    authority: path('authority.pem'),
+    good: issue('good', names, '-days', '2'),
+    expired: issue('expired', names, '-days', '-1'),
+    wrongName: issue('wrong', 'DNS:elsewhere.org', '-days', '2'),
+    selfSigned: read('self'),
+  };
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { networkMissing, startNetwork, type Network } from './network.ts';
+
+describe('names, on a network of the test', { skip: networkMissing() }, () => {
+  let network: Network;
+  before(async () => {
+    network = await startNetwork({ caps: { connectMs: 1000, dnsMs: 1000 } });
+  });
+  after(() => network.close());
+
+  const code = async (url: string): Promise<string> => {
+    const fetched = await network.fetch({ url });
+    return fetched.ok ? `ok ${fetched.result.status}` : fetched.code;
+  };
+
+  const expected: Readonly<Record<string, string>> = {
+    'www.site.com': 'ok 200',
+    'v6.site.com': 'ok 200',
+    '127.0.0.1.nip.io': 'blocked_address',
+    'loopback.site.com': 'blocked_address',
+    'loopback6.site.com': 'blocked_address',
+    'mapped.site.com': 'blocked_address',
+    'metadata.site.com': 'blocked_address',
+    'mixed.site.com': 'blocked_address',
+    'mixed6.site.com': 'blocked_address',
+    'last-of-20.site.com': 'blocked_address',
+    'fallback-private.site.com': 'blocked_address',
+    'neighbour.site.com': 'blocked_address',
+    'thousands-bad.site.com': 'blocked_address',
+    'thousands.site.com': 'dns_error',
+    'too-many.site.com': 'dns_error',
+    'many.site.com': 'ok 200',
+    'nx.site.com': 'dns_error',
+    'servfail.site.com': 'dns_error',
+    'empty.site.com': 'dns_error',
+    'cname.site.com': 'dns_error',
+    'slow.site.com': 'dns_error',
+    'fallback.site.com': 'ok 200',
+    'fallback-slow.site.com': 'ok 200',
+    'unreachable.site.com': 'connect_error',
+    'silent.site.com': 'timeout',
+    'relay.site.com': 'blocked_hostname',
+    'RELAY.site.com.': 'blocked_hostname',
+    'ip6-localhost': 'blocked_hostname',
+  };
+
+  for (const [host, outcome] of Object.entries(expected)) {
+    test(`${host}: ${outcome}`, async () => {
+      assert.equal(await code(`http://${host}/`), outcome);
+    });
+  }
+
+  test('a name is looked up once for each hop, and the answer is used once', async () => {
+    assert.equal(await code('http://rebind.site.com/'), 'ok 200');
+    assert.equal((await network.internet('rebind.site.com')).queries, 1);
+    // The second look-up says 127.0.0.1: no connection of the first fetch is there to be used again.
+    assert.equal(await code('http://rebind.site.com/'), 'blocked_address');
+    assert.equal((await network.internet('rebind.site.com')).queries, 2);
+  });
+
+  test('a redirect to the same name is a hop of its own', async () => {
+    assert.equal(await code('http://rebind.hops.site.com/count?n=1'), 'ok 200');
+    assert.equal((await network.internet('rebind.hops.site.com')).queries, 2);
+  });
+
+  test('a name in /etc/hosts reaches nothing', async () => {
+    assert.equal(await code('http://localhost.localdomain/'), 'blocked_hostname');
+    assert.equal((await network.internet('localhost.localdomain')).queries, 0);
+  });
+
+  test('silent name servers hold up nobody else', async () => {
+    const slow = Array.from({ length: 50 }, (_, index) =>
+      network.fetch({ url: `http://slow-${index}.site.com/` }),
+    );
+    const started = Date.now();
+    assert.equal(await code('http://www.site.com/'), 'ok 200');
+    assert.ok(Date.now() - started < 10_000);
+    for (const fetched of await Promise.all(slow)) assert.ok(!fetched.ok);
+  });
+
+  test('a host is fetched from twice at a time', async () => {
+    const fetches = Array.from({ length: 8 }, () =>
+      network.fetch({ url: 'http://polite.site.com/type?type=text/plain' }),
+    );
+    for (const fetched of await Promise.all(fetches)) assert.ok(fetched.ok);
+    assert.equal((await network.internet()).mostOpen, 2);
+  });
+
+  test('a caller that goes away ends the connection', async () => {
+    const fetched = await network.fetch({ url: 'http://www.site.com/type?type=text/plain' }, 50);
+    assert.deepEqual([fetched.ok, !fetched.ok && fetched.code], [false, 'Error: gone']);
+    assert.equal((await network.internet()).open, 0);
+  });
+
+  test('what is not public has seen no connection', async () => {
+    assert.deepEqual(await network.strays(), []);
+  });
+});

@@ -1,0 +1,86 @@
+/** There is one way out of the program, src/pages/transport.ts, and one that asks name servers, src/pages/resolve.ts. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const root = join(import.meta.dirname, '../../src');
+const sources = globSync('**/*.ts', { cwd: root }).filter(
+  (file) => !file.endsWith('.test.ts') && !file.startsWith('standin/'),
+);
+
+/** What reaches a network, and the files that may. */
+const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
+  [/(?<![\w.#])fetch\s*\(|globalThis\.fetch|(?<![\w.])new (WebSocket|EventSource)\b/, []],
+  // A server is no way out; a client, or the whole module by a name, is one.
+  [/import ([\w*]|[^;]*\b(request|get|connect|\w*Agent)\b)[^;]*from '(node:)?https?2?'/, []],
+  // What only looks at an address, or lists some, is no way out.
+  [
+    /import (?!\{ *((isIP|isIPv4|isIPv6|BlockList),? *)+\} from)[^;]*from '(node:)?(net|tls)'/,
+    ['pages/transport.ts'],
+  ],
+  [/(?<![\w.])connect(Tcp|Tls)?\s*\(|createConnection|new (Socket|TLSSocket)\b/, ['pages/transport.ts']],
+  [/from '(node:)?dgram'/, []],
+  [/from '(node:)?dns(\/promises)?'/, ['pages/resolve.ts']],
+  [/from 'undici'/, ['pages/transport.ts']],
+  [/setGlobalDispatcher|ProxyAgent|EnvHttpProxyAgent/, []],
+];
+
+/** Servers and clients of the relay's own that are not on the way to a page; each says why it is no way out. */
+const others: Readonly<Record<string, string>> = {
+  'commands/demo.ts': 'makes the one call of the demo, to the relay that it has started on loopback',
+};
+
+test('every way to a network is the one of the fetch', () => {
+  assert.ok(sources.includes('pages/transport.ts'));
+  for (const file of sources.filter((file) => !(file in others))) {
+    const text = readFileSync(join(root, file), 'utf8').replace(
+      /\/\*[^]*?\*\/|\/\/.*|^import type [^;]*;/gm,
+      '',
+    );
+    for (const [way, allowed] of ways) {
+      if (allowed.includes(file)) continue;
+      assert.doesNotMatch(text, way, `${file} reaches a network: pages go through src/pages/transport.ts`);
+    }
+  }
+});
+
+test('what is allowed is used: the table is not longer than it needs to be', () => {
+  for (const [way, allowed] of ways) {
+    for (const file of allowed) {
+      assert.match(readFileSync(join(root, file), 'utf8'), way, file);
+    }
+  }
+});
+
+test('the two modules that judge import no more of node:net than its list and its parser', () => {
+  for (const file of ['pages/address.ts', 'pages/url.ts']) {
+    const text = readFileSync(join(root, file), 'utf8');
+    assert.match(text, /import \{ (BlockList, )?isIP \} from 'node:net'/);
+  }
+});
+
+test('the rules see what they are for', () => {
+  const seen = (text: string): boolean => ways.some(([way, allowed]) => allowed.length < 3 && way.test(text));
+  for (const text of [
+    "await fetch('http://x')",
+    'globalThis.fetch(x)',
+    "import { request } from 'node:http';",
+    "import https from 'node:https';",
+    "import * as http from 'http';",
+    "import { Client } from 'undici';",
+    'const socket = connect(80, host);',
+    "import { lookup } from 'node:dns';",
+    'new WebSocket(url)',
+  ]) {
+    assert.ok(seen(text), text);
+  }
+  for (const text of [
+    "import { createServer } from 'node:http';",
+    'fetchPage(x)',
+    'this.fetch(x)',
+    'routes.fetch(x)',
+  ]) {
+    assert.ok(!seen(text), text);
+  }
+});

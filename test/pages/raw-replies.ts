@@ -1,0 +1,193 @@
+/** Servers that speak TCP and little else: one for each way in which a reply can be wrong, and what is to come of it. */
+import type { Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+export type RawReply = {
+  readonly send: (socket: Socket) => void | Promise<void>;
+  /** The error code, or what the page says. */
+  readonly code?: string;
+  readonly html?: string;
+  readonly truncated?: boolean;
+  readonly status?: number;
+  readonly timeoutMs?: number;
+};
+
+const text = (reply: string) => (socket: Socket) => void socket.end(Buffer.from(reply, 'latin1'));
+const open = (reply: string) => (socket: Socket) => void socket.write(Buffer.from(reply, 'latin1'));
+const html = 'HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n';
+
+/** Writes for as long as the other side reads. */
+const flood = (head: string, piece: () => Buffer | string, everyMs?: number) => async (socket: Socket) => {
+  socket.write(head);
+  while (!socket.destroyed) {
+    const drained = socket.write(piece());
+    if (everyMs !== undefined) await setTimeout(everyMs);
+    else if (!drained)
+      await Promise.race([
+        new Promise((r) => socket.once('drain', r)),
+        new Promise((r) => socket.once('close', r)),
+      ]);
+    else await setTimeout(0);
+  }
+};
+
+const block = Buffer.alloc(65_536, 'x');
+const chunkOf = (data: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${data.length.toString(16)}\r\n`), data, Buffer.from('\r\n')]);
+const encoded = (coding: string, make: () => Buffer) => (socket: Socket) => {
+  const body = make();
+  socket.write(`${html}Content-Encoding: ${coding}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  socket.end(body);
+};
+
+const protocol = { code: 'upstream_protocol' } as const;
+const late = { code: 'timeout', timeoutMs: 1500 } as const;
+
+export const rawReplies = {
+  'HTTP/0.9': { send: text('<html>hello</html>'), ...protocol },
+  'SSH banner': { send: text('SSH-2.0-OpenSSH_9.7 secret-banner\r\n'), ...protocol },
+  'SSH banner, left open': { send: open('SSH-2.0-OpenSSH_9.7 secret-banner\r\n'), ...protocol },
+  'SMTP banner': { send: text('220 mail.internal secret-banner ESMTP\r\n'), ...protocol },
+  'Redis error': { send: text('-ERR unknown command secret-banner\r\n'), ...protocol },
+  'close at once': { send: text(''), ...protocol },
+  'reset at once': { send: (socket) => void socket.resetAndDestroy(), ...protocol },
+  'no reply': { send: () => {}, ...late },
+  'half a status line': { send: open('HTTP/1.1 20'), ...late },
+  'half a header': { send: text('HTTP/1.1 200 OK\r\nContent-Ty'), ...protocol },
+  'endless headers': {
+    send: flood('HTTP/1.1 200 OK\r\n', () => 'X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n'),
+    code: 'headers_too_large',
+  },
+  'one endless header': { send: flood('HTTP/1.1 200 OK\r\nX-A: ', () => block), code: 'headers_too_large' },
+  'one endless status line': { send: flood('HTTP/1.1 200 ', () => block), timeoutMs: 5000 },
+  'NUL in a header': { send: text(`${html}X: a\0b\r\n\r\nx`), ...protocol },
+  'folded header': { send: text(`${html}X: a\r\n b\r\n\r\nx`), ...protocol },
+  'space before the colon': { send: text('HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx'), ...protocol },
+  'negative length': { send: text(`${html}Content-Length: -1\r\n\r\nx`), ...protocol },
+  'length that is none': { send: text(`${html}Content-Length: 1x\r\n\r\nx`), ...protocol },
+  'two lengths': { send: text(`${html}Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx`), ...protocol },
+  'length and chunked': {
+    send: text(`${html}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`),
+    ...protocol,
+  },
+  'chunk size that is none': {
+    send: text(`${html}Transfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n`),
+    ...protocol,
+  },
+  'chunk size that overflows': {
+    send: text(`${html}Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx`),
+    ...protocol,
+  },
+  'status 000': { send: text('HTTP/1.1 000 X\r\n\r\n'), ...protocol },
+  'status 99': { send: text('HTTP/1.1 99 X\r\n\r\n'), ...protocol },
+  'status of four digits': { send: text('HTTP/1.1 2000 X\r\n\r\n'), ...protocol },
+  '101 Switching Protocols': {
+    send: text('HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'),
+    ...protocol,
+  },
+  'HTTP/9.9': { send: text('HTTP/9.9 200 OK\r\n\r\nx'), ...protocol },
+  '103 every 50 ms': { send: flood('', () => 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', 50), ...late },
+  '103 as fast as it goes': {
+    send: flood('', () => 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(500)),
+    timeoutMs: 5000,
+  },
+  'a byte of the body every 50 ms': { send: flood(`${html}\r\n`, () => 'x', 50), ...late },
+  'a byte of a header every 50 ms': { send: flood('HTTP/1.1 200 OK\r\nX: ', () => 'x', 50), ...late },
+  'length of a terabyte, three bytes': {
+    send: open(`${html}Content-Length: 999999999999\r\n\r\nabc`),
+    ...late,
+  },
+  'length of a terabyte, closed': {
+    send: text(`${html}Content-Length: 999999999999\r\n\r\nabc`),
+    html: 'abc',
+    truncated: true,
+  },
+  'shorter than its length': {
+    send: text(`${html}Content-Length: 10\r\n\r\nabc`),
+    html: 'abc',
+    truncated: true,
+  },
+  'chunked, closed early': {
+    send: text(`${html}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`),
+    html: 'abc',
+    truncated: true,
+  },
+  'longer than its length': {
+    send: text(`${html}Content-Length: 3\r\n\r\nabcdef`),
+    html: 'abc',
+    truncated: false,
+  },
+  'no length, closed': { send: text(`${html}\r\nabc`), html: 'abc', truncated: false },
+  'HTTP/1.0': {
+    send: text('HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\nabc'),
+    html: 'abc',
+    truncated: false,
+  },
+  '204 No Content': {
+    send: text('HTTP/1.1 204 No Content\r\n\r\n'),
+    html: '',
+    truncated: false,
+    status: 204,
+  },
+  '200 and empty': { send: text(`${html}Content-Length: 0\r\n\r\n`), html: '', truncated: false },
+  '404 and empty, untyped': {
+    send: text('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'),
+    html: '',
+    status: 404,
+  },
+  'status 999': {
+    send: text('HTTP/1.1 999 X\r\nContent-Type: text/html\r\n\r\nabc'),
+    html: 'abc',
+    status: 999,
+  },
+  '503 with Retry-After': {
+    send: text('HTTP/1.1 503 X\r\nRetry-After: 9\r\nContent-Type: text/html\r\n\r\nabc'),
+    html: 'abc',
+    status: 503,
+  },
+  'endless trailers': {
+    send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n`, () =>
+      'X-A: aaaaaaaaaaaaaaaa\r\n'.repeat(50),
+    ),
+    code: 'headers_too_large',
+  },
+  'chunk extension of 200 KB': {
+    send: text(`${html}Transfer-Encoding: chunked\r\n\r\n3;${'x'.repeat(200_000)}\r\nabc\r\n0\r\n\r\n`),
+  },
+  'endless chunk extension': {
+    send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n3;`, () => block),
+    timeoutMs: 5000,
+  },
+  'endless body, at full speed': {
+    send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n`, () => chunkOf(block)),
+    truncated: true,
+    timeoutMs: 20_000,
+  },
+  'gzip bomb of 200 MiB': {
+    send: encoded('gzip', () => gzipSync(Buffer.alloc(200 << 20, 'a'))),
+    truncated: true,
+    timeoutMs: 20_000,
+  },
+  'brotli bomb of 200 MiB': {
+    send: encoded('br', () =>
+      brotliCompressSync(Buffer.alloc(200 << 20, 'a'), { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+    ),
+    truncated: true,
+    timeoutMs: 20_000,
+  },
+  'gzip in gzip': {
+    send: encoded('gzip, gzip', () => gzipSync(gzipSync('abc'))),
+    code: 'unsupported_encoding',
+  },
+  'two coding headers': {
+    send: encoded('gzip\r\nContent-Encoding: br', () => gzipSync('abc')),
+    code: 'unsupported_encoding',
+  },
+  zstd: { send: encoded('zstd', () => Buffer.from('abc')), code: 'unsupported_encoding' },
+  'gzip that is none': { send: encoded('gzip', () => Buffer.from('<p>plain')), ...protocol },
+  'gzip of nothing': { send: encoded('gzip', () => Buffer.alloc(0)), html: '', truncated: false },
+} as const satisfies Record<string, RawReply>;
+
+export const rawHost = (name: keyof typeof rawReplies): string =>
+  `raw-${Object.keys(rawReplies).indexOf(name)}.site.com`;
