@@ -1,0 +1,53 @@
+/** What the commands on the records (keys, ledger) share: the data directory, the terminal, and how a failure is told. */
+import type { Command } from 'commander';
+import { KeyError } from '../keys/key.ts';
+import { openKeys } from '../keys/store.ts';
+import type { Keys } from '../keys/store.ts';
+import { storeFailure, StoreError } from '../store/errors.ts';
+import { openStore } from '../store/sqlite.ts';
+import type { Store } from '../store/sqlite.ts';
+import { processTerminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
+
+export type CommandContext = {
+  /** The relay's data directory, from its settings. */
+  dataDir(): string;
+  terminal?: Terminal;
+  /** Milliseconds since 1970. */
+  now?: () => number;
+  /** Ends a command that would go on by itself (`logs -f`). */
+  signal?: AbortSignal;
+};
+
+export type Records = { store: Store; keys: Keys; terminal: Terminal; now: () => number };
+
+/** A relay that runs holds locks for milliseconds only: a command can wait for them. */
+const waitMs = 5000;
+
+/** Runs a command's work on the open database and closes it; what the person can mend ends as one sentence and exit code 1. */
+export async function withRecords(
+  command: Command,
+  context: CommandContext,
+  work: (records: Records) => void | Promise<void>,
+): Promise<void> {
+  const { now = Date.now, terminal = processTerminal() } = context;
+  try {
+    const store = openStore(context.dataDir(), { waitMs });
+    try {
+      const keys = openKeys(store, { now });
+      await work({ store, keys, terminal, now });
+    } finally {
+      store.close();
+    }
+  } catch (error) {
+    const message = sentence(error);
+    if (message === undefined) throw error;
+    command.error(`claude-relay: ${message}`, { exitCode: 1 });
+  }
+}
+
+function sentence(error: unknown): string | undefined {
+  if (error instanceof KeyError || error instanceof StoreError) return error.message;
+  const reason = storeFailure(error);
+  return reason === undefined ? undefined : `This could not be done: ${reason}.`;
+}

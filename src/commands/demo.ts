@@ -1,0 +1,100 @@
+/**
+ * `claude-relay serve --demo`: the real CLI against the stand-in model, so that a person sees the whole way without a login and
+ * without the internet. It keeps its keys in a directory that goes with it, and every answer says that it is canned.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { standInEnv } from '../claude/lock.ts';
+import type { Config } from '../config.ts';
+import { openKeys } from '../keys/store.ts';
+import type { Relay } from '../relay.ts';
+import { cannedReply } from '../standin/canned.ts';
+import { startStandIn } from '../standin/server.ts';
+import { openStore } from '../store/sqlite.ts';
+import { findCli } from '../claude/cli.ts';
+import { CommandError } from './command-error.ts';
+import { say, startLogged, stopped } from './serve.ts';
+
+/** The CLI of the devDependencies. */
+const bundledCli = fileURLToPath(
+  new URL('../../node_modules/@anthropic-ai/claude-code/bin/claude.exe', import.meta.url),
+);
+const prompt = 'Say hello.';
+
+/** Resolves after the call (`once`) or when a signal has stopped it. Throws CommandError when the call fails. */
+export async function demo(config: Config, once: boolean): Promise<void> {
+  const home = mkdtempSync(join(tmpdir(), 'relay-demo-'));
+  const model = await startStandIn({ reply: cannedReply });
+  try {
+    const demoConfig: Config = {
+      ...config,
+      dataDir: join(home, 'data'),
+      hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },
+    };
+    delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
+    const relay = await startLogged(demoConfig, findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv));
+    try {
+      say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
+      say(`claude-relay listens on ${relay.url}; proving the lock ...`);
+      await showCall(relay, mintKey(demoConfig.dataDir));
+      if (once) return;
+      say('\nThe demo keeps serving until Ctrl-C.');
+      await stopped(relay);
+    } finally {
+      await relay.close();
+    }
+  } finally {
+    await model.close();
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+function mintKey(dataDir: string): string {
+  const store = openStore(dataDir);
+  try {
+    const keys = openKeys(store);
+    return keys.create('demo', {}, 'demo').token;
+  } finally {
+    store.close();
+  }
+}
+
+async function showCall(relay: Relay, key: string): Promise<void> {
+  await relay.readiness.settled();
+  const state = relay.readiness.state();
+  if (state.phase !== 'proved') throw new CommandError(`The relay is not ready: ${state.reason}.`);
+  const passed = state.proof.checks.length;
+  say(
+    `The lock is proved: ${passed} checks in ${(state.proof.durationMs / 1000).toFixed(1)} s, Claude Code ${state.proof.cliVersion}.`,
+  );
+  say(`\n$ curl ${relay.url}/v1/complete \\
+    -H "authorization: Bearer ${key}" \\
+    -H 'content-type: application/json' \\
+    -d '{"prompt": "${prompt}"}'`);
+  const answer = await post(`${relay.url}/v1/complete`, key, JSON.stringify({ prompt }));
+  say(`\nHTTP ${answer.status}\n${answer.body}`);
+  if (answer.status !== 200) throw new CommandError('The demo call failed.');
+}
+
+/** One call to the relay itself, over loopback. */
+async function post(url: string, key: string, body: string): Promise<{ status: number; body: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const call = request(
+    url,
+    { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } },
+    (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+      });
+    },
+  );
+  call.on('error', reject);
+  call.end(body);
+  return promise;
+}

@@ -1,0 +1,57 @@
+/** `claude-relay logs`: the ledger's last rows, and with `-f` those that come. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { openLedgerReader } from '../ledger/follow.ts';
+import type { LedgerRow } from '../ledger/follow.ts';
+import { withRecords } from './context.ts';
+import type { CommandContext, Records } from './context.ts';
+import { keyLabels } from './key-labels.ts';
+import { logJson, logLine } from './logs-text.ts';
+import { parseCount } from './parse.ts';
+
+type LogsOptions = { follow?: boolean; lines: number; key?: string; json?: boolean };
+
+const pollMs = 300;
+
+export function addLogsCommand(program: Command, context: CommandContext): void {
+  program
+    .command('logs')
+    .description('what was asked of the relay: one line a request, never content (times in UTC)')
+    .option('-f, --follow', 'go on with the requests that come')
+    .option('-n, --lines <n>', 'how many of the last to show', parseCount(0, 100_000), 20)
+    .option('--key <label>', 'one key only')
+    .option('--json', 'one JSON object a line')
+    .action((options: LogsOptions, command: Command) =>
+      withRecords(command, context, (records) => show(records, options, context.signal)),
+    );
+}
+
+async function show(records: Records, options: LogsOptions, signal?: AbortSignal): Promise<void> {
+  const { store, keys, terminal } = records;
+  const keyId = options.key === undefined ? undefined : keys.show(options.key).key.id;
+  const reader = openLedgerReader(store);
+  let labels = keyLabels(keys);
+  const first = reader.last(Math.max(options.lines, 1), keyId);
+  print(options.lines === 0 ? [] : first);
+  if (options.follow !== true) {
+    if (first.length === 0) terminal.err('There are no requests yet.\n');
+    return;
+  }
+  let lastId = first.at(-1)?.id ?? 0;
+  const ended = () => signal?.aborted === true || terminal.gone();
+  while (!ended()) {
+    const rows = reader.after(lastId, keyId);
+    print(rows);
+    lastId = rows.at(-1)?.id ?? lastId;
+    if (rows.length === 0) await delay(pollMs, undefined, { signal }).catch(() => undefined);
+  }
+
+  function print(rows: readonly LedgerRow[]): void {
+    // A key that was made since: its label is read once.
+    if (rows.some(({ key_id }) => key_id !== null && !labels.has(key_id))) labels = keyLabels(keys);
+    for (const row of rows) {
+      const label = row.key_id === null ? undefined : (labels.get(row.key_id) ?? row.key_id);
+      terminal.out(options.json === true ? logJson(row, label) : logLine(terminal, row, label));
+    }
+  }
+}

@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command, CommanderError } from 'commander';
+import { openKeys } from '../keys/store.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import type { RequestRecord } from '../ledger/record.ts';
+import { openStore } from '../store/sqlite.ts';
+import { addKeyCommand } from './key.ts';
+import { addLogsCommand } from './logs.ts';
+import { addUsageCommand } from './usage.ts';
+
+let dir: string;
+let now: number;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'relay-commands-'));
+  now = Date.UTC(2030, 0, 10, 12);
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+type Ran = { code: number; out: string; err: string };
+
+/** Runs a command line as `main` would, with streams of the test's own. */
+async function run(
+  line: string,
+  options: { signal?: AbortSignal; colours?: boolean; seen?: Ran } = {},
+): Promise<Ran> {
+  const ran: Ran = options.seen ?? { code: 0, out: '', err: '' };
+  const terminal = {
+    out: (text: string) => void (ran.out += text),
+    err: (text: string) => void (ran.err += text),
+    colours: options.colours ?? false,
+    gone: () => false,
+  };
+  const context = {
+    dataDir: () => dir,
+    terminal,
+    now: () => now,
+    ...(options.signal !== undefined && { signal: options.signal }),
+  };
+  const program = new Command('claude-relay')
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.out, writeErr: terminal.err });
+  addKeyCommand(program, context);
+  addUsageCommand(program, context);
+  addLogsCommand(program, context);
+  try {
+    await program.parseAsync(line.split(' '), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    ran.code = error.exitCode;
+  }
+  return ran;
+}
+
+const tokenShape = /^crk_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}\n$/;
+
+test('create prints the secret alone on stdout, and it is the key', async () => {
+  const { code, out, err } = await run('key create my-app --daily 5');
+  assert.equal(code, 0);
+  assert.match(out, tokenShape);
+  assert.match(err, /^Made the key my-app\..*\n$/);
+  const store = openStore(dir);
+  assert.equal(openKeys(store, { now: () => now }).verify(out.trim())?.dailyLimit, 5);
+  store.close();
+});
+
+test('every option of create is stored, and shown as text and as JSON', async () => {
+  const made = await run(
+    'key create app --daily 5 --rpm 6 --concurrency 7 --expires 30d --routes complete,usage --models opus,haiku --json',
+  );
+  const { secret, ...key } = JSON.parse(made.out) as Record<string, unknown>;
+  assert.match(`${String(secret)}\n`, tokenShape);
+  const expected = {
+    id: String(secret).slice(4, 15),
+    label: 'app',
+    state: 'live',
+    created_at: '2030-01-10T12:00:00.000Z',
+    last_used_at: null,
+    expires_at: '2030-02-09T12:00:00.000Z',
+    revoked_at: null,
+    daily_limit: 5,
+    rpm: 6,
+    concurrency: 7,
+    allowed_routes: ['complete', 'usage'],
+    allowed_models: ['opus', 'haiku'],
+  };
+  assert.deepEqual(key, expected);
+  assert.deepEqual(JSON.parse((await run('key list --json')).out), [expected]);
+  const shown = JSON.parse((await run('key show app --json')).out) as unknown;
+  const events = [{ at: '2030-01-10T12:00:00.000Z', action: 'created', command: 'key create' }];
+  assert.deepEqual(shown, { ...expected, events });
+  assert.equal(
+    (await run('key list')).out,
+    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS\n' +
+      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku\n',
+  );
+  assert.match(
+    (await run('key show app')).out,
+    /a minute +6\n(?:.*\n)*created +2030-01-10 12:00:00 UTC by key create\n$/,
+  );
+});
+
+test('rotate and revoke', async () => {
+  const first = (await run('key create app')).out.trim();
+  const rotated = await run('key rotate app --grace 1h');
+  assert.match(rotated.out, tokenShape);
+  assert.match(rotated.err, /works until 2030-01-10 13:00:00 UTC/);
+  const store = openStore(dir);
+  const keys = openKeys(store, { now: () => now });
+  assert.ok(keys.verify(first));
+  assert.ok(keys.verify(rotated.out.trim()));
+  const at0 = await run('key rotate app --grace 0');
+  assert.match(at0.err, /refused from now on/);
+  assert.equal(keys.verify(first), undefined);
+  assert.match((await run('key rotate app')).err, /works until 2030-01-11 12:00:00 UTC/);
+  const revoked = await run('key revoke app');
+  assert.deepEqual([revoked.code, revoked.out], [0, '']);
+  assert.equal(keys.verify(at0.out.trim()), undefined);
+  store.close();
+  assert.equal((await run('key list --json')).out, '[]\n');
+  assert.match((await run('key list --all')).out, /app +revoked/);
+  assert.match((await run('key list')).err, /There are no keys: make one/);
+});
+
+test('a secret is printed only where it is made', async () => {
+  const secrets = [(await run('key create app')).out, (await run('key rotate app')).out].map((out) =>
+    out.slice(16, 59),
+  );
+  for (const line of [
+    'key list',
+    'key list --all --json',
+    'key show app',
+    'key show app --json',
+    'usage',
+    'logs',
+    'key revoke app --json',
+  ]) {
+    const { code, out, err } = await run(line);
+    assert.equal(code, 0, line);
+    for (const secret of secrets) assert.equal((out + err).includes(secret), false, line);
+  }
+});
+
+test('what cannot be done is one sentence on stderr and exit code 1', async () => {
+  await run('key create app');
+  const wrong: [string, RegExp][] = [
+    ['key create app', /already/],
+    ['key create a/b', /^claude-relay: A label is/],
+    ['key create b --daily 0', /whole number from 1/],
+    ['key create b --daily many', /whole number/],
+    ['key create b --expires 2030-02-31', /Give a duration/],
+    ['key create b --expires 2029-01-01', /must be in the future/],
+    ['key create b --routes admin', /"admin" is not a route: the routes are complete, fetch, models, usage/],
+    ['key create b --models a,,b', /commas between/],
+    ['key create', /missing required argument 'label'/],
+    ['key create b 5', /too many arguments/],
+    ['key rotate app --grace 1', /whole number and a unit/],
+    ['key rotate nobody', /no key with the label nobody/],
+    ['key revoke nobody', /no key with the label nobody/],
+    ['key show nobody', /no key with the label nobody/],
+    ['usage --key nobody', /no key with the label nobody/],
+    ['usage --days 0', /from 1 to 366/],
+    ['usage --json --csv', /not both/],
+    ['logs --key nobody', /no key with the label nobody/],
+    ['logs -n x', /whole number/],
+  ];
+  for (const [line, message] of wrong) {
+    const { code, out, err } = await run(line);
+    assert.deepEqual([code, out], [1, ''], line);
+    assert.match(err, message, line);
+    assert.equal(err.split('\n').length, 2, `${line}: ${err}`);
+  }
+  rmSync(dir, { recursive: true });
+  writeFileSync(dir, '');
+  const { code, err } = await run('key list');
+  assert.deepEqual([code, err.split('\n').length], [1, 2]);
+  assert.match(err, /^claude-relay: The database .* cannot be used: .*\.\n$/);
+});
+
+/** A running relay's side of the database, with a ledger of its own. */
+function relay() {
+  const store = openStore(dir);
+  const keys = openKeys(store, { now: () => now });
+  const ledger = openLedger(store, { days: 90, now: () => now });
+  const record = (changes: Partial<RequestRecord>) => {
+    ledger.record({
+      at: now,
+      requestId: 'req_1',
+      route: 'complete',
+      model: 'opus',
+      status: 200,
+      tokensIn: 1000,
+      tokensOut: 20,
+      cacheRead: 3,
+      cacheWrite: 4,
+      costUsd: 0.0625,
+      totalMs: 2400,
+      bytesIn: 1,
+      bytesOut: 2,
+      clientGone: false,
+      ...changes,
+    });
+    ledger.flush();
+  };
+  const close = () => {
+    ledger.close();
+    keys.close();
+    store.close();
+  };
+  return { keys, record, close };
+}
+
+test('usage as a table, JSON and CSV, for all keys and for one', async () => {
+  const { keys, record, close } = relay();
+  const a = keys.create('app-a', {}, 'test').key.id;
+  const b = keys.create('app-b', {}, 'test').key.id;
+  record({ keyId: a });
+  record({ keyId: a, model: 'haiku', at: now - 86_400_000 });
+  record({
+    keyId: b,
+    status: 429,
+    error: 'rate_limited',
+    tokensIn: 0,
+    tokensOut: 0,
+    cacheRead: 0,
+    cacheWrite: 0,
+    costUsd: 0,
+  });
+  keys.revoke('app-b', 'test');
+
+  assert.equal(
+    (await run('usage --days 2')).out,
+    [
+      'All keys, 2 UTC days',
+      'DAY         REQUESTS                FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST',
+      '2030-01-09         1  ██████             0  1 000   20           3            4  $0.0625',
+      '2030-01-10         2  ████████████       1  1 000   20           3            4  $0.0625',
+      'total              3                     1  2 000   40           6            8  $0.1250',
+      '',
+      'MODEL  REQUESTS                FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST',
+      'haiku         1  ██████             0  1 000   20           3            4  $0.0625',
+      'opus          2  ████████████       1  1 000   20           3            4  $0.0625',
+      '',
+      `KEY                          REQUESTS                FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST`,
+      `app-a                               2  ████████████       0  2 000   40           6            8  $0.1250`,
+      `app-b (revoked ${b})         1  ██████             1      0    0           0            0       $0`,
+      '',
+    ].join('\n'),
+  );
+  const one = (await run('usage --key app-a --days 1')).out;
+  assert.match(one, /^Key app-a, 1 UTC days\n/);
+  assert.doesNotMatch(one, /app-b|KEY/);
+
+  const report = JSON.parse((await run('usage --key app-a --days 30 --json')).out) as Record<string, unknown>;
+  const totals = {
+    requests: 1,
+    errors: 0,
+    tokens_in: 1000,
+    tokens_out: 20,
+    cache_read: 3,
+    cache_write: 4,
+    cost_usd: 0.0625,
+  };
+  assert.equal(report['key'], 'app-a');
+  assert.deepEqual(report['today'], { ...totals, models: [{ model: 'opus', ...totals }] });
+  assert.equal((report['days'] as unknown[]).length, 30);
+
+  assert.deepEqual((await run('usage --csv')).out.split('\n').sort(), [
+    '',
+    '2030-01-09,app-a,haiku,1,0,1000,20,3,4,0.0625',
+    '2030-01-10,app-a,opus,1,0,1000,20,3,4,0.0625',
+    `2030-01-10,app-b (revoked ${b}),opus,1,1,0,0,0,0,0`,
+    'day,key,model,requests,errors,tokens_in,tokens_out,cache_read,cache_write,cost_usd',
+  ]);
+  close();
+});
+
+test('logs: the last rows in a form for people and as JSON', async () => {
+  const { keys, record, close } = relay();
+  const keyId = keys.create('app', {}, 'test').key.id;
+  record({ keyId, requestId: 'req_a' });
+  record({
+    keyId,
+    requestId: 'req_b',
+    status: 429,
+    error: 'rate_limited',
+    limit: 'key_rpm',
+    tokensIn: 0,
+    tokensOut: 0,
+  });
+  record({
+    requestId: 'req_c',
+    status: 0,
+    clientGone: true,
+    tokensIn: 0,
+    tokensOut: 0,
+    queueMs: 1500,
+  });
+  const { out } = await run('logs');
+  assert.equal(
+    out,
+    '2030-01-10 12:00:00  200  complete  app           opus        2.4s  in 1007  out 20  $0.0625  req_a\n' +
+      '2030-01-10 12:00:00  429  complete  app           opus        2.4s  rate_limited (key_rpm)  req_b\n' +
+      '2030-01-10 12:00:00  ---  complete  -             opus        2.4s  queued 1.5s  client gone  req_c\n',
+  );
+  assert.ok((await run('logs', { colours: true })).out.includes('\x1b[33m429\x1b[39m'));
+  assert.match((await run('logs -n 1 --key app')).out, /^.*req_b\n$/);
+  const lines = (await run('logs --json')).out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map((line) => [line['at'], line['request_id'], line['key_label'], line['client_gone']]),
+    [
+      ['2030-01-10T12:00:00.000Z', 'req_a', 'app', false],
+      ['2030-01-10T12:00:00.000Z', 'req_b', 'app', false],
+      ['2030-01-10T12:00:00.000Z', 'req_c', null, true],
+    ],
+  );
+  close();
+});
+
+test('logs -f shows what comes, from keys made since as well, until it is ended', async () => {
+  const { keys, record, close } = relay();
+  record({ requestId: 'req_old' });
+  record({ requestId: 'req_last' });
+  const ending = new AbortController();
+  const seen: Ran = { code: 0, out: '', err: '' };
+  const following = run('logs -f -n 1', { signal: ending.signal, seen });
+  const shown = async (text: string) => {
+    for (let tries = 0; !seen.out.includes(text) && tries < 500; tries += 1) await delay(10);
+    assert.ok(seen.out.includes(text), `${text} in ${seen.out}`);
+  };
+  await shown('req_last');
+  const keyId = keys.create('new-app', {}, 'test').key.id;
+  record({ keyId, requestId: 'req_next' });
+  await shown('req_next');
+  ending.abort();
+  assert.equal((await following).code, 0);
+  assert.match(seen.out, /^.*req_last\n.*new-app.*req_next\n$/);
+  close();
+});

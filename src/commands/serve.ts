@@ -1,0 +1,93 @@
+/** `claude-relay serve`: the relay in the foreground, until SIGTERM or SIGINT. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { findCli, loginStatus } from '../claude/cli.ts';
+import type { Config } from '../config.ts';
+import { startRelay, type Relay } from '../relay.ts';
+import { CommandError } from './command-error.ts';
+
+/** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
+export async function serve(config: Config): Promise<void> {
+  const claudeBin = findCli(config.claudeBin, config.hostEnv);
+  await requireLogin(claudeBin, config);
+  const relay = await startLogged(config, claudeBin);
+  say(`claude-relay listens on ${relay.url}`);
+  for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
+  say(`  Mint a key:  KEY=$(bin/genkey my-app)`);
+  say(
+    `  Call it:     curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
+  );
+  say('  The lock is being proved; /ready tells when requests are served. Stop with Ctrl-C.');
+  await stopped(relay);
+  say('claude-relay has stopped.');
+}
+
+async function requireLogin(claudeBin: string, config: Config): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), 'relay-login-'));
+  try {
+    const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, scratch);
+    if (loggedIn === false) {
+      throw new CommandError(
+        `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
+      );
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** A running relay whose log goes to stdout. */
+export async function startLogged(config: Config, claudeBin: string): Promise<Relay> {
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  try {
+    return await startRelay({ config, claudeBin, log });
+  } catch (error) {
+    const sentence = cannotListen((error as NodeJS.ErrnoException).code, config);
+    throw sentence === undefined ? error : new CommandError(sentence);
+  }
+}
+
+function cannotListen(code: string | undefined, { host, port }: Config): string | undefined {
+  const sentences: Record<string, string> = {
+    EADDRINUSE: `Port ${port} is in use. Stop what listens there, or set PORT.`,
+    EADDRNOTAVAIL: `HOST is ${host}, and this machine has no such address.`,
+    EACCES: `This user may not listen on port ${port}. Set PORT to 1024 or more.`,
+  };
+  return sentences[code ?? ''];
+}
+
+function limitsOff(config: Config): string[] {
+  const limits = {
+    GLOBAL_CONCURRENCY: config.globalConcurrency,
+    PER_KEY_RPM: config.keyRpm,
+    PER_KEY_DAILY: config.keyDaily,
+    GLOBAL_DAILY: config.globalDaily,
+  };
+  return Object.entries(limits)
+    .filter(([, value]) => value === 0)
+    .map(([name]) => name);
+}
+
+/** Waits for a signal and drains; a second signal ends what runs at once. */
+export async function stopped(relay: Relay): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let stopping = false;
+  const onSignal = (): void => {
+    if (stopping) relay.hurry();
+    stopping = true;
+    resolve();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  await promise;
+  await relay.close();
+  process.off('SIGTERM', onSignal);
+  process.off('SIGINT', onSignal);
+}
+
+/** Words for people go to stderr; stdout holds the log, one JSON object a line. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

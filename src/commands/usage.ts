@@ -1,0 +1,42 @@
+/** `claude-relay usage`: requests, tokens and cost, by day, model and key. */
+import type { Command } from 'commander';
+import { openUsage } from '../ledger/usage.ts';
+import type { Usage, UsageReport } from '../ledger/usage.ts';
+import { withRecords } from './context.ts';
+import type { CommandContext, Records } from './context.ts';
+import { parseCount } from './parse.ts';
+import { keyLabels } from './key-labels.ts';
+import { totalsByKey, usageCsv, usageJson, usageTables } from './usage-text.ts';
+
+type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
+
+export function addUsageCommand(program: Command, context: CommandContext): void {
+  program
+    .command('usage')
+    .description('what was used: requests, tokens and cost by day, model and key (UTC days)')
+    .option('--key <label>', 'one key only')
+    .option('--days <n>', 'how many days, today included', parseCount(1, 366), 7)
+    .option('--json', 'as JSON')
+    .option('--csv', 'as CSV: one line for each day, key and model')
+    .action((options: UsageOptions, command: Command) => {
+      if (options.json === true && options.csv === true) {
+        command.error('claude-relay: Give --json or --csv, not both.', { exitCode: 1 });
+      }
+      return withRecords(command, context, (records) => show(records, options));
+    });
+}
+
+function show({ store, keys, terminal, now }: Records, { key, days, json, csv }: UsageOptions): void {
+  const usage: Usage = openUsage(store, now);
+  const keyId = key === undefined ? {} : { keyId: keys.show(key).key.id };
+  const labels = keyLabels(keys);
+  const rows = usage.rows({ ...keyId, days });
+  if (csv === true) {
+    terminal.out(usageCsv(rows, labels));
+    return;
+  }
+  const report: UsageReport = usage.report({ ...keyId, days });
+  const byKey = totalsByKey(rows, labels);
+  if (json === true) terminal.out(`${JSON.stringify(usageJson(report, byKey, key), null, 2)}\n`);
+  else terminal.out(usageTables(terminal, report, byKey, key));
+}

@@ -1,0 +1,109 @@
+/** The HTTP side: the visible list of routes, and what every exchange has in common. */
+import type { getRequestListener, HttpBindings } from '@hono/node-server';
+import { Hono, type Context } from 'hono';
+import type { Plan } from '../claude/plan.ts';
+import type { Readiness } from '../claude/readiness.ts';
+import type { Runner } from '../claude/runner.ts';
+import type { Config } from '../config.ts';
+import { RelayError } from '../errors.ts';
+import type { Keys } from '../keys/store.ts';
+import type { Usage } from '../ledger/usage.ts';
+import type { Admission } from '../limits/admission.ts';
+import type { TrustedProxies } from '../limits/client-address.ts';
+import type { Strangers } from '../limits/strangers.ts';
+import type { PageFetcher } from '../pages/fetch.ts';
+import { complete } from './complete.ts';
+import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
+import { fetchPage } from './fetch-page.ts';
+import { createIntake } from './intake.ts';
+import { listModels } from './list-models.ts';
+import type { Running } from './running.ts';
+import { health, ready, type ReadyCheck } from './status.ts';
+import { usage } from './usage.ts';
+
+export type AppContext = {
+  config: Config;
+  keys: Keys;
+  admission: Admission;
+  runner: Runner;
+  readiness: Readiness;
+  pages: PageFetcher;
+  usage: Usage;
+  plan: Plan;
+  running: Running;
+  strangers: Strangers;
+  /** Whose X-Forwarded-For is believed (TRUST_PROXY). */
+  trusted: TrustedProxies;
+  /** What /ready asks besides the lock. */
+  readyChecks: () => ReadyCheck[];
+  /** Called once for each exchange, when its answer is decided. */
+  onFinished: (exchange: Exchange, status: number, error: RelayError | undefined) => void;
+};
+
+type Env = { Bindings: HttpBindings };
+
+type Handler = (request: Request, exchange: Exchange, context: AppContext) => Response | Promise<Response>;
+
+const routes: Record<string, Partial<Record<'GET' | 'POST', Handler>>> = {
+  '/health': { GET: health },
+  '/ready': { GET: ready },
+  '/v1/models': { GET: listModels },
+  '/v1/usage': { GET: usage },
+  '/v1/complete': { POST: complete },
+  '/v1/fetch': { POST: fetchPage },
+};
+
+/** The server's request handler. */
+export function createApp(context: AppContext): Parameters<typeof getRequestListener>[0] {
+  const app = new Hono<Env>();
+  const intake = createIntake();
+  const afterOthers =
+    (handler: Handler): Handler =>
+    async (request, exchange, context) => {
+      await intake();
+      return handler(request, exchange, context);
+    };
+  for (const [path, handlers] of Object.entries(routes)) {
+    for (const [method, handler] of Object.entries(handlers)) {
+      const served = path.startsWith('/v1/') ? afterOthers(handler) : handler;
+      app.on(method, path, (c) => answer(c, path, served, context));
+    }
+    const allowed = Object.keys(handlers).flatMap((method) =>
+      method === 'GET' ? ['GET', 'HEAD'] : [method],
+    );
+    app.all(path, (c) => answer(c, path, notAllowed(allowed.join(', ')), context));
+  }
+  app.notFound((c) => answer(c, '(unknown)', unknownRoute, context));
+  return (request, env) => app.fetch(request, env);
+}
+
+/** One exchange from its arrival to its answer. Never throws. */
+async function answer(
+  c: Context<Env>,
+  route: string,
+  handler: Handler,
+  context: AppContext,
+): Promise<Response> {
+  const request = c.req.raw;
+  const exchange = openExchange(request.method, route, c.env.incoming.socket.remoteAddress);
+  let error: RelayError | undefined;
+  let response: Response;
+  try {
+    response = await handler(request, exchange, context);
+  } catch (thrown) {
+    error = asRelayError(thrown);
+    response = respondError(exchange, error);
+  }
+  context.onFinished(exchange, response.status, error);
+  return response;
+}
+
+function unknownRoute(): never {
+  throw new RelayError('not_found', 'There is nothing at this path.');
+}
+
+function notAllowed(allow: string): Handler {
+  return () => {
+    throw new RelayError('method_not_allowed', `This path answers ${allow} only.`, { headers: { allow } });
+  };
+}

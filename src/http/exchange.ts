@@ -1,0 +1,137 @@
+/**
+ * One HTTP exchange: its id, what is known of it so far, and how it is answered. Every answer, good or bad, leaves through
+ * `respond` or `respondError`, so that its headers and its one shape of error cannot be forgotten.
+ */
+import { randomUUID } from 'node:crypto';
+import type { ErrorBody } from '../api.ts';
+import { RelayError } from '../errors.ts';
+import type { Key } from '../keys/key.ts';
+
+export type Exchange = {
+  readonly requestId: string;
+  /** `performance.now()` at arrival. */
+  readonly startedAt: number;
+  /** Wall clock at arrival, ms since the epoch. */
+  readonly at: number;
+  readonly method: string;
+  /** The route's pattern; what was asked for instead of a known one is never recorded. */
+  readonly route: string;
+  /** The socket's other end. */
+  readonly remoteAddress: string | undefined;
+  key: Key | undefined;
+  model: string | undefined;
+  bytesIn: number;
+  bytesOut: number;
+  queueMs: number;
+  spawnMs: number;
+  /** Whether the process was a spare. */
+  warm: boolean;
+  upstreamMs: number;
+  /** From arrival to the model's first text; absent while there is none. */
+  firstTextMs: number | undefined;
+  stopReason: string | undefined;
+  usage: ExchangeUsage | undefined;
+  clientGone: boolean;
+  /** The host of the page that was asked for. */
+  targetHost: string | undefined;
+  /** Headers of the answer, whatever it will be; names in lower case. A plain object costs a tenth of `Headers`. */
+  readonly headers: Record<string, string>;
+  /** The headers of the key's limits as they are when the answer leaves; set once there is a key. */
+  limitHeaders: (() => Record<string, string>) | undefined;
+};
+
+export type ExchangeUsage = {
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  costUsd: number | null;
+};
+
+export function openExchange(method: string, route: string, remoteAddress?: string): Exchange {
+  return {
+    requestId: `req_${randomUUID().replaceAll('-', '')}`,
+    startedAt: performance.now(),
+    at: Date.now(),
+    method,
+    route,
+    remoteAddress,
+    key: undefined,
+    model: undefined,
+    bytesIn: 0,
+    bytesOut: 0,
+    queueMs: 0,
+    spawnMs: 0,
+    warm: false,
+    upstreamMs: 0,
+    firstTextMs: undefined,
+    stopReason: undefined,
+    usage: undefined,
+    clientGone: false,
+    targetHost: undefined,
+    headers: {},
+    limitHeaders: undefined,
+  };
+}
+
+export function elapsedMs(exchange: Exchange): number {
+  return Math.round(performance.now() - exchange.startedAt);
+}
+
+export function respond(exchange: Exchange, status: number, body: object): Response {
+  const text = JSON.stringify(body);
+  const headers = {
+    ...exchange.headers,
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'request-id': exchange.requestId,
+    'x-request-id': exchange.requestId,
+    'server-timing': serverTiming(exchange),
+    ...exchange.limitHeaders?.(),
+  };
+  exchange.bytesOut = Buffer.byteLength(text);
+  return new Response(text, { status, headers });
+}
+
+export function respondError(exchange: Exchange, error: RelayError): Response {
+  const { retryAfter, limit, hop, shouldRetry, headers } = error.details;
+  const body: ErrorBody = {
+    ok: false,
+    error: error.code,
+    message: error.message,
+    request_id: exchange.requestId,
+    ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(hop === undefined ? {} : { hop }),
+  };
+  if (retryAfter !== undefined) exchange.headers['retry-after'] = String(retryAfter);
+  if (shouldRetry === false) exchange.headers['x-should-retry'] = 'false';
+  Object.assign(exchange.headers, headers);
+  return respond(exchange, error.status, body);
+}
+
+/** Whatever was thrown -> an error that a caller may see. What is no RelayError is a defect: told as `internal`. */
+export function asRelayError(thrown: unknown): RelayError {
+  if (thrown instanceof RelayError) return thrown;
+  return new RelayError('internal', 'Something went wrong inside the relay.', { cause: thrown });
+}
+
+/**
+ * Where the time went, in milliseconds: waiting for a slot, getting a process, the upstream, and the rest; and, beside that sum, the
+ * time from arrival to the model's first text.
+ */
+function serverTiming(exchange: Exchange): string {
+  const total = performance.now() - exchange.startedAt;
+  const { queueMs, spawnMs, upstreamMs, firstTextMs, warm } = exchange;
+  const relayMs = Math.max(0, total - queueMs - spawnMs - upstreamMs);
+  return [
+    ['queue', queueMs] as const,
+    [warm ? 'claim' : 'spawn', spawnMs] as const,
+    ['upstream', upstreamMs] as const,
+    ['relay', relayMs] as const,
+    ...(firstTextMs === undefined ? [] : [['first_text', firstTextMs] as const]),
+  ]
+    .map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
+    .join(', ');
+}

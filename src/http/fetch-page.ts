@@ -1,0 +1,48 @@
+/** POST /v1/fetch: identify -> validate -> reserve, in a budget of its own -> fetch through the guard -> settle -> answer. */
+import { explain } from '../api.ts';
+import { RelayError } from '../errors.ts';
+import { pageRequest } from '../pages/request.ts';
+import type { AppContext } from './app.ts';
+import { readJson } from './body.ts';
+import { respond, type Exchange } from './exchange.ts';
+import { identify } from './identify.ts';
+import { limitsOf } from './key-limits.ts';
+import { withWork } from './work.ts';
+
+/** A URL and a few options: a larger body is no request for a page. */
+const maxBodyBytes = 32 * 1024;
+
+export async function fetchPage(
+  request: Request,
+  exchange: Exchange,
+  context: AppContext,
+): Promise<Response> {
+  const key = identify(request, exchange, 'fetch', context);
+  const body = await readJson(request, maxBodyBytes);
+  exchange.bytesIn = body.bytes;
+  const parsed = pageRequest.safeParse(body.value);
+  if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
+  exchange.targetHost = hostOf(parsed.data.url);
+
+  return withWork(request, exchange, context.running, async (work) => {
+    using ticket = await context.admission.reserve({
+      lane: 'fetch',
+      key: limitsOf(key, 'fetch'),
+      signal: work.signal,
+    });
+    exchange.queueMs = ticket.queuedMs;
+    const startedAt = performance.now();
+    try {
+      const page = await context.pages.fetchPage(parsed.data, work.signal);
+      return respond(exchange, 200, { ok: true, ...page });
+    } finally {
+      exchange.upstreamMs = performance.now() - startedAt;
+      ticket.settle();
+    }
+  });
+}
+
+/** For the log line: the host that was asked for, never the path or the query. */
+function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).hostname : undefined;
+}

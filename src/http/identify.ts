@@ -1,0 +1,41 @@
+/** Who is calling: the key of a request, and the address of one that has none. */
+import { RelayError } from '../errors.ts';
+import type { Key, KeyRoute } from '../keys/key.ts';
+import { clientAddress } from '../limits/client-address.ts';
+import { limitHeaders } from '../limits/headers.ts';
+import type { AppContext } from './app.ts';
+import type { Exchange } from './exchange.ts';
+import { limitsOf } from './key-limits.ts';
+
+/**
+ * `Authorization: Bearer` and `x-api-key` are one path. Throws `unauthorized`, the same whatever was wrong with the key,
+ * `rate_limited` for an address that keeps sending wrong ones, or `forbidden` when the key may not use the route.
+ */
+export function identify(request: Request, exchange: Exchange, route: KeyRoute, context: AppContext): Key {
+  const { headers } = request;
+  const token = bearer(headers.get('authorization')) ?? headers.get('x-api-key') ?? undefined;
+  const key = token === undefined ? undefined : context.keys.verify(token);
+  if (key === undefined) {
+    const forwarded = headers.get('x-forwarded-for') ?? undefined;
+    context.strangers.wrongKey(clientAddress(exchange.remoteAddress, forwarded, context.trusted));
+    throw new RelayError(
+      'unauthorized',
+      'Send a valid key: Authorization: Bearer crk_..., or x-api-key: crk_...',
+      {
+        headers: { 'www-authenticate': 'Bearer' },
+      },
+    );
+  }
+  exchange.key = key;
+  const lane = route === 'fetch' ? 'fetch' : 'complete';
+  const limits = limitsOf(key, lane);
+  exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), Date.now());
+  if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(route)) {
+    throw new RelayError('forbidden', `This key may not use ${exchange.route}.`);
+  }
+  return key;
+}
+
+function bearer(header: string | null): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+}

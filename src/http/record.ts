@@ -1,0 +1,43 @@
+/** What an exchange leaves behind: the one metadata record of it. Pure. */
+import type { RelayError } from '../errors.ts';
+import { stopReasons, type LedgerRoute, type RequestRecord, type StopReason } from '../ledger/record.ts';
+import { elapsedMs, type Exchange } from './exchange.ts';
+
+const routeNames: Record<string, LedgerRoute> = {
+  '/v1/complete': 'complete',
+  '/v1/fetch': 'fetch',
+  '/v1/models': 'models',
+  '/v1/usage': 'usage',
+};
+
+export function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
+  const { key, model, usage, stopReason } = exchange;
+  return {
+    at: exchange.at,
+    requestId: exchange.requestId,
+    route: routeNames[exchange.route] ?? 'other',
+    status: exchange.clientGone ? 0 : status,
+    tokensIn: usage?.inputTokens ?? 0,
+    tokensOut: usage?.outputTokens ?? 0,
+    cacheRead: usage?.cacheReadTokens ?? 0,
+    cacheWrite: usage?.cacheWriteTokens ?? 0,
+    costUsd: usage?.costUsd ?? 0,
+    queueMs: Math.round(exchange.queueMs),
+    spawnMs: Math.round(exchange.spawnMs),
+    upstreamMs: Math.round(exchange.upstreamMs),
+    totalMs: elapsedMs(exchange),
+    bytesIn: exchange.bytesIn,
+    bytesOut: exchange.bytesOut,
+    clientGone: exchange.clientGone,
+    ...(key === undefined ? {} : { keyId: key.id, keyLabel: key.label }),
+    ...(model === undefined ? {} : { model }),
+    ...(exchange.targetHost === undefined ? {} : { targetHost: exchange.targetHost }),
+    ...(error === undefined ? {} : { error: error.code }),
+    ...(error?.details.limit === undefined ? {} : { limit: error.details.limit }),
+    ...(stopReason === undefined ? {} : { stopReason: knownStop(stopReason) }),
+  };
+}
+
+function knownStop(reason: string): StopReason {
+  return stopReasons.find((known) => known === reason) ?? 'other';
+}

@@ -1,0 +1,71 @@
+/**
+ * One turn under a reservation. Whatever happens, the ticket ends exactly once, and only when no process of the turn is left:
+ * settled when the turn may have cost tokens, released (its daily count given back) when it cannot have.
+ */
+import type { Answer } from '../claude/outcome.ts';
+import type { RunningTurn, RunRequest } from '../claude/runner.ts';
+import type { RelayError } from '../errors.ts';
+import type { Admission } from '../limits/admission.ts';
+import type { Key } from '../keys/key.ts';
+import type { AppContext } from './app.ts';
+import type { Exchange } from './exchange.ts';
+import { limitsOf } from './key-limits.ts';
+import { withWork } from './work.ts';
+
+/** Resolves to the answer; rejects with a RelayError. */
+export async function runReserved(
+  run: RunRequest,
+  request: Request,
+  exchange: Exchange,
+  context: AppContext,
+  key: Key,
+): Promise<Answer> {
+  const { admission, runner, running } = context;
+  context.readiness.check();
+  return withWork(request, exchange, running, async (work) => {
+    const ticket = await admission.reserve({
+      lane: 'complete',
+      key: limitsOf(key, 'complete'),
+      signal: work.signal,
+    });
+    exchange.queueMs = ticket.queuedMs;
+    let turn: RunningTurn;
+    try {
+      turn = runner.run(run, work.signal);
+    } catch (error) {
+      ticket.release();
+      throw error;
+    }
+    const { outcome, times, usage, mayHaveSpent } = await turn.finished;
+    work.until(
+      turn.gone.then(() => {
+        if (mayHaveSpent) ticket.settle();
+        else ticket.release();
+      }),
+    );
+    exchange.warm = turn.warm;
+    exchange.spawnMs = (times.initAt ?? times.endedAt) - times.startedAt;
+    exchange.upstreamMs = times.endedAt - (times.initAt ?? times.endedAt);
+    if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;
+    exchange.usage = {
+      inputTokens: usage.input_tokens,
+      outputTokens: usage.output_tokens,
+      cacheReadTokens: usage.cache_read_input_tokens,
+      cacheWriteTokens: usage.cache_creation_input_tokens,
+      costUsd: outcome.ok ? outcome.answer.costUsd : null,
+    };
+    if (!outcome.ok) {
+      notePlan(outcome.error, admission);
+      throw outcome.error;
+    }
+    ticket.planWorks();
+    const { answer } = outcome;
+    exchange.stopReason = answer.stopReason;
+    return answer;
+  });
+}
+
+/** A plan that is used up until a time refuses what comes next at once, instead of each starting a process to learn it again. */
+function notePlan({ details }: RelayError, admission: Admission): void {
+  if (details.limit === 'plan' && details.untilMs !== undefined) admission.planUsedUp(details.untilMs);
+}

@@ -1,0 +1,240 @@
+/** The composition root: Config (and overrides, for tests) -> a running relay with one `close()`. */
+import type { Logger } from 'pino';
+import { cliIdentity } from './claude/cli.ts';
+import { sweepDirectories } from './claude/process.ts';
+import { createPlan } from './claude/plan.ts';
+import { proveLock } from './claude/proof.ts';
+import { startReadiness, type Readiness, type ReadinessState } from './claude/readiness.ts';
+import { createRunner, type Runner } from './claude/runner.ts';
+import { ConfigError, type Config } from './config.ts';
+import { createApp, type AppContext } from './http/app.ts';
+import { recordOf } from './http/record.ts';
+import { createRunning } from './http/running.ts';
+import { listen } from './http/server.ts';
+import type { ReadyCheck } from './http/status.ts';
+import { openKeys } from './keys/store.ts';
+import { auditLine } from './ledger/audit.ts';
+import { openLedger } from './ledger/ledger.ts';
+import { openUsage } from './ledger/usage.ts';
+import { createAdmission } from './limits/admission.ts';
+import { trustedProxies, type TrustedProxies } from './limits/client-address.ts';
+import { systemClock } from './limits/clock.ts';
+import type { LaneLimits } from './limits/lane-limits.ts';
+import { createStrangers } from './limits/strangers.ts';
+import { createFetcher, type PageFetcher } from './pages/fetch.ts';
+import { openDailyCounts } from './store/daily.ts';
+import { openStore } from './store/sqlite.ts';
+
+export type Relay = {
+  /** `http://<address>:<port>`, as bound. */
+  readonly url: string;
+  readonly readiness: Readiness;
+  /** Refuses new work, lets what runs finish for DRAIN_TIMEOUT, ends the rest, and leaves nothing behind. */
+  close(): Promise<void>;
+  /** Ends what runs now; for an owner in a hurry. */
+  hurry(): void;
+};
+
+export type RelayOptions = {
+  config: Config;
+  /** The CLI that was found (`findCli`). */
+  claudeBin: string;
+  log: Logger;
+  /** What a test or the benchmark puts in the place of a part; no setting reaches it. */
+  overrides?: { runner?: Runner };
+};
+
+/** Wrong keys of one address in five minutes before it is slowed down, and the addresses remembered. */
+const wrongKeys = { limit: 20, windowMs: 300_000, maxAddresses: 10_000 };
+
+/** Throws ConfigError or StoreError; rejects when the address is taken. */
+export async function startRelay({ config, claudeBin, log, overrides = {} }: RelayOptions): Promise<Relay> {
+  const trusted = trustedProxiesOf(config);
+  const pages = fetcherOf(config);
+  sweepDirectories();
+  const store = openStore(config.dataDir);
+  const keys = openKeys(store);
+  const ledger = openLedger(store, { days: config.ledgerDays });
+  const admission = createAdmission({
+    lanes: { complete: completeLimits(config), fetch: fetchLimits(config) },
+    queueMax: config.queueMax,
+    queueTimeoutMs: config.queueTimeoutMs,
+    counts: openDailyCounts(store),
+    clock: systemClock,
+  });
+  let tendSpares = (): void => {};
+  const readiness = startReadiness({
+    identity: () => cliIdentity(claudeBin),
+    prove: (signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal }),
+    onChange: (state) => {
+      logReadiness(log, state);
+      tendSpares();
+    },
+  });
+  const running = createRunning();
+  let draining = false;
+  let loginRefused = false;
+  let lastAnswerAt: number | undefined;
+
+  const readyChecks = (): ReadyCheck[] => {
+    const disk = store.writable();
+    const records = ledger.health();
+    return [
+      { name: 'accepting', ok: !draining, ...(draining ? { detail: 'the relay is being stopped' } : {}) },
+      {
+        name: 'login',
+        ok: !loginRefused,
+        ...(loginRefused
+          ? { detail: 'the login was refused at its last use: log in again on the host' }
+          : {}),
+      },
+      { name: 'database', ok: disk.ok, ...(disk.ok ? {} : { detail: disk.reason }) },
+      { name: 'ledger', ok: records.ok, ...(records.ok ? {} : { detail: records.reason }) },
+      {
+        name: 'last_answer',
+        ok: true,
+        detail: lastAnswerAt === undefined ? 'none since the start' : new Date(lastAnswerAt).toISOString(),
+      },
+    ];
+  };
+
+  const runner =
+    overrides.runner ??
+    createRunner({
+      claudeBin,
+      hostEnv: config.hostEnv,
+      readiness,
+      timeoutMs: config.requestTimeoutMs,
+      spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
+      queued: () => admission.snapshot().lanes.complete.queued,
+    });
+  const plan = createPlan({
+    claudeBin,
+    hostEnv: config.hostEnv,
+    provedIdentity: () => readiness.provedIdentity(),
+  });
+  tendSpares = () => runner.tend();
+  tendSpares();
+  const context: AppContext = {
+    pages,
+    config,
+    keys,
+    admission,
+    usage: openUsage(store),
+    plan,
+    readiness,
+    running,
+    runner,
+    trusted,
+    strangers: createStrangers({ ...wrongKeys, clock: systemClock }),
+    readyChecks,
+    onFinished: (exchange, status, error) => {
+      if (error?.code === 'upstream_auth') loginRefused = true;
+      if (status === 200 && exchange.stopReason !== undefined) {
+        loginRefused = false;
+        lastAnswerAt = Date.now();
+      }
+      const record = recordOf(exchange, status, error);
+      if (record.keyId !== undefined) ledger.record(record);
+      log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
+      const cause = error?.details.cause;
+      if (error?.code === 'internal' || (error?.code === 'not_ready' && cause !== undefined)) {
+        logDefect(log, exchange.requestId, cause);
+      }
+    },
+  };
+
+  const closeParts = async (): Promise<void> => {
+    await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
+    ledger.close();
+    keys.close();
+    store.close();
+  };
+  const server = await listen(createApp(context), {
+    host: config.host,
+    port: config.port,
+    longestAnswerMs: config.requestTimeoutMs + config.queueTimeoutMs,
+  }).catch(async (error: unknown) => {
+    await closeParts();
+    throw error;
+  });
+  log.info({ url: server.url }, 'listening');
+
+  const close = async (): Promise<void> => {
+    draining = true;
+    const bound = setTimeout(() => running.abortAll(), config.drainTimeoutMs);
+    await admission.drain();
+    await running.idle();
+    clearTimeout(bound);
+    await server.close();
+    await closeParts();
+  };
+  let closing: Promise<void> | undefined;
+  return {
+    url: server.url,
+    readiness,
+    close: () => (closing ??= close()),
+    hurry: () => running.abortAll(),
+  };
+}
+
+function completeLimits(config: Config): LaneLimits {
+  return {
+    concurrency: config.globalConcurrency,
+    keyConcurrency: config.keyConcurrency,
+    keyRpm: config.keyRpm,
+    keyDaily: config.keyDaily,
+    globalDaily: config.globalDaily,
+  };
+}
+
+function fetchLimits({ fetch }: Config): LaneLimits {
+  return {
+    concurrency: fetch.concurrency,
+    keyConcurrency: fetch.concurrency,
+    keyRpm: fetch.keyRpm,
+    keyDaily: fetch.keyDaily,
+    globalDaily: fetch.globalDaily,
+  };
+}
+
+function fetcherOf({ fetch, ngrokDomain }: Config): PageFetcher {
+  try {
+    return createFetcher({ ...fetch, selfNames: ngrokDomain === undefined ? [] : [ngrokDomain] });
+  } catch (error) {
+    throw new ConfigError([`FETCH_DENY_CIDRS or FETCH_NAT64: ${(error as Error).message}`]);
+  }
+}
+
+function trustedProxiesOf(config: Config): TrustedProxies {
+  try {
+    return trustedProxies(config.trustProxy);
+  } catch (error) {
+    throw new ConfigError([`TRUST_PROXY: ${(error as Error).message}`]);
+  }
+}
+
+function logReadiness(log: Logger, state: ReadinessState): void {
+  switch (state.phase) {
+    case 'proving':
+      log.info({ reason: state.reason }, 'proving the lock');
+      return;
+    case 'proved':
+      log.info({ cli: state.proof.cliVersion, ms: state.proof.durationMs }, 'the lock is proved');
+      return;
+    case 'failed': {
+      const failed = state.proof?.checks.filter((check) => !check.ok) ?? [];
+      log.error({ failed }, `not ready: ${state.reason}`);
+    }
+  }
+}
+
+/** Where a defect is, without its message, which could hold content. */
+function logDefect(log: Logger, requestId: string, cause: unknown): void {
+  const frames =
+    cause instanceof Error ? (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
+  log.error(
+    { request_id: requestId, error: cause instanceof Error ? cause.name : typeof cause, frames },
+    'defect',
+  );
+}
