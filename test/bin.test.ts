@@ -1,0 +1,116 @@
+/** The shell commands of `bin/`, in a checkout of their own whose `main.ts` has the key commands only. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openKeys } from '../src/keys/store.ts';
+import { openStore } from '../src/store/sqlite.ts';
+
+let root: string;
+let dataDir: string;
+before(() => {
+  root = join(mkdtempSync(join(tmpdir(), 'relay-bin-')), 'a checkout');
+  dataDir = join(root, 'data');
+  cpSync(fileURLToPath(new URL('../bin', import.meta.url)), join(root, 'bin'), { recursive: true });
+  mkdirSync(join(root, 'node_modules/.bin'), { recursive: true });
+  symlinkSync(process.execPath, join(root, 'node_modules/.bin/node'));
+  mkdirSync(join(root, 'src'));
+  writeFileSync(
+    join(root, 'src/main.ts'),
+    `import { Command } from ${JSON.stringify(import.meta.resolve('commander'))};
+     import { addKeyCommand } from ${JSON.stringify(import.meta.resolve('../src/commands/key.ts'))};
+     const program: Command = new Command('claude-relay');
+     addKeyCommand(program, { dataDir: () => String(process.env['DATA_DIR']) });
+     await program.parseAsync();`,
+  );
+});
+after(() => rmSync(join(root, '..'), { recursive: true }));
+
+function run(file: string, args: readonly string[], path = process.env['PATH']) {
+  const { status, stdout, stderr } = spawnSync(file, args, {
+    encoding: 'utf8',
+    env: { PATH: path, DATA_DIR: dataDir },
+  });
+  return { status, stdout, stderr };
+}
+
+function verify(token: string) {
+  const store = openStore(dataDir);
+  const key = openKeys(store).verify(token);
+  store.close();
+  return key;
+}
+
+test('genkey prints the secret alone, revoke ends it', () => {
+  const shell = run('sh', [
+    '-c',
+    'KEY=$("$1/bin/genkey" my-app 5 2>/dev/null); printf "<%s>" "$KEY"',
+    'sh',
+    root,
+  ]);
+  const token = /^<(crk_[0-9A-Za-z_]+)>$/.exec(shell.stdout)?.[1] ?? '';
+  assert.equal(verify(token)?.label, 'my-app');
+  assert.equal(verify(token)?.dailyLimit, 5);
+  const revoked = run(join(root, 'bin/revoke'), ['my-app']);
+  assert.deepEqual([revoked.status, revoked.stdout], [0, '']);
+  assert.match(revoked.stderr, /^Revoked my-app/);
+  assert.equal(verify(token), undefined);
+});
+
+test('they work through symbolic links, relative ones too', () => {
+  const links = join(root, 'links');
+  mkdirSync(links);
+  symlinkSync('../bin/genkey', join(links, 'mint'));
+  symlinkSync('mint', join(links, 'again'));
+  symlinkSync(join(root, 'bin/claude-relay'), join(links, 'relay'));
+  const made = run(join(links, 'again'), ['linked']);
+  assert.equal(verify(made.stdout.trim())?.label, 'linked');
+  assert.match(run(join(links, 'relay'), ['key', 'list']).stdout, /linked/);
+});
+
+test('wrong arguments and refusals end with 1, one line on stderr and nothing on stdout', () => {
+  run(join(root, 'bin/genkey'), ['taken']);
+  const wrong: [string, string[], RegExp][] = [
+    ['genkey', [], /^usage: bin\/genkey <label> \[daily_limit\]\n$/],
+    ['genkey', [''], /^usage/],
+    ['genkey', ['--help'], /^usage/],
+    ['genkey', ['a', '5', '6'], /^usage/],
+    ['genkey', ['a', 'many'], /whole number from 1/],
+    ['genkey', ['a', ''], /whole number from 1/],
+    ['genkey', ['a b'], /A label is/],
+    ['genkey', ['taken'], /already/],
+    ['revoke', [], /^usage: bin\/revoke <label>\n$/],
+    ['revoke', ['a', 'b'], /^usage/],
+    ['revoke', ['nobody'], /no key with the label nobody/],
+  ];
+  for (const [command, args, message] of wrong) {
+    const { status, stdout, stderr } = run(join(root, 'bin', command), args);
+    assert.deepEqual([status, stdout], [1, ''], `${command} ${args.join(' ')}`);
+    assert.match(stderr, message);
+    assert.equal(stderr.split('\n').length, 2, stderr);
+  }
+});
+
+test('with no Node of its own: the system’s from 24 on, else a sentence', () => {
+  const bare = join(root, 'bare');
+  cpSync(join(root, 'bin'), join(bare, 'bin'), { recursive: true });
+  mkdirSync(join(bare, 'src'));
+  writeFileSync(join(bare, 'src/main.ts'), 'const word: string = process.argv[2] ?? ""; console.log(word);');
+  const systemBin = join(bare, 'system');
+  mkdirSync(systemBin);
+  const path = `${systemBin}:/usr/bin:/bin`;
+  const node = join(systemBin, 'node');
+
+  writeFileSync(node, '#!/bin/sh\necho 20\n');
+  chmodSync(node, 0o755);
+  const old = run(join(bare, 'bin/claude-relay'), ['hello'], path);
+  assert.deepEqual([old.status, old.stdout], [1, '']);
+  assert.match(old.stderr, /^claude-relay: Node 24 or newer is needed: run npm ci in .*\n$/);
+
+  rmSync(node);
+  symlinkSync(process.execPath, node);
+  assert.equal(run(join(bare, 'bin/claude-relay'), ['hello'], path).stdout, 'hello\n');
+});

@@ -1,0 +1,347 @@
+/** The HTTP contract from outside: one shape of error, request ids, models, keys at work, and bounds on what a client can do. */
+import assert from 'node:assert/strict';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { rawExchange, type RawExchange } from './support/raw.ts';
+import { startTestRelay, type TestRelay } from './support/relay.ts';
+
+const fullModelId = 'claude-sonnet-4-5-20250929';
+let relay: TestRelay;
+before(async () => {
+  relay = await startTestRelay({
+    settings: { ALLOWED_MODELS: `opus,haiku,${fullModelId}`, MAX_INPUT_BYTES: '65536' },
+    until: 'listening',
+  });
+  slow = startSlowClients();
+});
+after(() => relay.stop());
+
+/** Clients that take their time: begun at the start, because it takes half a minute until the last one is cut off. */
+let slow: ReturnType<typeof startSlowClients>;
+
+function startSlowClients(): Record<'headers' | 'body' | 'nothing', Promise<RawExchange>> {
+  function* drip(start: string, drop: string): Generator<string> {
+    yield start;
+    for (;;) yield drop;
+  }
+  const request = `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\n`;
+  const body = `content-type: application/json\r\ncontent-length: 60000\r\n\r\n{"prompt":"`;
+  return {
+    headers: rawExchange(relay.url, drip(request, 'x-filler: x\r\n'), 500),
+    body: rawExchange(relay.url, drip(request + body, 'x'), 500),
+    nothing: rawExchange(relay.url, []),
+  };
+}
+
+type ErrorAnswer = { ok: boolean; error: string; message: string; request_id: string };
+const ids = new Set<string>();
+
+/** Every error has one shape, and its id is in the headers, too. */
+async function assertError(response: Response, status: number, code: string): Promise<string> {
+  const body = (await response.json()) as ErrorAnswer;
+  assert.equal(response.status, status, JSON.stringify(body));
+  assert.equal(body.ok, false);
+  assert.equal(body.error, code);
+  assert.ok(body.message.length > 10);
+  const known = new Set(['ok', 'error', 'message', 'request_id', 'retry_after', 'limit']);
+  assert.deepEqual(
+    Object.keys(body).filter((name) => !known.has(name)),
+    [],
+  );
+  assertHeaders(response, body.request_id);
+  return body.message;
+}
+
+function assertHeaders(response: Response, requestId: string | null): void {
+  const id = response.headers.get('request-id');
+  assert.match(id ?? '', /^req_[\da-f]{24,}$/);
+  assert.equal(id, requestId);
+  assert.equal(id, response.headers.get('x-request-id'));
+  assert.ok(!ids.has(id ?? ''), 'every id is new');
+  ids.add(id ?? '');
+  assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+  assert.match(
+    response.headers.get('server-timing') ?? '',
+    /^queue;dur=[\d.]+, (?:spawn|claim);dur=[\d.]+, upstream;dur=[\d.]+, relay;dur=[\d.]+(?:, \w+;dur=[\d.]+)*$/,
+  );
+}
+
+describe('400 names the field', () => {
+  const bodies: [body: unknown, message: RegExp][] = [
+    ['{"prompt":', /not valid JSON/],
+    ['', /not valid JSON/],
+    ['[]', /must be a JSON object/],
+    ['null', /must be a JSON object/],
+    ['"hello"', /must be a JSON object/],
+    [{}, /"prompt" must be a string and is required/],
+    [{ prompt: null }, /"prompt" must be a string/],
+    [{ prompt: 5 }, /"prompt" must be a string/],
+    [{ prompt: '' }, /"prompt" must not be empty/],
+    [{ prompt: ' \n ' }, /"prompt" must not be empty/],
+    [{ prompt: 'x', system: ['y'] }, /"system" must be a string/],
+    [{ prompt: 'x', model: 7 }, /"model" must be a string/],
+    [{ prompt: 'x', model: 'gpt-9' }, /"model" must be one of opus, haiku, claude-sonnet-4-5-20250929/],
+    [{ prompt: 'x', model: '--help' }, /"model" must be one of/],
+    [{ prompt: 'x', output_format: 'xml' }, /"output_format" must be one of text, json/],
+    [{ prompt: 'x', temperature: 1 }, /Unknown field "temperature"/],
+    [{ prompt: 'x', a: 1, b: 2 }, /Unknown fields "a", "b"/],
+    ['{"prompt":"x","__proto__":{"model":"opus"}}', /Unknown field "__proto__"/],
+    ['{"prompt":"x","constructor":1}', /Unknown field "constructor"/],
+  ];
+  for (const [body, message] of bodies) {
+    test(JSON.stringify(body).slice(0, 60), async () => {
+      assert.match(await assertError(await relay.post(body), 400, 'bad_request'), message);
+    });
+  }
+
+  test('bytes that are not UTF-8', async () => {
+    const body = Buffer.concat([Buffer.from('{"prompt":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+    const response = await relay.post('', { body });
+    assert.match(await assertError(response, 400, 'bad_request'), /not valid UTF-8/);
+  });
+});
+
+test('401 is one answer, whatever was wrong with the key', async () => {
+  const revoked = relay.command('genkey', 'to-be-revoked');
+  relay.command('revoke', 'to-be-revoked');
+  const other = `${relay.key.slice(0, -8)}${relay.key.endsWith('A') ? 'B' : 'A'}${relay.key.slice(-7)}`;
+  const credentials: Record<string, string>[] = [
+    {},
+    { authorization: '' },
+    { authorization: relay.key },
+    { authorization: `Basic ${relay.key}` },
+    { authorization: 'Bearer' },
+    { authorization: `Bearer ${relay.key}x` },
+    { authorization: `Bearer ${other}` },
+    { authorization: `Bearer ${revoked}` },
+    { 'x-api-key': 'nonsense' },
+    { 'x-api-key': '' },
+    { 'x-api-key': revoked },
+  ];
+  const answers = await Promise.all(
+    credentials.map(async (headers) => {
+      const response = await fetch(`${relay.url}/v1/complete`, {
+        method: 'POST',
+        headers,
+        body: 'not looked at',
+      });
+      assert.equal(response.headers.get('www-authenticate'), 'Bearer');
+      return assertError(response, 401, 'unauthorized');
+    }),
+  );
+  assert.equal(new Set(answers).size, 1);
+});
+
+test('both headers carry a key', async () => {
+  for (const headers of [{ 'x-api-key': relay.key }, { authorization: `bearer  ${relay.key} ` }]) {
+    const response = await fetch(`${relay.url}/v1/models`, { headers });
+    assert.equal(response.status, 200);
+  }
+});
+
+test('403 for a route or a model that the key may not use', async () => {
+  const models = relay.command('claude-relay', 'key', 'create', 'models-only', '--routes', 'models');
+  const haiku = relay.command('claude-relay', 'key', 'create', 'haiku-only', '--models', 'haiku');
+  const ask = (key: string, body: object): Promise<Response> =>
+    relay.post(body, { headers: { authorization: `Bearer ${key}` } });
+  assert.match(await assertError(await ask(models, { prompt: 'x' }), 403, 'forbidden'), /\/v1\/complete/);
+  const refused = await ask(haiku, { prompt: 'x', model: 'opus' });
+  assert.match(await assertError(refused, 403, 'forbidden'), /model opus/);
+  // The list that a key gets to see is its own.
+  const unknown = await ask(haiku, { prompt: 'x', model: 'nonsense' });
+  assert.match(await assertError(unknown, 400, 'bad_request'), /one of haiku\.$/);
+  const list = await fetch(`${relay.url}/v1/models`, { headers: { 'x-api-key': haiku } });
+  const { data } = (await list.json()) as { data: { id: string }[] };
+  assert.deepEqual(
+    data.map(({ id }) => id),
+    ['haiku'],
+  );
+});
+
+test('404 and 405', async () => {
+  for (const path of [
+    '/',
+    '/v1',
+    '/v1/complete/',
+    '/v1/nothing?prompt=x',
+    '/V1/COMPLETE',
+    '/%2e%2e/etc/passwd',
+  ])
+    await assertError(await fetch(`${relay.url}${path}`), 404, 'not_found');
+  const cases = [
+    ['GET', '/v1/complete', 'POST'],
+    ['PUT', '/v1/complete', 'POST'],
+    ['OPTIONS', '/v1/complete', 'POST'],
+    ['POST', '/v1/models', 'GET, HEAD'],
+    ['DELETE', '/health', 'GET, HEAD'],
+    ['POST', '/ready', 'GET, HEAD'],
+  ] as const;
+  for (const [method, path, allow] of cases) {
+    const response = await fetch(`${relay.url}${path}`, { method });
+    assert.equal(response.headers.get('allow'), allow);
+    await assertError(response, 405, 'method_not_allowed');
+  }
+});
+
+describe('413', () => {
+  test('by what is announced, before any of it is read', async () => {
+    const { received } = await rawExchange(relay.url, [
+      `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\ncontent-type: application/json\r\ncontent-length: 65537\r\n\r\n`,
+    ]);
+    assert.match(received, /^HTTP\/1\.1 413 /);
+    assert.match(received, /"error":"payload_too_large","message":"[^"]*65536 bytes/);
+  });
+
+  test('while reading, of a body without a length and without an end', async () => {
+    const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
+    function* endless(): Generator<string> {
+      yield `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
+      for (;;) yield chunk;
+    }
+    const { received, ms } = await rawExchange(relay.url, endless(), 5);
+    assert.match(received, /^HTTP\/1\.1 413 /);
+    assert.ok(ms < 25_000, `${ms} ms`);
+  });
+
+  test('the largest one is taken', async () => {
+    const response = await relay.post(`{"prompt":"x"${' '.repeat(65536 - 14)}}`);
+    assert.notEqual(response.status, 413);
+    const larger = await relay.post(`{"prompt":"x"${' '.repeat(65536 - 13)}}`);
+    await assertError(larger, 413, 'payload_too_large');
+  });
+});
+
+test('415', async () => {
+  const types = [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/jsonp',
+    'application/json; charset=utf-16',
+  ];
+  for (const type of types) {
+    const response = await relay.post({ prompt: 'x' }, { headers: { 'content-type': type } });
+    await assertError(response, 415, 'unsupported_media_type');
+  }
+  const packed = await relay.post({ prompt: 'x' }, { headers: { 'content-encoding': 'gzip' } });
+  await assertError(packed, 415, 'unsupported_media_type');
+  const named = await relay.post(
+    { prompt: '' },
+    { headers: { 'content-type': 'Application/JSON; Charset="UTF-8"' } },
+  );
+  await assertError(named, 400, 'bad_request');
+});
+
+describe('what is not HTTP', () => {
+  const requests: [name: string, bytes: string][] = [
+    ['garbage', 'hello there\r\n\r\n'],
+    ['TLS', '\u0016\u0003\u0001\u0002\u0000\u0001\r\n\r\n'],
+    ['no host', 'GET /health HTTP/1.1\r\n\r\n'],
+    ['an impossible host', 'GET /health HTTP/1.1\r\nhost: a b/c\r\nconnection: close\r\n\r\n'],
+    ['an impossible target', 'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
+    [
+      'two lengths',
+      'POST /v1/complete HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['headers without an end', `GET /health HTTP/1.1\r\nhost: x\r\nx-filler: ${'x'.repeat(20_000)}`],
+  ];
+  for (const [name, bytes] of requests) {
+    test(name, async () => {
+      const { received } = await rawExchange(relay.url, [bytes]);
+      assert.match(received, /^HTTP\/1\.1 400 /, received);
+      if (name === 'no host') return;
+      const [head = '', body = ''] = received.split('\r\n\r\n');
+      const answer = JSON.parse(body.replace(/^[\da-f]+\r\n|\r\n0$/g, '')) as ErrorAnswer;
+      assert.equal(answer.error, 'bad_request');
+      assert.match(head, new RegExp(`^x-request-id: ${answer.request_id}$`, 'm'));
+    });
+  }
+});
+
+test('/health and /ready need no key and tell no path', async () => {
+  const health = await fetch(`${relay.url}/health`);
+  assert.deepEqual([health.status, await health.json()], [200, { ok: true }]);
+  assertHeaders(health, health.headers.get('request-id'));
+  const ready = await fetch(`${relay.url}/ready`);
+  const text = await ready.text();
+  assertHeaders(ready, ready.headers.get('request-id'));
+  assert.ok(!text.includes(relay.dataDir) && !text.includes('claude.exe'), text);
+  const { checks } = JSON.parse(text) as { checks: { name: string; ok: boolean }[] };
+  for (const name of ['lock_proved', 'login', 'database', 'accepting'])
+    assert.ok(
+      checks.some((check) => check.name === name),
+      name,
+    );
+  const head = await fetch(`${relay.url}/health`, { method: 'HEAD' });
+  assert.deepEqual([head.status, await head.text()], [200, '']);
+});
+
+test('/v1/models: rows for both SDKs, full ids included', async () => {
+  await assertError(await fetch(`${relay.url}/v1/models`), 401, 'unauthorized');
+  const response = await fetch(`${relay.url}/v1/models`, { headers: { 'x-api-key': relay.key } });
+  assert.equal(response.status, 200);
+  const body = (await response.json()) as { data: Record<string, unknown>[] } & Record<string, unknown>;
+  assert.equal(body['object'], 'list');
+  assert.equal(body['has_more'], false);
+  assert.equal(body['first_id'], 'opus');
+  assert.equal(body['last_id'], fullModelId);
+  assert.deepEqual(
+    body.data.map((row) => row['id']),
+    ['opus', 'haiku', fullModelId],
+  );
+  for (const row of body.data) {
+    assert.equal(row['object'], 'model');
+    assert.equal(row['type'], 'model');
+    assert.equal(typeof row['created'], 'number');
+    assert.equal(typeof row['owned_by'], 'string');
+    assert.equal(typeof row['display_name'], 'string');
+    assert.ok(Date.parse(String(row['created_at'])) > 0);
+  }
+});
+
+describe('keys at work', () => {
+  test('a full model id is asked for as it is, and a key counts from the next request on', async () => {
+    const deadline = Date.now() + 60_000;
+    while (!(await fetch(`${relay.url}/ready`)).ok) assert.ok(Date.now() < deadline, 'not ready');
+    const key = relay.command('genkey', 'late');
+    const ask = (): Promise<Response> =>
+      relay.post({ prompt: 'hi', model: fullModelId }, { headers: { authorization: `Bearer ${key}` } });
+    const response = await ask();
+    assert.equal(response.status, 200);
+    assert.equal(((await response.json()) as { model: string }).model, fullModelId);
+    assertHeaders(response, response.headers.get('request-id'));
+    assert.equal(relay.model.requests.at(-1)?.json?.model, fullModelId);
+    const asked = relay.model.requests.length;
+    relay.command('revoke', 'late');
+    await assertError(await ask(), 401, 'unauthorized');
+    assert.equal(relay.model.requests.length, asked);
+  });
+
+  test('a label is unique among live keys, and free again after them', () => {
+    const first = relay.command('genkey', 'my-app', '5');
+    assert.match(first, /^crk_\w+$/);
+    assert.throws(() => relay.command('genkey', 'my-app'), /already/);
+    relay.command('revoke', 'my-app');
+    assert.notEqual(relay.command('genkey', 'my-app'), first);
+    for (const label of ['a b', '../x', 'é', 'x'.repeat(65), '.hidden', 'a\nb'])
+      assert.throws(() => relay.command('genkey', label), /A label is/);
+    for (const limit of ['0', '-1', '1.5', 'many'])
+      assert.throws(() => relay.command('genkey', 'limited', limit), /whole number/);
+  });
+
+  test('the database is its owner’s alone', () => {
+    assert.equal(statSync(relay.dataDir).mode & 0o777, 0o700);
+    const files = readdirSync(relay.dataDir);
+    assert.ok(files.includes('relay.db'), files.join());
+    for (const file of files) assert.equal(statSync(join(relay.dataDir, file)).mode & 0o777, 0o600, file);
+  });
+});
+
+test('a client that takes its time is cut off', async () => {
+  const [headers, body, nothing] = await Promise.all([slow.headers, slow.body, slow.nothing]);
+  assert.ok(headers.ms > 5000 && headers.ms < 30_000, `headers: ${headers.ms} ms`);
+  assert.ok(body.ms > 15_000 && body.ms < 60_000, `body: ${body.ms} ms`);
+  assert.ok(nothing.ms < 30_000, `nothing: ${nothing.ms} ms`);
+  for (const { received } of [headers, body]) assert.doesNotMatch(received, / 200 OK/);
+});

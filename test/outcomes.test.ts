@@ -1,0 +1,322 @@
+/**
+ * Every way in which the upstream can answer, fail or fall silent, through the real CLI: what the caller is told, how often the
+ * model was asked for it, and that nothing is left running.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { lastUserTexts } from '../src/standin/messages.ts';
+import type { Reply } from '../src/standin/reply.ts';
+import type { ReplyFunction } from '../src/standin/server.ts';
+import {
+  clis,
+  eventually,
+  ledgerRow,
+  sleep,
+  startTestRelay,
+  throwaways,
+  type TestRelay,
+} from './support/relay.ts';
+
+type Case = {
+  reply: Reply;
+  /** What every further request of the same turn would get: an answer that must not take the place of the first. */
+  further?: Reply;
+  status: number;
+  /** The error code, or the stop reason of an answer. */
+  says: string;
+  text?: string;
+  message?: RegExp;
+  /** Requests to the model at most, where that is not one: what the CLI asks again (a refused 400 up to three times) before it says anything. */
+  requests?: number;
+  /** Told within a second of the upstream's answer. */
+  fast?: true;
+};
+
+const other: Reply = { kind: 'text', text: 'another answer' };
+
+function http(status: number, type: string, message = `upstream says ${type}`): Reply {
+  return { kind: 'error', status, type, message };
+}
+
+/** A stream that fails in the middle; the CLI left to itself would fetch `other` in its place. */
+function midStream(type: string, message: string): Pick<Case, 'reply' | 'further'> {
+  return { reply: { kind: 'stream_error', type, message, afterText: 'half an ' }, further: other };
+}
+
+function stops(stopReason: string, text = `stopped for ${stopReason}`): Case {
+  return {
+    reply: { kind: 'text', text, stopReason },
+    further: other,
+    status: 200,
+    says: stopReason,
+    text,
+  };
+}
+
+const cases: Record<string, Case> = {
+  '401': {
+    reply: http(401, 'authentication_error'),
+    status: 503,
+    says: 'upstream_auth',
+    message: /log in again on the host/,
+  },
+  '403': {
+    reply: http(403, 'permission_error'),
+    status: 503,
+    says: 'upstream_auth',
+    message: /log in again on the host/,
+  },
+  'no credit': {
+    reply: http(
+      400,
+      'invalid_request_error',
+      'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.',
+    ),
+    status: 503,
+    says: 'upstream_auth',
+    message: /on the host/,
+    requests: 4,
+  },
+  '429': { reply: http(429, 'rate_limit_error'), status: 429, says: 'rate_limited', fast: true },
+  '529': {
+    reply: http(529, 'overloaded_error', 'Overloaded'),
+    status: 503,
+    says: 'upstream_overloaded',
+    fast: true,
+  },
+  '529 without a body': {
+    reply: { kind: 'raw', status: 529, headers: {}, body: '' },
+    status: 503,
+    says: 'upstream_overloaded',
+    fast: true,
+  },
+  '503': {
+    reply: http(503, 'overloaded_error', 'Overloaded'),
+    status: 503,
+    says: 'upstream_overloaded',
+    fast: true,
+  },
+  '500': { reply: http(500, 'api_error'), status: 502, says: 'upstream_error', fast: true },
+  '400': {
+    reply: http(400, 'invalid_request_error', 'messages: too odd'),
+    status: 400,
+    says: 'bad_request',
+    message: /: messages: too odd/,
+    requests: 4,
+  },
+  '404': {
+    reply: http(404, 'not_found_error', 'model: none'),
+    status: 404,
+    says: 'not_found',
+    message: /model does not exist/,
+    requests: 2,
+  },
+  '413': {
+    reply: http(413, 'request_too_large'),
+    status: 413,
+    says: 'payload_too_large',
+    message: /too large/,
+  },
+  'not the API': {
+    reply: { kind: 'raw', status: 200, headers: { 'content-type': 'text/html' }, body: '<p>hello</p>' },
+    further: other,
+    status: 502,
+    says: 'upstream_error',
+  },
+  // A connection that was cut before a word 2.1.197 may try once more, which is as good as the first.
+  'cut before the headers': {
+    reply: { kind: 'drop', after: 'accept' },
+    status: 502,
+    says: 'upstream_error',
+    requests: 2,
+  },
+  'cut before the first event': {
+    reply: { kind: 'drop', after: 'headers' },
+    status: 502,
+    says: 'upstream_error',
+    requests: 2,
+  },
+  'cut in the middle': {
+    reply: { kind: 'drop', after: 'text', text: 'half an ' },
+    further: other,
+    status: 502,
+    says: 'upstream_error',
+    fast: true,
+  },
+  'overloaded in the middle': {
+    ...midStream('overloaded_error', 'Overloaded'),
+    status: 503,
+    says: 'upstream_overloaded',
+    fast: true,
+  },
+  'failing in the middle': {
+    ...midStream('api_error', 'Internal server error'),
+    status: 502,
+    says: 'upstream_error',
+    fast: true,
+  },
+  end_turn: stops('end_turn'),
+  'nothing to say': stops('end_turn', ''),
+  stop_sequence: stops('stop_sequence'),
+  max_tokens: stops('max_tokens'),
+  refusal: stops('refusal'),
+  'refusal without a word': stops('refusal', ''),
+  pause_turn: stops('pause_turn'),
+  model_context_window_exceeded: stops('model_context_window_exceeded'),
+};
+
+const silences: Record<string, Reply> = {
+  'silent before the headers': { kind: 'hang', after: 'accept' },
+  'silent before the first event': { kind: 'hang', after: 'headers' },
+  'silent in the middle': { kind: 'hang', after: 'text', text: 'half an ' },
+};
+
+/** Answers by the name of the case, which is the prompt; notes when each was asked. */
+function byPrompt(asked: Map<string, number[]>): ReplyFunction {
+  return (request) => {
+    const prompt =
+      request.json === undefined
+        ? ''
+        : lastUserTexts(request.json).find((text) => cases[text] ?? silences[text]);
+    const name = prompt ?? '(a prompt that nobody sent)';
+    const times = asked.get(name) ?? [];
+    asked.set(name, [...times, performance.now()]);
+    const { reply, further } = cases[name] ?? { reply: silences[name] ?? other };
+    return times.length === 0 ? reply : (further ?? reply);
+  };
+}
+
+const requestTimeoutS = 12;
+
+for (const cli of clis) {
+  describe(`on Claude Code ${cli.version}`, { concurrency: 2 }, () => {
+    describe('whatever the upstream does', () => {
+      const asked = new Map<string, number[]>();
+      let relay: TestRelay;
+      let silent: Map<string, Promise<{ status: number; body: Record<string, unknown>; ms: number }>>;
+      before(async () => {
+        relay = await startTestRelay({
+          claudeBin: cli.path,
+          reply: byPrompt(asked),
+          settings: { GLOBAL_CONCURRENCY: '4', REQ_TIMEOUT: String(requestTimeoutS) },
+        });
+        // They take their time while the others run.
+        silent = new Map(
+          Object.keys(silences).map((prompt) => {
+            const startedAt = performance.now();
+            return [
+              prompt,
+              relay.complete({ prompt }).then((answer) => ({ ...answer, ms: performance.now() - startedAt })),
+            ];
+          }),
+        );
+      });
+      after(() => relay.stop());
+
+      for (const [prompt, expected] of Object.entries(cases)) {
+        test(`${prompt} -> ${expected.status} ${expected.says}`, async () => {
+          // A busy machine may be slow once, not three times in a row.
+          for (let attempt = 1; attempt <= (expected.fast ? 3 : 1); attempt += 1) {
+            asked.delete(prompt);
+            const { status, body, headers } = await relay.complete({ prompt, output_format: 'json' });
+            const tookMs = performance.now() - (asked.get(prompt)?.[0] ?? 0);
+            const said = JSON.stringify(body);
+            assert.equal(status, expected.status, said);
+            if (status === 200) {
+              assert.equal(body['stop_reason'], expected.says);
+              assert.equal(body['result'], expected.text);
+            } else {
+              assert.equal(body['ok'], false);
+              assert.equal(body['error'], expected.says);
+              assert.match(String(body['message']), expected.message ?? /./);
+              assert.equal(body['request_id'], headers.get('request-id'));
+              // Neither the CLI's own sentence nor a part of an answer takes the place of the error.
+              assert.doesNotMatch(said, /API Error|half an|another answer|127\.0\.0\.1/);
+            }
+            if (status === 429) assert.equal(headers.get('retry-after'), String(body['retry_after']));
+            if (!expected.fast || tookMs < 1000) return;
+          }
+          assert.fail('three times not within a second of the upstream’s answer');
+        });
+      }
+
+      for (const prompt of Object.keys(silences)) {
+        test(`${prompt} -> 504 after REQ_TIMEOUT`, async () => {
+          const { status, body, ms } = (await silent.get(prompt)) ?? assert.fail();
+          assert.equal(status, 504, JSON.stringify(body));
+          assert.equal(body['error'], 'upstream_timeout');
+          assert.match(String(body['message']), new RegExp(`${requestTimeoutS} seconds \\(REQ_TIMEOUT\\)`));
+          assert.doesNotMatch(JSON.stringify(body), /half an/);
+          assert.ok(ms >= requestTimeoutS * 1000 - 100, `${ms} ms`);
+          const row = await ledgerRow(relay, String(body['request_id']));
+          assert.deepEqual([row['status'], row['error']], [504, 'upstream_timeout']);
+        });
+      }
+
+      test('no process and no directory is left, and nobody was asked again', async () => {
+        await eventually('every process is gone', () => relay.children().length === 0);
+        await eventually('every directory is gone', () => throwaways(relay).length === 0);
+        const tooOften = Object.entries(cases)
+          .map(([name, { requests = 1 }]) => ({ name, requests, seen: asked.get(name)?.length ?? 0 }))
+          .filter(({ requests, seen }) => seen < 1 || seen > requests);
+        assert.deepEqual(tooOften, []);
+      });
+    });
+
+    test('a plan that is used up', async (t) => {
+      const limitHeaders = (resetsAt: number): Record<string, string> => ({
+        'anthropic-ratelimit-unified-status': 'rejected',
+        'anthropic-ratelimit-unified-reset': String(resetsAt),
+        'anthropic-ratelimit-unified-representative-claim': 'five_hour',
+      });
+      let asked = 0;
+      let resetsAt = 0;
+      let secondsUntil: number | undefined = 10;
+      const relay = await startTestRelay({
+        claudeBin: cli.path,
+        env: { ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' },
+        settings: { GLOBAL_CONCURRENCY: '1' },
+        reply: () => {
+          asked += 1;
+          if (secondsUntil === undefined) return { kind: 'text', text: 'usable again' };
+          resetsAt = Math.ceil(Date.now() / 1000) + secondsUntil;
+          return {
+            ...(http(429, 'rate_limit_error') as Extract<Reply, { kind: 'error' }>),
+            headers: limitHeaders(resetsAt),
+          };
+        },
+      });
+      t.after(() => relay.stop());
+      const secondsLeft = (): number => resetsAt - Date.now() / 1000;
+
+      const first = await relay.complete({ prompt: 'hi' });
+      assert.equal(first.status, 429, JSON.stringify(first.body));
+      assert.equal(first.body['limit'], 'plan');
+      assert.ok(Math.abs(Number(first.body['retry_after']) - secondsLeft()) < 2, JSON.stringify(first.body));
+      assert.equal(first.headers.get('retry-after'), String(first.body['retry_after']));
+
+      await eventually('the process is gone', () => relay.children().length === 0);
+      const askedOnce = asked;
+      const second = await relay.complete({ prompt: 'hi' });
+      assert.deepEqual([second.status, second.body['limit']], [429, 'plan']);
+      const waitS = Number(second.headers.get('retry-after'));
+      assert.ok(Math.abs(waitS - secondsLeft()) < 2, `${waitS} s`);
+      assert.match(second.headers.get('server-timing') ?? '', /spawn;dur=0\.0/);
+      assert.equal(asked, askedOnce, 'no request to the model while the plan is known to be used up');
+
+      secondsUntil = undefined;
+      await sleep(waitS * 1000);
+      const probe = await relay.complete({ prompt: 'hi' });
+      assert.equal(probe.body['text'], 'usable again', JSON.stringify(probe.body));
+
+      secondsUntil = 7200;
+      const long = await relay.complete({ prompt: 'hi' });
+      assert.deepEqual([long.status, long.body['limit']], [429, 'plan']);
+      assert.equal(long.headers.get('x-should-retry'), 'false');
+      assert.ok(Math.abs(Number(long.body['retry_after']) - secondsLeft()) < 2);
+      const refused = await relay.complete({ prompt: 'hi' });
+      assert.deepEqual([refused.status, refused.headers.get('x-should-retry')], [429, 'false']);
+      assert.match(String(refused.body['message']), /plan/);
+    });
+  });
+}

@@ -1,0 +1,249 @@
+/** The two ways in which work ends early: the relay is stopped, or the client goes. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import type { Reply } from '../src/standin/reply.ts';
+import {
+  clis,
+  eventually,
+  ledgerRow,
+  processTable,
+  query,
+  root,
+  sleep,
+  startTestRelay,
+  type TestRelay,
+  type TestRelayOptions,
+} from './support/relay.ts';
+
+const byModel = join(root, 'test/fixtures/cli/by-model.sh');
+const hang: Reply = { kind: 'hang', after: 'accept' };
+
+async function start(t: TestContext, options: TestRelayOptions): Promise<TestRelay> {
+  const relay = await startTestRelay(options);
+  t.after(() => relay.stop('SIGKILL'));
+  return relay;
+}
+
+/** A reply that waits for the test's word. */
+function gate(): { reply: () => Promise<Reply>; open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<Reply>();
+  return { reply: () => promise, open: () => resolve({ kind: 'text', text: 'in time' }) };
+}
+
+/** When the relay has exited: its code, and how long after the call. */
+async function exit(relay: TestRelay): Promise<{ code: number | null; ms: number }> {
+  const startedAt = performance.now();
+  if (relay.process.exitCode === null) await once(relay.process, 'exit');
+  return { code: relay.process.exitCode, ms: performance.now() - startedAt };
+}
+
+async function refusal(response: Response): Promise<{ status: number; error: unknown }> {
+  return { status: response.status, error: ((await response.json()) as Record<string, unknown>)['error'] };
+}
+
+function alive(pids: readonly number[]): number[] {
+  return processTable()
+    .filter((row) => pids.includes(row.pid) && row.state !== 'Z')
+    .map((row) => row.pid);
+}
+
+describe('stopping the relay', { concurrency: 3 }, () => {
+  for (const cli of clis) {
+    test(`SIGTERM: what runs is answered, what comes or waits is refused, on ${cli.version}`, async (t) => {
+      const { reply, open } = gate();
+      const relay = await start(t, {
+        claudeBin: cli.path,
+        reply,
+        settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1', DRAIN_TIMEOUT: '60' },
+      });
+      const running = relay.complete({ prompt: 'runs' });
+      await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+      const queued = relay.post({ prompt: 'waits' });
+      await eventually(
+        'the queue is full',
+        async () => (await relay.post({ prompt: 'third' })).status === 429,
+      );
+      const pids = relay.children();
+      assert.ok(pids.length > 0);
+
+      relay.process.kill('SIGTERM');
+      assert.deepEqual(await refusal(await queued), { status: 503, error: 'shutting_down' });
+      const ready = await fetch(`${relay.url}/ready`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), /"accepting","ok":false/);
+      assert.equal((await fetch(`${relay.url}/health`)).status, 200);
+      assert.deepEqual(await refusal(await relay.post({ prompt: 'late' })), {
+        status: 503,
+        error: 'shutting_down',
+      });
+
+      const exited = exit(relay);
+      open();
+      const answer = await running;
+      assert.equal(answer.body['text'], 'in time', JSON.stringify(answer.body));
+      assert.equal((await exited).code, 0);
+      assert.deepEqual(alive(pids), []);
+      assert.equal(relay.model.requests.length, 1);
+      // The three of them are in the record, which is closed last.
+      const rows = query(relay, 'SELECT status FROM requests WHERE status <> 429 ORDER BY status');
+      assert.deepEqual(
+        rows.map((row) => row['status']),
+        [200, 503, 503],
+      );
+    });
+  }
+
+  test('DRAIN_TIMEOUT ends what takes longer', async (t) => {
+    const relay = await start(t, { reply: () => hang, settings: { DRAIN_TIMEOUT: '1' } });
+    const running = relay.post({ prompt: 'hi' });
+    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    const pids = relay.children();
+    relay.process.kill('SIGTERM');
+    const exited = exit(relay);
+    assert.deepEqual(await refusal(await running), { status: 503, error: 'shutting_down' });
+    const { code, ms } = await exited;
+    assert.equal(code, 0);
+    assert.ok(ms >= 900 && ms < 15_000, `${Math.round(ms)} ms`);
+    assert.deepEqual(alive(pids), []);
+  });
+
+  test('a second SIGINT does not wait', async (t) => {
+    const relay = await start(t, { reply: () => hang, settings: { DRAIN_TIMEOUT: '120' } });
+    const running = relay.post({ prompt: 'hi' });
+    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    const pids = relay.children();
+    relay.process.kill('SIGINT');
+    await eventually('it drains', async () => (await fetch(`${relay.url}/ready`)).status === 503);
+    const exited = exit(relay);
+    relay.process.kill('SIGINT');
+    assert.deepEqual(await refusal(await running), { status: 503, error: 'shutting_down' });
+    const { code, ms } = await exited;
+    assert.equal(code, 0);
+    assert.ok(ms < 15_000, `${Math.round(ms)} ms`);
+    assert.deepEqual(alive(pids), []);
+  });
+
+  test('SIGTERM while the lock is being proved leaves nothing', async (t) => {
+    // Without a key of its own, as making one takes as long as the proof.
+    const relay = await start(t, { until: 'listening', key: 'none' });
+    await eventually('the proof runs', () => relay.children().length > 0);
+    const pids = relay.children();
+    relay.process.kill('SIGTERM');
+    assert.equal((await exit(relay)).code, 0);
+    assert.deepEqual(alive(pids), []);
+  });
+});
+
+/** Sends a request over a socket of its own, of which nothing is read. */
+async function send(relay: TestRelay, body: object): Promise<Socket> {
+  const text = JSON.stringify(body);
+  const { hostname, port } = new URL(relay.url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on('error', () => {});
+  socket.pause();
+  await once(socket, 'connect');
+  socket.write(
+    `POST /v1/complete HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer ${relay.key}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
+  return socket;
+}
+
+async function onlyRow(relay: TestRelay): Promise<Record<string, unknown>> {
+  await eventually('a row', () => query(relay, "SELECT 1 FROM requests WHERE route = 'complete'").length > 0);
+  const [row] = query(relay, "SELECT request_id FROM requests WHERE route = 'complete' ORDER BY id DESC");
+  return ledgerRow(relay, String(row?.['request_id']));
+}
+
+describe('a client that leaves', { concurrency: 3 }, () => {
+  for (const cli of clis) {
+    test(`its process is dead within a second, on ${cli.version}`, async (t) => {
+      let reply: Reply = hang;
+      const relay = await start(t, {
+        claudeBin: cli.path,
+        reply: () => reply,
+        settings: { GLOBAL_CONCURRENCY: '1' },
+      });
+      const times: number[] = [];
+      // A busy machine may be slow once, not three times in a row.
+      while (times.length < 3 && times.every((ms) => ms >= 1000)) {
+        const asked = relay.model.requests.length;
+        const socket = await send(relay, { prompt: 'hi' });
+        await eventually('the model is asked', () => relay.model.requests.length > asked, 30_000);
+        assert.ok(relay.children().length > 0);
+        const leftAt = performance.now();
+        socket.destroy();
+        await eventually('its process is gone', () => relay.children().length === 0);
+        times.push(performance.now() - leftAt);
+      }
+      t.diagnostic(`dead after ${times.map(Math.round).join(', ')} ms`);
+      assert.ok(times.some((ms) => ms < 1000));
+
+      const row = await onlyRow(relay);
+      assert.deepEqual([row['client_gone'], row['error'], row['status']], [1, 'client_closed_request', 0]);
+      reply = { kind: 'text', text: 'free' };
+      const next = await relay.complete({ prompt: 'hi' });
+      assert.equal(next.body['text'], 'free', JSON.stringify(next.body));
+    });
+  }
+
+  test('one that leaves the queue gives its place up and is no defect', async (t) => {
+    const { reply, open } = gate();
+    const relay = await start(t, { reply, settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1' } });
+    const first = relay.complete({ prompt: 'runs' });
+    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    const waiting = await send(relay, { prompt: 'waits' });
+    await eventually('the queue is full', async () => (await relay.post({ prompt: 'third' })).status === 429);
+    waiting.destroy();
+    await eventually(
+      'the row of the one that left',
+      () => query(relay, 'SELECT 1 FROM requests WHERE client_gone = 1').length === 1,
+    );
+    const [row] = query(relay, 'SELECT * FROM requests WHERE client_gone = 1');
+    assert.deepEqual([row?.['error'], row?.['status']], ['client_closed_request', 0]);
+    assert.doesNotMatch(relay.output().stdout, /"internal"|"defect"/);
+    const next = relay.complete({ prompt: 'takes its place' });
+    await sleep(100);
+    open();
+    assert.equal((await first).status, 200);
+    assert.equal((await next).status, 200);
+    assert.equal(relay.model.requests.length, 2, 'nothing was started for the one that left');
+  });
+
+  test('one that never reads its answer does not hold the slot', async (t) => {
+    const long = 'x'.repeat(8 * 1024 * 1024);
+    let text = long;
+    const relay = await start(t, {
+      reply: () => ({ kind: 'text', text }),
+      settings: { GLOBAL_CONCURRENCY: '1' },
+    });
+    const socket = await send(relay, { prompt: 'hi' });
+    t.after(() => socket.destroy());
+    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    text = 'next';
+    const next = await relay.complete({ prompt: 'hi' });
+    assert.equal(next.body['text'], 'next', JSON.stringify(next.body));
+    assert.equal(socket.bytesRead < long.length, true, 'the first answer is still unread');
+    await eventually('no process is left', () => relay.children().length === 0);
+  });
+
+  test('one that is gone before its turn began costs no process', async (t) => {
+    const relay = await start(t, {
+      claudeBin: byModel,
+      settings: { GLOBAL_CONCURRENCY: '1', ALLOWED_MODELS: 'opus,fixture-slow,fixture-quick' },
+    });
+    const sockets = await Promise.all(
+      Array.from({ length: 20 }, () => send(relay, { prompt: 'hi', model: 'fixture-slow' })),
+    );
+    for (const socket of sockets) socket.destroy();
+    await eventually(
+      'all are in the record',
+      () => query(relay, "SELECT count(*) AS n FROM requests WHERE route = 'complete'")[0]?.['n'] === 20,
+    );
+    const { body } = await relay.complete({ prompt: 'hi', model: 'fixture-quick' });
+    assert.equal(body['text'], 'quick', JSON.stringify(body));
+    await eventually('every process is gone', () => relay.children().length === 0);
+  });
+});

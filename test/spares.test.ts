@@ -1,0 +1,226 @@
+/** Spares: the same answer as a cold start, one request each, and a right answer whatever happens to them. */
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { SeenRequest } from '../src/standin/server.ts';
+import {
+  clis,
+  descendants,
+  eventually,
+  newest,
+  sleep,
+  startTestRelay,
+  type TestRelay,
+} from './support/relay.ts';
+
+type Ready = { spares: { waiting: number; rss_bytes: number } };
+
+async function spares(relay: TestRelay): Promise<Ready['spares']> {
+  return ((await (await fetch(`${relay.url}/ready`)).json()) as Ready).spares;
+}
+
+async function parked(relay: TestRelay, count = 1): Promise<void> {
+  await eventually(`${count} parked`, async () => {
+    const { waiting, rss_bytes: rss } = await spares(relay);
+    // Its program is loaded: it is more than the shell that starts it.
+    return waiting === count && (count === 0 || rss > count * 30e6);
+  });
+}
+
+/** A request without what differs from process to process: ids and the throwaway directory. */
+function withoutIds(request: SeenRequest): { headers: Record<string, unknown>; body: string } {
+  const scrub = (text: string): string =>
+    text
+      .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>')
+      .replaceAll(/(?:\/[\w.-]+)*\/relay-\d+-\w{6}/g, '<dir>');
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, scrub(String(value))]),
+  );
+  // The stand-in of another run has another port, and the body another length.
+  delete headers['host'];
+  delete headers['content-length'];
+  return { headers, body: scrub(request.body) };
+}
+
+for (const cli of clis) {
+  describe(`on Claude Code ${cli.version}`, () => {
+    let warm: TestRelay;
+    let cold: TestRelay;
+    let home: string;
+    before(async () => {
+      home = mkdtempSync(join(tmpdir(), 'spares-home-'));
+      const options = { claudeBin: cli.path, home };
+      warm = await startTestRelay({ ...options, settings: { WARM_SPARES: '1' } });
+      cold = await startTestRelay({ ...options, settings: { WARM_SPARES: '0' } });
+    });
+    after(async () => {
+      await Promise.all([warm.stop(), cold.stop()]);
+      rmSync(home, { recursive: true, force: true });
+    });
+
+    test('a warm and a cold answer are the same, and so is what reaches the model', async () => {
+      await parked(warm);
+      const body = { prompt: '/same @file prompt', system: 'Same system.', output_format: 'json' };
+      const [onSpare, fresh] = [await warm.complete(body), await cold.complete(body)];
+      assert.match(onSpare.headers.get('server-timing') ?? '', /claim;dur=/);
+      assert.match(fresh.headers.get('server-timing') ?? '', /spawn;dur=/);
+      for (const answer of [onSpare, fresh]) {
+        assert.equal(answer.status, 200);
+        delete answer.body['duration_ms'];
+      }
+      assert.deepEqual(onSpare.body, fresh.body);
+      const [seenWarm, seenCold] = [warm.model.requests.at(-1), cold.model.requests.at(-1)];
+      assert.ok(seenWarm !== undefined && seenCold !== undefined);
+      assert.deepEqual(withoutIds(seenWarm), withoutIds(seenCold));
+    });
+
+    test('nothing of a request can be seen by the next', async () => {
+      await parked(warm);
+      await warm.complete({ prompt: 'PROMPT-OF-ONE', system: 'SYSTEM-OF-ONE' });
+      await parked(warm);
+      const { status } = await warm.complete({ prompt: 'two' });
+      assert.equal(status, 200);
+      assert.doesNotMatch(warm.model.requests.at(-1)?.body ?? '', /-OF-ONE/);
+    });
+
+    test('a spare asks the model nothing while it waits', async () => {
+      await parked(warm);
+      const asked = warm.model.requests.length;
+      await sleep(1000);
+      assert.equal(warm.model.requests.length, asked);
+    });
+
+    test('killed while parked: it is replaced, and the next request is answered', async () => {
+      await parked(warm);
+      const [spare] = claudeProcesses(warm);
+      assert.ok(spare !== undefined);
+      process.kill(spare, 'SIGKILL');
+      // At once, and after the relay knows.
+      assert.equal((await warm.complete({ prompt: 'at once' })).status, 200);
+      await parked(warm);
+      assert.equal((await warm.complete({ prompt: 'later' })).status, 200);
+    });
+
+    test('killed after claim, while the model is asked: a right error, and the slot is free', async () => {
+      await parked(warm);
+      const [spare] = claudeProcesses(warm);
+      assert.ok(spare !== undefined);
+      const asked = warm.model.requests.length;
+      warm.model.setReply(() => ({ kind: 'hang', after: 'headers' }));
+      const answer = warm.complete({ prompt: 'asked of the spare' });
+      await eventually('the model is asked', () => warm.model.requests.length > asked);
+      process.kill(spare, 'SIGKILL');
+      const { status, body } = await answer;
+      warm.model.setReply(() => ({ kind: 'text', text: 'hello' }));
+      assert.equal(status, 502, JSON.stringify(body));
+      assert.equal(body['error'], 'upstream_error');
+      assert.equal((await warm.complete({ prompt: 'after it' })).status, 200);
+      await eventually('it is gone', () => !claudeProcesses(warm).includes(spare));
+    });
+
+    test('stopped at claim (it no longer answers) leads to an error, not to a leak', async () => {
+      const relay = await startTestRelay({
+        claudeBin: cli.path,
+        settings: { REQ_TIMEOUT: '2', WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
+      });
+      try {
+        await parked(relay);
+        const [spare] = claudeProcesses(relay);
+        assert.ok(spare !== undefined);
+        process.kill(spare, 'SIGSTOP');
+        assert.equal((await relay.complete({ prompt: 'never read' })).status, 504);
+        assert.equal((await relay.complete({ prompt: 'again' })).status, 200);
+        assert.ok(!claudeProcesses(relay).includes(spare), 'the stopped process is still there');
+      } finally {
+        await relay.stop();
+      }
+    });
+  });
+}
+
+/** The relay's own CLI processes, without the watchers of their lifelines. */
+function claudeProcesses(relay: TestRelay): number[] {
+  return descendants(relay.process.pid ?? 0).filter((pid) => {
+    try {
+      return !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('claude-relay-lifeline');
+    } catch {
+      return false;
+    }
+  });
+}
+
+describe('with a CLI that records its process ids', () => {
+  let scratch: string;
+  let record: string;
+  let wrapper: string;
+  before(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'spares-cli-'));
+    record = join(scratch, 'pids');
+    wrapper = join(scratch, 'claude');
+    writeFileSync(
+      wrapper,
+      `#!/bin/sh\necho "$$ $ANTHROPIC_BASE_URL" >> "${record}"\nexec "${newest}" "$@"\n`,
+    );
+    chmodSync(wrapper, 0o755);
+  });
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  test('two keys never share a process', async () => {
+    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '2' } });
+    try {
+      const other = relay.command('genkey', 'other');
+      const sessions = new Set<string>();
+      for (let i = 0; i < 4; i++) {
+        const key = i % 2 === 0 ? relay.key : other;
+        const response = await relay.post(
+          { prompt: `request ${i}` },
+          { headers: { authorization: `Bearer ${key}` } },
+        );
+        assert.equal(response.status, 200);
+        sessions.add(String(relay.model.requests.at(-1)?.headers['x-claude-code-session-id']));
+      }
+      assert.equal(sessions.size, 4, 'a session served two requests');
+      const turns = readFileSync(record, 'utf8')
+        .split('\n')
+        .filter((line) => line.endsWith(relay.model.url));
+      assert.ok(turns.length >= 4, `${turns.length} processes for 4 requests`);
+      assert.equal(new Set(turns).size, turns.length);
+    } finally {
+      await relay.stop();
+    }
+  });
+
+  test('a changed CLI: the spares of the old one are never used', async () => {
+    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '1' } });
+    try {
+      await parked(relay);
+      const old = claudeProcesses(relay);
+      writeFileSync(wrapper, `${readFileSync(wrapper, 'utf8')}# changed\n`);
+      assert.equal((await relay.complete({ prompt: 'now' })).status, 503);
+      await eventually('the old spare ends', () => claudeProcesses(relay).every((pid) => !old.includes(pid)));
+      await eventually('ready again', async () => (await fetch(`${relay.url}/ready`)).status === 200, 20_000);
+      assert.equal((await relay.complete({ prompt: 'then' })).status, 200);
+    } finally {
+      await relay.stop();
+    }
+  });
+
+  test('a relay that is killed leaves no spare behind', async () => {
+    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '1' } });
+    await parked(relay);
+    const left = descendants(relay.process.pid ?? 0);
+    assert.ok(left.length >= 2);
+    await relay.stop('SIGKILL');
+    await eventually('all gone', () => left.every((pid) => !isRunning(pid)), 5000);
+  });
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

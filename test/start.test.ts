@@ -1,0 +1,161 @@
+/** What the relay says, or refuses, when it starts: settings, the CLI, the login, and the address it is really bound to. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { clis, newest, root, startTestRelay } from './support/relay.ts';
+
+let scratch: string;
+before(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'start-test-'));
+  mkdirSync(join(scratch, 'home'));
+});
+after(() => rmSync(scratch, { recursive: true }));
+
+type Start = { env?: Record<string, string | undefined>; file?: string };
+
+/** Starts a relay that must not come up: resolves to what it says on stderr. */
+function refusedStart({ env, file = '' }: Start): string {
+  writeFileSync(join(scratch, 'config.env'), file);
+  const { status, stdout, stderr } = spawnSync(
+    join(root, 'bin/claude-relay'),
+    ['--config', join(scratch, 'config.env'), 'serve'],
+    {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: {
+        HOME: join(scratch, 'home'),
+        PATH: process.env['PATH'],
+        TMPDIR: scratch,
+        DATA_DIR: join(scratch, 'data'),
+        CLAUDE_BIN: newest,
+        PORT: '0',
+        ANTHROPIC_API_KEY: 'sk-ant-stub',
+        ...env,
+      },
+    },
+  );
+  assert.equal(status, 1, stdout + stderr);
+  assert.doesNotMatch(stdout, /listening/);
+  assert.match(stderr, /^claude-relay: /);
+  assert.doesNotMatch(stderr, /\n\s+at /, 'no stack trace');
+  return stderr;
+}
+
+describe('a wrong setting stops the start, by name', () => {
+  // The rest of them: src/config.test.ts.
+  const cases: [name: string, start: Start, message: RegExp][] = [
+    [
+      'unknown, in the file',
+      { file: 'GLOBAL_CONCURENCY=2\n' },
+      /GLOBAL_CONCURENCY in .*config\.env is not a setting; did you mean GLOBAL_CONCURRENCY\?/,
+    ],
+    [
+      'every address',
+      { env: { HOST: '0.0.0.0' } },
+      /HOST must be a loopback address .* unless ALLOW_REMOTE_BIND=1/,
+    ],
+    [
+      'an address of another machine',
+      { env: { HOST: '192.0.2.1', ALLOW_REMOTE_BIND: '1' } },
+      /HOST is 192\.0\.2\.1, and this machine has no such address/,
+    ],
+    ['proxies', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
+  ];
+  for (const [name, start, message] of cases) {
+    test(name, () => assert.match(refusedStart(start), message));
+  }
+
+  test('all of them are told at once', () => {
+    const said = refusedStart({ env: { PORT: '-1', LOG_LEVEL: 'loud' }, file: 'NO_SUCH=1\n' });
+    for (const name of ['PORT', 'LOG_LEVEL', 'NO_SUCH']) assert.match(said, new RegExp(name));
+  });
+});
+
+describe('no usable Claude Code stops the start, and says which', () => {
+  test('none on PATH', () => {
+    const said = refusedStart({ env: { CLAUDE_BIN: undefined, PATH: '/usr/bin:/bin' } });
+    assert.match(said, /not installed: there is no `claude` on PATH\. Install it/);
+  });
+
+  test('a path that is none', () => {
+    const said = refusedStart({ env: { CLAUDE_BIN: join(scratch, 'none') } });
+    assert.match(said, /CLAUDE_BIN is .*, and that is not a program/);
+  });
+
+  for (const cli of clis) {
+    test(`${cli.version} that is not logged in`, () => {
+      const said = refusedStart({ env: { CLAUDE_BIN: cli.path, ANTHROPIC_API_KEY: undefined } });
+      assert.match(said, /installed but not logged in\. Run `claude` once and log in/);
+    });
+  }
+
+  test('a port that is taken', async () => {
+    const relay = await startTestRelay({ until: 'listening' });
+    try {
+      const { port } = new URL(relay.url);
+      assert.match(refusedStart({ env: { PORT: port } }), new RegExp(`Port ${port} is in use`));
+    } finally {
+      await relay.stop();
+    }
+  });
+});
+
+describe('the bound address itself', { concurrency: 2 }, () => {
+  const cases: [settings: Record<string, string>, address: string][] = [
+    [{}, '127.0.0.1'],
+    [{ HOST: '127.0.0.2' }, '127.0.0.2'],
+    // The control: an address that is not loopback is seen as such.
+    [{ HOST: '0.0.0.0', ALLOW_REMOTE_BIND: '1' }, '0.0.0.0'],
+  ];
+  for (const [settings, address] of cases) {
+    test(`${settings['HOST'] ?? 'by default'} -> ${address}`, async () => {
+      // Ready: the proof's own server is gone by then.
+      const relay = await startTestRelay({ settings });
+      try {
+        const listening = listeningAddresses(relay.process.pid ?? 0);
+        assert.deepEqual(listening, [`${address}:${new URL(relay.url).port}`]);
+      } finally {
+        await relay.stop();
+      }
+    });
+  }
+});
+
+/** Where a process listens on TCP, from the kernel's own table; an IPv6 address is left in hexadecimal. */
+function listeningAddresses(pid: number): string[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        return [];
+      }
+    }),
+  );
+  return ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      // 0A is LISTEN.
+      .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
+      .map((fields) => {
+        const [address = '', port = ''] = (fields[1] ?? '').split(':');
+        const bytes = (address.length === 8 ? (address.match(/../g) ?? []) : []).map((hex) =>
+          parseInt(hex, 16),
+        );
+        return `${bytes.length === 4 ? bytes.toReversed().join('.') : address}:${parseInt(port, 16)}`;
+      }),
+  );
+}

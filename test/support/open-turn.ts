@@ -1,0 +1,54 @@
+/** One turn of a real CLI without the lock: the control that shows that a trap is one. */
+import { startProcess } from '../../src/claude/process.ts';
+import { initializeLine } from '../../src/claude/protocol.ts';
+import type { Reply } from '../../src/standin/reply.ts';
+import { startStandIn, type SeenRequest } from '../../src/standin/server.ts';
+
+export type OpenTurn = {
+  claudeBin: string;
+  home: string;
+  /** Further flags. */
+  args: readonly string[];
+  prompt: string;
+  /** What the model answers, in turn; then `done`. */
+  replies?: readonly Reply[];
+  prepareCwd?: (cwd: string) => void;
+};
+
+/** Resolves to what reached the model, when the process is gone. */
+export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[]> {
+  const standIn = await startStandIn({
+    reply: (_request, index) => options.replies?.[index] ?? { kind: 'text', text: 'done' },
+  });
+  const child = startProcess({
+    command: options.claudeBin,
+    args: [
+      ...'-p --input-format stream-json --output-format stream-json --verbose'.split(' '),
+      ...options.args,
+    ],
+    env: (tmpDir) => ({
+      HOME: options.home,
+      PATH: process.env['PATH'] ?? '',
+      TMPDIR: tmpDir,
+      ANTHROPIC_API_KEY: 'sk-ant-stub',
+      ANTHROPIC_BASE_URL: standIn.url,
+      DISABLE_AUTOUPDATER: '1',
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+    }),
+    ...(options.prepareCwd === undefined ? {} : { prepareCwd: options.prepareCwd }),
+    listener: {
+      onLine: (text) => {
+        if ((JSON.parse(text) as { type: string }).type === 'result') child.terminate();
+      },
+      onGarbage: () => {},
+      onExit: () => {},
+    },
+  });
+  const deadline = setTimeout(() => child.terminate(), 30_000);
+  child.write(initializeLine('1', 'Be brief.'));
+  child.write(`${JSON.stringify({ type: 'user', message: { role: 'user', content: options.prompt } })}\n`);
+  await child.gone;
+  clearTimeout(deadline);
+  await standIn.close();
+  return [...standIn.requests];
+}

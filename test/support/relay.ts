@@ -1,0 +1,272 @@
+/** A relay as a user starts it: a process of its own, settings in its environment, HTTP from outside. */
+import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { startStandIn, type ReplyFunction, type StandIn } from '../../src/standin/server.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The two real CLIs that the tests run on. */
+export const clis = [
+  { version: '2.1.330', path: join(root, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
+  { version: '2.1.197', path: join(root, 'node_modules/claude-code-2-1-197/bin/claude.exe') },
+] as const;
+
+export const newest = clis[0].path;
+
+export type TestRelayOptions = {
+  /** The CLI; the newest real one by default. */
+  claudeBin?: string;
+  /** Settings, as environment variables. Limits are off and no spare is kept unless given. */
+  settings?: Record<string, string>;
+  /** Further environment of the relay (a login, a proxy); replaces the dummy key's variables of the same name. */
+  env?: Record<string, string | undefined>;
+  /** What the stand-in model answers; `hello` by default. */
+  reply?: ReplyFunction;
+  /** Home directory of the relay's user, with whatever the test put there. A new, empty one by default. */
+  home?: string;
+  /** The relay's own working directory. */
+  cwd?: string;
+  /** Requests that the stand-in keeps; 64 by default. */
+  keep?: number;
+  /** A directory of the test's own for all that the relay writes, to start a second one on what the first left. It stays. */
+  scratch?: string;
+  /** A key of an earlier relay on the same data; a new one by default. */
+  key?: string;
+  /** Whether to wait until the lock is proved (the default) or only until the relay listens. */
+  until?: 'ready' | 'listening';
+};
+
+export type TestRelay = {
+  url: string;
+  key: string;
+  process: ChildProcess;
+  model: StandIn;
+  home: string;
+  dataDir: string;
+  /** The relay's TMPDIR. */
+  scratch: string;
+  /** Everything the relay has printed so far. */
+  output: () => { stdout: string; stderr: string };
+  /** Runs `bin/<command>` with the relay's settings; resolves to its stdout, trimmed. */
+  command: (file: string, ...args: string[]) => string;
+  post: (
+    body: unknown,
+    init?: Omit<RequestInit, 'headers'> & { path?: string; headers?: Record<string, string> },
+  ) => Promise<Response>;
+  complete: (
+    body: Record<string, unknown>,
+  ) => Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
+  /** The processes in the relay's charge: every process whose parent is the relay or that runs in a group of its children. */
+  children: () => number[];
+  stop: (signal?: NodeJS.Signals) => Promise<void>;
+};
+
+export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
+  const scratch = options.scratch ?? mkdtempSync(join(tmpdir(), 'relay-test-'));
+  const home = options.home ?? join(scratch, 'home');
+  mkdirSync(home, { recursive: true });
+  const dataDir = join(scratch, 'data');
+  const model = await startStandIn({
+    reply: options.reply ?? (() => ({ kind: 'text', text: 'hello' })),
+    ...(options.keep === undefined ? {} : { keep: options.keep }),
+  });
+  const env: Record<string, string> = {
+    HOME: home,
+    PATH: process.env['PATH'] ?? '',
+    TMPDIR: scratch,
+    ANTHROPIC_API_KEY: 'sk-ant-stub',
+    ANTHROPIC_BASE_URL: model.url,
+    CLAUDE_BIN: options.claudeBin ?? newest,
+    DATA_DIR: dataDir,
+    PORT: '0',
+    PER_KEY_RPM: '0',
+    PER_KEY_DAILY: '0',
+    GLOBAL_DAILY: '0',
+    WARM_SPARES: '0',
+    ...options.settings,
+  };
+  for (const [name, value] of Object.entries(options.env ?? {})) {
+    if (value === undefined) delete env[name];
+    else env[name] = value;
+  }
+  const noFile = join(scratch, 'no-config.env');
+  const command = (file: string, ...args: string[]): string =>
+    execFileSync(join(root, 'bin', file), args, {
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim();
+  const child = spawn(join(root, 'bin/claude-relay'), ['--config', noFile, 'serve'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const exited = once(child, 'exit');
+
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await exited;
+    await model.close();
+    if (options.scratch === undefined) rmSync(scratch, { recursive: true, force: true });
+  };
+  try {
+    const listening = await waitFor(
+      () => /"url":"(http:[^"]+)"/.exec(stdout)?.[1],
+      child,
+      () => stdout + stderr,
+    );
+    const relay: TestRelay = {
+      url: listening,
+      key: options.key ?? command('genkey', 'test'),
+      process: child,
+      model,
+      home,
+      dataDir,
+      scratch,
+      output: () => ({ stdout, stderr }),
+      command,
+      post: (body, init = {}) =>
+        fetch(`${listening}${init.path ?? '/v1/complete'}`, {
+          method: 'POST',
+          body: typeof body === 'string' ? body : JSON.stringify(body),
+          ...init,
+          headers: {
+            authorization: `Bearer ${relay.key}`,
+            'content-type': 'application/json',
+            ...Object.fromEntries(new Headers(init.headers)),
+          },
+        }),
+      complete: async (body) => {
+        const response = await relay.post(body);
+        return {
+          status: response.status,
+          body: (await response.json()) as Record<string, unknown>,
+          headers: response.headers,
+        };
+      },
+      children: () => descendants(child.pid ?? 0),
+      stop,
+    };
+    if (options.until !== 'listening') {
+      await waitFor(
+        () => (/"msg":"the lock is proved"/.test(stdout) ? true : undefined),
+        child,
+        () => stdout + stderr,
+      );
+    }
+    return relay;
+  } catch (error) {
+    await stop('SIGKILL');
+    throw error;
+  }
+}
+
+/** Polls until there is a value; fails after 30 s, or when the relay has ended. */
+async function waitFor<T>(probe: () => T | undefined, child: ChildProcess, output: () => string): Promise<T> {
+  const until = Date.now() + 30_000;
+  for (;;) {
+    const value = probe();
+    if (value !== undefined) return value;
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > until) {
+      throw new Error(`The relay did not come up:\n${output()}`);
+    }
+    await sleep(20);
+  }
+}
+
+/** Polls until the condition holds; fails with `what` after `ms`. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  ms = 10_000,
+): Promise<void> {
+  const until = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > until) throw new Error(`not within ${ms} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** What the relay's processes have of their own on disk: gone when they are. */
+export function throwaways(relay: { scratch: string }): string[] {
+  return readdirSync(relay.scratch).filter((name) => /^relay-\d+-/.test(name));
+}
+
+/** One row of the relay's ledger, once it is written. */
+export async function ledgerRow(
+  relay: { dataDir: string },
+  requestId: string,
+): Promise<Record<string, unknown>> {
+  let row: Record<string, unknown> | undefined;
+  await eventually(`a ledger row of ${requestId}`, () => {
+    row = query(relay, 'SELECT * FROM requests WHERE request_id = ?', requestId)[0];
+    return row !== undefined;
+  });
+  return row ?? {};
+}
+
+/** Reads the relay's database from outside, while it runs or after. */
+export function query(
+  { dataDir }: { dataDir: string },
+  sql: string,
+  ...values: string[]
+): Record<string, unknown>[] {
+  const db = new DatabaseSync(join(dataDir, 'relay.db'), { readOnly: true });
+  try {
+    return db.prepare(sql).all(...values);
+  } finally {
+    db.close();
+  }
+}
+
+/** Live processes below `pid`, zombies left out, from /proc. */
+export function descendants(pid: number): number[] {
+  const table = processTable();
+  const found: number[] = [];
+  const visit = (parent: number): void => {
+    for (const row of table) {
+      if (row.ppid === parent && row.state !== 'Z') {
+        found.push(row.pid);
+        visit(row.pid);
+      }
+    }
+  };
+  visit(pid);
+  return found;
+}
+
+export type ProcessRow = { pid: number; ppid: number; pgid: number; state: string; command: string };
+
+export function processTable(): ProcessRow[] {
+  return execFileSync('ps', ['-eo', 'pid=,ppid=,pgid=,stat=,args='], {
+    encoding: 'utf8',
+    maxBuffer: 16 * 1024 * 1024,
+  })
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [pid, ppid, pgid, stat = '', ...command] = line.trim().split(/\s+/);
+      return {
+        pid: Number(pid),
+        ppid: Number(ppid),
+        pgid: Number(pgid),
+        state: stat.charAt(0),
+        command: command.join(' '),
+      };
+    });
+}
