@@ -1,0 +1,60 @@
+/**
+ * The relay with everything but the CLI: keys, limits, ledger and log are on, and a runner that answers at once takes the place of
+ * Claude Code. A process of its own, configured by its environment; it tells its address when the lock is proved.
+ */
+import pino from 'pino';
+import type { Runner } from '../src/claude/runner.ts';
+import type { FinishedTurn } from '../src/claude/turn.ts';
+import { loadConfig } from '../src/config.ts';
+import { startRelay } from '../src/relay.ts';
+
+const usage = {
+  input_tokens: 20,
+  output_tokens: 8,
+  cache_read_input_tokens: 0,
+  cache_creation_input_tokens: 0,
+};
+
+/** A turn of no duration. */
+function finishedTurn(): FinishedTurn {
+  const now = performance.now();
+  return {
+    outcome: {
+      ok: true,
+      answer: {
+        text: 'The answer comes at once.',
+        stopReason: 'end_turn',
+        resolvedModel: 'claude-haiku-4-5',
+        usage,
+        costUsd: 0.001,
+      },
+    },
+    times: { startedAt: now, initAt: now, firstTextAt: now, endedAt: now },
+    usage,
+    mayHaveSpent: true,
+    diedUnasked: false,
+  };
+}
+
+const runner: Runner = {
+  run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), warm: true }),
+  tend: () => {},
+  spares: () => ({ waiting: 0, rssBytes: 0 }),
+  close: async () => {},
+};
+
+async function serve(): Promise<void> {
+  const config = loadConfig();
+  const relay = await startRelay({
+    config,
+    claudeBin: config.claudeBin ?? '',
+    log: pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }),
+    overrides: { runner },
+  });
+  process.once('disconnect', () => void relay.close());
+  await relay.readiness.settled();
+  process.send?.({ url: relay.url, ready: relay.readiness.state().phase === 'proved' });
+}
+
+// Started by hand it does nothing but have its modules compiled, which fills the cache of compiled files.
+if (process.send !== undefined) await serve();

@@ -1,0 +1,149 @@
+/** The result as a table for people. Pure. */
+import type { GrowthRow, HttpSide } from './http.ts';
+import type { Latency } from './latency.ts';
+import type { Saturation } from './saturation.ts';
+
+export type Result = {
+  date: string;
+  machine: { cores: number; memoryGib: number; arch: string; platform: string };
+  versions: { node: string; claude: string; relay: string };
+  options: { quick: boolean; delayMs: number };
+  /** One minute's load average. */
+  load: { start: number; end: number };
+  seconds: number;
+  latency?: Latency;
+  saturation?: Saturation;
+  http?: HttpSide;
+  growth?: GrowthRow[];
+};
+
+const names = {
+  bare: '`claude -p`, a process a request',
+  cold: 'relay, cold',
+  warm: 'relay, warm',
+  parked: 'a parked process by hand (the floor)',
+} as const;
+
+export function report(result: Result): string {
+  const { machine, versions, options, load } = result;
+  return [
+    `${result.date}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.platform} ${machine.arch}, Node ${versions.node}, Claude Code ${versions.claude}, claude-relay ${versions.relay}`,
+    `upstream delay ${options.delayMs} ms${options.quick ? ', --quick' : ''}, load average ${load.start} at the start and ${load.end} at the end, ${result.seconds} s`,
+    ...(result.latency === undefined ? [] : latencyLines(result.latency)),
+    ...(result.saturation === undefined ? [] : saturationLines(result.saturation)),
+    ...(result.http === undefined ? [] : httpLines(result.http)),
+    ...(result.growth === undefined ? [] : growthLines(result.growth)),
+    '',
+  ].join('\n');
+}
+
+function latencyLines({ rounds, rows }: Latency): string[] {
+  return [
+    '',
+    `Time to first text and to the whole answer, ms (${rounds} rounds)`,
+    '',
+    ...table(
+      ['', 'first', 'p90', 'to bare', 'to floor', 'whole', 'p90', 'to bare', 'to floor'],
+      rows.map((row) => [
+        names[row.name],
+        whole(row.first.median),
+        whole(row.first.p90),
+        share(row.firstToBare),
+        share(row.firstToParked),
+        whole(row.whole.median),
+        whole(row.whole.p90),
+        share(row.wholeToBare),
+        share(row.wholeToParked),
+      ]),
+    ),
+  ];
+}
+
+function saturationLines(result: Saturation): string[] {
+  const { bare, relay } = result;
+  return [
+    '',
+    `Saturation, ${result.processes} processes at once (${result.batches} batches of ${result.requestsPerBatch})`,
+    '',
+    ...table(
+      ['', 'requests/s', 'ratio', 'CPU s a request', 'ratio'],
+      [
+        ['`xargs -P` of `claude -p`', bare.perSecond.toFixed(2), '1.00', bare.cpuSeconds.toFixed(3), '1.00'],
+        [
+          'relay',
+          relay.perSecond.toFixed(2),
+          share(result.throughputRatio),
+          relay.cpuSeconds.toFixed(3),
+          share(result.cpuRatio),
+        ],
+      ],
+    ),
+  ];
+}
+
+function httpLines({ runs, perSecondPerCore, memory }: HttpSide): string[] {
+  return [
+    '',
+    'The HTTP side alone',
+    '',
+    ...table(
+      ['', 'connections', 'p50 ms', 'p99 ms', 'requests/s', 'CPU µs a request'],
+      runs.flatMap(({ connections, relay, plain }) =>
+        (
+          [
+            ['relay', relay],
+            ['smallest node:http server', plain],
+          ] as const
+        ).map(([name, run]) => [
+          name,
+          String(connections),
+          run.p50Ms.toFixed(2),
+          run.p99Ms.toFixed(2),
+          whole(run.perSecond),
+          whole(run.cpuMicrosPerRequest),
+        ]),
+      ),
+    ),
+    '',
+    `one core's worth of CPU: ${whole(perSecondPerCore)} requests/s`,
+    `resident memory: ${whole(memory.idleMb)} MB idle, ${whole(memory.loadMb)} MB under load, ${whole(memory.afterMb)} MB ${memory.afterSeconds} s after (${share(memory.afterMb / memory.idleMb)} x idle)`,
+  ];
+}
+
+function growthLines(rows: GrowthRow[]): string[] {
+  return [
+    '',
+    'Growth (8 connections)',
+    '',
+    ...table(
+      ['keys', 'ledger rows', 'p50 ms', 'to first', 'p99 ms', 'CPU µs a request', 'to first'],
+      rows.map(({ keys, rows, run, cpuToFirst, p50ToFirst }) => [
+        String(keys),
+        String(rows),
+        run.p50Ms.toFixed(2),
+        share(p50ToFirst),
+        run.p99Ms.toFixed(2),
+        whole(run.cpuMicrosPerRequest),
+        share(cpuToFirst),
+      ]),
+    ),
+  ];
+}
+
+function whole(value: number): string {
+  return value.toFixed(0);
+}
+
+function share(value: number): string {
+  return value.toFixed(2);
+}
+
+/** Markdown, which is as readable on a terminal. */
+function table(head: string[], rows: string[][]): string[] {
+  const widths = head.map((_, column) =>
+    Math.max(3, ...[head, ...rows].map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (cells: string[]): string =>
+    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(' | ')} |`;
+  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)];
+}

@@ -1,0 +1,31 @@
+/** The stand-in upstream as a process of its own, so that its work is not the relay's: `upstream.ts <delay in ms>`. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { startStandIn } from '../src/standin/server.ts';
+
+export type Upstream = { url: string; close: () => Promise<void> };
+
+/** Starts it; every answer begins after `delayMs`. */
+export async function startUpstream(delayMs: number): Promise<Upstream> {
+  const child = fork(import.meta.filename, [String(delayMs)], { execArgv: [] });
+  const [url] = (await once(child, 'message')) as [string];
+  return {
+    url,
+    close: async () => {
+      const exited = once(child, 'exit');
+      child.disconnect();
+      await exited;
+    },
+  };
+}
+
+if (process.send !== undefined && process.argv[1] === import.meta.filename) {
+  const text = ['The answer ', 'comes in ', 'four pieces', '.'];
+  const standIn = await startStandIn({
+    reply: () => ({ kind: 'text', text }),
+    delayMs: Number(process.argv[2]),
+    keep: 1,
+  });
+  process.send(standIn.url);
+  process.once('disconnect', () => void standIn.close());
+}
