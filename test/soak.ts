@@ -16,7 +16,7 @@ import {
 } from './support/relay.ts';
 
 const minutes = Number(process.env['SOAK_MINUTES'] ?? 5);
-const warmUpMs = 45_000;
+const warmUpMs = 100_000;
 const workers = 12;
 const ways = [
   'quick',
