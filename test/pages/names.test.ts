@@ -6,7 +6,7 @@ import { networkMissing, startNetwork, type Network } from './network.ts';
 describe('names, on a network of the test', { skip: networkMissing() }, () => {
   let network: Network;
   before(async () => {
-    network = await startNetwork({ caps: { connectMs: 1000, dnsMs: 1000 } });
+    network = await startNetwork({ caps: { connectMs: 2000, dnsMs: 2000 } });
   });
   after(() => network.close());
 

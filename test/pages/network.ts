@@ -1,20 +1,11 @@
-/**
- * A network for one test file: two namespaces with a cable between them.
- *
- *   <name>-app  the relay's host, 10.77.0.2; its name server comes from /etc/netns/<name>-app/resolv.conf
- *   <name>-net  the internet, 10.77.0.1: a router behind which every address is this machine (Linux "AnyIP")
- *
- * The public addresses are behind the router and not on the cable, because what is on the host's own network is denied.
- */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** The network of one test file: the relay's fetcher on one side of namespaces.ts, an internet of many hosts on the other. */
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
 import type { PageConfig, PageResult } from '../../src/pages/fetch.ts';
 import type { PageCaps } from '../../src/pages/caps.ts';
 import { makeCertificates } from './certificates.ts';
-import { neighbour6, silentAddress, unreachableAddress } from './zone.ts';
+import { makeNamespaces, ready } from './namespaces.ts';
 
 /** Every field that a page can come back in. */
 export type AnyPage = PageResult & {
@@ -80,31 +71,22 @@ export type NetworkOptions = {
 };
 
 export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const name = `crt-${process.pid}`;
-  const folder = mkdtempSync(join(tmpdir(), 'relay-pages-'));
-  const app = `${name}-app`;
-  const net = `${name}-net`;
-  const resolvConf = `/etc/netns/${app}`;
-  const children: ChildProcess[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(children.map(end));
-    for (const namespace of [app, net]) quietly('ip', 'netns', 'del', namespace);
-    rmSync(resolvConf, { recursive: true, force: true });
-    rmSync(folder, { recursive: true, force: true });
-  };
+  const namespaces = makeNamespaces();
+  const { close } = namespaces;
   try {
-    wire(app, net, resolvConf);
     const certificates = makeCertificates(
-      folder,
+      namespaces.folder,
       'DNS:site.com,DNS:*.site.com,DNS:example.com,IP:93.184.216.34,IP:93.184.217.2',
     );
-    const internet = start(net, 'internet.ts', { INTERNET: JSON.stringify({ certificates }) });
-    const relay = start(app, 'app.ts', {
+    const file = (name: string): string => join(import.meta.dirname, name);
+    const internet = namespaces.start('net', file('internet.ts'), {
+      INTERNET: JSON.stringify({ certificates }),
+    });
+    const relay = namespaces.start('app', file('app.ts'), {
       NODE_EXTRA_CA_CERTS: certificates.authority,
       APP: JSON.stringify({ config: { ...testConfig, caps: options.caps }, proxyPort: options.proxyPort }),
       ...options.environment,
     });
-    children.push(internet, relay);
     await Promise.all([ready(internet), ready(relay)]);
     const askInternet = asker(internet);
     const askRelay = asker(relay);
@@ -129,57 +111,6 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   }
 }
 
-function wire(app: string, net: string, resolvConf: string): void {
-  const ip = (...args: string[]): void => {
-    execFileSync('ip', args, { stdio: 'pipe' });
-  };
-  mkdirSync(resolvConf, { recursive: true });
-  writeFileSync(join(resolvConf, 'resolv.conf'), 'nameserver 10.77.0.1\n');
-  ip('netns', 'add', app);
-  ip('netns', 'add', net);
-  ip('link', 'add', 'cable', 'netns', app, 'type', 'veth', 'peer', 'name', 'cable', 'netns', net);
-  for (const [namespace, host] of [
-    [app, '2'],
-    [net, '1'],
-  ] as const) {
-    ip('-n', namespace, 'link', 'set', 'lo', 'up');
-    ip('-n', namespace, 'address', 'add', `10.77.0.${host}/24`, 'dev', 'cable');
-    ip('-n', namespace, 'address', 'add', `fd77::${host}/64`, 'dev', 'cable', 'nodad');
-    ip('-n', namespace, 'address', 'add', neighbour6.replace(/1$/, `${host}/64`), 'dev', 'cable', 'nodad');
-    ip('-n', namespace, 'link', 'set', 'cable', 'up');
-  }
-  ip('-n', app, 'route', 'add', 'default', 'via', '10.77.0.1');
-  ip('-n', app, '-6', 'route', 'add', 'default', 'via', 'fd77::1');
-  // One address is silent and one is known to be unreachable; all others are here.
-  ip('netns', 'exec', net, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
-  ip('-n', net, 'route', 'add', 'blackhole', silentAddress);
-  ip('-n', net, 'route', 'add', 'unreachable', unreachableAddress);
-  ip('-n', net, 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', 'main');
-  ip('-n', net, '-6', 'route', 'add', 'local', 'default', 'dev', 'lo', 'table', 'main');
-}
-
-function start(namespace: string, file: string, environment: Record<string, string>): ChildProcess {
-  const { PATH = '' } = process.env;
-  return spawn('ip', ['netns', 'exec', namespace, process.execPath, join(import.meta.dirname, file)], {
-    env: { PATH, ...environment },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-}
-
-async function ready(child: ChildProcess): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    child.once('message', () => resolve());
-    child.once('exit', (code) => reject(new Error(`a process of the test network ended with ${code}`)));
-  });
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.disconnect();
-  await ended;
-}
-
 function asker(child: ChildProcess): (message: object) => Promise<unknown> {
   const waiting = new Map<number, (value: unknown) => void>();
   let next = 1;
@@ -195,12 +126,4 @@ function asker(child: ChildProcess): (message: object) => Promise<unknown> {
         if (error !== null) reject(error);
       });
     });
-}
-
-function quietly(command: string, ...args: string[]): void {
-  try {
-    execFileSync(command, args, { stdio: 'pipe' });
-  } catch {
-    // There was nothing to remove.
-  }
 }
