@@ -8,17 +8,10 @@ import type { DayClock } from './windows.ts';
  * Synchronous; both throw when the store cannot be used.
  */
 export interface DailyCounts {
-  read(day: string, scope: string): number;
+  /** The counts of both scopes, in their order. */
+  read(day: string, scopes: readonly [string, string]): readonly [number, number];
   /** Adds to all scopes or to none. */
   add(day: string, scopes: readonly string[], delta: 1 | -1): void;
-}
-
-function keyScope(lane: Lane, keyId: string): string {
-  return `${lane}:key:${keyId}`;
-}
-
-function laneScope(lane: Lane): string {
-  return `${lane}:all`;
 }
 
 /** 0 turns a limit off. */
@@ -52,14 +45,23 @@ export class DailyBudget {
    * Throws when the counts cannot be read.
    */
   blocked(keyId: string, limits: DailyLimits, held: Held): Blocked | undefined {
-    const keyFull = this.#isFull(keyScope(this.#lane, keyId), limits.key, held.key);
-    const allFull = this.#isFull(laneScope(this.#lane), limits.all, held.all);
-    const today = this.#days.today();
-    const keyIsFull = keyFull(today);
-    if (!keyIsFull && !allFull(today)) return undefined;
+    if (limits.key === 0 && limits.all === 0) return undefined;
+    const scopes = this.#scopes(keyId);
+    const full = (day: string): { key: boolean; all: boolean } => {
+      const [key, all] = this.#counts.read(day, scopes);
+      return {
+        key: limits.key > 0 && key + held.key >= limits.key,
+        all: limits.all > 0 && all + held.all >= limits.all,
+      };
+    };
+    const today = full(this.#days.today());
+    if (!today.key && !today.all) return undefined;
     return {
-      limit: keyIsFull ? 'key_daily' : 'global_daily',
-      waitMs: this.#days.roomInMs((day) => keyFull(day) || allFull(day)),
+      limit: today.key ? 'key_daily' : 'global_daily',
+      waitMs: this.#days.roomInMs((day) => {
+        const { key, all } = full(day);
+        return key || all;
+      }),
     };
   }
 
@@ -90,18 +92,11 @@ export class DailyBudget {
   /** Used today, waiting ones included. Throws when the counts cannot be read. */
   used(keyId: string, held: Held): DailyUse {
     const day = this.#days.today();
-    return {
-      key: this.#counts.read(day, keyScope(this.#lane, keyId)) + held.key,
-      all: this.#counts.read(day, laneScope(this.#lane)) + held.all,
-      resetMs: this.#days.changeInMs(),
-    };
+    const [key, all] = this.#counts.read(day, this.#scopes(keyId));
+    return { key: key + held.key, all: all + held.all, resetMs: this.#days.changeInMs() };
   }
 
-  #scopes(keyId: string): string[] {
-    return [keyScope(this.#lane, keyId), laneScope(this.#lane)];
-  }
-
-  #isFull(scope: string, limit: number, held: number): (day: string) => boolean {
-    return (day) => limit > 0 && this.#counts.read(day, scope) + held >= limit;
+  #scopes(keyId: string): [string, string] {
+    return [`${this.#lane}:key:${keyId}`, `${this.#lane}:all`];
   }
 }

@@ -68,9 +68,9 @@ export class MemoryCounts implements DailyCounts {
   failAdds = false;
   readonly counts = new Map<string, number>();
 
-  read(day: string, scope: string): number {
+  read(day: string, [first, second]: readonly [string, string]): [number, number] {
     if (this.failReads) throw new Error('database is locked');
-    return this.counts.get(`${day} ${scope}`) ?? 0;
+    return [this.counts.get(`${day} ${first}`) ?? 0, this.counts.get(`${day} ${second}`) ?? 0];
   }
 
   add(day: string, scopes: readonly string[], delta: 1 | -1): void {

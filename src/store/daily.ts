@@ -8,8 +8,8 @@ import { storeFailure } from './errors.ts';
 import type { Store } from './sqlite.ts';
 
 export type DailyCounts = {
-  /** The count of a scope (such as `key:<id>`: up to 64 letters, digits, `:`, `.`, `_`, `-`) on a day, `YYYY-MM-DD` in UTC. */
-  read(day: string, scope: string): number;
+  /** The counts of two scopes (such as `key:<id>`: up to 64 letters, digits, `:`, `.`, `_`, `-`) on a day, `YYYY-MM-DD` in UTC. */
+  read(day: string, scopes: readonly [string, string]): readonly [number, number];
   /**
    * Adds to all scopes or, when it throws, to none. A count never goes below 0.
    * Throws `not_ready` when the disk is full or the database locked: work that cannot be counted must not run.
@@ -21,7 +21,10 @@ export type DailyCounts = {
 const daysKept = 8;
 
 export function openDailyCounts(store: Store): DailyCounts {
-  const select = store.db.prepare('SELECT count FROM daily_counts WHERE day = ? AND scope = ?');
+  const select = store.db.prepare(
+    `SELECT (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?2) AS first,
+            (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?3) AS second`,
+  );
   // One statement for all scopes is all or nothing by itself: no BEGIN and COMMIT around it. (WHERE true: the grammar needs it.)
   const more = store.db.prepare(
     `INSERT INTO daily_counts (day, scope, count) SELECT ?, value, 1 FROM json_each(?) WHERE true
@@ -37,10 +40,10 @@ export function openDailyCounts(store: Store): DailyCounts {
   );
   let lastDay: string | undefined;
   return {
-    read(day, scope) {
+    read(day, [first, second]) {
       return orNotReady(() => {
-        const count = select.get(day, scope)?.['count'];
-        return typeof count === 'number' ? count : 0;
+        const row = select.get(day, first, second);
+        return [count(row?.['first']), count(row?.['second'])];
       });
     },
     add(day, scopes, delta) {
@@ -56,6 +59,11 @@ export function openDailyCounts(store: Store): DailyCounts {
       lastDay = day;
     },
   };
+}
+
+/** A scope that has no row has counted nothing. */
+function count(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
 }
 
 function orNotReady<T>(work: () => T): T {
