@@ -8,7 +8,7 @@
  * Two rules keep the result free of what was taken out, however a browser reads it: no tag that changes how text is read
  * is kept where browsers may disagree about it (ambiguity.ts), and a cut never joins a `<` to what follows.
  */
-import { type Token, Tokenizer, TokenizerMode, type TokenHandler } from 'parse5';
+import { Token, Tokenizer, TokenizerMode, type TokenHandler } from 'parse5';
 
 import { Ambiguity } from './ambiguity.ts';
 import type { Output } from './output.ts';
@@ -65,7 +65,10 @@ export function createStripper(output: Output, options: StripOptions): Stripper 
   };
 }
 
-/** Without the place of each attribute, which nobody asks for: a tag can have a few hundred thousand. */
+/**
+ * Without the place of each attribute, which nobody asks for: a tag can have a few hundred thousand. And with text as one token,
+ * where the tokenizer makes one of each word and one of each space between two, since no rule here tells them apart.
+ */
 class PageTokenizer extends Tokenizer {
   protected inAttribute?: boolean;
 
@@ -77,6 +80,10 @@ class PageTokenizer extends Tokenizer {
 
   protected override getCurrentLocation(offset: number): Token.Location | null {
     return this.inAttribute === true ? null : super.getCurrentLocation(offset);
+  }
+
+  protected override _ensureCharacterToken(_type: Token.CharacterToken['type']): void {
+    super._ensureCharacterToken(Token.TokenType.CHARACTER);
   }
 }
 
@@ -138,11 +145,11 @@ class StripHandler implements TokenHandler {
     const raw = this.#raw(token);
     const text = this.#text;
     if (text === undefined) {
-      if (this.#svg.active) return this.#drop(token);
+      if (this.#svg.active) return this.#drop(token, false);
       return this.#keepText(token, raw);
     }
     for (const observer of this.#observers) observer.elementText(text.name, raw, token.chars);
-    if (!text.keep || this.#textEnded) return this.#drop(token);
+    if (!text.keep || this.#textEnded) return this.#drop(token, false);
     const lessThan = text.ambiguous ? raw.indexOf('<') : -1;
     if (lessThan === -1) return this.#keepText(token, raw);
     this.#textEnded = true;
@@ -195,8 +202,9 @@ class StripHandler implements TokenHandler {
     if (length < raw.length) this.#cut = true;
   }
 
-  #drop(token: Token.Token): void {
-    if (!this.#strip) this.#emit(this.#raw(token), true);
+  /** `whole`: false for what a cut may divide, should it be kept after all. */
+  #drop(token: Token.Token, whole = true): void {
+    if (!this.#strip) this.#emit(this.#raw(token), whole);
     else this.#cut = true;
     this.#pass(token);
   }
