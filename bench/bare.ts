@@ -33,7 +33,7 @@ export function bareEnv(bench: Bench): Record<string, string> {
 
 /** What a caller writes to the CLI: the system prompt and the turn. */
 export function turnLines({ system, prompt }: Bench): string {
-  return initializeLine('init', system) + userLine(prompt);
+  return initializeLine('init', [system]) + userLine([{ type: 'text', text: prompt }]);
 }
 
 /** A process that waits for its turn; `cwd` goes when it goes. */
@@ -59,7 +59,7 @@ export async function drive(child: ChildProcess, bench: Bench, startedAt: number
     held = lines.pop() ?? '';
     for (const line of lines) {
       const event = parseLine(line);
-      if (event.kind === 'stream' && event.event.delta?.type === 'text_delta' && Number.isNaN(timing.first))
+      if (event.kind === 'stream' && event.event.type === 'content_block_delta' && Number.isNaN(timing.first))
         timing.first = at;
       if (event.kind === 'result' && !event.result.is_error) timing.whole = at;
     }

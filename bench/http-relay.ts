@@ -22,10 +22,14 @@ function finishedTurn(): FinishedTurn {
     outcome: {
       ok: true,
       answer: {
+        messageId: 'msg_bench',
+        content: [{ type: 'text', text: 'The answer comes at once.' }],
         text: 'The answer comes at once.',
         stopReason: 'end_turn',
+        stopSequence: null,
         resolvedModel: 'claude-haiku-4-5',
         usage,
+        rawUsage: usage,
         costUsd: 0.001,
       },
     },
@@ -37,6 +41,7 @@ function finishedTurn(): FinishedTurn {
 }
 
 const runner: Runner = {
+  checkSchema: () => Promise.resolve(),
   run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), warm: true }),
   tend: () => {},
   spares: () => ({ waiting: 0, rssBytes: 0 }),

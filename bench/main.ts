@@ -6,13 +6,14 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { clis, root } from '../test/support/relay.ts';
 import type { Bench } from './bare.ts';
+import { measureFetch } from './fetch.ts';
 import { measureGrowth, measureHttpSide } from './http.ts';
 import { measureLatency } from './latency.ts';
 import { report, type Result } from './report.ts';
 import { measureSaturation } from './saturation.ts';
 import { startUpstream } from './upstream.ts';
 
-const sections = ['latency', 'saturation', 'http', 'growth'] as const;
+const sections = ['latency', 'saturation', 'http', 'growth', 'fetch'] as const;
 
 const { values: flags } = parseArgs({
   options: {
@@ -54,12 +55,12 @@ async function main(): Promise<void> {
     system: 'Answer in one sentence.',
     prompt: 'Say what a relay does.',
   };
-  const http = { quick, rounds: quick ? 2 : 7, seconds: quick ? 0.4 : 3, afterSeconds: quick ? 10 : 60 };
+  const http = { quick, rounds: quick ? 2 : 7, seconds: quick ? 0.4 : 3, afterSeconds: quick ? 5 : 60 };
   try {
     const latency = wanted('latency')
       ? await measureLatency(bench, {
           rounds: Number(flags.rounds ?? 30),
-          maxMs: quick ? 14_000 : Number.POSITIVE_INFINITY,
+          maxMs: quick ? 12_000 : Number.POSITIVE_INFINITY,
         })
       : undefined;
     const saturation = wanted('saturation')
@@ -71,6 +72,7 @@ async function main(): Promise<void> {
       : undefined;
     const httpSide = wanted('http') ? await measureHttpSide(bench, http) : undefined;
     const growth = wanted('growth') ? await measureGrowth(bench, http) : undefined;
+    const fetch = wanted('fetch') ? await measureFetch(bench, quick) : undefined;
     const result: Result = {
       date,
       machine: {
@@ -91,6 +93,7 @@ async function main(): Promise<void> {
       ...(saturation && { saturation }),
       ...(httpSide && { http: httpSide }),
       ...(growth && { growth }),
+      ...(fetch && { fetch }),
     };
     const out = flags.out ?? join(root, 'bench/results', `${date.replaceAll(':', '-').slice(0, 19)}.json`);
     mkdirSync(dirname(out), { recursive: true });

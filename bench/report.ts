@@ -1,7 +1,10 @@
 /** The result as a table for people. Pure. */
+import type { FetchSide } from './fetch.ts';
+import { fetchLines } from './fetch-report.ts';
 import type { GrowthRow, HttpSide } from './http.ts';
 import type { Latency } from './latency.ts';
 import type { Saturation } from './saturation.ts';
+import { table } from './table.ts';
 
 export type Result = {
   date: string;
@@ -15,6 +18,7 @@ export type Result = {
   saturation?: Saturation;
   http?: HttpSide;
   growth?: GrowthRow[];
+  fetch?: FetchSide;
 };
 
 const names = {
@@ -33,6 +37,7 @@ export function report(result: Result): string {
     ...(result.saturation === undefined ? [] : saturationLines(result.saturation)),
     ...(result.http === undefined ? [] : httpLines(result.http)),
     ...(result.growth === undefined ? [] : growthLines(result.growth)),
+    ...(result.fetch === undefined ? [] : fetchLines(result.fetch)),
     '',
   ].join('\n');
 }
@@ -136,14 +141,4 @@ function whole(value: number): string {
 
 function share(value: number): string {
   return value.toFixed(2);
-}
-
-/** Markdown, which is as readable on a terminal. */
-function table(head: string[], rows: string[][]): string[] {
-  const widths = head.map((_, column) =>
-    Math.max(3, ...[head, ...rows].map((row) => row[column]?.length ?? 0)),
-  );
-  const line = (cells: string[]): string =>
-    `| ${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(' | ')} |`;
-  return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)];
 }
