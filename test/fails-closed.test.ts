@@ -32,6 +32,7 @@ describe('not ready, by name', { concurrency: 2 }, () => {
     ['lists-a-tool', 'init-lists-nothing'],
     ['reads-at-files', 'at-file-not-read'],
     ['loses-system-prompt', 'system-verbatim'],
+    ['ignores-settings', 'conversation-verbatim'],
     ['never-starts', 'starts'],
   ] as const;
   for (const [cli, check] of cases) {
@@ -74,6 +75,7 @@ describe('claude-relay doctor', () => {
           TMPDIR: scratch,
           DATA_DIR: join(scratch, 'data'),
           CLAUDE_BIN: cli,
+          PORT: '0',
           ANTHROPIC_API_KEY: 'sk-ant-stub',
         },
       });

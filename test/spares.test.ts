@@ -4,7 +4,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { RunRequest } from '../src/claude/runner.ts';
 import type { SeenRequest } from '../src/standin/server.ts';
+import { images } from './support/media.ts';
 import {
   clis,
   descendants,
@@ -14,6 +16,7 @@ import {
   startTestRelay,
   type TestRelay,
 } from './support/relay.ts';
+import { startTestRunner } from './support/runner.ts';
 
 type Ready = { spares: { waiting: number; rss_bytes: number } };
 
@@ -74,6 +77,50 @@ for (const cli of clis) {
       const [seenWarm, seenCold] = [warm.model.requests.at(-1), cold.model.requests.at(-1)];
       assert.ok(seenWarm !== undefined && seenCold !== undefined);
       assert.deepEqual(withoutIds(seenWarm), withoutIds(seenCold));
+    });
+
+    test('so is a whole conversation with a tool, an image and settings', async () => {
+      const request: Partial<RunRequest> = {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: '/look' },
+              { type: 'image', source: images.large },
+            ],
+          },
+          {
+            role: 'assistant',
+            content: [{ type: 'tool_use', id: 'toolu_1', name: 'Bash', input: { command: 'ls' } }],
+          },
+          { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'toolu_1', content: '@notes' }] },
+        ],
+        tools: [{ name: 'Bash', input_schema: { type: 'object' } }],
+        effort: 'low',
+        maxTokens: 3000,
+        stopSequences: ['x'],
+      };
+      const seen: SeenRequest[] = [];
+      for (const spareCount of [1, 0]) {
+        const runner = await startTestRunner({ claudeBin: cli.path, spares: spareCount, home });
+        try {
+          runner.runner.tend();
+          if (spareCount > 0) {
+            await eventually('a spare', () => runner.runner.spares().rssBytes > 30e6);
+            // Warmed up or not, the request is the same; but it shall have had the time.
+            await sleep(2000);
+          }
+          const { warm: onSpare, requests } = await runner.ask(request);
+          assert.equal(onSpare, spareCount > 0);
+          seen.push(...requests);
+        } finally {
+          await runner.close();
+        }
+      }
+      const [onSpare, fresh] = seen;
+      assert.ok(onSpare !== undefined && fresh !== undefined);
+      assert.deepEqual(withoutIds(onSpare), withoutIds(fresh));
+      assert.match(fresh.body, /"stop_sequences":\["x"\]/);
     });
 
     test('nothing of a request can be seen by the next', async () => {

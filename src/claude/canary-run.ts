@@ -30,6 +30,8 @@ export type CanaryRunOptions = {
   hostEnv: HostEnv;
   system: string;
   prompt: string;
+  /** What is written when the first turn is over: a second one of the same process. */
+  further?: string;
   reply: ReplyFunction;
   plant: (cwd: string) => void;
   timeoutMs: number;
@@ -80,7 +82,9 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     else if (event.kind === 'init') run.init ??= event.init;
     else if (event.kind === 'hook') hooks.push(event.name);
     else if (event.kind === 'result') {
+      const isFirst = run.result === undefined;
       run.result ??= event.result;
+      if (isFirst && options.further !== undefined) return child.write(options.further);
       child.finish();
       // It has had its time to end by itself: what it left behind is looked at when it is gone.
       setTimeout(() => {
@@ -115,8 +119,8 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
 
-  child.write(initializeLine('canary', system));
-  child.write(userLine(prompt));
+  child.write(initializeLine('canary', [system]));
+  child.write(userLine([{ type: 'text', text: prompt }]));
   await child.gone;
   clearTimeout(timer);
   signal?.removeEventListener('abort', onAbort);

@@ -92,6 +92,12 @@ describe('the login', () => {
       1,
       { loggedIn: false, method: 'none' },
     ],
+    [
+      'a subscription, without whose it is',
+      '{"loggedIn":true,"authMethod":"claude.ai","email":"a@b.example","orgName":"O","subscriptionType":"max","loginExpiresAt":"2030-01-31T00:00:00Z"}',
+      0,
+      { loggedIn: true, method: 'claude.ai', plan: 'max', expiresAt: '2030-01-31T00:00:00Z' },
+    ],
     ['no method', '{"loggedIn":true}', 0, { loggedIn: true, method: 'unknown' }],
     ['a build that cannot tell', 'error: unknown command', 1, { loggedIn: undefined, method: 'unknown' }],
     ['another document', '[1]', 0, { loggedIn: undefined, method: 'unknown' }],

@@ -56,6 +56,10 @@ export type Login = {
   loggedIn: boolean | undefined;
   /** `api_key`, `oauth_token`, `claude.ai`, ... as the CLI names it; never a credential. */
   method: string;
+  /** The kind of plan, such as `max`, where the CLI tells (2.1.197 and 2.1.330, of a subscription). */
+  plan?: string;
+  /** ISO 8601, where the CLI tells (2.1.330). */
+  expiresAt?: string;
 };
 
 /** Asks the CLI itself (`claude auth status`, which sends nothing). Never throws. */
@@ -77,7 +81,17 @@ export async function loginStatus(path: string, hostEnv: HostEnv, tmpDir: string
     if (typeof status === 'object' && status !== null && 'loggedIn' in status) {
       const method =
         'authMethod' in status && typeof status.authMethod === 'string' ? status.authMethod : 'unknown';
-      return { loggedIn: status.loggedIn === true, method };
+      return {
+        loggedIn: status.loggedIn === true,
+        method,
+        // The rest of the document (the account's address and names) stays here.
+        ...('subscriptionType' in status && typeof status.subscriptionType === 'string'
+          ? { plan: status.subscriptionType }
+          : {}),
+        ...('loginExpiresAt' in status && typeof status.loginExpiresAt === 'string'
+          ? { expiresAt: status.loginExpiresAt }
+          : {}),
+      };
     }
   } catch {
     // Not a build that can tell.

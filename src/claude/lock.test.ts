@@ -58,10 +58,10 @@ test('the flags hold nothing of a caller but the model', () => {
 });
 
 test('the last block of a message is empty', () => {
-  assert.deepEqual(
-    untouchedContent('/init').map((block) => block.text),
-    ['/init', ''],
-  );
+  assert.deepEqual(untouchedContent([{ type: 'text', text: '/init' }]), [
+    { type: 'text', text: '/init' },
+    { type: 'text', text: '' },
+  ]);
 });
 
 describe('an init event', () => {

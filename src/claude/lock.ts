@@ -4,6 +4,7 @@
  * Pure. Each entry closes one hole that was measured on real builds of the CLI (2.1.197 and 2.1.330); the proof
  * (`proof.ts`) checks the result against the build that is installed, because next month's can change any of it.
  */
+import type { UserBlock } from '../conversation.ts';
 
 /**
  * Flags of every process the relay starts. The caller's text is never among them: argv is readable by every local user.
@@ -61,10 +62,12 @@ const fixedEnv = {
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
   // After a refusal 2.1.330 would ask once more.
   CLAUDE_CODE_DISABLE_REFUSAL_RETRY: '1',
+  // After one that names its category it would ask another model, and leave the details out of the answer (2.1.330).
+  CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
 } as const;
 
 /** What may pass from the host's environment: the login, the way to the upstream, and the locale. An allow-list, never a copy with removals. */
-const passedEnv = new Set([
+export const passedEnv: ReadonlySet<string> = new Set([
   'HOME',
   'PATH',
   'LANG',
@@ -152,21 +155,15 @@ export function standInEnv(host: HostEnv, tmpDir: string, baseUrl: string): Reco
   return { ...env, ANTHROPIC_API_KEY: 'sk-ant-stub', ANTHROPIC_BASE_URL: baseUrl };
 }
 
-/** A text block of the Messages API. */
-export type TextBlock = { type: 'text'; text: string };
-
 /**
  * The content of a user message that the CLI passes on untouched.
  *
  * The CLI looks for a command (`/...`) and for `@file` mentions in the last block only, and drops empty text blocks before it
  * builds the API request (seen on 2.1.197 and 2.1.330). So an empty last block leaves nothing to find, and the model
- * receives exactly one block: the prompt.
+ * receives exactly the caller's blocks.
  */
-export function untouchedContent(prompt: string): TextBlock[] {
-  return [
-    { type: 'text', text: prompt },
-    { type: 'text', text: '' },
-  ];
+export function untouchedContent(content: readonly UserBlock[]): UserBlock[] {
+  return [...content, { type: 'text', text: '' }];
 }
 
 /** What a turn's `system/init` event lists, as far as the lock is concerned. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ErrorDetails } from '../errors.ts';
 import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
+import { createMessage } from './message.ts';
 import type { CliResult } from './protocol.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -13,21 +14,32 @@ const usage = {
   cache_creation_input_tokens: 0,
 };
 
+type Seen = { text: string; stopReason: string | undefined; started?: boolean } & Partial<Collected>;
+
+function seen({ text, stopReason, started = true, ...fields }: Seen): Collected {
+  const message = createMessage();
+  if (started) {
+    message.add({ type: 'message_start', message: { id: 'msg_1', model: 'claude-x', usage } });
+    message.add({ type: 'content_block_start', index: 0, content_block: { type: 'text', text } });
+  }
+  if (stopReason !== undefined) message.add({ type: 'message_delta', delta: { stop_reason: stopReason } });
+  return {
+    message,
+    initSeen: true,
+    initModel: 'claude-asked',
+    tools: false,
+    assistantError: undefined,
+    planResetsAt: undefined,
+    ...fields,
+  };
+}
+
 /** A turn in which all went well until its end. */
-const whole: Collected = {
-  text: 'the answer',
-  stopReason: 'end_turn',
-  resolvedModel: 'claude-x',
-  usage,
-  messageStarted: true,
-  initSeen: true,
-  assistantError: undefined,
-  planResetsAt: undefined,
-};
+const whole = seen({ text: 'the answer', stopReason: 'end_turn' });
 /** One that got no message. */
-const none: Collected = { ...whole, text: '', stopReason: undefined, messageStarted: false };
+const none = seen({ text: '', stopReason: undefined, started: false });
 /** One whose message broke off. */
-const half: Collected = { ...whole, text: 'halfway', stopReason: undefined };
+const half = seen({ text: 'halfway', stopReason: undefined });
 
 function result(fields: Partial<CliResult> = {}): TurnEnd {
   return {
@@ -54,21 +66,29 @@ describe('answers', () => {
     [
       'a stop at its limit',
       { cause: 'stopped' },
-      { ...whole, stopReason: 'max_tokens' },
+      seen({ text: 'the answer', stopReason: 'max_tokens' }),
       { text: 'the answer', stopReason: 'max_tokens', costUsd: null },
     ],
     [
       'nothing to say',
       { cause: 'stopped' },
-      { ...whole, text: '' },
+      seen({ text: '', stopReason: 'end_turn' }),
       { text: '', stopReason: 'end_turn', costUsd: null },
     ],
   ];
-  for (const [name, end, seen, expected] of rows) {
+  for (const [name, end, collected, expected] of rows) {
     test(name, () => {
-      assert.deepEqual(judge(end, seen, now), {
+      assert.deepEqual(judge(end, collected, now), {
         ok: true,
-        answer: { ...expected, resolvedModel: 'claude-x', usage },
+        answer: {
+          messageId: 'msg_1',
+          content: [{ type: 'text', text: expected.text }],
+          ...expected,
+          stopSequence: null,
+          resolvedModel: 'claude-x',
+          usage,
+          rawUsage: usage,
+        },
       });
     });
   }
@@ -162,6 +182,24 @@ describe('errors', () => {
     ],
     ['400 in other words', error(400), none, { code: 'bad_request', message: /refused the request\.$/ }],
     [
+      'too long, with the numbers',
+      error(
+        400,
+        'Prompt is too long · the request is ~300000 tokens (limit 200000) but this conversation is',
+      ),
+      none,
+      {
+        code: 'bad_request',
+        message: /refused the request: prompt is too long: 300000 tokens > 200000 maximum$/,
+      },
+    ],
+    [
+      'too long, without them',
+      error(400, 'Prompt is too long'),
+      none,
+      { code: 'bad_request', message: /refused the request: prompt is too long\.$/ },
+    ],
+    [
       '400 with a long sentence',
       error(400, `API Error: 400 ${'x'.repeat(9000)}`),
       none,
@@ -196,7 +234,7 @@ describe('errors', () => {
     [
       'a tool nobody offered',
       { cause: 'stopped' },
-      { ...whole, stopReason: 'tool_use' },
+      seen({ text: '', stopReason: 'tool_use' }),
       { code: 'upstream_error', message: /tool/ },
     ],
     [
@@ -225,16 +263,22 @@ describe('errors', () => {
     ],
     [
       'time is up',
-      { cause: 'timeout', afterMs: 300_000 },
+      { cause: 'timeout', afterMs: 300_000, limit: 'relay' },
       half,
-      { code: 'upstream_timeout', message: /300 seconds/ },
+      { code: 'upstream_timeout', message: /300 seconds \(REQ_TIMEOUT\)/ },
+    ],
+    [
+      'the request’s own time is up',
+      { cause: 'timeout', afterMs: 20_000, limit: 'request' },
+      half,
+      { code: 'upstream_timeout', message: /20 seconds, which is what the request allowed/ },
     ],
     ['the client gone', { cause: 'client_gone' }, half, { code: 'client_closed_request' }],
     ['the relay stopped', { cause: 'shutdown' }, half, { code: 'shutting_down', retryAfter: 5 }],
   ];
-  for (const [name, end, seen, expected] of rows) {
+  for (const [name, end, collected, expected] of rows) {
     test(`${name} -> ${expected.code}`, () => {
-      const outcome = judge(end, seen, now);
+      const outcome = judge(end, collected, now);
       assert.ok(!outcome.ok);
       const { code, message, details } = outcome.error;
       assert.equal(code, expected.code);
@@ -253,11 +297,16 @@ test('a turn that cannot have cost anything gives its count back, any other does
     [error(429), none],
     [error(500), none],
     [
+      error(null, 'API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)'),
+      none,
+    ],
+    [error(null, 'API Error: Unable to connect to API (ConnectionRefused)'), none],
+    [
       { cause: 'exit', started: false },
       { ...none, initSeen: false },
     ],
     [
-      { cause: 'timeout', afterMs: 1 },
+      { cause: 'timeout', afterMs: 1, limit: 'relay' },
       { ...none, initSeen: false },
     ],
     [{ cause: 'client_gone' }, { ...none, initSeen: false }],
@@ -266,12 +315,15 @@ test('a turn that cannot have cost anything gives its count back, any other does
   const spent: [TurnEnd, Collected][] = [
     [result(), whole],
     [error(null), half],
+    // A reset takes with it what had arrived.
+    [error(null, 'API Error: Connection to the API was lost (ECONNRESET). Try again.'), none],
+    [error(null, 'API Error: Unable to connect to API (ECONNRESET)'), none],
     // It was about to ask, and nobody knows whether it did.
-    [{ cause: 'timeout', afterMs: 1 }, none],
+    [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, none],
     [{ cause: 'client_gone' }, none],
     [{ cause: 'exit', started: true }, none],
     [{ cause: 'lock_broken', found: [] }, half],
   ];
-  for (const [end, seen] of free) assert.equal(mayHaveSpent(end, seen), false, JSON.stringify(end));
-  for (const [end, seen] of spent) assert.equal(mayHaveSpent(end, seen), true, JSON.stringify(end));
+  for (const [end, was] of free) assert.equal(mayHaveSpent(end, was), false, JSON.stringify(end));
+  for (const [end, was] of spent) assert.equal(mayHaveSpent(end, was), true, JSON.stringify(end));
 });

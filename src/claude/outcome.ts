@@ -5,8 +5,10 @@
  * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again by itself, up to three
  * times, so that the relay ends the turn at the first stop reason of that kind.
  */
+import type { Answer } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
-import type { CliResult, TokenUsage } from './protocol.ts';
+import { MalformedEvent, type ModelMessage } from './message.ts';
+import type { CliResult } from './protocol.ts';
 
 /** What ended the turn; the first cause wins. */
 export type TurnEnd =
@@ -18,32 +20,23 @@ export type TurnEnd =
   | { cause: 'lock_broken'; found: readonly string[] }
   | { cause: 'exit'; started: boolean }
   | { cause: 'garbage'; reason: string }
-  | { cause: 'timeout'; afterMs: number }
+  | { cause: 'timeout'; afterMs: number; limit: 'relay' | 'request' }
   | { cause: 'client_gone' }
   | { cause: 'shutdown' };
 
-/** What was seen of the model's message before the end. */
+/** What was seen of the turn before its end. */
 export type Collected = {
-  text: string;
-  stopReason: string | undefined;
-  resolvedModel: string;
-  usage: TokenUsage;
-  /** The upstream accepted the request and began to answer. */
-  messageStarted: boolean;
+  /** The model's message, as far as it came. */
+  message: ModelMessage;
   /** The CLI had checked in and was about to ask the model. */
   initSeen: boolean;
+  /** The model that the CLI said it would ask. */
+  initModel: string;
+  /** Tools of the caller's own were on offer: asking for one is an answer. */
+  tools: boolean;
   assistantError: string | undefined;
   /** Unix seconds at which a used-up plan is usable again. */
   planResetsAt: number | undefined;
-};
-
-export type Answer = {
-  text: string;
-  stopReason: string;
-  resolvedModel: string;
-  usage: TokenUsage;
-  /** Null when the turn was ended before the CLI reported it. */
-  costUsd: number | null;
 };
 
 export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
@@ -54,7 +47,7 @@ export function judge(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
     case 'result':
       return judgeResult(end.result, seen, nowMs);
     case 'stopped':
-      if (seen.stopReason === 'tool_use') {
+      if ((seen.message.stopReason === 'tool_use' || seen.message.usesTool) && !seen.tools) {
         return failed('upstream_error', 'The model asked for a tool, and none is on offer here.');
       }
       return answered(seen, null);
@@ -73,11 +66,13 @@ export function judge(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
           : 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.',
       );
     case 'garbage':
-      return failed('upstream_error', 'Claude Code printed something that is not its protocol. Try again.');
+      return garbage();
     case 'timeout':
       return failed(
         'upstream_timeout',
-        `No complete answer within ${Math.round(end.afterMs / 1000)} seconds (REQ_TIMEOUT). Ask for less, or raise the limit on the host.`,
+        end.limit === 'relay'
+          ? `No complete answer within ${seconds(end.afterMs)} (REQ_TIMEOUT). Ask for less, or raise the limit on the host.`
+          : `No complete answer within ${seconds(end.afterMs)}, which is what the request allowed. Ask for less, or allow more.`,
       );
     case 'client_gone':
       return failed('client_closed_request', 'The client closed the connection.');
@@ -101,11 +96,11 @@ const accountErrors: ReadonlySet<string> = new Set([
 function judgeResult(result: CliResult, seen: Collected, nowMs: number): Outcome {
   if (!result.is_error && result.subtype === 'success') {
     // An answer that no message of the model stands behind is the CLI talking for itself (a prompt taken for a command).
-    if (!seen.messageStarted) {
+    if (!seen.message.started) {
       return failed('upstream_error', 'Claude Code answered without asking the model.');
     }
     // The stream broke off, and the CLI got its answer in another way: what was seen is a part of a different one.
-    if (seen.stopReason === undefined) return lostOnTheWay();
+    if (seen.message.stopReason === undefined) return lostOnTheWay();
     return answered(seen, result.total_cost_usd);
   }
   const said = upstreamSentence(result.result);
@@ -169,23 +164,50 @@ function rateLimited(seen: Collected, nowMs: number): Outcome {
   });
 }
 
-/** The upstream's own words out of `API Error: 400 ...`, for the caller who sent the request; bounded. */
-function upstreamSentence(text: string | undefined): string {
-  const said = /^API Error: \d{3} (.+)$/s.exec(text ?? '')?.[1];
-  return said === undefined ? '.' : `: ${said.slice(0, 300)}`;
+/**
+ * The upstream's own words out of `API Error: 400 ...`, for the caller who sent the request; bounded. What is too long the CLI tells
+ * in words of its own (2.1.197, 2.1.330); a client knows the API's.
+ */
+function upstreamSentence(text = ''): string {
+  const said = /^API Error: \d{3} (.+)$/s.exec(text)?.[1];
+  if (said !== undefined) return `: ${said.slice(0, 300)}`;
+  const tooLong = /^Prompt is too long(?: · the request is ~(\d+) tokens \(limit (\d+)\))?/.exec(text);
+  if (tooLong === null) return '.';
+  const [, tokens, limit] = tooLong;
+  return `: prompt is too long${tokens === undefined ? '.' : `: ${tokens} tokens > ${limit} maximum`}`;
 }
 
-function answered(seen: Collected, costUsd: number | null): Outcome {
+function answered({ message, initModel }: Collected, costUsd: number | null): Outcome {
+  let content;
+  try {
+    content = message.content();
+  } catch (error) {
+    if (!(error instanceof MalformedEvent)) throw error;
+    return garbage();
+  }
   return {
     ok: true,
     answer: {
-      text: seen.text,
-      stopReason: seen.stopReason ?? 'end_turn',
-      resolvedModel: seen.resolvedModel,
-      usage: seen.usage,
+      messageId: message.id,
+      content,
+      text: message.text(),
+      stopReason: message.stopReason ?? 'end_turn',
+      stopSequence: message.stopSequence,
+      ...(message.stopDetails === undefined ? {} : { stopDetails: message.stopDetails }),
+      resolvedModel: message.model === '' ? initModel : message.model,
+      usage: message.usage,
+      rawUsage: message.rawUsage,
       costUsd,
     },
   };
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} seconds`;
+}
+
+function garbage(): Outcome {
+  return failed('upstream_error', 'Claude Code printed something that is not its protocol. Try again.');
 }
 
 function failed(...[code, message, details]: ConstructorParameters<typeof RelayError>): Outcome {
@@ -194,10 +216,18 @@ function failed(...[code, message, details]: ConstructorParameters<typeof RelayE
 
 /**
  * Whether the turn may have cost tokens. Only a turn that provably did not reach the model is not counted: it ended
- * before the CLI was about to ask, or with an upstream error and no message.
+ * before the CLI was about to ask, or with an upstream error and no message. A connection that was lost may have taken the
+ * beginning of a message with it: what had arrived is gone with a reset.
  */
 export function mayHaveSpent(end: TurnEnd, seen: Collected): boolean {
-  if (seen.messageStarted) return true;
-  if (end.cause === 'result') return false;
+  if (seen.message.started) return true;
+  if (end.cause === 'result') return lostAfterAsking(end.result);
   return seen.initSeen && end.cause !== 'lock_broken';
+}
+
+/** As 2.1.197 and 2.1.330 word it; a connection that was refused, or a name that does not resolve, is none of these. */
+function lostAfterAsking({ is_error: failed, api_error_status: status, result = '' }: CliResult): boolean {
+  const lost =
+    /\b(?:ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT)\b|connection [\w ]{0,30}(?:lost|dropped|closed)|timed out/i;
+  return failed && (status ?? undefined) === undefined && lost.test(result.slice(0, 300));
 }

@@ -2,11 +2,13 @@
  * What two canary runs must have shown for the lock to be proved. Pure.
  *
  * The first run's prompt begins with a command and its fake model asks for every dangerous tool; the second has no system
- * prompt, and its prompt begins with what the CLI could take for a shell command.
+ * prompt, and its prompt begins with what the CLI could take for a shell command; a whole conversation follows in it.
  */
 import { blocksOf, textOf, type RequestBlock } from '../standin/messages.ts';
+import type { Conversation } from '../conversation.ts';
 import type { SeenRequest } from '../standin/server.ts';
 import { unknownTool, type MarkerName, type ToolUse } from './canary.ts';
+import { conversationFailures } from './canary-conversation.ts';
 import type { CanaryRun } from './canary-run.ts';
 import { unexpectedInInit } from './lock.ts';
 
@@ -16,6 +18,8 @@ export type ProofCheck = { name: string; ok: boolean; detail: string };
 export type CanaryEvidence = {
   tools: CanaryRun;
   bare: CanaryRun;
+  /** What the second run was asked when its first turn was over. */
+  conversation: Conversation;
   toolUses: readonly ToolUse[];
   markers: Readonly<Record<MarkerName, string>>;
   /** Traces of what ran, by file name. */
@@ -59,12 +63,16 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
     ),
     check(
       'offers-no-tool',
-      seen.length === 0 ? ['no request reached the model'] : seen.flatMap(offeredTools),
+      seen.length === 0
+        ? ['no request reached the model']
+        : // The conversation offers the caller's own.
+          [...tools.requests, ...bare.requests.slice(0, 1)].flatMap(offeredTools),
     ),
     check('slash-command-not-run', [
       tools.requests.length === 0 ? 'the prompt did not reach the model' : undefined,
     ]),
     check('prompt-verbatim', runs.map(promptFailure)),
+    check('conversation-verbatim', conversationFailures(evidence.conversation, bare.requests[1])),
     check('system-verbatim', [systemFailure(tools)]),
     check('no-prompt-of-its-own', [ownPromptFailure(bare)]),
     check('at-file-not-read', leaked('secret')),
@@ -97,6 +105,26 @@ export function addedBytes(run: CanaryRun): number {
   if (request === undefined) return 0;
   const own = [run.prompt, run.system].map((text) => Buffer.byteLength(JSON.stringify(text)) - 2);
   return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
+}
+
+/** A text that the CLI puts before the model's eyes by itself. */
+export type AddedText = {
+  /** The role of the message that it is in, `system` for the system prompt. */
+  where: string;
+  characters: number;
+};
+
+/** The texts in a request that are neither its prompt nor its system prompt. */
+export function addedTexts(run: CanaryRun): AddedText[] {
+  const request = run.requests[0]?.json;
+  if (request === undefined) return [];
+  const own = new Set([run.prompt, run.system]);
+  return [{ role: 'system', content: request.system }, ...request.messages].flatMap(({ role, content }) =>
+    blocksOf(content)
+      .flatMap((block) => textOf(block) ?? [])
+      .filter((text) => !own.has(text))
+      .map((text) => ({ where: role, characters: text.length })),
+  );
 }
 
 function check(name: string, failures: readonly (string | undefined)[]): ProofCheck {

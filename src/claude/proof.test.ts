@@ -40,6 +40,8 @@ describe('the lock holds', () => {
       assert.deepEqual(failed(proof), []);
       assert.equal(proof.proved, true);
       assert.equal(proof.cliVersion, cli.version);
+      const characters = proof.addedTexts.reduce((sum, text) => sum + text.characters, 0);
+      assert.ok(characters > 100 && characters < proof.addedBytes, JSON.stringify(proof.addedTexts));
       assert.ok(proof.addedBytes > 500 && proof.addedBytes < 5000, String(proof.addedBytes));
       const tools = proof.checks.filter((check) => check.name.startsWith('tool-use-refused:'));
       assert.ok(tools.length >= 12, `${tools.length} tools tried`);
@@ -65,6 +67,11 @@ describe('the proof fails closed, by name', () => {
       cli: 'loses-system-prompt',
       includes: ['system-verbatim', 'no-prompt-of-its-own'],
       excludes: ['prompt-verbatim'],
+    },
+    {
+      cli: 'ignores-settings',
+      includes: ['conversation-verbatim'],
+      excludes: ['prompt-verbatim', 'offers-no-tool'],
     },
     { cli: 'reads-settings', includes: ['no-hook-ran', 'no-claude-md', 'no-output-style', 'no-agent'] },
     { cli: 'starts-an-mcp-server', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },

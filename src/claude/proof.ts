@@ -7,11 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Conversation } from '../conversation.ts';
 import type { Reply } from '../standin/reply.ts';
 import { canaryPrompts, createCanary, type Canary } from './canary.ts';
+import { canaryConversation } from './canary-conversation.ts';
 import { runCanary, type CanaryRun } from './canary-run.ts';
 import type { HostEnv } from './lock.ts';
-import { addedBytes, checkEvidence, type ProofCheck } from './proof-checks.ts';
+import { addedBytes, addedTexts, checkEvidence, type AddedText, type ProofCheck } from './proof-checks.ts';
+import { turnLines } from './turn-lines.ts';
 
 export type { ProofCheck } from './proof-checks.ts';
 
@@ -25,6 +28,8 @@ export type Proof = {
   checks: readonly ProofCheck[];
   /** What the CLI adds to every request: the bytes of its body without prompt and system prompt. */
   addedBytes: number;
+  /** Those of them that are text for the model. */
+  addedTexts: readonly AddedText[];
 };
 
 export type ProofOptions = {
@@ -36,32 +41,39 @@ export type ProofOptions = {
   timeoutMs?: number;
 };
 
+type Outcome = Pick<Proof, 'checks' | 'cliVersion' | 'addedBytes' | 'addedTexts'>;
+
 /** Never throws: what fails is a check that is not ok. Takes one to two seconds, and a little more than `timeoutMs` at most. */
 export async function proveLock(options: ProofOptions): Promise<Proof> {
   const startedAt = performance.now();
   const provedAt = new Date().toISOString();
-  let outcome: Pick<Proof, 'checks' | 'cliVersion' | 'addedBytes'>;
+  let outcome: Outcome;
   try {
     outcome = await withCanary(options);
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    outcome = { checks: [{ name: 'runs', ok: false, detail }], cliVersion: undefined, addedBytes: 0 };
+    outcome = {
+      checks: [{ name: 'runs', ok: false, detail }],
+      cliVersion: undefined,
+      addedBytes: 0,
+      addedTexts: [],
+    };
   }
   const durationMs = Math.round(performance.now() - startedAt);
   return { proved: outcome.checks.every((check) => check.ok), provedAt, durationMs, ...outcome };
 }
 
-async function withCanary(
-  options: ProofOptions,
-): Promise<Pick<Proof, 'checks' | 'cliVersion' | 'addedBytes'>> {
+async function withCanary(options: ProofOptions): Promise<Outcome> {
   const canary = createCanary();
   try {
-    const [tools, bare] = await runBoth(options, canary);
+    const conversation = canaryConversation(canary, randomBytes(6).toString('hex'));
+    const [tools, bare] = await runBoth(options, canary, conversation);
     const { toolUses, markers } = canary;
     return {
       checks: checkEvidence({
         tools,
         bare,
+        conversation,
         toolUses,
         markers,
         traces: canary.traces(),
@@ -69,13 +81,18 @@ async function withCanary(
       }),
       cliVersion: (tools.init ?? bare.init)?.claude_code_version,
       addedBytes: addedBytes(tools),
+      addedTexts: addedTexts(tools),
     };
   } finally {
     canary.remove();
   }
 }
 
-function runBoth(options: ProofOptions, canary: Canary): Promise<[CanaryRun, CanaryRun]> {
+function runBoth(
+  options: ProofOptions,
+  canary: Canary,
+  conversation: Conversation,
+): Promise<[CanaryRun, CanaryRun]> {
   const id = randomBytes(6).toString('hex');
   const prompts = canaryPrompts(canary, id);
   const common = {
@@ -97,7 +114,13 @@ function runBoth(options: ProofOptions, canary: Canary): Promise<[CanaryRun, Can
       prompt: prompts.command,
       reply: (_request, index) => (index === 0 ? askForTools : done),
     }),
-    runCanary({ ...common, system: '', prompt: prompts.mention, reply: () => done }),
+    runCanary({
+      ...common,
+      system: '',
+      prompt: prompts.mention,
+      further: turnLines(conversation),
+      reply: (_request, index) => (index === 1 ? askForTools : done),
+    }),
   ]);
 }
 

@@ -6,14 +6,16 @@
  */
 import { z } from 'zod';
 import type { Effort } from '../api.ts';
+import type { ModelEvent, UserBlock } from '../conversation.ts';
 import { untouchedContent } from './lock.ts';
 
-/** Sets the system prompt; sent once in a process's life (a second one is acknowledged but ignored). */
-export function initializeLine(requestId: string, systemPrompt: string): string {
+/** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
+export function initializeLine(requestId: string, system: readonly string[]): string {
   return line({
     type: 'control_request',
     request_id: requestId,
-    request: { subtype: 'initialize', systemPrompt: [systemPrompt] },
+    // With none at all the CLI would use its own coding prompt.
+    request: { subtype: 'initialize', systemPrompt: system.length === 0 ? [''] : system },
   });
 }
 
@@ -26,16 +28,26 @@ export function usageRequestLine(requestId: string): string {
   });
 }
 
-/** Sets variables of the process's own environment while it runs; undefined changes nothing. */
-export function settingsEnvLine(
-  requestId: string,
-  env: Readonly<Record<string, string>> | undefined,
-): string {
+/** Settings that a process takes while it runs, with no trace in the conversation. */
+export type FlagSettings = {
+  /** How hard the model thinks. */
+  effortLevel?: Effort;
+  /** Variables of the process's own environment; those that are not named stay as they are. */
+  env?: Readonly<Record<string, string>>;
+};
+
+/** Sets them for the turn to come (2.1.197, 2.1.330). */
+export function settingsLine(requestId: string, settings: FlagSettings): string {
   return line({
     type: 'control_request',
     request_id: requestId,
-    request: { subtype: 'apply_flag_settings', settings: env === undefined ? {} : { env } },
+    request: { subtype: 'apply_flag_settings', settings },
   });
+}
+
+/** Ends the turn that runs: the connection to the model is closed, and a `result` says so. */
+export function interruptLine(requestId: string): string {
+  return line({ type: 'control_request', request_id: requestId, request: { subtype: 'interrupt' } });
 }
 
 /** Asks the model beside the conversation, which it leaves as it is. */
@@ -47,22 +59,13 @@ export function sideQuestionLine(requestId: string, question: string): string {
   });
 }
 
-/** Sets how hard the model thinks, for the turn to come. Leaves no trace in the conversation (2.1.197, 2.1.330). */
-export function effortLine(requestId: string, effortLevel: Effort): string {
-  return line({
-    type: 'control_request',
-    request_id: requestId,
-    request: { subtype: 'apply_flag_settings', settings: { effortLevel } },
-  });
-}
-
 /** Starts the turn. */
-export function userLine(prompt: string): string {
+export function userLine(content: readonly UserBlock[]): string {
   return line({
     type: 'user',
     // 2.1.330 then leaves the text alone; 2.1.197 ignores it (`untouchedContent` serves both).
     client_composed: true,
-    message: { role: 'user', content: untouchedContent(prompt) },
+    message: { role: 'user', content: untouchedContent(content) },
     parent_tool_use_id: null,
     session_id: '',
   });
@@ -71,45 +74,6 @@ export function userLine(prompt: string): string {
 function line(message: object): string {
   return `${JSON.stringify(message)}\n`;
 }
-
-/** Token counts of the Messages API. */
-export type TokenUsage = {
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_input_tokens: number;
-  cache_creation_input_tokens: number;
-};
-
-const noTokens: TokenUsage = {
-  input_tokens: 0,
-  output_tokens: 0,
-  cache_read_input_tokens: 0,
-  cache_creation_input_tokens: 0,
-};
-
-/** The counts that `usage` tells; `before` stands for those it does not. The counts of `message_delta` are totals, not increments. */
-export function readUsage(usage: UsageEvent | undefined, before: TokenUsage = noTokens): TokenUsage {
-  return {
-    input_tokens: usage?.input_tokens ?? before.input_tokens,
-    output_tokens: usage?.output_tokens ?? before.output_tokens,
-    cache_read_input_tokens: usage?.cache_read_input_tokens ?? before.cache_read_input_tokens,
-    cache_creation_input_tokens: usage?.cache_creation_input_tokens ?? before.cache_creation_input_tokens,
-  };
-}
-
-const count = z.number().int().nonnegative().nullish().catch(undefined);
-
-const usageEvent = z
-  .object({
-    input_tokens: count,
-    output_tokens: count,
-    cache_read_input_tokens: count,
-    cache_creation_input_tokens: count,
-  })
-  .optional()
-  .catch(undefined);
-
-type UsageEvent = NonNullable<z.infer<typeof usageEvent>>;
 
 const resultSchema = z.object({
   type: z.literal('result'),
@@ -149,30 +113,19 @@ const controlResponseSchema = z.object({
   response: z.looseObject({ subtype: z.string(), request_id: z.string() }),
 });
 
+/** The event is passed on as it came; `message.ts` reads it. */
 const streamSchema = z.object({
   type: z.literal('stream_event'),
-  event: z.object({
-    type: z.string(),
-    message: z.object({ model: z.string().optional().catch(undefined), usage: usageEvent }).optional(),
-    delta: z
-      .object({
-        type: z.string().optional(),
-        text: z.string().optional(),
-        stop_reason: z.string().nullish(),
-      })
-      .optional(),
-    usage: usageEvent,
-  }),
+  event: z.looseObject({ type: z.string() }),
 });
 
 export type CliInit = z.infer<typeof initSchema>;
 export type CliResult = z.infer<typeof resultSchema>;
-export type StreamEvent = z.infer<typeof streamSchema>['event'];
 
 /** What a line of stdout means to the relay. `other` lines are of kinds that it has no use for. */
 export type CliEvent =
   | { kind: 'init'; init: CliInit }
-  | { kind: 'stream'; event: StreamEvent }
+  | { kind: 'stream'; event: ModelEvent }
   | { kind: 'assistant'; error: string | undefined }
   | { kind: 'rate_limit'; status: string; resetsAt: number | undefined }
   /** A hook runs: the lock does not hold. */

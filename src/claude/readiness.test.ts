@@ -10,6 +10,7 @@ const proof = (...failed: string[]): Proof => ({
   provedAt: '2026-01-01T00:00:00.000Z',
   durationMs: 1,
   addedBytes: 0,
+  addedTexts: [],
   checks: [
     { name: 'starts', ok: true, detail: '' },
     ...failed.map((name) => ({ name, ok: false, detail: '' })),

@@ -6,18 +6,29 @@ import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { startProcess, type ClaudeProcess } from './process.ts';
 import type { Readiness } from './readiness.ts';
 import { createSpares, type Spares, type SparesState } from './spares.ts';
+import type { JsonSchema } from './schema.ts';
+import { createSchemas } from './schemas.ts';
 import { canWarmUp, startWarmUp } from './warm-up.ts';
-import { runTurn, type FinishedTurn, type Turn, type TurnRequest } from './turn.ts';
+import type { Conversation, ModelEvent } from '../conversation.ts';
+import { runTurn, type FinishedTurn, type Turn } from './turn.ts';
 
-export type RunRequest = TurnRequest & { model: string };
+export type RunRequest = Conversation & {
+  model: string;
+  /** Milliseconds the turn may take; no more than the relay's own limit counts. */
+  timeoutMs?: number;
+  /** See `TurnOptions.onEvent`. */
+  onEvent?: (event: ModelEvent) => void;
+};
 
 export type Runner = {
+  /** Rejects with `bad_request` that says why a schema cannot be used. For before anything is reserved. */
+  checkSchema(schema: JsonSchema): Promise<void>;
   /** Throws `not_ready` when the lock is not proved. The turn's process is its own: it serves this request and ends. */
   run(request: RunRequest, signal: AbortSignal): RunningTurn;
   /** Starts and ends spares as readiness and demand ask for. */
   tend(): void;
   spares(): SparesState;
-  /** Ends the spares. Turns are their callers' to end. */
+  /** Ends the spares and the judge of schemas. Turns are their callers' to end. */
   close(): Promise<void>;
 };
 
@@ -39,8 +50,10 @@ export type RunnerOptions = {
 export function createRunner(options: RunnerOptions): Runner {
   const { claudeBin, hostEnv, readiness, timeoutMs } = options;
   const processors = availableParallelism();
-  /** Turns that are getting under way, up to the model's first text: they are what keeps the processors busy. */
+  /** Turns that are getting under way, up to the model's first words: they are what keeps the processors busy. */
   let starting = 0;
+
+  const schemas = createSchemas();
 
   const startLocked = (model: string): ClaudeProcess =>
     startProcess({
@@ -73,9 +86,12 @@ export function createRunner(options: RunnerOptions): Runner {
       request,
       process,
       timeoutMs: ms,
+      timeoutOf: (request.timeoutMs ?? timeoutMs) < timeoutMs ? 'request' : 'relay',
       signal,
       onAsking: () => setTimeout(leave, askingMs),
-      onText: leave,
+      onAnswering: leave,
+      ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
+      unsatisfied: (schema, value) => schemas.unsatisfied(schema, value),
       onLockBroken: (found) => readiness.lockBroken(found),
     });
     void turn.finished.then(leave);
@@ -83,20 +99,24 @@ export function createRunner(options: RunnerOptions): Runner {
   };
 
   return {
+    checkSchema: (schema) => schemas.check(schema),
     run: (request, signal) => {
       readiness.check();
+      const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);
       const spare = spares.claim(request.model);
       // The replacement starts as soon as that costs no request anything, at the earliest when this one has been handed over.
       setImmediate(() => spares.tend());
       if (spare === undefined)
-        return { ...begin(startLocked(request.model), request, signal, timeoutMs), warm: false };
-      return onSpare(begin(spare, request, signal, timeoutMs), (spentMs) =>
-        begin(startLocked(request.model), request, signal, Math.max(1, timeoutMs - spentMs)),
+        return { ...begin(startLocked(request.model), request, signal, ms), warm: false };
+      return onSpare(begin(spare, request, signal, ms), (spentMs) =>
+        begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs)),
       );
     },
     tend: () => spares.tend(),
     spares: () => spares.state(),
-    close: () => spares.close(),
+    close: async () => {
+      await Promise.all([spares.close(), schemas.close()]);
+    },
   };
 }
 

@@ -14,12 +14,14 @@ const said = {
   init: event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' }),
   tool: event('system', { subtype: 'init', tools: ['Bash'], mcp_servers: [], model: 'claude-x' }),
   hook: event('system', { subtype: 'hook_started', hook_name: 'Stop' }),
-  begin: stream('message_start', {
+  begin: `${stream('message_start', {
     message: { model: 'claude-y', usage: { input_tokens: 9, output_tokens: 1 } },
-  }),
-  hello: stream('content_block_delta', { delta: { type: 'text_delta', text: 'Hello' } }),
-  space: stream('content_block_delta', { delta: { type: 'text_delta', text: ' \n' } }),
-  thought: stream('content_block_delta', { delta: { type: 'thinking_delta', thinking: 'hm' } }),
+  })}
+${stream('content_block_start', { index: 0, content_block: { type: 'text', text: '' } })}`,
+  hello: stream('content_block_delta', { index: 0, delta: { type: 'text_delta', text: 'Hello' } }),
+  space: stream('content_block_delta', { index: 0, delta: { type: 'text_delta', text: ' \n' } }),
+  thought: stream('content_block_delta', { index: 0, delta: { type: 'odd_delta', thinking: 'hm' } }),
+  stray: stream('content_block_delta', { index: 7, delta: { type: 'text_delta', text: 'Hello' } }),
   end: stream('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 4 } }),
   cut: stream('message_delta', { delta: { stop_reason: 'max_tokens' }, usage: { output_tokens: 4 } }),
   broken: stream('message_delta', { delta: { stop_reason: null } }),
@@ -61,7 +63,10 @@ ${options.last ?? 'cat >/dev/null'}`;
   const broken: string[][] = [];
   const startedAt = performance.now();
   const { finished, gone } = runTurn({
-    request: { system: 'the system prompt', prompt: 'the prompt' },
+    request: {
+      system: ['the system prompt'],
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'the prompt' }] }],
+    },
     process: startProcess({
       command: '/bin/sh',
       args: ['-c', script],
@@ -71,8 +76,11 @@ ${options.last ?? 'cat >/dev/null'}`;
     }),
     timeoutMs: options.timeoutMs ?? 20_000,
     signal: stop.signal,
+    unsatisfied: () => Promise.resolve(undefined),
     onLockBroken: (found) => broken.push([...found]),
-    onText: (text) => texts.push(text),
+    onEvent: ({ delta }) => {
+      if (isTextDelta(delta)) texts.push(delta.text);
+    },
   });
   const { abort } = options;
   if (abort?.afterMs === 0) stop.abort(abort.reason);
@@ -81,6 +89,10 @@ ${options.last ?? 'cat >/dev/null'}`;
   const tookMs = performance.now() - startedAt;
   await gone;
   return { ...ended, texts, broken, tookMs };
+}
+
+function isTextDelta(delta: unknown): delta is { text: string } {
+  return typeof delta === 'object' && delta !== null && 'text' in delta;
 }
 
 function answerOf({ outcome }: FinishedTurn): { text: string; stopReason: string; costUsd: number | null } {
@@ -154,6 +166,7 @@ describe('a turn that fails', { concurrency: 2 }, () => {
       [[ready, 'not JSON'], undefined, false],
       [[ready, '"a string"'], undefined, false],
       [[init, '{"type":"result"}'], undefined, true],
+      [[init, begin, said.stray], undefined, true],
       [[refused], undefined, false],
       [[ready], 'exit 0', false],
       [[init], 'exit 1', true],

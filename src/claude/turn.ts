@@ -4,35 +4,39 @@
  */
 import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
-import type { Effort } from '../api.ts';
+import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
+import { RelayError } from '../errors.ts';
 import { unexpectedInInit } from './lock.ts';
-import {
-  effortLine,
-  initializeLine,
-  parseLine,
-  readUsage,
-  userLine,
-  type CliEvent,
-  type StreamEvent,
-  type TokenUsage,
-} from './protocol.ts';
-
-export type TurnRequest = { prompt: string; system: string; effort?: Effort | undefined };
+import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
+import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
+import type { JsonSchema } from './schema.ts';
+import { invalidOutput, structuredBy, type Structured } from './structured.ts';
+import { turnLines } from './turn-lines.ts';
+import { noFurtherRequests } from './way-out.ts';
 
 export type TurnOptions = {
-  request: TurnRequest;
+  request: Conversation;
   /** A locked process that has had no turn; the turn owns it from now on, to its end. */
   process: ClaudeProcess;
   /** Milliseconds until the turn is given up. */
   timeoutMs: number;
+  /** Whose limit that is. */
+  timeoutOf?: 'relay' | 'request';
   /** Aborted when the client has gone or the relay stops; `reason` is one of the two. */
   signal: AbortSignal;
   /** Called once, when the process is about to ask the model. */
   onAsking?: () => void;
   /** A turn listed what the relay did not put there. */
   onLockBroken: (found: readonly string[]) => void;
-  /** Called with each piece of the model's text as it arrives. */
-  onText?: (text: string) => void;
+  /** Called when the model begins to answer. */
+  onAnswering?: () => void;
+  /**
+   * Called with each event of the model's message as it arrives, `message_start` first. `message_delta`, `message_stop` and `ping`
+   * are not passed on: the outcome stands for them. Must not throw.
+   */
+  onEvent?: (event: ModelEvent) => void;
+  /** Why a value does not satisfy a schema; needed for a conversation that has one. */
+  unsatisfied: (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
 };
 
 /** When things happened, in milliseconds of `performance.now()`. */
@@ -62,26 +66,27 @@ export const shutdown = 'shutdown';
 /** An idle CLI ends by itself some 30 ms after its stdin does; a login it was refreshing gets this long to be saved. */
 const exitGraceMs = 2000;
 
+/** By then an interrupted process has closed its connection (6 to 60 ms on 2.1.197 and 2.1.330). */
+const interruptGraceMs = 100;
+
 /** After any other stop reason, and after an answer with nothing to see, the CLI would ask the model again by itself. */
 const finalStops = new Set(['end_turn', 'stop_sequence']);
 
-function isBlank(pieces: readonly string[]): boolean {
-  return pieces.every((piece) => piece.trim() === '');
-}
+/** The events that are for the relay alone. */
+const keptEvents = new Set(['message_delta', 'message_stop', 'ping']);
 
 export function runTurn(options: TurnOptions): Turn {
-  const { process: cli } = options;
+  const { process: cli, request } = options;
+  const structured = structuredBy(request);
   const seen: Collected = {
-    text: '',
-    stopReason: undefined,
-    resolvedModel: '',
-    usage: readUsage(undefined),
-    messageStarted: false,
+    message: createMessage(),
     initSeen: false,
+    initModel: '',
+    tools: structured !== undefined || (request.tools ?? []).length > 0,
     assistantError: undefined,
     planResetsAt: undefined,
   };
-  const pieces: string[] = [];
+  const { message } = seen;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
   const { promise: finished, resolve } = Promise.withResolvers<FinishedTurn>();
   let ended = false;
@@ -93,14 +98,15 @@ export function runTurn(options: TurnOptions): Turn {
     options.signal.removeEventListener('abort', onAbort);
     stop();
     times.endedAt = performance.now();
-    seen.text = pieces.join('');
-    resolve({
-      outcome: judge(end, seen, Date.now()),
+    const judged = judge(end, seen, Date.now());
+    const told = {
       times,
       mayHaveSpent: mayHaveSpent(end, seen),
-      usage: seen.usage,
+      usage: message.usage,
       diedUnasked: end.cause === 'exit' && !seen.initSeen,
-    });
+    };
+    if (structured === undefined || !judged.ok) return resolve({ outcome: judged, ...told });
+    void satisfied(judged.answer, structured, options).then((outcome) => resolve({ outcome, ...told }));
   };
   const terminate = (): void => cli.terminate();
   const kill = (): void => cli.kill();
@@ -109,8 +115,15 @@ export function runTurn(options: TurnOptions): Turn {
     const late = setTimeout(terminate, exitGraceMs);
     void cli.gone.then(() => clearTimeout(late));
   };
+  /** An interrupt closes the connection to the model some 100 ms sooner than a process that ends does. */
+  const interrupt = (): void => {
+    if (!seen.initSeen) return terminate();
+    cli.write(interruptLine('interrupt'));
+    const late = setTimeout(terminate, interruptGraceMs);
+    void cli.gone.then(() => clearTimeout(late));
+  };
   const onAbort = (): void => {
-    finish({ cause: options.signal.reason === shutdown ? 'shutdown' : 'client_gone' }, terminate);
+    finish({ cause: options.signal.reason === shutdown ? 'shutdown' : 'client_gone' }, interrupt);
   };
   const lockBroken = (found: readonly string[]): void => {
     if (ended) return;
@@ -118,32 +131,30 @@ export function runTurn(options: TurnOptions): Turn {
     options.onLockBroken(found);
   };
 
-  const onStream = (event: StreamEvent): void => {
-    switch (event.type) {
-      case 'message_start':
-        // Nothing of the model's passes before the process has said what it offers.
-        if (!seen.initSeen) lockBroken(['no init event before the answer']);
-        else if (seen.messageStarted) finish({ cause: 'second_message' }, kill);
-        else {
-          seen.messageStarted = true;
-          seen.resolvedModel = event.message?.model ?? seen.resolvedModel;
-          seen.usage = readUsage(event.message?.usage);
-        }
-        return;
-      case 'content_block_delta':
-        if (event.delta?.type !== 'text_delta' || event.delta.text === undefined) return;
-        times.firstTextAt ??= performance.now();
-        pieces.push(event.delta.text);
-        options.onText?.(event.delta.text);
-        return;
-      case 'message_delta':
-        seen.usage = readUsage(event.usage, seen.usage);
-        seen.stopReason = event.delta?.stop_reason ?? seen.stopReason;
-        if (seen.stopReason !== undefined && (!finalStops.has(seen.stopReason) || isBlank(pieces)))
-          finish({ cause: 'stopped' }, kill);
-        return;
-      default:
+  const onStream = (event: ModelEvent): void => {
+    if (event.type === 'message_start') {
+      // Nothing of the model's passes before the process has said what it offers.
+      if (!seen.initSeen) return lockBroken(['no init event before the answer']);
+      if (message.started) return finish({ cause: 'second_message' }, kill);
+      cli.write(noFurtherRequests.line);
     }
+    let told: readonly ModelEvent[];
+    try {
+      message.add(event);
+      told = structured?.event(event) ?? [event];
+    } catch (error) {
+      if (!(error instanceof MalformedEvent)) throw error;
+      return finish({ cause: 'garbage', reason: error.message }, kill);
+    }
+    if (event.type === 'content_block_start') {
+      options.onAnswering?.();
+    } else if (event.type === 'content_block_delta' && isVisible(event)) {
+      times.firstTextAt ??= performance.now();
+    }
+    for (const one of told) if (!keptEvents.has(one.type)) options.onEvent?.(one);
+    const { stopReason } = message;
+    if (event.type === 'message_delta' && stopReason !== undefined && asksAgain(stopReason, message))
+      finish({ cause: 'stopped' }, kill);
   };
 
   const onEvent = (event: CliEvent): void => {
@@ -152,7 +163,7 @@ export function runTurn(options: TurnOptions): Turn {
         const found = unexpectedInInit(event.init);
         if (found.length > 0) return lockBroken(found);
         seen.initSeen = true;
-        seen.resolvedModel = event.init.model;
+        seen.initModel = event.init.model;
         times.initAt ??= performance.now();
         options.onAsking?.();
         return;
@@ -170,6 +181,8 @@ export function runTurn(options: TurnOptions): Turn {
       case 'result':
         return finish({ cause: 'result', result: event.result }, letExit);
       case 'control_response':
+        // A build that does not take that one is still killed in time, nearly always.
+        if (event.requestId === noFurtherRequests.id) return;
         if (!event.ok) finish({ cause: 'garbage', reason: 'initialize was refused' }, kill);
         return;
       case 'other':
@@ -192,18 +205,46 @@ export function runTurn(options: TurnOptions): Turn {
     onExit: () => finish({ cause: 'exit', started: seen.initSeen }, () => {}),
   };
   const timer = setTimeout(
-    () => finish({ cause: 'timeout', afterMs: options.timeoutMs }, terminate),
+    () =>
+      finish(
+        { cause: 'timeout', afterMs: options.timeoutMs, limit: options.timeoutOf ?? 'relay' },
+        terminate,
+      ),
     options.timeoutMs,
   );
   options.signal.addEventListener('abort', onAbort);
   if (options.signal.aborted) onAbort();
-  else cli.write(linesOf(options.request));
+  else cli.write(turnLines(structured?.conversation ?? request));
 
   return { finished, gone: cli.gone };
 }
 
-/** One write: the CLI reads them in order, and what belongs before the turn is before it. */
-function linesOf({ prompt, system, effort }: TurnRequest): string {
-  const first = effort === undefined ? '' : effortLine('effort', effort);
-  return first + initializeLine('initialize', system) + userLine(prompt);
+/** Whether the CLI would go on by itself: after this stop reason, with nothing to see, or to tell the model that its tool is none. */
+function asksAgain(stopReason: string, message: ModelMessage): boolean {
+  return !finalStops.has(stopReason) || message.text().trim() === '' || message.usesTool;
+}
+
+/** An answer by a schema is one when it was judged. Never rejects. */
+async function satisfied(answer: Answer, structured: Structured, options: TurnOptions): Promise<Outcome> {
+  try {
+    const told = structured.answer(answer);
+    const { schema } = options.request;
+    if (schema !== undefined && 'structured' in told) {
+      const why = await options.unsatisfied(schema, told.structured);
+      if (why !== undefined) throw invalidOutput(why);
+    }
+    return { ok: true, answer: told };
+  } catch (error) {
+    if (error instanceof RelayError) return { ok: false, error };
+    return {
+      ok: false,
+      error: new RelayError('internal', 'Something went wrong inside the relay.', { cause: error }),
+    };
+  }
+}
+
+/** What a caller reads, and not the model's thoughts before it. */
+function isVisible({ delta }: ModelEvent): boolean {
+  const type = (delta as { type?: unknown } | undefined)?.type;
+  return type === 'text_delta' || type === 'input_json_delta';
 }

@@ -7,7 +7,8 @@
  * A build that does not take part (no such question, another answer than a refused connection) gets no warm-up: `onFailed`.
  */
 import type { HostEnv } from './lock.ts';
-import { parseLine, settingsEnvLine, sideQuestionLine } from './protocol.ts';
+import { parseLine, settingsLine, sideQuestionLine } from './protocol.ts';
+import { proxyVariables, wayOut } from './way-out.ts';
 
 export type WarmUp = {
   /** A line that the process printed. */
@@ -16,9 +17,6 @@ export type WarmUp = {
   isClaimable(): boolean;
 };
 
-const refusing = 'http://127.0.0.1:1';
-const proxyVariables = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'https_proxy', 'http_proxy', 'no_proxy'];
-
 /** Where the warm-up could reach a model or cannot be undone, there is none: a proxy of the host's own, another kind of upstream. */
 export function canWarmUp(hostEnv: HostEnv): boolean {
   const set = (name: string): boolean => (hostEnv[name] ?? '') !== '';
@@ -26,19 +24,13 @@ export function canWarmUp(hostEnv: HostEnv): boolean {
   return !set('CLAUDE_CODE_USE_BEDROCK') && !set('CLAUDE_CODE_USE_VERTEX');
 }
 
-/** Only a proxy that is set makes its `no_proxy` count, and an empty value is as good as none (null would not be). */
-const shut = Object.fromEntries(
-  proxyVariables.map((name) => [name, name.toLowerCase() === 'no_proxy' ? '' : refusing]),
-);
-const open = Object.fromEntries(proxyVariables.map((name) => [name, '']));
-
 /** The steps, each sent when the one before it has been answered. */
 const steps = [
   // Changes nothing; its answer says that the process is up. Until then it may be claimed as it is.
-  { id: 'warm-up-0', line: settingsEnvLine('warm-up-0', undefined) },
-  { id: 'warm-up-1', line: settingsEnvLine('warm-up-1', shut) },
+  { id: 'warm-up-0', line: settingsLine('warm-up-0', {}) },
+  { id: 'warm-up-1', line: settingsLine('warm-up-1', { env: wayOut.shut }) },
   { id: 'warm-up-2', line: sideQuestionLine('warm-up-2', 'hi') },
-  { id: 'warm-up-3', line: settingsEnvLine('warm-up-3', open) },
+  { id: 'warm-up-3', line: settingsLine('warm-up-3', { env: wayOut.open }) },
 ] as const;
 
 /** Begins at once. `onFailed` is called at most once; the process is then of no use. */

@@ -1,5 +1,12 @@
 /** What the stand-in can do with a request: answer like the model, fail like the API, or break like a network. Pure. */
-import { answerLength, estimateTokens, type Answer, type AnswerBlock, type Usage } from './messages.ts';
+import {
+  answerLength,
+  estimateTokens,
+  type Answer,
+  type AnswerBlock,
+  type ApiEvent,
+  type Usage,
+} from './messages.ts';
 
 type AnswerOptions = {
   stopReason?: string;
@@ -9,6 +16,8 @@ type AnswerOptions = {
   model?: string;
   /** Milliseconds before each delta but the first. */
   deltaDelayMs?: number;
+  /** Awaited before each delta; `index` counts them from 0. */
+  beforeDelta?: (index: number) => Promise<void> | void;
 };
 
 export type Reply =
@@ -16,6 +25,8 @@ export type Reply =
   | ({ kind: 'text'; text: string | readonly string[] } & AnswerOptions)
   | ({ kind: 'tool_use'; name: string; input: unknown; id?: string; text?: string } & AnswerOptions)
   | ({ kind: 'blocks'; blocks: readonly AnswerBlock[] } & AnswerOptions)
+  /** A stream as it was recorded, to the event; the connection then ends. */
+  | { kind: 'events'; events: readonly ApiEvent[]; eventDelayMs?: number }
   /** An HTTP error in the API's shape. */
   | { kind: 'error'; status: number; type: string; message: string; headers?: Record<string, string> }
   /** An `error` event in a stream that had begun well. */
@@ -43,6 +54,7 @@ function blocksOfReply(reply: Reply): readonly AnswerBlock[] {
     case 'hang':
     case 'drop':
       return [{ type: 'text', text: reply.text ?? 'The answer begins and' }];
+    case 'events':
     case 'error':
     case 'raw':
       break;

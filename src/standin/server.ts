@@ -163,6 +163,17 @@ async function answerMessage(
   if (request.json === undefined) {
     return sendError(response, 400, 'invalid_request_error', 'The body is not a Messages request.');
   }
+  if (reply.kind === 'events') {
+    if (request.json.stream !== true)
+      return sendError(response, 400, 'invalid_request_error', 'This reply is a stream.');
+    startStream(response);
+    for (const event of reply.events) {
+      if (reply.eventDelayMs !== undefined) await sleep(reply.eventDelayMs, undefined, { signal });
+      await sendEvents(response, [event], 0, signal);
+    }
+    response.end();
+    return;
+  }
   const answer = answerOf(reply, `msg_standin_${index}`, request.json.model, request.body.length);
 
   if (request.json.stream !== true) {
@@ -173,17 +184,13 @@ async function answerMessage(
     return end(response, cut);
   }
 
-  response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache',
-  });
-  response.flushHeaders();
+  startStream(response);
   if (cut?.after === 'headers') return end(response, cut);
   const delayMs = 'deltaDelayMs' in reply ? (reply.deltaDelayMs ?? 0) : 0;
   const start = answerStart(answer);
   // What is cut short ends inside its last block.
   const events = cut === undefined && reply.kind !== 'stream_error' ? start : start.slice(0, -1);
-  await sendEvents(response, events, delayMs, signal);
+  await sendEvents(response, events, delayMs, signal, 'beforeDelta' in reply ? reply.beforeDelta : undefined);
   if (cut !== undefined) return end(response, cut);
   if (reply.kind === 'stream_error') {
     const { type, message } = reply;
@@ -192,6 +199,14 @@ async function answerMessage(
     await sendEvents(response, answerEnd(answer), 0, signal);
   }
   response.end();
+}
+
+function startStream(response: ServerResponse): void {
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache',
+  });
+  response.flushHeaders();
 }
 
 /** Cuts the connection, or leaves it as it is for ever (until `close`). */
@@ -207,11 +222,15 @@ async function sendEvents(
   events: readonly ApiEvent[],
   delayMs: number,
   signal: AbortSignal,
+  beforeDelta?: (index: number) => Promise<void> | void,
 ): Promise<void> {
   let deltas = 0;
   for (const event of events) {
-    if (event.type === 'content_block_delta' && deltas++ > 0 && delayMs > 0)
-      await sleep(delayMs, undefined, { signal });
+    if (event.type === 'content_block_delta') {
+      if (deltas > 0 && delayMs > 0) await sleep(delayMs, undefined, { signal });
+      await beforeDelta?.(deltas);
+      deltas += 1;
+    }
     if (signal.aborted) return;
     if (!response.write(serialiseEvent(event))) await once(response, 'drain', { signal });
   }

@@ -45,7 +45,7 @@ export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[
     },
   });
   const deadline = setTimeout(() => child.terminate(), 30_000);
-  child.write(initializeLine('1', 'Be brief.'));
+  child.write(initializeLine('1', ['Be brief.']));
   child.write(`${JSON.stringify({ type: 'user', message: { role: 'user', content: options.prompt } })}\n`);
   await child.gone;
   clearTimeout(deadline);

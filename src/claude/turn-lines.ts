@@ -1,0 +1,135 @@
+/**
+ * What a turn writes to its process: settings, the system prompt, and the message that starts it. Pure.
+ *
+ * One prompt goes as the CLI's own user message. Anything more (earlier turns, images, documents, tools, sampling) goes into the body
+ * of the CLI's request as it is, by `CLAUDE_CODE_EXTRA_BODY`, which replaces what the CLI would have put there: then the CLI never
+ * looks at a word of it. Seeding the turns one by one instead was measured on 2.1.197 and 2.1.330: it drops thinking blocks and the
+ * images of failed tool results, shrinks and re-encodes images and adds a note to them, drops blank text with the message around it,
+ * joins assistant turns across a tool result (2.1.197), and takes 5 to 20 ms for each turn. docs/architecture.md has the rows.
+ */
+import type { Conversation, Message, Tool, UserBlock } from '../conversation.ts';
+import { initializeLine, settingsLine, userLine, type FlagSettings } from './protocol.ts';
+
+/** In one write: the CLI reads the lines in order, and what belongs before the turn is before it. */
+export function turnLines(conversation: Conversation): string {
+  const messages = mergeNeighbours(conversation.messages);
+  const prompt = promptOf(conversation, messages);
+  const settings = settingsOf(conversation, prompt === undefined ? messages : undefined);
+  return (
+    (settings === undefined ? '' : settingsLine('settings', settings)) +
+    initializeLine('initialize', conversation.system) +
+    userLine(prompt ?? placeholder)
+  );
+}
+
+/** Starts the turn and never reaches the model: the body's own messages take its place. */
+const placeholder: readonly UserBlock[] = [{ type: 'text', text: '.' }];
+
+/** Neighbours of one role are one message. */
+function mergeNeighbours(messages: readonly Message[]): Message[] {
+  const merged: Message[] = [];
+  for (const message of messages) {
+    const last = merged.at(-1);
+    if (last === undefined || last.role !== message.role) merged.push({ ...message });
+    else if (last.role === 'user' && message.role === 'user')
+      last.content = [...last.content, ...message.content];
+    else if (last.role === 'assistant' && message.role === 'assistant')
+      last.content = [...last.content, ...message.content];
+    else if (last.role === 'system' && message.role === 'system')
+      last.content = [...last.content, ...message.content];
+  }
+  return merged;
+}
+
+/** The blocks of a conversation that is one prompt with nothing beside it but a system prompt, an effort and a limit; undefined for any other. */
+function promptOf(
+  conversation: Conversation,
+  messages: readonly Message[],
+): readonly UserBlock[] | undefined {
+  const [message, ...more] = messages;
+  if (more.length > 0 || message?.role !== 'user' || Object.keys(bodyFields(conversation)).length > 0) {
+    return undefined;
+  }
+  // A blank text the CLI would drop.
+  const isPrompt = message.content.every((block) => block.type === 'text' && block.text.trim() !== '');
+  return isPrompt && message.content.length > 0 ? message.content : undefined;
+}
+
+function settingsOf(
+  conversation: Conversation,
+  messages: readonly Message[] | undefined,
+): FlagSettings | undefined {
+  const { effort, maxTokens } = conversation;
+  const env: Record<string, string> = {};
+  if (maxTokens !== undefined) env['CLAUDE_CODE_MAX_OUTPUT_TOKENS'] = String(maxTokens);
+  if (!thinksByItself(conversation)) env['CLAUDE_CODE_DISABLE_THINKING'] = '1';
+  if (messages !== undefined) {
+    env['CLAUDE_CODE_EXTRA_BODY'] = JSON.stringify({
+      messages: withCacheMark(messages),
+      ...bodyFields(conversation),
+    });
+  }
+  if (effort === undefined && Object.keys(env).length === 0) return undefined;
+  return {
+    ...(effort === undefined ? {} : { effortLevel: effort }),
+    ...(Object.keys(env).length === 0 ? {} : { env }),
+  };
+}
+
+/** The API's least thinking budget; where a budget is a number, the CLI would go below it. */
+const leastThinkingTokens = 1024;
+
+/**
+ * Whether the CLI's own thinking stays on. The API refuses it beside sampling parameters and a forced tool, and it would use up a
+ * limit that was meant for the answer. Off means that the request has no `thinking` at all, as one that any SDK sends without the
+ * parameter: newer models refuse `{type: "disabled"}`. A caller's own `thinking` is passed on, and the API is the judge of it.
+ */
+function thinksByItself(conversation: Conversation): boolean {
+  const { thinking, temperature, topP, topK, toolChoice, maxTokens, effort } = conversation;
+  if (thinking !== undefined) return thinking.type !== 'disabled';
+  if (temperature !== undefined || topP !== undefined || topK !== undefined) return false;
+  if (toolChoice?.type === 'any' || toolChoice?.type === 'tool') return false;
+  if (maxTokens === undefined) return true;
+  return effort !== undefined && maxTokens > leastThinkingTokens;
+}
+
+/** The closed set of what else may stand in the body. A caller never gives it as an object: that could replace anything. */
+function bodyFields(conversation: Conversation): Record<string, unknown> {
+  const { temperature, topP, topK, stopSequences = [], thinking, tools = [], toolChoice } = conversation;
+  return {
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+    ...(stopSequences.length === 0 ? {} : { stop_sequences: stopSequences }),
+    ...(thinking === undefined ? {} : { thinking }),
+    ...(tools.length === 0 ? {} : { tools: tools.map(toolField) }),
+    ...(tools.length === 0 || toolChoice === undefined ? {} : { tool_choice: toolChoice }),
+  };
+}
+
+/** By name: whatever else an object holds, such as the `type` of a tool that the API runs by itself, stays here. */
+function toolField({ name, description, input_schema, strict, input_examples }: Tool): Tool {
+  return {
+    name,
+    input_schema,
+    ...(description === undefined ? {} : { description }),
+    ...(strict === undefined ? {} : { strict }),
+    ...(input_examples === undefined ? {} : { input_examples }),
+  };
+}
+
+/** The end of the conversation marked for the prompt cache, as the CLI marks the end of its own messages. */
+function withCacheMark(messages: readonly Message[]): readonly object[] {
+  const last = messages.at(-1);
+  const block = last?.content.at(-1);
+  if (
+    last === undefined ||
+    last.role === 'assistant' ||
+    block === undefined ||
+    (block.type === 'text' && block.text.trim() === '')
+  ) {
+    return messages;
+  }
+  const marked = { ...block, cache_control: { type: 'ephemeral' } };
+  return [...messages.slice(0, -1), { ...last, content: [...last.content.slice(0, -1), marked] }];
+}

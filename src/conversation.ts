@@ -1,0 +1,127 @@
+/**
+ * What a turn asks of the model and what it answers, in the shapes of the Messages API: the common language of the routes, the
+ * dialects and the CLI.
+ */
+import type { Effort } from './api.ts';
+
+/** A text block of the Messages API. `citations` are what a model said earlier, as it came. */
+export type TextBlock = { type: 'text'; text: string; citations?: readonly Record<string, unknown>[] };
+
+export const imageTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'] as const;
+export type ImageType = (typeof imageTypes)[number];
+
+/** `data` is base64. */
+export type ImageBlock = { type: 'image'; source: { type: 'base64'; media_type: ImageType; data: string } };
+
+export type DocumentBlock = {
+  type: 'document';
+  source:
+    | { type: 'base64'; media_type: 'application/pdf'; data: string }
+    | { type: 'text'; media_type: 'text/plain'; data: string };
+  title?: string;
+  context?: string;
+  citations?: { enabled: boolean };
+};
+
+export type ToolResultBlock = {
+  type: 'tool_result';
+  tool_use_id: string;
+  content?: string | (TextBlock | ImageBlock | DocumentBlock)[];
+  is_error?: boolean;
+};
+
+/** `input` is whatever object the model gave. */
+export type ToolUseBlock = { type: 'tool_use'; id: string; name: string; input: Record<string, unknown> };
+export type ThinkingBlock = { type: 'thinking'; thinking: string; signature: string };
+export type RedactedThinkingBlock = { type: 'redacted_thinking'; data: string };
+
+export type UserBlock = TextBlock | ImageBlock | DocumentBlock | ToolResultBlock;
+export type AssistantBlock = TextBlock | ToolUseBlock | ThinkingBlock | RedactedThinkingBlock;
+
+export type Message =
+  | { role: 'user'; content: readonly UserBlock[] }
+  | { role: 'assistant'; content: readonly AssistantBlock[] }
+  /** What the system says from here on. */
+  | { role: 'system'; content: readonly TextBlock[] };
+
+/** A tool of the caller's own: the model may ask for it, nobody here runs it. */
+export type Tool = {
+  name: string;
+  description?: string;
+  /** JSON Schema of an object. */
+  input_schema: Record<string, unknown>;
+  strict?: boolean;
+  /** Inputs that satisfy the schema, for the model to learn from. */
+  input_examples?: readonly Record<string, unknown>[];
+};
+
+export type ToolChoice =
+  | { type: 'auto' | 'any'; disable_parallel_tool_use?: boolean }
+  | { type: 'tool'; name: string; disable_parallel_tool_use?: boolean }
+  | { type: 'none' };
+
+export type Thinking =
+  | { type: 'enabled'; budget_tokens: number; display?: 'summarized' | 'omitted' }
+  | { type: 'adaptive'; display?: 'summarized' | 'omitted' }
+  | { type: 'between_tools' }
+  | { type: 'disabled' };
+
+/**
+ * One request to the model. Everything here was validated by the schema of its route: nothing of it is ever passed on that is
+ * not named here. Absent means what the CLI does by itself.
+ */
+export type Conversation = {
+  /** The system prompt's blocks; empty for none. */
+  system: readonly string[];
+  /** In order; the last but for the system's is of the user. Neighbours of one role are allowed, and mean one message. */
+  messages: readonly Message[];
+  effort?: Effort;
+  maxTokens?: number;
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  stopSequences?: readonly string[];
+  thinking?: Thinking;
+  tools?: readonly Tool[];
+  toolChoice?: ToolChoice;
+  /**
+   * JSON Schema that the answer must satisfy. The model's answer is then one text block whose text is the JSON value, on the
+   * stream as well, with stop reason `end_turn`; what does not satisfy it is `invalid_output`.
+   */
+  schema?: Record<string, unknown>;
+};
+
+/** Token counts of the Messages API. */
+export type TokenUsage = {
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_input_tokens: number;
+  cache_creation_input_tokens: number;
+};
+
+/** An event of the Messages API's stream, as it came (`message_start`, `content_block_delta`, ...). */
+export type ModelEvent = { type: string; [field: string]: unknown };
+
+/** The model's one message, whole. */
+export type Answer = {
+  /** The model's id of the message, `msg_...`. */
+  messageId: string;
+  /** Every block in order, with fields that are not known here (citations) as they came. */
+  content: readonly ({ type: string } & Record<string, unknown>)[];
+  /** The text blocks' texts, joined. */
+  text: string;
+  /** With `Conversation.schema`: the value, which satisfies it. */
+  structured?: unknown;
+  stopReason: string;
+  /** Which of `stopSequences` ended it. */
+  stopSequence: string | null;
+  /** What the API told of a refusal besides, as it came. */
+  stopDetails?: unknown;
+  /** The id of the model that answered. */
+  resolvedModel: string;
+  usage: TokenUsage;
+  /** The last `usage` object of the stream, over that of its start: with whatever else the upstream counts. */
+  rawUsage: Record<string, unknown>;
+  /** Null when the turn was ended before the CLI reported it. */
+  costUsd: number | null;
+};

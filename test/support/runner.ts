@@ -1,0 +1,110 @@
+/** The runner on a real CLI and the stand-in, without HTTP: what a conversation becomes on both sides of the CLI. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRunner, type RunRequest, type Runner } from '../../src/claude/runner.ts';
+import type { FinishedTurn } from '../../src/claude/turn.ts';
+import type { Answer, ModelEvent } from '../../src/conversation.ts';
+import type { RelayError } from '../../src/errors.ts';
+import {
+  startStandIn,
+  type ReplyFunction,
+  type SeenRequest,
+  type StandIn,
+} from '../../src/standin/server.ts';
+
+export type Asked = {
+  turn: FinishedTurn;
+  warm: boolean;
+  events: ModelEvent[];
+  /** What reached the model. */
+  requests: readonly SeenRequest[];
+  answer: () => Answer;
+  error: () => RelayError;
+};
+
+export type TestRunner = {
+  runner: Runner;
+  model: StandIn;
+  home: string;
+  /** One conversation, by default with the model `opus`; resolves when its process is gone. */
+  ask: (request: Partial<RunRequest>, signal?: AbortSignal) => Promise<Asked>;
+  /** Lists that broke the lock. */
+  broken: string[][];
+  close: () => Promise<void>;
+};
+
+export async function startTestRunner(options: {
+  claudeBin: string;
+  reply?: ReplyFunction;
+  spares?: number;
+  timeoutMs?: number;
+  /** A home of the test's own, which stays. */
+  home?: string;
+}): Promise<TestRunner> {
+  const home = options.home ?? mkdtempSync(join(tmpdir(), 'runner-home-'));
+  const model = await startStandIn({
+    reply: options.reply ?? (() => ({ kind: 'text', text: 'hello' })),
+    keep: 1000,
+  });
+  const broken: string[][] = [];
+  const runner = createRunner({
+    claudeBin: options.claudeBin,
+    hostEnv: {
+      HOME: home,
+      PATH: process.env['PATH'],
+      ANTHROPIC_API_KEY: 'sk-ant-stub',
+      ANTHROPIC_BASE_URL: model.url,
+    },
+    readiness: {
+      check: () => {},
+      provedIdentity: () => 'proved',
+      lockBroken: (found) => broken.push([...found]),
+    },
+    timeoutMs: options.timeoutMs ?? 60_000,
+    spares: { max: options.spares ?? 0, maxAgeMs: 600_000, defaultModel: 'opus' },
+    queued: () => 0,
+  });
+  return {
+    runner,
+    model,
+    home,
+    broken,
+    ask: async (request, signal = new AbortController().signal) => {
+      const before = model.requests.length;
+      const events: ModelEvent[] = [];
+      const { finished, gone, warm } = runner.run(
+        {
+          system: ['Be brief.'],
+          messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }],
+          model: 'opus',
+          onEvent: (event) => events.push(event),
+          ...request,
+        },
+        signal,
+      );
+      const turn = await finished;
+      await gone;
+      const { outcome } = turn;
+      return {
+        turn,
+        warm,
+        events,
+        requests: model.requests.slice(before),
+        answer: () => {
+          if (!outcome.ok) throw outcome.error;
+          return outcome.answer;
+        },
+        error: () => {
+          if (outcome.ok) throw new Error(`an answer: ${JSON.stringify(outcome.answer)}`);
+          return outcome.error;
+        },
+      };
+    },
+    close: async () => {
+      await runner.close();
+      await model.close();
+      if (options.home === undefined) rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
