@@ -2,6 +2,8 @@
  * The contract: the schemas of what callers send and get. Routes, documentation and clients rest on it.
  */
 import { z } from 'zod';
+import { imageTypes } from './conversation.ts';
+import { errorTable, limitNames, type ErrorCode } from './errors.ts';
 
 /** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it ignores any other without a word. */
 const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
@@ -14,77 +16,201 @@ const text = z
   .refine((value) => value.isWellFormed(), 'holds a lone surrogate, which is not valid Unicode text')
   .refine((value) => !value.includes('\0'), 'holds a NUL character');
 
-export const completeRequest = z.strictObject({
-  /** What the model is asked; reaches it byte for byte. */
-  prompt: text.refine((value) => value.trim() !== '', 'must not be empty'),
-  /** The system prompt; without one, none of the CLI's own coding prompt is used either. */
-  system: text.optional(),
-  /** An alias or a full model id that ALLOWED_MODELS names. */
-  model: z.string().optional(),
-  /** How hard the model thinks before it answers; the model's own default when absent. */
-  effort: z.enum(effortLevels).optional(),
-  output_format: z.enum(['text', 'json']).default('text'),
+const words = text.refine((value) => value.trim() !== '', 'must not be empty');
+
+/** Base64 in one piece, as the Messages API takes it: standard alphabet, padded, no line breaks. */
+export const base64 = z
+  .string()
+  .refine(isBase64, 'must be base64 (standard alphabet, padded, no line breaks)');
+
+/** A scan and no backtracking: attachments have millions of characters. */
+function isBase64(value: string): boolean {
+  if (value === '' || value.length % 4 !== 0) return false;
+  const padding = value.endsWith('==') ? 2 : value.endsWith('=') ? 1 : 0;
+  return !/[^A-Za-z0-9+/]/.test(padding === 0 ? value : value.slice(0, -padding));
+}
+
+const textBlock = z.strictObject({ type: z.literal('text'), text: words });
+const imageBlock = z.strictObject({
+  type: z.literal('image'),
+  source: z.strictObject({ type: z.literal('base64'), media_type: z.enum(imageTypes), data: base64 }),
+});
+const documentBlock = z.strictObject({
+  type: z.literal('document'),
+  source: z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
+    z.strictObject({ type: z.literal('text'), media_type: z.literal('text/plain'), data: words }),
+  ]),
+  title: words.optional(),
 });
 
+const completeMessage = z.discriminatedUnion('role', [
+  z.strictObject({
+    role: z.literal('user'),
+    content: z.union([
+      words,
+      z.array(z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock])).min(1),
+    ]),
+  }),
+  z.strictObject({ role: z.literal('assistant'), content: z.union([words, z.array(textBlock).min(1)]) }),
+]);
+
+export const completeRequest = z.strictObject({
+  prompt: words.optional().describe('What the model is asked; reaches it byte for byte. Or `messages`.'),
+  messages: z
+    .array(completeMessage)
+    .min(1)
+    .optional()
+    .describe('A conversation instead of `prompt`: turns of user and assistant, the last of the user.'),
+  system: text
+    .optional()
+    .describe("The system prompt; without one, none of the CLI's own coding prompt is used either."),
+  model: z.string().optional().describe('An alias or a full model id; DEFAULT_MODEL when absent.'),
+  effort: z.enum(effortLevels).optional().describe('How hard the model thinks before it answers.'),
+  output_format: z
+    .enum(['text', 'json'])
+    .optional()
+    .describe('The form of the answer: `text` by default, `json` with `schema`.'),
+  schema: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('JSON Schema that the answer satisfies; `result` is then the value.'),
+  stream: z.boolean().optional().describe('Server-sent events: start, delta, done, error.'),
+  max_tokens: z.int().min(1).optional().describe('The longest answer, in tokens.'),
+  temperature: z.number().min(0).max(1).optional(),
+  stop: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)])
+    .optional()
+    .describe('Texts at which the model stops.'),
+  timeout: z.int().min(1).optional().describe('Seconds the turn may take; REQ_TIMEOUT at most.'),
+  async: z.boolean().optional().describe('Answer 202 at once with a job to ask for the result.'),
+});
+
+export type CompleteRequest = z.infer<typeof completeRequest>;
+
 /** Token counts as the upstream reported them; `cost_usd` as the CLI reported it, null where it told none. */
-export type CompleteUsage = {
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_input_tokens: number;
-  cache_creation_input_tokens: number;
-  cost_usd: number | null;
-};
+const completeUsage = z.strictObject({
+  input_tokens: z.int(),
+  output_tokens: z.int(),
+  cache_read_input_tokens: z.int(),
+  cache_creation_input_tokens: z.int(),
+  cost_usd: z.number().nullable(),
+});
 
-export type CompleteTextResponse = {
-  ok: true;
-  /** What was asked for. */
-  model: string;
-  duration_ms: number;
-  text: string;
-  /** Present only when the model did not end by itself: `max_tokens`, `refusal`, ... */
-  stop_reason?: string;
-};
+export const completeTextResponse = z.strictObject({
+  ok: z.literal(true),
+  model: z.string().describe('What was asked for.'),
+  duration_ms: z.int(),
+  text: z.string().describe('The text of the model, exactly.'),
+  stop_reason: z
+    .string()
+    .optional()
+    .describe('Only when the model did not end by itself: `max_tokens`, `refusal`, ...'),
+  stop_sequence: z.string().optional().describe('Which of `stop` ended it.'),
+});
 
-export type CompleteJsonResponse = {
-  ok: true;
-  model: string;
-  /** The id of the model that answered. */
-  resolved_model: string;
-  duration_ms: number;
-  /** The model's text, exactly. */
-  result: string;
-  stop_reason: string;
-  usage: CompleteUsage;
-};
+export const completeJsonResponse = z.strictObject({
+  ok: z.literal(true),
+  model: z.string().describe('What was asked for.'),
+  resolved_model: z.string().describe('The id of the model that answered.'),
+  duration_ms: z.int(),
+  result: z
+    .unknown()
+    .describe('The text of the model, exactly; with `schema` the value, which satisfies it.'),
+  stop_reason: z.string(),
+  stop_sequence: z.string().optional().describe('Which of `stop` ended it.'),
+  usage: completeUsage,
+});
+
+export type CompleteTextResponse = z.infer<typeof completeTextResponse>;
+export type CompleteJsonResponse = z.infer<typeof completeJsonResponse>;
 
 /** Every error, on every native route. */
-export type ErrorBody = {
-  ok: false;
-  error: string;
-  message: string;
-  request_id: string;
-  retry_after?: number;
-  limit?: string;
-  /** Of a page fetch: after how many redirects it happened. */
-  hop?: number;
-};
+export const errorBody = z.strictObject({
+  ok: z.literal(false),
+  error: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]).describe('Decide by it.'),
+  message: z.string().describe('A sentence for people.'),
+  request_id: z.string(),
+  retry_after: z.int().optional().describe('Whole seconds.'),
+  limit: z.enum(limitNames).optional().describe('Which limit refused.'),
+  hop: z.int().optional().describe('Of a page fetch: after how many redirects it happened.'),
+});
+
+export type ErrorBody = z.infer<typeof errorBody>;
+
+export const job = z.strictObject({
+  id: z.string(),
+  status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
+  created_at: z.iso.datetime(),
+  expires_at: z.iso.datetime().nullable().describe('When the result is forgotten; null until it has ended.'),
+  url: z.string(),
+  response: z
+    .strictObject({ status: z.int(), body: z.record(z.string(), z.unknown()) })
+    .optional()
+    .describe('What the request would have been answered with, once it has ended.'),
+});
+
+export const jobResponse = z.strictObject({ ok: z.literal(true), job });
+
+export type Job = z.infer<typeof job>;
 
 /** The first problem of a rejected body as one sentence that names the field. */
 export function explain(error: z.ZodError): string {
   const issue = error.issues[0];
-  if (issue === undefined) return 'The request body is not valid.';
+  return issue === undefined ? 'The request body is not valid.' : sentence(issue, []);
+}
+
+type Issue = z.core.$ZodIssue;
+
+function sentence(issue: Issue, parents: readonly PropertyKey[]): string {
+  const path = [...parents, ...issue.path];
+  const field = path.map((part) => shorten(String(part))).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return `Unknown field${issue.keys.length > 1 ? 's' : ''} ${issue.keys.map((key) => `"${shorten(key)}"`).join(', ')}.`;
+    const names = issue.keys.map((key) => `"${field === '' ? '' : `${field}.`}${shorten(key)}"`);
+    return `Unknown field${names.length > 1 ? 's' : ''} ${names.join(', ')}.`;
   }
-  const field = issue.path.map(String).join('.');
+  if (issue.code === 'invalid_union') return ofUnion(issue, path, field);
   if (field === '') return 'The request body must be a JSON object.';
   if (issue.code === 'invalid_type') {
-    return `Field "${field}" must be ${article(issue.expected)}${issue.input === undefined ? ' and is required' : ''}.`;
+    return `Field "${field}" must be ${article(typeNames[issue.expected] ?? issue.expected)}${isMissing(issue) ? ' and is required' : ''}.`;
   }
   if (issue.code === 'invalid_value') return `Field "${field}" must be one of ${issue.values.join(', ')}.`;
-  if (issue.code === 'too_small') return `Field "${field}" must be at least ${issue.minimum}.`;
-  if (issue.code === 'too_big') return `Field "${field}" must be at most ${issue.maximum}.`;
+  if (issue.code === 'too_small')
+    return `Field "${field}" must ${bound(issue.origin, 'at least', issue.minimum)}.`;
+  if (issue.code === 'too_big')
+    return `Field "${field}" must ${bound(issue.origin, 'at most', issue.maximum)}.`;
   return `Field "${field}" ${issue.message}.`;
+}
+
+const typeNames: Record<string, string> = { int: 'whole number', record: 'object' };
+
+/** Of the forms that are possible the one that the value resembles: what is wrong with it is not merely its type. */
+function ofUnion(
+  issue: Extract<Issue, { code: 'invalid_union' }>,
+  path: PropertyKey[],
+  field: string,
+): string {
+  if ('options' in issue && Array.isArray(issue.options)) {
+    return `Field "${field}" must be one of ${issue.options.join(', ')}.`;
+  }
+  const problems = issue.errors.flatMap(([each]) => (each === undefined ? [] : [each]));
+  const types: string[] = [];
+  for (const each of problems) {
+    if (each.code !== 'invalid_type' || each.path.length > 0) return sentence(each, path);
+    types.push(article(each.expected));
+  }
+  return `Field "${field}" must be ${types.join(' or ')}${problems.every(isMissing) ? ' and is required' : ''}.`;
+}
+
+/** zod does not keep what it refused; its own message says whether there was anything. */
+function isMissing({ message }: Issue): boolean {
+  return message.endsWith('received undefined');
+}
+
+function bound(origin: string, most: string, value: number | bigint): string {
+  if (origin === 'array') return `have ${most} ${value} item${value === 1 ? '' : 's'}`;
+  if (origin === 'string') return `have ${most} ${value} character${value === 1 ? '' : 's'}`;
+  return `be ${most} ${value}`;
 }
 
 function article(type: string): string {

@@ -1,45 +1,56 @@
 /**
- * The closed set of error codes, and the one table that maps them to HTTP.
+ * The closed set of error codes, and the one table that maps them to HTTP and to the error types of the two dialects.
  *
  * Everything that can go wrong for a caller is a `RelayError` with one of these codes; whatever else is thrown
  * is a defect and becomes `internal`.
  */
 export const errorTable = {
-  bad_request: { status: 400 },
-  invalid_url: { status: 400 },
-  unauthorized: { status: 401 },
-  forbidden: { status: 403 },
-  blocked_scheme: { status: 403 },
-  blocked_userinfo: { status: 403 },
-  blocked_hostname: { status: 403 },
-  blocked_address: { status: 403 },
-  blocked_port: { status: 403 },
-  not_found: { status: 404 },
-  method_not_allowed: { status: 405 },
-  payload_too_large: { status: 413 },
-  unsupported_media_type: { status: 415 },
+  bad_request: { status: 400, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
+  invalid_url: { status: 400, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
+  unauthorized: { status: 401, anthropic: 'authentication_error', openai: 'invalid_request_error' },
+  forbidden: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  blocked_scheme: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  blocked_userinfo: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  blocked_hostname: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  blocked_address: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  blocked_port: { status: 403, anthropic: 'permission_error', openai: 'invalid_request_error' },
+  not_found: { status: 404, anthropic: 'not_found_error', openai: 'invalid_request_error' },
+  method_not_allowed: { status: 405, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
+  payload_too_large: { status: 413, anthropic: 'request_too_large', openai: 'invalid_request_error' },
+  unsupported_media_type: {
+    status: 415,
+    anthropic: 'invalid_request_error',
+    openai: 'invalid_request_error',
+  },
+  idempotency_mismatch: { status: 422, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
   // Nobody sees this one: the client closed the connection. For the record of requests.
-  client_closed_request: { status: 499 },
-  unsupported_content_type: { status: 422 },
-  unsupported_encoding: { status: 422 },
-  page_too_complex: { status: 422 },
-  rate_limited: { status: 429 },
-  internal: { status: 500 },
-  upstream_error: { status: 502 },
-  dns_error: { status: 502 },
-  connect_error: { status: 502 },
-  tls_error: { status: 502 },
-  upstream_protocol: { status: 502 },
-  headers_too_large: { status: 502 },
-  bad_redirect: { status: 502 },
-  too_many_redirects: { status: 502 },
-  upstream_auth: { status: 503 },
-  upstream_overloaded: { status: 503 },
-  not_ready: { status: 503 },
-  shutting_down: { status: 503 },
-  upstream_timeout: { status: 504 },
-  timeout: { status: 504 },
-} as const satisfies Record<string, { status: number }>;
+  client_closed_request: { status: 499, anthropic: 'api_error', openai: 'server_error' },
+  unsupported_content_type: {
+    status: 422,
+    anthropic: 'invalid_request_error',
+    openai: 'invalid_request_error',
+  },
+  unsupported_encoding: { status: 422, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
+  page_too_complex: { status: 422, anthropic: 'invalid_request_error', openai: 'invalid_request_error' },
+  rate_limited: { status: 429, anthropic: 'rate_limit_error', openai: 'rate_limit_exceeded' },
+  internal: { status: 500, anthropic: 'api_error', openai: 'server_error' },
+  not_supported: { status: 501, anthropic: 'api_error', openai: 'server_error' },
+  upstream_error: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  invalid_output: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  dns_error: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  connect_error: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  tls_error: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  upstream_protocol: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  headers_too_large: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  bad_redirect: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  too_many_redirects: { status: 502, anthropic: 'api_error', openai: 'server_error' },
+  upstream_auth: { status: 503, anthropic: 'api_error', openai: 'server_error' },
+  upstream_overloaded: { status: 503, anthropic: 'overloaded_error', openai: 'server_error' },
+  not_ready: { status: 503, anthropic: 'api_error', openai: 'server_error' },
+  shutting_down: { status: 503, anthropic: 'api_error', openai: 'server_error' },
+  upstream_timeout: { status: 504, anthropic: 'timeout_error', openai: 'server_error' },
+  timeout: { status: 504, anthropic: 'timeout_error', openai: 'server_error' },
+} as const satisfies Record<string, { status: number; anthropic: string; openai: string }>;
 
 export type ErrorCode = keyof typeof errorTable;
 
@@ -70,6 +81,10 @@ export type ErrorDetails = {
   shouldRetry?: boolean;
   /** Which redirect of a fetch the error is about: 0 is the URL of the request. Sent as `hop`. */
   hop?: number;
+  /** Which part of the request it is about, as its dialect names places. Sent as `param` in the OpenAI dialect. */
+  param?: string;
+  /** `details` of an error in the Messages API's shape: its SDKs act upon the `error_code` in it. */
+  apiDetails?: Readonly<Record<string, unknown>>;
   /** Further response headers, such as `Allow`. */
   headers?: Record<string, string>;
   /** For logs and tests only; never shown to a caller. */

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Answer, ModelEvent } from '../conversation.ts';
+import { RelayError } from '../errors.ts';
+import type { AnswerFacts } from './dialect.ts';
+import { native } from './native.ts';
+
+const facts: AnswerFacts = { requestId: 'req_1', model: 'opus', at: 0, durationMs: 12 };
+const usage = {
+  input_tokens: 1,
+  output_tokens: 2,
+  cache_read_input_tokens: 3,
+  cache_creation_input_tokens: 4,
+};
+const answer: Answer = {
+  messageId: 'msg_1',
+  content: [{ type: 'text', text: 'hi' }],
+  text: 'hi',
+  stopReason: 'end_turn',
+  stopSequence: null,
+  resolvedModel: 'claude-opus-5',
+  usage,
+  rawUsage: { ...usage, service_tier: 'standard' },
+  costUsd: 0.5,
+};
+const json = {
+  ok: true,
+  model: 'opus',
+  resolved_model: 'claude-opus-5',
+  duration_ms: 12,
+  result: 'hi',
+  stop_reason: 'end_turn',
+  usage: { ...usage, cost_usd: 0.5 },
+};
+
+function whole(request: object, given: Partial<Answer> = {}): object {
+  return native.parse({ prompt: 'x', ...request }).voice.whole({ ...answer, ...given }, facts);
+}
+
+type Sent = { type: string; [field: string]: unknown };
+
+function streamed(request: object, events: ModelEvent[]): Sent[] {
+  const voice = native.parse({ prompt: 'x', stream: true, ...request }).voice.stream(() => facts);
+  const sent = events.map((event) => voice.event(event)).join('') + voice.end(answer);
+  assert.ok(sent.endsWith('\n\n'));
+  return sent
+    .slice(0, -2)
+    .split('\n\n')
+    .map((frame) => {
+      const [, name, data] = /^event: (\w+)\ndata: (.+)$/.exec(frame) ?? [];
+      const event = JSON.parse(data ?? '') as Sent;
+      assert.equal(event.type, name);
+      return event;
+    });
+}
+
+describe('what is asked', () => {
+  test('a prompt alone', () => {
+    assert.deepEqual(native.parse({ prompt: ' /x ' }).conversation, {
+      system: [],
+      messages: [{ role: 'user', content: [{ type: 'text', text: ' /x ' }] }],
+    });
+  });
+
+  test('everything', () => {
+    const schema = { type: 'object' };
+    const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
+    const pdf = {
+      type: 'document',
+      source: { type: 'base64', media_type: 'application/pdf', data: 'AAAA' },
+      title: 'a',
+    };
+    const notes = { type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'n' } };
+    const { conversation, ...ask } = native.parse({
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', content: 'b' },
+        { role: 'assistant', content: [{ type: 'text', text: 'c' }] },
+        { role: 'user', content: [{ type: 'text', text: 'd' }, image, pdf, notes] },
+      ],
+      system: 's',
+      model: 'haiku',
+      effort: 'low',
+      schema,
+      max_tokens: 5,
+      temperature: 0,
+      stop: 'end',
+      timeout: 7,
+      stream: false,
+    });
+    assert.deepEqual(conversation, {
+      system: ['s'],
+      messages: [
+        { role: 'user', content: [{ type: 'text', text: 'a' }] },
+        { role: 'assistant', content: [{ type: 'text', text: 'b' }] },
+        { role: 'assistant', content: [{ type: 'text', text: 'c' }] },
+        { role: 'user', content: [{ type: 'text', text: 'd' }, image, pdf, notes] },
+      ],
+      effort: 'low',
+      schema,
+      maxTokens: 5,
+      temperature: 0,
+      stopSequences: ['end'],
+    });
+    assert.deepEqual(
+      [ask.model, ask.stream, ask.async, ask.timeoutS, ask.ignored],
+      ['haiku', false, false, 7, []],
+    );
+  });
+
+  const refused: [body: object, message: string][] = [
+    [{}, 'Field "prompt" must be a string and is required, unless there are "messages".'],
+    [{ prompt: 'x', messages: [{ role: 'user', content: 'x' }] }, 'Send "prompt" or "messages", not both.'],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'x' },
+          { role: 'assistant', content: 'y' },
+        ],
+      },
+      'Field "messages.1.role" must be user: the last turn is what the model answers.',
+    ],
+    [
+      { prompt: 'x', schema: {}, output_format: 'text' },
+      'Field "output_format" must be json where there is a "schema".',
+    ],
+    [{ prompt: 'x', stream: true, async: true }, 'Send "stream" or "async", not both.'],
+  ];
+  for (const [body, message] of refused) {
+    test(message, () => {
+      assert.throws(() => native.parse(body), { code: 'bad_request', message });
+    });
+  }
+});
+
+describe('what is answered', () => {
+  test('text', () => {
+    assert.deepEqual(whole({}), { ok: true, model: 'opus', duration_ms: 12, text: 'hi' });
+    assert.deepEqual(whole({ stop: 'x' }, { stopReason: 'stop_sequence', stopSequence: 'x' }), {
+      ok: true,
+      model: 'opus',
+      duration_ms: 12,
+      text: 'hi',
+      stop_reason: 'stop_sequence',
+      stop_sequence: 'x',
+    });
+  });
+
+  test('json', () => {
+    assert.deepEqual(whole({ output_format: 'json' }), json);
+    assert.equal(JSON.stringify(whole({ output_format: 'json' })), JSON.stringify(json), 'in this order');
+  });
+
+  test('the value of a schema', () => {
+    assert.deepEqual(whole({ schema: {} }, { structured: { a: [1] } }), { ...json, result: { a: [1] } });
+    assert.deepEqual(whole({ schema: {} }, { structured: null }), { ...json, result: null });
+  });
+
+  test('a stream', () => {
+    const events = [
+      { type: 'message_start', message: { model: 'claude-opus-5' } },
+      { type: 'content_block_start', index: 0, content_block: { type: 'thinking' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'thinking_delta', thinking: 'hm' } },
+      { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: 'h\n' } },
+      { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: '' } },
+      { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: 'i' } },
+      { type: 'content_block_stop', index: 1 },
+    ];
+    const begun = [
+      { type: 'start', request_id: 'req_1', model: 'opus', resolved_model: 'claude-opus-5' },
+      { type: 'delta', text: 'h\n' },
+      { type: 'delta', text: 'i' },
+    ];
+    const { result, ...rest } = json;
+    assert.deepEqual(streamed({}, events), [...begun, { type: 'done', ...rest, text: result }]);
+    assert.deepEqual(streamed({ output_format: 'json' }, events), [...begun, { type: 'done', ...json }]);
+  });
+
+  test('an error, whole and in a stream', () => {
+    const error = new RelayError('rate_limited', 'Wait.', { retryAfter: 3, limit: 'key_rpm' });
+    const body = {
+      ok: false,
+      error: 'rate_limited',
+      message: 'Wait.',
+      request_id: 'req_1',
+      retry_after: 3,
+      limit: 'key_rpm',
+    };
+    assert.deepEqual(native.errorBody(error, 'req_1'), body);
+    assert.equal(
+      native.errorEvents(error, 'req_1'),
+      `event: error\ndata: ${JSON.stringify({ type: 'error', ...body })}\n\n`,
+    );
+  });
+});

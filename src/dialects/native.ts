@@ -1,0 +1,183 @@
+/** The relay's own API: what POST /v1/complete takes and says. */
+import {
+  completeRequest,
+  explain,
+  type CompleteJsonResponse,
+  type CompleteRequest,
+  type CompleteTextResponse,
+  type ErrorBody,
+} from '../api.ts';
+import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
+import { RelayError } from '../errors.ts';
+import type { AnswerFacts, Ask, Dialect, Voice } from './dialect.ts';
+
+export const native: Dialect = {
+  unknownModel: 'bad_request',
+  parse: (body) => {
+    const parsed = completeRequest.safeParse(body);
+    if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
+    const request = parsed.data;
+    requireOneMeaning(request);
+    return {
+      conversation: conversationOf(request),
+      model: request.model,
+      stream: request.stream === true,
+      async: request.async === true,
+      ...(request.timeout === undefined ? {} : { timeoutS: request.timeout }),
+      ignored: [],
+      voice: voiceOf(request),
+    } satisfies Ask;
+  },
+  errorBody,
+  errorEvents: (error, requestId) => event('error', { type: 'error', ...errorBody(error, requestId) }),
+};
+
+/** What each field allows by itself, and does not mean together. */
+function requireOneMeaning({
+  prompt,
+  messages,
+  schema,
+  output_format,
+  stream,
+  async,
+}: CompleteRequest): void {
+  if (prompt === undefined && messages === undefined) {
+    throw bad('Field "prompt" must be a string and is required, unless there are "messages".');
+  }
+  if (prompt !== undefined && messages !== undefined) throw bad('Send "prompt" or "messages", not both.');
+  if (messages !== undefined && messages.at(-1)?.role !== 'user') {
+    throw bad(
+      `Field "messages.${messages.length - 1}.role" must be user: the last turn is what the model answers.`,
+    );
+  }
+  if (schema !== undefined && output_format === 'text') {
+    throw bad('Field "output_format" must be json where there is a "schema".');
+  }
+  if (stream === true && async === true) throw bad('Send "stream" or "async", not both.');
+}
+
+function bad(message: string): RelayError {
+  return new RelayError('bad_request', message);
+}
+
+function conversationOf(request: CompleteRequest): Conversation {
+  const { prompt, messages = [], system = '', effort, schema, stop } = request;
+  return {
+    system: system === '' ? [] : [system],
+    messages:
+      prompt === undefined ? messages.map(messageOf) : [{ role: 'user', content: textBlocks(prompt) }],
+    ...(effort === undefined ? {} : { effort }),
+    ...(request.max_tokens === undefined ? {} : { maxTokens: request.max_tokens }),
+    ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+    ...(stop === undefined ? {} : { stopSequences: typeof stop === 'string' ? [stop] : stop }),
+    ...(schema === undefined ? {} : { schema }),
+  };
+}
+
+type NativeMessage = NonNullable<CompleteRequest['messages']>[number];
+
+function messageOf({ role, content }: NativeMessage): Message {
+  if (role === 'assistant') {
+    return { role, content: typeof content === 'string' ? textBlocks(content) : content };
+  }
+  return { role, content: typeof content === 'string' ? textBlocks(content) : content.map(userBlock) };
+}
+
+function textBlocks(text: string): [{ type: 'text'; text: string }] {
+  return [{ type: 'text', text }];
+}
+
+/** An absent title stays absent. */
+function userBlock(
+  block: Exclude<Extract<NativeMessage, { role: 'user' }>['content'], string>[number],
+): UserBlock {
+  if (block.type !== 'document') return block;
+  const { type, source, title } = block;
+  return { type, source, ...(title === undefined ? {} : { title }) };
+}
+
+function voiceOf({ output_format, schema }: CompleteRequest): Voice {
+  const json = output_format === 'json' || schema !== undefined;
+  return {
+    whole: json ? jsonBody : textBody,
+    stream: (facts) => ({
+      event: (happened) => eventText(happened, facts),
+      end: (answer) => {
+        const whole = json ? jsonBody(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
+        return event('done', { type: 'done', ...whole });
+      },
+    }),
+  };
+}
+
+function textBody(answer: Answer, facts: AnswerFacts): CompleteTextResponse {
+  return {
+    ok: true,
+    model: facts.model,
+    duration_ms: facts.durationMs,
+    text: answer.text,
+    ...(answer.stopReason === 'end_turn' ? {} : { stop_reason: answer.stopReason }),
+    ...stopSequence(answer),
+  };
+}
+
+function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
+  const { usage } = answer;
+  return {
+    ok: true,
+    model: facts.model,
+    resolved_model: answer.resolvedModel,
+    duration_ms: facts.durationMs,
+    result: 'structured' in answer ? answer.structured : answer.text,
+    stop_reason: answer.stopReason,
+    ...stopSequence(answer),
+    usage: {
+      input_tokens: usage.input_tokens,
+      output_tokens: usage.output_tokens,
+      cache_read_input_tokens: usage.cache_read_input_tokens,
+      cache_creation_input_tokens: usage.cache_creation_input_tokens,
+      cost_usd: answer.costUsd,
+    },
+  };
+}
+
+function stopSequence({ stopSequence }: Answer): { stop_sequence?: string } {
+  return stopSequence === null ? {} : { stop_sequence: stopSequence };
+}
+
+/** The end of a stream tells everything; its text is called as in the text form. */
+function withText(whole: CompleteJsonResponse, text: string): object {
+  return Object.fromEntries(
+    Object.entries(whole).map(([name, value]) => (name === 'result' ? ['text', text] : [name, value])),
+  );
+}
+
+/** `start` when the model begins, `delta` for each piece of text; nothing for what has no text. */
+function eventText(happened: ModelEvent, facts: () => AnswerFacts): string {
+  if (happened.type === 'message_start') {
+    const { requestId, model } = facts();
+    const { model: resolved } = (happened['message'] ?? {}) as { model?: string };
+    return event('start', { type: 'start', request_id: requestId, model, resolved_model: resolved ?? model });
+  }
+  if (happened.type !== 'content_block_delta') return '';
+  const delta = happened['delta'] as { type?: string; text?: string } | undefined;
+  if (delta?.type !== 'text_delta' || delta.text === undefined || delta.text === '') return '';
+  return event('delta', { type: 'delta', text: delta.text });
+}
+
+function errorBody(error: RelayError, requestId: string): ErrorBody {
+  const { retryAfter, limit, hop } = error.details;
+  return {
+    ok: false,
+    error: error.code,
+    message: error.message,
+    request_id: requestId,
+    ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(hop === undefined ? {} : { hop }),
+  };
+}
+
+function event(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}

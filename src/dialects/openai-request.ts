@@ -1,0 +1,198 @@
+/**
+ * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). What is not named here is refused by name.
+ */
+import { z } from 'zod';
+
+const cacheHint = { prompt_cache_breakpoint: z.unknown().optional() };
+
+const textPart = z.strictObject({ type: z.literal('text'), text: z.string(), ...cacheHint });
+
+const imagePart = z.strictObject({
+  type: z.literal('image_url'),
+  image_url: z.strictObject({
+    /** A data URL: the relay fetches nothing. */
+    url: z.string(),
+    detail: z.string().nullish(),
+  }),
+  ...cacheHint,
+});
+
+const filePart = z.strictObject({
+  type: z.literal('file'),
+  file: z.strictObject({
+    /** A data URL of a PDF or of plain text, or a PDF in base64. */
+    file_data: z.string().nullish(),
+    filename: z.string().nullish(),
+    file_id: z.string().nullish(),
+  }),
+  ...cacheHint,
+});
+
+const refusalPart = z.strictObject({ type: z.literal('refusal'), refusal: z.string(), ...cacheHint });
+
+const name = z.string().nullish();
+
+const toolCall = z.strictObject({
+  id: z.string().min(1),
+  type: z.literal('function'),
+  function: z.strictObject({
+    name: z.string().min(1),
+    /** A JSON object, as text. */
+    arguments: z.string(),
+    parsed_arguments: z.unknown().optional(),
+  }),
+  index: z.number().optional(),
+});
+
+const useTools = 'is of the old function calling: use tools, tool_calls and messages of the role tool';
+
+const message = z.discriminatedUnion('role', [
+  z.strictObject({
+    role: z.enum(['system', 'developer']),
+    content: z.union([z.string(), z.array(textPart)]),
+    name,
+  }),
+  z.strictObject({
+    role: z.literal('user'),
+    content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, imagePart, filePart]))]),
+    name,
+  }),
+  z.strictObject({
+    role: z.literal('assistant'),
+    content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, refusalPart]))]).nullish(),
+    refusal: z.string().nullish(),
+    tool_calls: z.array(toolCall).nullish(),
+    name,
+    function_call: z.null({ error: useTools }).optional(),
+    audio: z.null({ error: 'names sound that is not kept here' }).optional(),
+    // What an SDK's own message object carries when it is sent back.
+    annotations: z.unknown().optional(),
+    parsed: z.unknown().optional(),
+    reasoning_content: z.unknown().optional(),
+    reasoning: z.unknown().optional(),
+  }),
+  z.strictObject({
+    role: z.literal('tool'),
+    content: z.union([z.string(), z.array(textPart)]),
+    tool_call_id: z.string(),
+    name,
+  }),
+]);
+
+const functionTool = z.strictObject({
+  type: z.literal('function'),
+  function: z.strictObject({
+    name: z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
+    description: z.string().nullish(),
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+const namedTool = z.strictObject({
+  type: z.literal('function'),
+  function: z.strictObject({ name: z.string() }),
+});
+
+const allowedTools = z.strictObject({
+  type: z.literal('allowed_tools'),
+  allowed_tools: z.strictObject({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool).min(1) }),
+});
+
+const responseFormat = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
+  z.strictObject({
+    type: z.literal('json_schema'),
+    json_schema: z.strictObject({
+      name: z.string(),
+      description: z.string().nullish(),
+      schema: z.record(z.string(), z.unknown()).nullish(),
+      strict: z.boolean().nullish(),
+    }),
+  }),
+]);
+
+const stopSequence = z.string().refine((value) => value.trim() !== '', {
+  error: 'is blank, and the model stops at no blank text',
+});
+
+/** Accepted, and without effect here: told in `x-relay-ignored-params` unless the value asks for nothing. */
+export const parametersWithoutEffect = {
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  metadata: z.record(z.string(), z.unknown()).nullish(),
+  prediction: z.looseObject({ type: z.literal('content') }).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  prompt_cache_key: z.string().nullish(),
+  prompt_cache_options: z.record(z.string(), z.unknown()).nullish(),
+  prompt_cache_retention: z.string().nullish(),
+  safety_identifier: z.string().nullish(),
+  seed: z.int().nullish(),
+  service_tier: z.string().nullish(),
+  store: z.boolean().nullish(),
+  user: z.string().nullish(),
+  verbosity: z.enum(['low', 'medium', 'high']).nullish(),
+};
+
+/** Values of them that ask for nothing but what happens anyway. */
+const asksNothing: Readonly<Record<string, readonly unknown[]>> = {
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  service_tier: ['auto', 'default'],
+  store: [false],
+  verbosity: ['medium'],
+};
+
+/** Without them the answer would be another one: only the value that asks for nothing is taken. */
+export const refusedParameters = {
+  audio: z.null({ error: 'cannot be had: the model gives text only' }).optional(),
+  function_call: z.null({ error: useTools }).optional(),
+  functions: z.null({ error: useTools }).optional(),
+  logit_bias: z
+    .record(z.string(), z.number())
+    .refine((bias) => Object.keys(bias).length === 0, 'cannot be had: the model takes no bias of tokens')
+    .nullish(),
+  logprobs: z.literal(false, { error: 'cannot be had: the model gives no probabilities' }).nullish(),
+  modalities: z.array(z.literal('text', { error: 'cannot be had: the model gives text only' })).nullish(),
+  moderation: z.null({ error: 'cannot be had: nothing is moderated here' }).optional(),
+  n: z.literal(1, { error: 'must be 1: a request has one answer' }).nullish(),
+  top_logprobs: z.literal(0, { error: 'cannot be had: the model gives no probabilities' }).nullish(),
+  web_search_options: z.null({ error: 'cannot be had: the model searches nothing' }).optional(),
+};
+
+export const chatCompletionRequest = z.strictObject({
+  messages: z.array(message).min(1),
+  model: z.string().nullish(),
+  max_completion_tokens: z.int().min(1).nullish(),
+  max_tokens: z.int().min(1).nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  reasoning_effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).nullish(),
+  response_format: responseFormat.nullish(),
+  stop: z.union([stopSequence, z.array(stopSequence).max(4)]).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  tool_choice: z
+    .union([z.enum(['none', 'auto', 'required']), z.discriminatedUnion('type', [namedTool, allowedTools])])
+    .nullish(),
+  tools: z.array(functionTool).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  ...parametersWithoutEffect,
+  ...refusedParameters,
+});
+
+export type ChatRequest = z.infer<typeof chatCompletionRequest>;
+export type ChatMessage = z.infer<typeof message>;
+export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;
+export type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>;
+
+/** Which of the parameters without effect were asked for. */
+export function ignoredParameters(request: ChatRequest): string[] {
+  const given: Record<string, unknown> = request;
+  return Object.keys(parametersWithoutEffect).filter((name) => {
+    const value = given[name] ?? undefined;
+    return value !== undefined && !(asksNothing[name] ?? []).includes(value);
+  });
+}

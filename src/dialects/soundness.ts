@@ -1,0 +1,35 @@
+/**
+ * What no schema of a field says, and every text of a request must hold: it can be sent as UTF-8 without loss, and what holds it is
+ * not so deep that reading it would end the stack. Pure. A NUL is taken: both CLIs pass it on (2.1.197, 2.1.330).
+ */
+
+export type Path = readonly (string | number)[];
+
+export type Unsound = { path: Path; problem: string };
+
+/** Deeper than any tool's schema; far from what serialising can take. */
+const maxDepth = 200;
+
+/** The first unsound part of parsed JSON, names included, with its place; undefined when there is none. */
+export function findUnsound(value: unknown, depth = 0): Unsound | undefined {
+  if (typeof value === 'string') {
+    return value.isWellFormed() ? undefined : { path: [], problem: loneSurrogate };
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth === maxDepth) return { path: [], problem: `is nested more than ${maxDepth} levels deep` };
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      const found = findUnsound(value[index], depth + 1);
+      if (found !== undefined) return { ...found, path: [index, ...found.path] };
+    }
+    return undefined;
+  }
+  for (const [name, inner] of Object.entries(value)) {
+    if (!name.isWellFormed()) return { path: [], problem: `has a name that ${loneSurrogate}` };
+    const found = findUnsound(inner, depth + 1);
+    if (found !== undefined) return { ...found, path: [name, ...found.path] };
+  }
+  return undefined;
+}
+
+const loneSurrogate = 'holds a lone surrogate, which is not valid Unicode text';
