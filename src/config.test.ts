@@ -59,6 +59,17 @@ const cases: Record<
     becomes: { allowedModels: ['opus', 'claude-sonnet-4-5-20250929'] },
     bad: ['', ' , ', 'opus,--help', 'opus haiku'],
   },
+  MODEL_ALIASES: {
+    good: 'gpt-4o=sonnet, gpt-4o-mini = claude-haiku-4-5-20251001',
+    becomes: {
+      modelAliases: new Map([
+        ['gpt-4o', 'sonnet'],
+        ['gpt-4o-mini', 'claude-haiku-4-5-20251001'],
+      ]),
+    },
+    bad: ['gpt-4o', 'gpt-4o=', '=sonnet', 'a=b=c', 'a=sonnet,a=opus', 'a=--x', 'a=fable', 'a=claude-fable-4'],
+  },
+  MAX_ATTACHMENT_BYTES: { good: '0', becomes: { maxAttachmentBytes: 0 }, bad: ['-1', '67108865', '20MB'] },
   MAX_INPUT_BYTES: { good: '2048', becomes: { maxInputBytes: 2048 }, bad: ['1023', '67108865', '1MB'] },
   REQ_TIMEOUT: { good: '5', becomes: { requestTimeoutMs: 5000 }, bad: ['0', '3601', '5s'] },
   GLOBAL_CONCURRENCY: { good: '3', becomes: { globalConcurrency: 3, keyConcurrency: 3 }, bad: ['65', 'all'] },
@@ -81,12 +92,29 @@ const cases: Record<
   FETCH_DENY_CIDRS: {
     good: '203.0.113.7, 2001:db8::/32',
     becomes: { fetch: { denyCidrs: ['203.0.113.7', '2001:db8::/32'] } },
-    bad: ['203.0.113.0/33', '203.0.113.0/24/1', 'example.org', '203.0.113.7/', '2001:db8::/129'],
+    bad: [
+      '203.0.113.0/33',
+      '203.0.113.0/24/1',
+      'example.org',
+      '203.0.113.7/',
+      '2001:db8::/129',
+      'fe80::1%1/64',
+    ],
   },
   FETCH_NAT64: {
     good: '64:ff9b::/96',
     becomes: { fetch: { nat64: '64:ff9b::/96' } },
-    bad: ['64:ff9b::/64', '64:ff9b::', '10.0.0.0/96'],
+    bad: [
+      ...['64:ff9b::/64', '64:ff9b::', '10.0.0.0/96', '64:ff9b::/096', '64:ff9b::/96/1', '/96'],
+      ...[
+        ':::/96',
+        '1:2:3:4:5:6:7:8::/96',
+        '12345::/96',
+        'fe80::%1/96',
+        '64:ff9b:1::/96',
+        '64:ff9b:1:2::/96',
+      ],
+    ],
   },
   FETCH_IPV6: { good: '0', becomes: { fetch: { ipv6: false } }, bad: ['no', ''] },
   FETCH_USER_AGENT: {
@@ -96,6 +124,7 @@ const cases: Record<
   },
   WARM_SPARES: { good: '0', becomes: { warmSpares: 0 }, bad: ['9'] },
   SPARE_MAX_AGE: { good: '60', becomes: { spareMaxAgeMs: 60_000 }, bad: ['9', '86401'] },
+  JOB_TTL: { good: '10', becomes: { jobTtlMs: 10_000 }, bad: ['9', '86401'] },
   LEDGER_DAYS: { good: '1', becomes: { ledgerDays: 1 }, bad: ['0', '3651'] },
   LOG_LEVEL: { good: 'silent', becomes: { logLevel: 'silent' }, bad: ['loud', 'INFO', ''] },
   NGROK_DOMAIN: { good: 'x.ngrok.app', becomes: { ngrokDomain: 'x.ngrok.app' }, bad: [] },

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
@@ -31,10 +31,19 @@ const cidr = z.string().refine((value) => {
   const bits = isIP(address) === 6 ? 128 : 32;
   return (
     isIP(address) !== 0 &&
+    !address.includes('%') &&
     rest.length === 0 &&
     (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
   );
 }, 'must hold IP addresses or networks such as 203.0.113.7 or 203.0.113.0/24');
+/** RFC 8215: where the IPv4 address sits in it is each network's choice, so no /96 of it can be judged. */
+const localNat64 = new BlockList();
+localNat64.addSubnet('64:ff9b:1::', 48, 'ipv6');
+const nat64Prefix = optional.refine((value) => {
+  if (value === undefined) return true;
+  const address = /^([^%/]*)\/96$/.exec(value)?.[1] ?? '';
+  return isIP(address) === 6 && !localNat64.check(address, 'ipv6');
+}, 'must be an IPv6 prefix of 96 bits such as 64:ff9b::/96, and not of 64:ff9b:1::/48');
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 const absolutePath = optional.refine(
   (value) => value === undefined || isAbsolute(value),
@@ -43,6 +52,20 @@ const absolutePath = optional.refine(
 const model = z
   .string()
   .regex(modelPattern, 'must be a model alias (opus, sonnet, haiku) or a full model id');
+
+/** `name=model` pairs. */
+const aliases = list.transform((pairs, context) => {
+  const found = new Map<string, string>();
+  for (const pair of pairs) {
+    const [name = '', target = '', ...rest] = pair.split('=').map((part) => part.trim());
+    if (rest.length > 0 || !modelPattern.test(name) || !modelPattern.test(target) || found.has(name)) {
+      context.addIssue('must be pairs such as gpt-4o=sonnet,gpt-4o-mini=haiku, each name once');
+      return z.NEVER;
+    }
+    found.set(name, target);
+  }
+  return found;
+});
 
 type Setting = { schema: z.ZodType; default: string; about: string };
 
@@ -82,12 +105,25 @@ export const settings = {
   ALLOWED_MODELS: {
     schema: list.pipe(z.array(model).min(1, 'must name at least one model')),
     default: 'opus,sonnet,haiku',
-    about: 'Models that may be asked for, comma-separated: aliases or full model ids.',
+    about:
+      'Models that may be asked for, comma-separated: aliases or full model ids. An alias allows the full ids of its family, too.',
+  },
+  MODEL_ALIASES: {
+    schema: aliases,
+    default: '',
+    about:
+      'Names that apps have hard-wired, and the models they mean: gpt-4o=sonnet,gpt-4o-mini=haiku. Empty: none.',
   },
   MAX_INPUT_BYTES: {
     schema: whole(1024, 64 * 1024 * 1024),
     default: '1048576',
-    about: 'Largest request body in bytes; a larger one is refused with 413 while it is read.',
+    about:
+      'Largest request body in bytes, without the data of images and documents; a larger one is refused with 413.',
+  },
+  MAX_ATTACHMENT_BYTES: {
+    schema: whole(0, 64 * 1024 * 1024),
+    default: '20971520',
+    about: 'Largest data of images and documents of a request, in bytes of base64. 0: none are taken.',
   },
   REQ_TIMEOUT: {
     schema: whole(1, 3600),
@@ -149,10 +185,7 @@ export const settings = {
       'Addresses and networks that are never fetched from, besides all special ones and those of this host: its public address behind a router belongs here.',
   },
   FETCH_NAT64: {
-    schema: optional.refine(
-      (value) => value === undefined || /^[0-9a-f:]+::\/96$/i.test(value),
-      'must be a /96 prefix such as 64:ff9b::/96',
-    ),
+    schema: nat64Prefix,
     default: '',
     about: 'The NAT64 prefix through which this host reaches IPv4, if it does.',
   },
@@ -176,6 +209,11 @@ export const settings = {
     schema: whole(10, 86_400),
     default: '1800',
     about: 'Seconds after which a waiting process is replaced by a fresh one.',
+  },
+  JOB_TTL: {
+    schema: whole(10, 86_400),
+    default: '600',
+    about: 'Seconds that the result of a job is kept in memory after it has ended.',
   },
   LEDGER_DAYS: { schema: whole(1, 3650), default: '90', about: 'Days that the record of requests is kept.' },
   LOG_LEVEL: {
@@ -209,7 +247,10 @@ export type Config = {
   claudeBin: string | undefined;
   defaultModel: string;
   allowedModels: string[];
+  /** What a caller may call a model -> a model of `allowedModels` or a full id of its family. */
+  modelAliases: ReadonlyMap<string, string>;
   maxInputBytes: number;
+  maxAttachmentBytes: number;
   requestTimeoutMs: number;
   globalConcurrency: number;
   keyConcurrency: number;
@@ -232,6 +273,7 @@ export type Config = {
   drainTimeoutMs: number;
   warmSpares: number;
   spareMaxAgeMs: number;
+  jobTtlMs: number;
   ledgerDays: number;
   logLevel: z.infer<(typeof settings)['LOG_LEVEL']['schema']>;
   ngrokDomain: string | undefined;
@@ -278,6 +320,13 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
       `DEFAULT_MODEL must be one of ALLOWED_MODELS (${value.ALLOWED_MODELS.join(', ')}); it is ${JSON.stringify(value.DEFAULT_MODEL)}`,
     );
   }
+  for (const [name, target] of value.MODEL_ALIASES) {
+    if (listedAs(target, value.ALLOWED_MODELS) === undefined) {
+      problems.push(
+        `MODEL_ALIASES must map to models of ALLOWED_MODELS (${value.ALLOWED_MODELS.join(', ')}); it has ${JSON.stringify(`${name}=${target}`)}`,
+      );
+    }
+  }
   if (!isLoopback(value.HOST) && !value.ALLOW_REMOTE_BIND) {
     problems.push(
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(value.HOST)}`,
@@ -297,7 +346,9 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
     claudeBin: value.CLAUDE_BIN,
     defaultModel: value.DEFAULT_MODEL,
     allowedModels: value.ALLOWED_MODELS,
+    modelAliases: value.MODEL_ALIASES,
     maxInputBytes: value.MAX_INPUT_BYTES,
+    maxAttachmentBytes: value.MAX_ATTACHMENT_BYTES,
     requestTimeoutMs: value.REQ_TIMEOUT * 1000,
     globalConcurrency: value.GLOBAL_CONCURRENCY,
     keyConcurrency: value.PER_KEY_CONCURRENCY === 0 ? value.GLOBAL_CONCURRENCY : value.PER_KEY_CONCURRENCY,
@@ -320,6 +371,7 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
     drainTimeoutMs: value.DRAIN_TIMEOUT * 1000,
     warmSpares: value.WARM_SPARES,
     spareMaxAgeMs: value.SPARE_MAX_AGE * 1000,
+    jobTtlMs: value.JOB_TTL * 1000,
     ledgerDays: value.LEDGER_DAYS,
     logLevel: value.LOG_LEVEL,
     ngrokDomain: value.NGROK_DOMAIN,
@@ -327,15 +379,26 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
   };
 }
 
+/**
+ * The entry of `models` that stands for a model: its own name, or, for a full id of a family (`claude-sonnet-4-5-20250929`), the
+ * family's alias. A larger context window (`[1m]`) costs more and has to be named itself.
+ */
+export function listedAs(name: string, models: readonly string[]): string | undefined {
+  if (models.includes(name)) return name;
+  const family = /^claude-(?:[a-z0-9]+[-.])*(opus|sonnet|haiku)(?:[-.@][a-z0-9.@-]+)?$/.exec(name)?.[1];
+  return name.length <= 128 && family !== undefined && models.includes(family) ? family : undefined;
+}
+
 /** Login variables that config.env may hold besides the settings, so that a service needs no other file. */
-const loginVariables = new Set([
+export const loginVariables: ReadonlySet<string> = new Set([
   'CLAUDE_CODE_OAUTH_TOKEN',
   'ANTHROPIC_API_KEY',
   'ANTHROPIC_AUTH_TOKEN',
   'CLAUDE_CONFIG_DIR',
 ]);
 
-function readSettingsFile(file: string): Record<string, string | undefined> {
+/** What config.env sets; nothing when there is no such file. Throws ConfigError. */
+export function readSettingsFile(file: string): Record<string, string | undefined> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -369,7 +432,7 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

@@ -9,9 +9,13 @@ import { createRunner, type Runner } from './claude/runner.ts';
 import { ConfigError, type Config } from './config.ts';
 import { createApp, type AppContext } from './http/app.ts';
 import { recordOf } from './http/record.ts';
+import { Jobs } from './http/jobs.ts';
+import { LargeBodies } from './http/large-bodies.ts';
+import { Repeats } from './http/repeats.ts';
 import { createRunning } from './http/running.ts';
 import { listen } from './http/server.ts';
 import type { ReadyCheck } from './http/status.ts';
+import { createIdleMemory } from './idle-memory.ts';
 import { openKeys } from './keys/store.ts';
 import { auditLine } from './ledger/audit.ts';
 import { openLedger } from './ledger/ledger.ts';
@@ -72,6 +76,9 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     },
   });
   const running = createRunning();
+  const memory = createIdleMemory({
+    isIdle: () => running.count() === 0 && readiness.state().phase !== 'proving',
+  });
   let draining = false;
   let loginRefused = false;
   let lastAnswerAt: number | undefined;
@@ -125,10 +132,14 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     readiness,
     running,
     runner,
+    jobs: new Jobs({ ttlMs: config.jobTtlMs }),
+    repeats: new Repeats(),
+    largeBodies: new LargeBodies(config.maxInputBytes + config.maxAttachmentBytes),
     trusted,
     strangers: createStrangers({ ...wrongKeys, clock: systemClock }),
     readyChecks,
     onFinished: (exchange, status, error) => {
+      memory.touch();
       if (error?.code === 'upstream_auth') loginRefused = true;
       if (status === 200 && exchange.stopReason !== undefined) {
         loginRefused = false;
@@ -145,6 +156,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
   };
 
   const closeParts = async (): Promise<void> => {
+    memory.close();
     await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
     ledger.close();
     keys.close();

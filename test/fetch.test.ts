@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { startTestRelay, type TestRelay } from './support/relay.ts';
+import { eventually, startTestRelay, type TestRelay } from './support/relay.ts';
 
 describe('POST /v1/fetch', () => {
   let relay: TestRelay;
@@ -92,11 +92,14 @@ describe('POST /v1/fetch', () => {
     await fetchPage({
       url: 'http://user:pass@intranet.example.internal/MARKER-PATH?MARKER-QUERY#MARKER-HASH',
     });
-    const line = relay
-      .output()
-      .stdout.split('\n')
-      .findLast((text) => text.includes('"route":"fetch"'));
-    assert.match(line ?? '', /"host":"intranet\.example\.internal"/);
+    let line: string | undefined;
+    await eventually('its line is printed', () => {
+      line = relay
+        .output()
+        .stdout.split('\n')
+        .findLast((text) => text.includes('"host":"intranet.example.internal"'));
+      return line !== undefined;
+    });
     assert.match(line ?? '', /"error":"/);
     assert.doesNotMatch(relay.output().stdout, /MARKER|user:pass/);
   });

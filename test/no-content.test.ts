@@ -27,6 +27,9 @@ const doors = [
   'toolname',
   'malformed',
   'gone',
+  'stream',
+  'job',
+  'repeat',
 ] as const;
 
 for (const cli of clis) {
@@ -100,6 +103,7 @@ async function sendMarkersEverywhere(relay: TestRelay): Promise<void> {
   assert.equal(good.status, 200);
   assert.ok((await good.text()).includes(marker('answer')), 'the marker went through');
   assert.equal((await relay.complete({ prompt: marker('prompt'), output_format: 'json' })).status, 200);
+  await sendToBeKept(relay);
 
   relay.model.setReply(() => ({
     kind: 'error',
@@ -129,6 +133,23 @@ async function sendMarkersEverywhere(relay: TestRelay): Promise<void> {
   }
   assert.equal((await fetch(`${relay.url}/${marker('path')}?q=${marker('query')}`)).status, 404);
   await rawExchange(relay.url, [`${marker('malformed')} / HTTP/9\r\n\r\n`]);
+}
+
+/** A stream, a repeat of it, and a job: their answers are kept for a while, in memory. */
+async function sendToBeKept(relay: TestRelay): Promise<void> {
+  for (let times = 0; times < 2; times += 1) {
+    const stream = await relay.post(
+      { prompt: marker('stream'), stream: true },
+      { headers: { 'idempotency-key': marker('repeat') } },
+    );
+    assert.ok((await stream.text()).includes(marker('answer')));
+  }
+  const accepted = await relay.post({ prompt: marker('job'), async: true });
+  const { job } = (await accepted.json()) as { job: { url: string } };
+  await eventually('the job is done', async () => {
+    const shown = await fetch(`${relay.url}${job.url}`, { headers: { 'x-api-key': relay.key } });
+    return (await shown.text()).includes(marker('answer'));
+  });
 }
 
 function assertClean(relay: TestRelay): void {

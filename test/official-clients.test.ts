@@ -16,6 +16,14 @@ const clients: Record<string, Post> = {
     new OpenAI({ baseURL: relay.url, apiKey, maxRetries }).post('/v1/complete', { body }),
   '@anthropic-ai/sdk': (apiKey, maxRetries) =>
     new Anthropic({ baseURL: relay.url, apiKey, maxRetries }).post('/v1/complete', { body }),
+  '@anthropic-ai/sdk, messages': async (apiKey, maxRetries) => {
+    const { content } = await new Anthropic({ baseURL: relay.url, apiKey, maxRetries }).messages.create({
+      model: 'opus',
+      max_tokens: 100,
+      messages: [{ role: 'user', content: 'hi' }],
+    });
+    return content[0];
+  },
   'a script that follows the headers': async (key, maxRetries) => {
     for (let retries = 0; ; retries += 1) {
       const response = await relay.post(body, { headers: { authorization: `Bearer ${key}` } });

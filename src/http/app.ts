@@ -5,6 +5,10 @@ import type { Plan } from '../claude/plan.ts';
 import type { Readiness } from '../claude/readiness.ts';
 import type { Runner } from '../claude/runner.ts';
 import type { Config } from '../config.ts';
+import { anthropic } from '../dialects/anthropic.ts';
+import type { Dialect } from '../dialects/dialect.ts';
+import { native } from '../dialects/native.ts';
+import { openai } from '../dialects/openai.ts';
 import { RelayError } from '../errors.ts';
 import type { Keys } from '../keys/store.ts';
 import type { Usage } from '../ledger/usage.ts';
@@ -12,11 +16,17 @@ import type { Admission } from '../limits/admission.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
 import type { Strangers } from '../limits/strangers.ts';
 import type { PageFetcher } from '../pages/fetch.ts';
-import { complete } from './complete.ts';
+import { countTokens } from './count-tokens.ts';
 import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
 import { fetchPage } from './fetch-page.ts';
+import { generate } from './generate.ts';
 import { createIntake } from './intake.ts';
+import { deleteJob, showJob } from './job-routes.ts';
+import type { Jobs } from './jobs.ts';
+import type { LargeBodies } from './large-bodies.ts';
 import { listModels } from './list-models.ts';
+import { openapi } from './openapi.ts';
+import type { Repeats } from './repeats.ts';
 import type { Running } from './running.ts';
 import { health, ready, type ReadyCheck } from './status.ts';
 import { usage } from './usage.ts';
@@ -32,6 +42,9 @@ export type AppContext = {
   plan: Plan;
   running: Running;
   strangers: Strangers;
+  jobs: Jobs;
+  largeBodies: LargeBodies;
+  repeats: Repeats;
   /** Whose X-Forwarded-For is believed (TRUST_PROXY). */
   trusted: TrustedProxies;
   /** What /ready asks besides the lock. */
@@ -42,16 +55,36 @@ export type AppContext = {
 
 type Env = { Bindings: HttpBindings };
 
-type Handler = (request: Request, exchange: Exchange, context: AppContext) => Response | Promise<Response>;
+export type Handler = (
+  request: Request,
+  exchange: Exchange,
+  context: AppContext,
+) => Response | Promise<Response>;
 
-const routes: Record<string, Partial<Record<'GET' | 'POST', Handler>>> = {
+const routes: Record<string, Partial<Record<'GET' | 'POST' | 'DELETE', Handler>>> = {
   '/health': { GET: health },
   '/ready': { GET: ready },
+  '/openapi.json': { GET: openapi },
   '/v1/models': { GET: listModels },
   '/v1/usage': { GET: usage },
-  '/v1/complete': { POST: complete },
+  '/v1/complete': { POST: generate(native) },
+  '/v1/messages': { POST: generate(anthropic) },
+  '/v1/messages/count_tokens': { POST: countTokens },
+  '/v1/chat/completions': { POST: generate(openai) },
   '/v1/fetch': { POST: fetchPage },
+  '/v1/jobs/:id': { GET: showJob, DELETE: deleteJob },
 };
+
+/** Paths whose errors are told in another API's words, and what is below them. */
+const dialects: Readonly<Record<string, Dialect>> = {
+  '/v1/messages': anthropic,
+  '/v1/chat/completions': openai,
+};
+
+function dialectOf(path: string): Dialect {
+  const known = Object.keys(dialects).find((each) => path === each || path.startsWith(`${each}/`));
+  return (known === undefined ? undefined : dialects[known]) ?? native;
+}
 
 /** The server's request handler. */
 export function createApp(context: AppContext): Parameters<typeof getRequestListener>[0] {
@@ -85,7 +118,14 @@ async function answer(
   context: AppContext,
 ): Promise<Response> {
   const request = c.req.raw;
-  const exchange = openExchange(request.method, route, c.env.incoming.socket.remoteAddress);
+  const { incoming, outgoing } = c.env;
+  const exchange = openExchange({
+    method: request.method,
+    route,
+    dialect: dialectOf(c.req.path),
+    remoteAddress: incoming.socket.remoteAddress,
+    outgoing,
+  });
   let error: RelayError | undefined;
   let response: Response;
   try {
@@ -94,7 +134,13 @@ async function answer(
     error = asRelayError(thrown);
     response = respondError(exchange, error);
   }
-  context.onFinished(exchange, response.status, error);
+  const { later, failure } = exchange;
+  const finish = (status: number, error: RelayError | undefined): void => {
+    exchange.onEnd?.();
+    context.onFinished(exchange, status, error);
+  };
+  if (later === undefined) finish(response.status, error ?? failure);
+  else void later.then((end) => finish(end.status, end.error));
   return response;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RelayError, type ErrorCode } from '../errors.ts';
-import { readJson } from './body.ts';
+import { readJson, type BodyLimits } from './body.ts';
 
 type Sent = { body?: NonNullable<RequestInit['body']>; headers?: Record<string, string> };
 
@@ -25,9 +25,13 @@ function chunks(...parts: readonly (string | Uint8Array)[]): ReadableStream<Uint
   });
 }
 
+function upTo(maxInputBytes: number): BodyLimits {
+  return { maxInputBytes, maxAttachmentBytes: 0 };
+}
+
 async function refused(sent: Sent, maxBytes: number, code: ErrorCode, message: RegExp): Promise<RelayError> {
   try {
-    await readJson(request(sent), maxBytes);
+    await readJson(request(sent), upTo(maxBytes));
   } catch (error) {
     assert.ok(error instanceof RelayError);
     assert.equal(error.code, code);
@@ -39,10 +43,10 @@ async function refused(sent: Sent, maxBytes: number, code: ErrorCode, message: R
 
 describe('a JSON body', () => {
   test('is read, however it is cut', async () => {
-    assert.deepEqual(await readJson(request({}), 7), { value: { a: 1 }, bytes: 7 });
+    assert.deepEqual(await readJson(request({}), upTo(7)), { value: { a: 1 }, bytes: 7 });
     const euro = new TextEncoder().encode('"€"');
     const cut = chunks(euro.subarray(0, 2), euro.subarray(2, 3), euro.subarray(3));
-    assert.deepEqual(await readJson(request({ body: cut }), 5), { value: '€', bytes: 5 });
+    assert.deepEqual(await readJson(request({ body: cut }), upTo(5)), { value: '€', bytes: 5 });
   });
 
   test('is bounded by what is announced, before it is read', async () => {
@@ -61,7 +65,7 @@ describe('a JSON body', () => {
     await refused({ body: endless }, 5000, 'payload_too_large', /5000 bytes/);
     assert.ok(pulled < 20, `${pulled} chunks`);
     await refused({ body: chunks('{"a":', '12}') }, 7, 'payload_too_large', /7 bytes/);
-    assert.equal((await readJson(request({ body: chunks('{"a":', '1}') }), 7)).bytes, 7);
+    assert.equal((await readJson(request({ body: chunks('{"a":', '1}') }), upTo(7))).bytes, 7);
   });
 
   test('is JSON in UTF-8', async () => {
@@ -92,7 +96,7 @@ test('the content type', async () => {
     'application/json ; charset=UTF-8',
     'application/json;charset="utf-8"',
   ])
-    assert.ok(await readJson(request({ headers: { 'content-type': type } }), 100), type);
+    assert.ok(await readJson(request({ headers: { 'content-type': type } }), upTo(100)), type);
   for (const type of [
     '',
     'text/plain',
@@ -112,5 +116,5 @@ test('the content type', async () => {
     'unsupported_media_type',
     /content-encoding/,
   );
-  assert.ok(await readJson(request({ headers: { 'content-encoding': 'identity' } }), 100));
+  assert.ok(await readJson(request({ headers: { 'content-encoding': 'identity' } }), upTo(100)));
 });

@@ -1,14 +1,35 @@
 /** Reading a request's JSON body, bounded while it is read. */
+import { createHash } from 'node:crypto';
 import { RelayError } from '../errors.ts';
+import type { Room } from './large-bodies.ts';
 
-export type Body = { value: unknown; bytes: number };
+export type Body = {
+  value: unknown;
+  bytes: number;
+  /** SHA-256 of the bytes, where it was asked for. */
+  digest?: string;
+};
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Throws `unsupported_media_type`, `payload_too_large` or `bad_request`. */
-export async function readJson(request: Request, maxBytes: number): Promise<Body> {
+/** The settings that bound a body, in bytes: reading stops at their sum. */
+export type BodyLimits = { maxInputBytes: number; maxAttachmentBytes: number };
+
+export type ReadOptions = {
+  /** Whether its digest is wanted. */
+  digest?: boolean;
+  /** Where a body of more than `maxInputBytes` finds its room. */
+  room?: Room;
+};
+
+/** Throws `unsupported_media_type`, `payload_too_large`, `bad_request`, or `rate_limited` when there is no room for a large one. */
+export async function readJson(
+  request: Request,
+  limits: BodyLimits,
+  { digest = false, room }: ReadOptions = {},
+): Promise<Body> {
   requireJson(request.headers);
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBytes(request, limits, room);
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -16,7 +37,9 @@ export async function readJson(request: Request, maxBytes: number): Promise<Body
     throw new RelayError('bad_request', 'The request body is not valid UTF-8.');
   }
   try {
-    return { value: JSON.parse(text), bytes: bytes.length };
+    const value: unknown = JSON.parse(text);
+    if (!digest) return { value, bytes: bytes.length };
+    return { value, bytes: bytes.length, digest: createHash('sha256').update(bytes).digest('base64') };
   } catch {
     throw new RelayError('bad_request', 'The request body is not valid JSON.');
   }
@@ -36,10 +59,12 @@ function requireJson(headers: Headers): void {
   }
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
+async function readBytes(request: Request, limits: BodyLimits, room: Room | undefined): Promise<Buffer> {
+  const maxBytes = limits.maxInputBytes + limits.maxAttachmentBytes;
   const announced = request.headers.get('content-length');
   if (announced !== null) {
-    if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
+    if (Number(announced) > maxBytes) throw tooLarge(limits);
+    if (Number(announced) > limits.maxInputBytes) room?.take(Number(announced));
     // The server reads no more than was announced.
     return Buffer.from(await request.arrayBuffer().catch(brokenOff));
   }
@@ -51,8 +76,11 @@ async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return Buffer.concat(chunks, total);
+      const before = total;
       total += value.byteLength;
-      if (total > maxBytes) throw tooLarge(maxBytes);
+      if (total > maxBytes) throw tooLarge(limits);
+      // Nobody knows how large it will be.
+      if (total > limits.maxInputBytes && before <= limits.maxInputBytes) room?.take(maxBytes);
       chunks.push(value);
     }
   } catch (error) {
@@ -67,10 +95,12 @@ function brokenOff(cause: unknown): never {
   throw new RelayError('bad_request', 'The request body ended before it was complete.', { cause });
 }
 
-function tooLarge(maxBytes: number): RelayError {
+function tooLarge({ maxInputBytes, maxAttachmentBytes }: BodyLimits): RelayError {
   return new RelayError(
     'payload_too_large',
-    `The request body is larger than ${maxBytes} bytes (MAX_INPUT_BYTES).`,
+    maxAttachmentBytes === 0
+      ? `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES).`
+      : `The request body is larger than ${maxInputBytes + maxAttachmentBytes} bytes (MAX_INPUT_BYTES and MAX_ATTACHMENT_BYTES).`,
     {
       // The rest of the body is not read.
       headers: { connection: 'close' },

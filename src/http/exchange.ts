@@ -3,7 +3,9 @@
  * `respond` or `respondError`, so that its headers and its one shape of error cannot be forgotten.
  */
 import { randomUUID } from 'node:crypto';
-import type { ErrorBody } from '../api.ts';
+import type { ServerResponse } from 'node:http';
+import type { Dialect } from '../dialects/dialect.ts';
+import { native } from '../dialects/native.ts';
 import { RelayError } from '../errors.ts';
 import type { Key } from '../keys/key.ts';
 
@@ -18,6 +20,10 @@ export type Exchange = {
   readonly route: string;
   /** The socket's other end. */
   readonly remoteAddress: string | undefined;
+  /** The connection's answer, for what does not leave in one piece; absent where there is no connection. */
+  readonly outgoing: ServerResponse | undefined;
+  /** In whose words errors are told. */
+  readonly dialect: ErrorWords;
   key: Key | undefined;
   model: string | undefined;
   bytesIn: number;
@@ -32,6 +38,14 @@ export type Exchange = {
   stopReason: string | undefined;
   usage: ExchangeUsage | undefined;
   clientGone: boolean;
+  /** The turn may have cost tokens. */
+  spent: boolean;
+  /** What went wrong after the status had been sent. */
+  failure: RelayError | undefined;
+  /** What the request comes to when it goes on after its answer (a job); its record waits for it. */
+  later: Promise<{ status: number; error: RelayError | undefined }> | undefined;
+  /** Called when it is over, after everything that goes on after its answer. */
+  onEnd: (() => void) | undefined;
   /** The host of the page that was asked for. */
   targetHost: string | undefined;
   /** Headers of the answer, whatever it will be; names in lower case. A plain object costs a tenth of `Headers`. */
@@ -48,7 +62,24 @@ export type ExchangeUsage = {
   costUsd: number | null;
 };
 
-export function openExchange(method: string, route: string, remoteAddress?: string): Exchange {
+/** How a dialect tells an error. */
+export type ErrorWords = Pick<Dialect, 'errorBody' | 'errorStatus' | 'errorEvents'>;
+
+export type Arrival = {
+  method: string;
+  route: string;
+  dialect?: ErrorWords;
+  remoteAddress?: string | undefined;
+  outgoing?: ServerResponse;
+};
+
+export function openExchange({
+  method,
+  route,
+  dialect = native,
+  remoteAddress,
+  outgoing,
+}: Arrival): Exchange {
   return {
     requestId: `req_${randomUUID().replaceAll('-', '')}`,
     startedAt: performance.now(),
@@ -56,6 +87,8 @@ export function openExchange(method: string, route: string, remoteAddress?: stri
     method,
     route,
     remoteAddress,
+    outgoing,
+    dialect,
     key: undefined,
     model: undefined,
     bytesIn: 0,
@@ -68,6 +101,10 @@ export function openExchange(method: string, route: string, remoteAddress?: stri
     stopReason: undefined,
     usage: undefined,
     clientGone: false,
+    spent: false,
+    failure: undefined,
+    later: undefined,
+    onEnd: undefined,
     targetHost: undefined,
     headers: {},
     limitHeaders: undefined,
@@ -79,10 +116,21 @@ export function elapsedMs(exchange: Exchange): number {
 }
 
 export function respond(exchange: Exchange, status: number, body: object): Response {
-  const text = JSON.stringify(body);
-  const headers = {
+  return respondText(exchange, status, JSON.stringify(body));
+}
+
+/** `text` is JSON. */
+export function respondText(exchange: Exchange, status: number, text: string): Response {
+  const headers = headersOf(exchange, 'application/json; charset=utf-8');
+  exchange.bytesOut = Buffer.byteLength(text);
+  return new Response(text, { status, headers });
+}
+
+/** The headers of every answer. */
+export function headersOf(exchange: Exchange, contentType: string): Record<string, string> {
+  return {
     ...exchange.headers,
-    'content-type': 'application/json; charset=utf-8',
+    'content-type': contentType,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     'request-id': exchange.requestId,
@@ -90,25 +138,22 @@ export function respond(exchange: Exchange, status: number, body: object): Respo
     'server-timing': serverTiming(exchange),
     ...exchange.limitHeaders?.(),
   };
-  exchange.bytesOut = Buffer.byteLength(text);
-  return new Response(text, { status, headers });
 }
 
 export function respondError(exchange: Exchange, error: RelayError): Response {
-  const { retryAfter, limit, hop, shouldRetry, headers } = error.details;
-  const body: ErrorBody = {
-    ok: false,
-    error: error.code,
-    message: error.message,
-    request_id: exchange.requestId,
-    ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(hop === undefined ? {} : { hop }),
-  };
+  const { retryAfter, shouldRetry, headers } = error.details;
   if (retryAfter !== undefined) exchange.headers['retry-after'] = String(retryAfter);
   if (shouldRetry === false) exchange.headers['x-should-retry'] = 'false';
   Object.assign(exchange.headers, headers);
-  return respond(exchange, error.status, body);
+  return respond(
+    exchange,
+    statusOf(exchange.dialect, error),
+    exchange.dialect.errorBody(error, exchange.requestId),
+  );
+}
+
+export function statusOf(dialect: ErrorWords, error: RelayError): number {
+  return dialect.errorStatus?.(error) ?? error.status;
 }
 
 /** Whatever was thrown -> an error that a caller may see. What is no RelayError is a defect: told as `internal`. */

@@ -10,7 +10,7 @@ import { limitsOf } from './key-limits.ts';
 import { withWork } from './work.ts';
 
 /** A URL and a few options: a larger body is no request for a page. */
-const maxBodyBytes = 32 * 1024;
+const bodyLimits = { maxInputBytes: 32 * 1024, maxAttachmentBytes: 0 };
 
 export async function fetchPage(
   request: Request,
@@ -18,13 +18,13 @@ export async function fetchPage(
   context: AppContext,
 ): Promise<Response> {
   const key = identify(request, exchange, 'fetch', context);
-  const body = await readJson(request, maxBodyBytes);
+  const body = await readJson(request, bodyLimits);
   exchange.bytesIn = body.bytes;
   const parsed = pageRequest.safeParse(body.value);
   if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
   exchange.targetHost = hostOf(parsed.data.url);
 
-  return withWork(request, exchange, context.running, async (work) => {
+  return withWork(request.signal, exchange, context.running, async (work) => {
     using ticket = await context.admission.reserve({
       lane: 'fetch',
       key: limitsOf(key, 'fetch'),

@@ -5,7 +5,11 @@ import { elapsedMs, type Exchange } from './exchange.ts';
 
 const routeNames: Record<string, LedgerRoute> = {
   '/v1/complete': 'complete',
+  '/v1/messages': 'messages',
+  '/v1/messages/count_tokens': 'count_tokens',
+  '/v1/chat/completions': 'chat_completions',
   '/v1/fetch': 'fetch',
+  '/v1/jobs/:id': 'jobs',
   '/v1/models': 'models',
   '/v1/usage': 'usage',
 };

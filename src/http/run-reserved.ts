@@ -2,8 +2,8 @@
  * One turn under a reservation. Whatever happens, the ticket ends exactly once, and only when no process of the turn is left:
  * settled when the turn may have cost tokens, released (its daily count given back) when it cannot have.
  */
-import type { Answer } from '../claude/outcome.ts';
 import type { RunningTurn, RunRequest } from '../claude/runner.ts';
+import type { Answer } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 import type { Admission } from '../limits/admission.ts';
 import type { Key } from '../keys/key.ts';
@@ -12,23 +12,31 @@ import type { Exchange } from './exchange.ts';
 import { limitsOf } from './key-limits.ts';
 import { withWork } from './work.ts';
 
+export type Reserved = {
+  run: RunRequest;
+  key: Key;
+  /** Aborted when nobody waits for the answer any more. */
+  leaving: AbortSignal;
+  /** Called when the request has its slot. */
+  onStart?: () => void;
+};
+
 /** Resolves to the answer; rejects with a RelayError. */
 export async function runReserved(
-  run: RunRequest,
-  request: Request,
+  { run, key, leaving, onStart }: Reserved,
   exchange: Exchange,
   context: AppContext,
-  key: Key,
 ): Promise<Answer> {
   const { admission, runner, running } = context;
   context.readiness.check();
-  return withWork(request, exchange, running, async (work) => {
+  return withWork(leaving, exchange, running, async (work) => {
     const ticket = await admission.reserve({
       lane: 'complete',
       key: limitsOf(key, 'complete'),
       signal: work.signal,
     });
     exchange.queueMs = ticket.queuedMs;
+    onStart?.();
     let turn: RunningTurn;
     try {
       turn = runner.run(run, work.signal);
@@ -43,6 +51,7 @@ export async function runReserved(
         else ticket.release();
       }),
     );
+    exchange.spent = mayHaveSpent;
     exchange.warm = turn.warm;
     exchange.spawnMs = (times.initAt ?? times.endedAt) - times.startedAt;
     exchange.upstreamMs = times.endedAt - (times.initAt ?? times.endedAt);

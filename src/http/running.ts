@@ -12,6 +12,7 @@ export type Work = {
 
 export type Running = {
   enter(): Work;
+  count(): number;
   /** Ends all work. */
   abortAll(): void;
   /** Resolves when no work is left. */
@@ -40,6 +41,7 @@ export function createRunning(): Running {
         },
       };
     },
+    count: () => all.size,
     abortAll: () => {
       for (const { abort } of all) abort.abort(shutdown);
     },

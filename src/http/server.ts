@@ -68,7 +68,7 @@ async function closeServer(server: Server): Promise<void> {
 /** A request that never became one: an impossible Host header or target. */
 function malformed(): Response {
   return respondError(
-    openExchange('', '(malformed)'),
+    openExchange({ method: '', route: '(malformed)' }),
     new RelayError('bad_request', 'The request line or the Host header is not valid HTTP.'),
   );
 }
@@ -85,7 +85,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
     return;
   }
   const [code, message] = parserErrors[error.code ?? ''] ?? ['bad_request', 'The request is not valid HTTP.'];
-  const exchange = openExchange('', '(malformed)');
+  const exchange = openExchange({ method: '', route: '(malformed)' });
   const body = JSON.stringify({ ok: false, error: code, message, request_id: exchange.requestId });
   socket.end(
     `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nrequest-id: ${exchange.requestId}\r\nx-request-id: ${exchange.requestId}\r\nconnection: close\r\n\r\n${body}`,

@@ -4,9 +4,12 @@ import { RelayError } from '../errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { Running, Work } from './running.ts';
 
-/** Rejects with a RelayError wherever the work was given up; whatever else it throws passes through. */
+/**
+ * `leaving` is aborted when nobody waits for the work any more. Rejects with a RelayError wherever the work was given up; whatever
+ * else it throws passes through.
+ */
 export async function withWork<T>(
-  request: Request,
+  leaving: AbortSignal,
   exchange: Exchange,
   running: Running,
   run: (work: Work) => Promise<T>,
@@ -16,8 +19,8 @@ export async function withWork<T>(
     exchange.clientGone = true;
     work.abort(clientGone);
   };
-  request.signal.addEventListener('abort', onClientGone);
-  if (request.signal.aborted) onClientGone();
+  leaving.addEventListener('abort', onClientGone);
+  if (leaving.aborted) onClientGone();
   try {
     return await run(work);
   } catch (error) {
@@ -26,7 +29,7 @@ export async function withWork<T>(
       ? new RelayError('client_closed_request', 'The client closed the connection.')
       : new RelayError('shutting_down', 'The relay was stopped. Try again.', { retryAfter: 5 });
   } finally {
-    request.signal.removeEventListener('abort', onClientGone);
+    leaving.removeEventListener('abort', onClientGone);
     work.done();
   }
 }

@@ -15,6 +15,7 @@ export const ledgerRoutes = [
   'messages',
   'chat_completions',
   'count_tokens',
+  'jobs',
   'other',
 ] as const;
 export type LedgerRoute = (typeof ledgerRoutes)[number];

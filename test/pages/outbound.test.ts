@@ -28,7 +28,10 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
 
 /** Servers and clients of the relay's own that are not on the way to a page; each says why it is no way out. */
 const others: Readonly<Record<string, string>> = {
-  'commands/demo.ts': 'makes the one call of the demo, to the relay that it has started on loopback',
+  'commands/loopback.ts':
+    'calls the relay of this machine, for ask, doctor and the demo: an address that is not loopback or HOST is refused',
+  'service/probe.ts':
+    'asks the relay whether it is ready, on loopback; and `expose`, on the command line only, asks the public URL that its owner has given it',
 };
 
 test('every way to a network is the one of the fetch', () => {

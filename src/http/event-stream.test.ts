@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { setImmediate as round } from 'node:timers/promises';
+import { maxUnreadBytes, maxUnreadMs, openEventStream, pingAfterMs } from './event-stream.ts';
+import { openExchange, type Exchange } from './exchange.ts';
+
+type Pair = { outgoing: ServerResponse; client: Socket; exchange: Exchange; received: () => string };
+
+/** A real connection, and a clock that only the test moves. */
+async function pair(t: TestContext): Promise<Pair> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  let received = '';
+  client.setEncoding('utf8').on('data', (text: string) => (received += text));
+  client.on('error', () => {});
+  client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  const [, outgoing] = (await once(server, 'request')) as [unknown, ServerResponse];
+  t.after(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const exchange = openExchange({ method: 'GET', route: '/', outgoing });
+  return { outgoing, client, exchange, received: () => received };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const startedAt = performance.now();
+  while (!condition()) {
+    assert.ok(performance.now() - startedAt < 20_000, 'in time');
+    await round();
+  }
+}
+
+/** Fills what lies between the relay and a client that does not read, until none of it moves any more. */
+async function fill(outgoing: ServerResponse, send: (text: string) => void): Promise<void> {
+  for (let still = 0; still < 50;) {
+    still = outgoing.writableNeedDrain ? still + 1 : 0;
+    if (still === 0) send('x'.repeat(65_536));
+    await round();
+  }
+}
+
+test('nothing leaves before the first event, and silence is filled with pings', async (t) => {
+  const { outgoing, exchange, received } = await pair(t);
+  const stream = openEventStream(exchange, outgoing);
+  stream.send('');
+  await round();
+  assert.deepEqual([stream.begun, outgoing.headersSent, received()], [false, false, '']);
+  stream.send('event: a\n\n');
+  await until(() => received().includes('event: a'));
+  assert.match(received(), /^HTTP\/1\.1 200 OK\r\ncontent-type: text\/event-stream/);
+  assert.ok(stream.begun);
+
+  t.mock.timers.tick(pingAfterMs - 1);
+  stream.send('event: b\n\n');
+  t.mock.timers.tick(pingAfterMs - 1);
+  await until(() => received().includes('event: b'));
+  assert.doesNotMatch(received(), /: ping/, 'an event is as good as a ping');
+  t.mock.timers.tick(1);
+  await until(() => received().includes(': ping'));
+  t.mock.timers.tick(pingAfterMs);
+  await until(() => (received().match(/: ping/g) ?? []).length === 2);
+  await stream.end();
+  t.mock.timers.tick(10 * pingAfterMs);
+  await until(() => received().endsWith('0\r\n\r\n'));
+  const events = ['event: a\n\n', 'event: b\n\n', ': ping\n\n', ': ping\n\n'].join('');
+  assert.equal(exchange.bytesOut, events.length);
+});
+
+test('the first ping is counted from the request’s arrival', async (t) => {
+  const { outgoing, exchange, received } = await pair(t);
+  Object.assign(exchange, { startedAt: exchange.startedAt - 2000 });
+  openEventStream(exchange, outgoing);
+  t.mock.timers.tick(pingAfterMs - 2000);
+  await until(() => received().includes(': ping'));
+});
+
+test('an answer that is another one is left alone', async (t) => {
+  const { outgoing, exchange, received } = await pair(t);
+  const stream = openEventStream(exchange, outgoing);
+  stream.forget();
+  t.mock.timers.tick(10 * pingAfterMs);
+  outgoing.writeHead(503).end('no');
+  await until(() => received().includes('no'));
+  assert.doesNotMatch(received(), /ping|event-stream/);
+});
+
+test('a client that reads again goes on; one that does not is dropped after a while', async (t) => {
+  const { outgoing, client, exchange } = await pair(t);
+  client.pause();
+  const stream = openEventStream(exchange, outgoing);
+  await fill(outgoing, stream.send);
+  assert.ok(!outgoing.destroyed);
+  const room = stream.room();
+  t.mock.timers.tick(maxUnreadMs - 1);
+  client.resume();
+  await room;
+  t.mock.timers.tick(2);
+  assert.ok(!outgoing.destroyed, 'it has read');
+  client.pause();
+  await fill(outgoing, stream.send);
+  const before = exchange.bytesOut;
+  t.mock.timers.tick(maxUnreadMs - 1);
+  assert.equal(exchange.bytesOut, before, 'no ping is added to what is not read');
+  assert.ok(!outgoing.destroyed);
+  t.mock.timers.tick(1);
+  assert.ok(outgoing.destroyed);
+  await stream.room();
+  await stream.end();
+  stream.send('more');
+  assert.equal(exchange.bytesOut, before);
+});
+
+test('one that leaves too much unread is dropped at once', async (t) => {
+  const { outgoing, client, exchange } = await pair(t);
+  client.pause();
+  const stream = openEventStream(exchange, outgoing);
+  await fill(outgoing, stream.send);
+  for (let sent = 0; sent <= maxUnreadBytes; sent += 65_536) stream.send('x'.repeat(65_536));
+  assert.ok(outgoing.destroyed);
+  await stream.end();
+});
+
+test('the end waits for the client, and not for ever', async (t) => {
+  const { outgoing, client, exchange } = await pair(t);
+  client.pause();
+  const stream = openEventStream(exchange, outgoing);
+  await fill(outgoing, stream.send);
+  let ended = false;
+  const end = stream.end().then(() => (ended = true));
+  await round();
+  assert.ok(!ended);
+  t.mock.timers.tick(maxUnreadMs);
+  await end;
+  assert.ok(outgoing.destroyed && !outgoing.writableFinished);
+});
+
+test('a client that is gone already is sent nothing', async (t) => {
+  const { outgoing, client, exchange } = await pair(t);
+  client.destroy();
+  await once(outgoing, 'close');
+  const stream = openEventStream(exchange, outgoing);
+  t.mock.timers.tick(10 * pingAfterMs);
+  stream.send('x');
+  await stream.end();
+  assert.deepEqual([stream.begun, exchange.bytesOut], [false, 0]);
+});

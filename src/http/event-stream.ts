@@ -1,0 +1,102 @@
+/**
+ * An answer of server-sent events on one connection: nothing is held back, silence is filled with comments so that no tunnel takes
+ * the connection for dead, and a client that does not read is dropped.
+ */
+import type { ServerResponse } from 'node:http';
+import { headersOf, type Exchange } from './exchange.ts';
+
+/**
+ * Milliseconds without a byte until a ping, counted from the request's arrival and from whatever was sent last: within the 5 s after
+ * which the strictest tunnels cut.
+ */
+export const pingAfterMs = 3000;
+/** A client is dropped that leaves more bytes unread, or any for this many milliseconds. */
+export const maxUnreadBytes = 1024 * 1024;
+export const maxUnreadMs = 30_000;
+
+const ping = ': ping\n\n';
+
+export type EventStream = {
+  /** The status has been sent: whatever goes wrong now has to be told as events. */
+  readonly begun: boolean;
+  /** Sends at once; the first time, status and headers go before it. */
+  send: (events: string) => void;
+  /** Resolves when the client has read enough to be sent more, or is gone. */
+  room: () => Promise<void>;
+  /** Ends the answer; resolves when the client has it, or is gone or was dropped. */
+  end: () => Promise<void>;
+  /** The answer is another one, without events. */
+  forget: () => void;
+};
+
+/** Pings begin by themselves. */
+export function openEventStream(exchange: Exchange, outgoing: ServerResponse): EventStream {
+  let begun = false;
+  let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
+
+  const write = (text: string): boolean => {
+    if (!begun) {
+      begun = true;
+      outgoing.writeHead(200, {
+        ...headersOf(exchange, 'text/event-stream; charset=utf-8'),
+        'x-accel-buffering': 'no',
+      });
+    }
+    exchange.bytesOut += Buffer.byteLength(text);
+    return outgoing.write(text);
+  };
+  const drop = (): void => void outgoing.destroy();
+
+  const whenSilent = (): void => {
+    silence = setTimeout(whenSilent, pingAfterMs);
+    if (unread === undefined) write(ping);
+  };
+  const waited = performance.now() - exchange.startedAt;
+  let silence = setTimeout(whenSilent, Math.max(1, pingAfterMs - waited));
+
+  const onRead = (): void => {
+    clearTimeout(unread?.timer);
+    unread?.read.resolve();
+    unread = undefined;
+  };
+  const stop = (): void => {
+    clearTimeout(silence);
+    onRead();
+  };
+  outgoing.on('drain', onRead);
+  outgoing.on('close', stop);
+  // What is written to a connection that has just gone is nobody's error.
+  outgoing.on('error', () => {});
+  if (outgoing.destroyed) stop();
+
+  return {
+    get begun() {
+      return begun;
+    },
+    send: (events) => {
+      if (events === '' || outgoing.destroyed) return;
+      clearTimeout(silence);
+      silence = setTimeout(whenSilent, pingAfterMs);
+      if (write(events)) return;
+      unread ??= { read: Promise.withResolvers(), timer: setTimeout(drop, maxUnreadMs) };
+      if (outgoing.writableLength > maxUnreadBytes) drop();
+    },
+    room: async () => unread?.read.promise,
+    end: async () => {
+      clearTimeout(silence);
+      if (outgoing.destroyed) return;
+      const timer = setTimeout(drop, maxUnreadMs);
+      await new Promise<void>((resolve) => {
+        outgoing.once('close', resolve);
+        outgoing.end(resolve);
+      });
+      clearTimeout(timer);
+      stop();
+    },
+    forget: () => {
+      stop();
+      outgoing.off('drain', onRead);
+      outgoing.off('close', stop);
+    },
+  };
+}
