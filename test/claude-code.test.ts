@@ -1,0 +1,135 @@
+/**
+ * Claude Code itself as a client: pointed at the relay, it answers a prompt, and runs its own tools where it runs. The Claude Code
+ * behind the relay is offered them as tools of the caller's, and runs none.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import type { AnswerBlock } from '../src/standin/messages.ts';
+import { clis, newest, startTestRelay, type TestRelay } from './support/relay.ts';
+import { sentBy } from './support/sent.ts';
+
+const secret = 'walnut-5f0c1e';
+
+describe('Claude Code as a client', () => {
+  let relay: TestRelay;
+  let directory: string;
+  let home: string;
+  let answers: AnswerBlock[][];
+  before(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'claude-code-test-'));
+    home = mkdtempSync(join(tmpdir(), 'claude-code-home-'));
+    mkdirSync(join(directory, '.git'));
+    writeFileSync(join(directory, 'note.txt'), `${secret}\n`);
+    relay = await startTestRelay({
+      claudeBin: newest,
+      // 2.1.197 asks for a title of the session beside the conversation: a schema and no tools, so one tool of the relay's.
+      reply: ({ json }) => {
+        const tools = json?.tools ?? [];
+        if (tools.length < 2)
+          return { kind: 'tool_use', name: tools[0]?.name ?? '', input: { title: 'A note' } };
+        return { kind: 'blocks', blocks: answers.shift() ?? [{ type: 'text', text: 'done' }] };
+      },
+    });
+  });
+  beforeEach(() => {
+    answers = [];
+  });
+  after(async () => {
+    await relay.stop();
+    for (const each of [directory, home]) rmSync(each, { recursive: true });
+  });
+
+  async function ask(
+    claudeBin: string,
+    prompt: string,
+    login: Record<string, string>,
+  ): Promise<Record<string, unknown>> {
+    const { stdout } = await promisify(execFile)(
+      claudeBin,
+      ['-p', prompt, '--output-format', 'json', '--model', 'opus', '--allowedTools', 'Read,Bash'],
+      {
+        cwd: directory,
+        env: {
+          HOME: home,
+          PATH: process.env['PATH'],
+          TMPDIR: directory,
+          ANTHROPIC_BASE_URL: relay.url,
+          DISABLE_AUTOUPDATER: '1',
+          ...login,
+        },
+        timeout: 300_000,
+      },
+    );
+    return JSON.parse(stdout) as Record<string, unknown>;
+  }
+
+  for (const cli of clis) {
+    test(`${cli.version} answers a prompt`, async () => {
+      answers = [[{ type: 'text', text: 'Hello from the model.' }]];
+      const result = await ask(cli.path, 'Say hello.', { ANTHROPIC_API_KEY: relay.key });
+      assert.equal(result['is_error'], false, JSON.stringify(result));
+      assert.equal(result['result'], 'Hello from the model.');
+    });
+
+    test(`${cli.version} runs the tools that the model asks for, and sends what they gave`, async () => {
+      answers = [
+        [
+          { type: 'thinking', thinking: 'A note.' },
+          { type: 'text', text: 'Let me look.' },
+          {
+            type: 'tool_use',
+            id: 'toolu_1',
+            name: 'Read',
+            input: { file_path: join(directory, 'note.txt') },
+          },
+        ],
+        [
+          {
+            type: 'tool_use',
+            id: 'toolu_2',
+            name: 'Bash',
+            input: { command: 'cat note.txt; pwd', description: 'Show the note' },
+          },
+          {
+            type: 'tool_use',
+            id: 'toolu_3',
+            name: 'Bash',
+            input: { command: 'exit 3', description: 'Fail' },
+          },
+        ],
+        [{ type: 'text', text: 'It says walnut.' }],
+      ];
+      const result = await ask(cli.path, 'What does note.txt say?', { ANTHROPIC_AUTH_TOKEN: relay.key });
+      assert.equal(result['is_error'], false, JSON.stringify(result));
+      assert.equal(result['result'], 'It says walnut.');
+      const last = relay.model.requests.findLast(({ json }) => (json?.tools ?? []).length > 2);
+      assert.ok(last !== undefined);
+      const names = (last.json?.tools ?? []).map(({ name }) => name);
+      assert.ok(names.includes('Read') && names.includes('Bash'), names.join());
+      const turns = sentBy(last).messages;
+      assert.deepEqual(
+        turns.filter(({ role }) => role !== 'system').map(({ role }) => role),
+        ['user', 'assistant', 'user', 'assistant', 'user'],
+      );
+      const results = turns.flatMap(({ content }) => content).filter((block) => 'tool_use_id' in block) as {
+        tool_use_id: string;
+        content: unknown;
+        is_error?: boolean;
+      }[];
+      assert.deepEqual(
+        results.map(({ tool_use_id: id }) => id),
+        ['toolu_1', 'toolu_2', 'toolu_3'],
+      );
+      assert.ok(JSON.stringify(results[0]).includes(secret));
+      assert.ok(
+        JSON.stringify(results[1]).includes(secret) && JSON.stringify(results[1]).includes(directory),
+      );
+      assert.equal(results[2]?.is_error, true);
+    });
+  }
+});
