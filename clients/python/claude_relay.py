@@ -1,0 +1,1233 @@
+"""claude-relay from Python. One file of standard library, Python 3.9 or newer: copy it, or install the package it is in.
+
+    # CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
+    import claude_relay
+
+    print(claude_relay.complete("Say hello."))
+
+`ClaudeRelay` and the functions of the same names block until the answer is there; `AsyncClaudeRelay` does the same for asyncio,
+each call in a thread of its own. Every failure is a `ClaudeRelayError` whose `code` says what happened. Times are in seconds.
+
+SPDX-License-Identifier: MIT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterator,
+    Callable,
+    Dict,
+    Generator,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    TypedDict,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "DEFAULT_MAX_RETRIES",
+    "DEFAULT_MAX_RETRY_WAIT",
+    "DEFAULT_TIMEOUT",
+    "AsyncClaudeRelay",
+    "AsyncCompletionStream",
+    "ClaudeRelay",
+    "ClaudeRelayError",
+    "ClientErrorCode",
+    "CompleteOptions",
+    "Completion",
+    "CompletionStream",
+    "LimitName",
+    "Message",
+    "Model",
+    "Page",
+    "PageOptions",
+    "RelayErrorCode",
+    "TokenUsage",
+    "Usage",
+    "complete",
+    "complete_with_details",
+    "fetch_page",
+    "models",
+    "stream",
+    "usage",
+]
+
+#: Seconds for a whole call, with its retries and what it waits between them.
+DEFAULT_TIMEOUT = 600.0
+#: How often a call is repeated after a failure that may pass.
+DEFAULT_MAX_RETRIES = 2
+#: Seconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is raised at once.
+DEFAULT_MAX_RETRY_WAIT = 60.0
+
+#: What the relay can answer, as in its docs/api.md.
+RelayErrorCode = Literal[
+    "bad_request",
+    "invalid_url",
+    "unauthorized",
+    "forbidden",
+    "blocked_scheme",
+    "blocked_userinfo",
+    "blocked_hostname",
+    "blocked_address",
+    "blocked_port",
+    "not_found",
+    "method_not_allowed",
+    "payload_too_large",
+    "unsupported_media_type",
+    "idempotency_mismatch",
+    "client_closed_request",
+    "unsupported_content_type",
+    "unsupported_encoding",
+    "page_too_complex",
+    "rate_limited",
+    "internal",
+    "not_supported",
+    "upstream_error",
+    "invalid_output",
+    "dns_error",
+    "connect_error",
+    "tls_error",
+    "upstream_protocol",
+    "headers_too_large",
+    "bad_redirect",
+    "too_many_redirects",
+    "upstream_auth",
+    "upstream_overloaded",
+    "not_ready",
+    "shutting_down",
+    "upstream_timeout",
+    "timeout",
+]
+
+#: What this client finds out by itself.
+ClientErrorCode = Literal[
+    # No URL or key, or one that is none.
+    "bad_config",
+    # No connection to the relay.
+    "connection_failed",
+    # The connection ended before the answer did.
+    "connection_lost",
+    # Something answers at the URL, but not a relay.
+    "not_a_relay",
+    # The call took longer than its `timeout`.
+    "client_timeout",
+    # The stream was closed, or its loop was left, before the end.
+    "aborted",
+    # The model's answer to `output_format="json"` is not JSON; it is in the error's `text`.
+    "not_json",
+]
+
+#: Which limit refused a request.
+LimitName = Literal[
+    "global_concurrency",
+    "key_concurrency",
+    "key_rpm",
+    "key_daily",
+    "global_daily",
+    "queue_full",
+    "queue_timeout",
+    "target_host",
+    "plan",
+    "unauthenticated",
+]
+
+
+class ClaudeRelayError(Exception):
+    """The one error of this client. Decide by `code`; the message is a sentence for people."""
+
+    def __init__(
+        self,
+        code: Union[RelayErrorCode, ClientErrorCode],
+        message: str,
+        *,
+        status: Optional[int] = None,
+        request_id: Optional[str] = None,
+        retry_after: Optional[float] = None,
+        limit: Optional[LimitName] = None,
+        should_retry: Optional[bool] = None,
+        hop: Optional[int] = None,
+        text: Optional[str] = None,
+        stop_reason: Optional[str] = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        #: HTTP status, where there was an answer.
+        self.status = status
+        #: The relay's id of the request, as in its log.
+        self.request_id = request_id
+        #: Seconds after which a retry can work.
+        self.retry_after = retry_after
+        self.limit = limit
+        #: What the relay said of a retry (`x-should-retry`), where it did.
+        self.should_retry = should_retry
+        #: Of a page fetch: after how many redirects it happened.
+        self.hop = hop
+        #: With `not_json`: the model's text, exactly.
+        self.text = text
+        #: With `not_json`: why the model stopped. `max_tokens` means that the text was cut.
+        self.stop_reason = stop_reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Message(TypedDict):
+    """One message of a conversation; the last one is the user's. Blocks have the shape of the Messages API."""
+
+    role: Literal["user", "assistant"]
+    content: Union[str, Sequence[Mapping[str, Any]]]
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes."""
+
+    #: Seconds for the whole call, retries included.
+    timeout: Optional[float]
+    #: 0 for none.
+    max_retries: Optional[int]
+    #: Seconds.
+    max_retry_wait: Optional[float]
+
+
+class _CompleteOptions(CallOptions, total=False):
+    #: Instead of a prompt.
+    messages: Optional[Sequence[Message]]
+    system: Optional[str]
+    #: One of `models()`; the relay's default otherwise.
+    model: Optional[str]
+    #: How hard the model thinks before it answers.
+    effort: Optional[Literal["low", "medium", "high", "xhigh", "max"]]
+    #: A longer answer is cut, with stop reason `max_tokens`.
+    max_tokens: Optional[int]
+    temperature: Optional[float]
+    #: Texts at which the answer ends.
+    stop: Optional[Union[str, Sequence[str]]]
+    #: Two calls with the same one are one request to the relay. By default each call of `complete` that may be retried has its own,
+    #: and its retries share it; a stream has none. A turn with one is kept for half a minute when its connection ends, so that the
+    #: retry finds it; without one it ends at once.
+    idempotency_key: Optional[str]
+
+
+class CompleteOptions(_CompleteOptions, total=False):
+    """
+    What a completion takes besides its prompt.
+
+    With `schema` (JSON Schema) the answer is a value that the relay has validated. With `output_format="json"` alone the prompt
+    has to ask for JSON.
+    """
+
+    output_format: Optional[Literal["text", "json"]]
+    schema: Optional[Mapping[str, Any]]
+
+
+class PageOptions(CallOptions, total=False):
+    """What a page fetch takes besides the URL."""
+
+    #: `html` by default.
+    format: Optional[Literal["html", "text", "markdown", "metadata"]]
+    #: UTF-8 bytes of what is returned as the page; 500,000 by default.
+    max_bytes: Optional[int]
+    #: Without scripts, styles, svg and comments; True by default.
+    strip: Optional[bool]
+    #: Seconds that the relay may take for the page, 30 at most; 15 by default.
+    page_timeout: Optional[float]
+    accept_language: Optional[str]
+    user_agent: Optional[str]
+
+
+class TokenUsage(TypedDict):
+    """What an answer took."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    #: None where the relay does not know it.
+    cost_usd: Optional[float]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A whole answer."""
+
+    #: The text, or the parsed value.
+    value: Any
+    #: What was asked for.
+    model: str
+    #: The id of the model that answered.
+    resolved_model: str
+    #: `end_turn`, `max_tokens` (the answer was cut), `refusal` (the model declined), ...
+    stop_reason: str
+    duration_ms: int
+    usage: TokenUsage
+    request_id: Optional[str]
+
+
+class Redirect(TypedDict):
+    status: int
+    url: str
+
+
+class PageBytes(TypedDict):
+    wire: int
+    decoded: int
+    output: int
+
+
+class _PageFacts(TypedDict):
+    #: The page's own; a 404 of the page is no error.
+    status: int
+    final_url: str
+    #: It was cut at `max_bytes` or a bound of the relay.
+    truncated: bool
+    content_type: Optional[str]
+    charset: str
+    redirects: List[Redirect]
+    bytes: PageBytes
+    elapsed_ms: int
+    json_ld: List[str]
+
+
+class Page(_PageFacts, total=False):
+    """A page, text from a stranger: not safe to show as it is, and no instructions. One of these is there."""
+
+    html: str
+    text: str
+    markdown: str
+    metadata: Dict[str, Any]
+    #: What is not HTML: text, JSON, XML, feeds.
+    body: str
+
+
+class Model(TypedDict):
+    """A model that the key may use."""
+
+    id: str
+    display_name: str
+
+
+class LimitWindow(TypedDict):
+    limit: int
+    used: int
+    remaining: int
+    resets_at: str
+
+
+class Concurrency(TypedDict):
+    #: 0 is none.
+    limit: int
+    running: int
+
+
+class _Concurrency(TypedDict):
+    concurrency: Concurrency
+
+
+class Limits(_Concurrency, total=False):
+    """A limit that is off is left out."""
+
+    key_rpm: LimitWindow
+    key_daily: LimitWindow
+    global_daily: LimitWindow
+
+
+class UsageTotals(TypedDict):
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    cost_usd: float
+
+
+class UsagePeriod(UsageTotals):
+    models: Dict[str, UsageTotals]
+
+
+class UsageKey(TypedDict):
+    label: str
+    expires_at: Optional[str]
+
+
+class PlanWindow(TypedDict):
+    #: Percent.
+    utilization: float
+    resets_at: Optional[str]
+
+
+class Plan(TypedDict):
+    five_hour: Optional[PlanWindow]
+    seven_day: Optional[PlanWindow]
+
+
+class Usage(TypedDict):
+    """What a key used and has left. Days are UTC days."""
+
+    key: UsageKey
+    limits: Limits
+    fetch_limits: Limits
+    today: UsagePeriod
+    last_30_days: UsagePeriod
+    #: A subscription's windows, where the host tells.
+    plan: Optional[Plan]
+
+
+class CompletionStream:
+    """An answer as it comes: loop over it for the text, piece by piece. Starts when it is read; leaving the loop ends the turn."""
+
+    def __init__(self, call: _Call, deltas: Generator[str, None, Completion]) -> None:
+        self._call = call
+        self._deltas = deltas
+        self._completion: Optional[Completion] = None
+        self._error: Optional[BaseException] = None
+        # The generator is one thread's at a time: with asyncio each step is another's.
+        self._step = threading.Lock()
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            while True:
+                text = self._next()
+                if text is None:
+                    return
+                yield text
+        finally:
+            self.close()
+
+    def __enter__(self) -> CompletionStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def final(self) -> Completion:
+        """Read what is left; then the whole answer, with model, stop reason and usage."""
+        while self._next() is not None:
+            pass
+        assert self._completion is not None
+        return self._completion
+
+    def close(self) -> None:
+        """End the model's turn if it has not ended."""
+        with self._step:
+            if self._completion is None and self._error is None:
+                self._error = ClaudeRelayError("aborted", "The stream was left before its end.")
+            self._deltas.close()
+
+    def _next(self) -> Optional[str]:
+        """None at the end."""
+        with self._step:
+            if self._error is not None:
+                raise self._error
+            if self._completion is not None:
+                return None
+            try:
+                return next(self._deltas)
+            except StopIteration as end:
+                self._completion = cast(Completion, end.value)
+                return None
+            except BaseException as error:
+                self._error = error
+                raise
+
+
+class ClaudeRelay:
+    """A relay and a key of it. The functions of this module do the same with what the environment names."""
+
+    def __init__(
+        self,
+        url: Optional[str] = None,
+        key: Optional[str] = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_retry_wait: float = DEFAULT_MAX_RETRY_WAIT,
+    ) -> None:
+        """
+        `url` and `key` are CLAUDE_RELAY_URL and CLAUDE_RELAY_KEY by default.
+
+        Raises `bad_config` where one of them is missing or none.
+        """
+        self._url = _relay_url(os.environ.get("CLAUDE_RELAY_URL") if url is None else url)
+        self._key = _relay_key(os.environ.get("CLAUDE_RELAY_KEY") if key is None else key)
+        self._defaults: CallOptions = {
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "max_retry_wait": max_retry_wait,
+        }
+
+    @overload
+    def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        output_format: Literal["json"],
+        schema: Optional[Mapping[str, Any]] = None,
+        **options: Unpack[_CompleteOptions],
+    ) -> Any: ...
+    @overload
+    def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        schema: Mapping[str, Any],
+        **options: Unpack[_CompleteOptions],
+    ) -> Any: ...
+    @overload
+    def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        output_format: Optional[Literal["text"]] = None,
+        **options: Unpack[_CompleteOptions],
+    ) -> str: ...
+    def complete(self, prompt: Optional[str] = None, **options: Any) -> Any:
+        """
+        The model's text; with `output_format="json"` or a `schema` the parsed value.
+
+        The options are those of `CompleteOptions`.
+        """
+        return self.complete_with_details(prompt, **options).value
+
+    def complete_with_details(
+        self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
+    ) -> Completion:
+        """The same with model, stop reason, token counts and cost."""
+        with self._ask(prompt, options, whole=True) as answer:
+            return answer.final()
+
+    def stream(self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> CompletionStream:
+        """
+        The text while it comes.
+
+        What fails before the first piece and before anything was spent is retried; what fails later is raised.
+        """
+        return self._ask(prompt, options, whole=False)
+
+    def fetch_page(self, url: str, **options: Unpack[PageOptions]) -> Page:
+        """A public page, through the relay's address. No model takes part. The options are those of `PageOptions`."""
+        return self._fetch_page(_Call(self._defaults, options, PageOptions), url, options)
+
+    def models(self, **options: Unpack[CallOptions]) -> List[Model]:
+        """The models that this key may use."""
+        return self._models(_Call(self._defaults, options, CallOptions))
+
+    def usage(self, **options: Unpack[CallOptions]) -> Usage:
+        """This key's limits, what is left of them, and what it used."""
+        return self._usage(_Call(self._defaults, options, CallOptions))
+
+    def _fetch_page(self, call: _Call, url: str, options: PageOptions) -> Page:
+        seconds = options.get("page_timeout")
+        body = {
+            "url": url,
+            "format": options.get("format"),
+            "max_bytes": options.get("max_bytes"),
+            "strip": options.get("strip"),
+            "timeout_ms": None if seconds is None else round(seconds * 1000),
+            "accept_language": options.get("accept_language"),
+            "user_agent": options.get("user_agent"),
+        }
+        return cast(Page, self._json(call, "POST", "/v1/fetch", body))
+
+    def _models(self, call: _Call) -> List[Model]:
+        rows = cast(List[Model], self._json(call, "GET", "/v1/models")["data"])
+        return [{"id": row["id"], "display_name": row["display_name"]} for row in rows]
+
+    def _usage(self, call: _Call) -> Usage:
+        return cast(Usage, self._json(call, "GET", "/v1/usage"))
+
+    def _ask(self, prompt: Optional[str], options: CompleteOptions, *, whole: bool) -> CompletionStream:
+        call = _Call(self._defaults, options, CompleteOptions)
+        return CompletionStream(call, self._deltas(call, prompt, options, whole))
+
+    def _deltas(
+        self, call: _Call, prompt: Optional[str], options: CompleteOptions, whole: bool
+    ) -> Generator[str, None, Completion]:
+        """
+        The answer's pieces, then all of it.
+
+        Always asks for a stream: its pings keep a long answer from being cut by a tunnel. `whole`: nobody sees the pieces, so
+        that even an answer that broke off can be asked for again.
+        """
+        schema = options.get("schema")
+        body = {
+            "prompt": prompt,
+            "messages": options.get("messages"),
+            "system": options.get("system"),
+            "model": options.get("model"),
+            "output_format": "json",
+            "stream": True,
+            "schema": schema,
+            "effort": options.get("effort"),
+            "max_tokens": options.get("max_tokens"),
+            "temperature": options.get("temperature"),
+            "stop": options.get("stop"),
+        }
+        key = options.get("idempotency_key") or (str(uuid.uuid4()) if whole and call.may_retry() else None)
+        headers = {} if key is None else {"idempotency-key": key}
+        parse = options.get("output_format") == "json" and schema is None
+        call.begin()
+        while True:
+            begun = False
+            try:
+                with _Exchange(self._url, self._key, call) as exchange:
+                    exchange.send("POST", "/v1/complete", body, headers)
+                    answer = exchange.answer()
+                    while True:
+                        try:
+                            piece = next(answer)
+                        except StopIteration as end:
+                            return _completion_of(end.value, exchange.request_id, parse)
+                        begun = True
+                        yield piece
+            except ClaudeRelayError as error:
+                if begun and not whole:
+                    raise
+                call.wait_to_retry(error, repeatable=key is not None)
+
+    def _json(
+        self, call: _Call, method: str, path: str, body: Optional[Dict[str, Any]] = None
+    ) -> Dict[str, Any]:
+        """A call whose answer is one JSON object."""
+        call.begin()
+        while True:
+            try:
+                with _Exchange(self._url, self._key, call) as exchange:
+                    exchange.send(method, path, body)
+                    answer = exchange.relay_object()
+                    del answer["ok"]
+                    return answer
+            except ClaudeRelayError as error:
+                call.wait_to_retry(error, repeatable=True)
+
+
+_T = TypeVar("_T")
+
+
+class AsyncCompletionStream:
+    """`CompletionStream` for asyncio: `async for` over it. Leave it early through `async with`, which ends the model's turn."""
+
+    def __init__(self, answer: CompletionStream) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        try:
+            while True:
+                text = await self._next()
+                if text is None:
+                    return
+                yield text
+        finally:
+            await self.aclose()
+
+    async def __aenter__(self) -> AsyncCompletionStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def final(self) -> Completion:
+        """Read what is left; then the whole answer, with model, stop reason and usage."""
+        while await self._next() is not None:
+            pass
+        return self._answer.final()
+
+    async def aclose(self) -> None:
+        """End the model's turn if it has not ended."""
+        self._answer._call.abort()
+        await _in_thread(self._answer._call, self._answer.close)
+
+    async def _next(self) -> Optional[str]:
+        return await _in_thread(self._answer._call, self._answer._next)
+
+
+class AsyncClaudeRelay:
+    """`ClaudeRelay` for asyncio. Each call is made in a thread of its own; cancelling its task ends the call, and the model's turn."""
+
+    def __init__(
+        self,
+        url: Optional[str] = None,
+        key: Optional[str] = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_retry_wait: float = DEFAULT_MAX_RETRY_WAIT,
+    ) -> None:
+        """As `ClaudeRelay`."""
+        self._relay = ClaudeRelay(
+            url, key, timeout=timeout, max_retries=max_retries, max_retry_wait=max_retry_wait
+        )
+
+    @overload
+    async def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        output_format: Literal["json"],
+        schema: Optional[Mapping[str, Any]] = None,
+        **options: Unpack[_CompleteOptions],
+    ) -> Any: ...
+    @overload
+    async def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        schema: Mapping[str, Any],
+        **options: Unpack[_CompleteOptions],
+    ) -> Any: ...
+    @overload
+    async def complete(
+        self,
+        prompt: Optional[str] = None,
+        *,
+        output_format: Optional[Literal["text"]] = None,
+        **options: Unpack[_CompleteOptions],
+    ) -> str: ...
+    async def complete(self, prompt: Optional[str] = None, **options: Any) -> Any:
+        """As `ClaudeRelay.complete`."""
+        return (await self.complete_with_details(prompt, **options)).value
+
+    async def complete_with_details(
+        self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
+    ) -> Completion:
+        """As `ClaudeRelay.complete_with_details`."""
+        answer = self._relay._ask(prompt, options, whole=True)
+        return await _in_thread(answer._call, answer.final)
+
+    def stream(
+        self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
+    ) -> AsyncCompletionStream:
+        """As `ClaudeRelay.stream`."""
+        return AsyncCompletionStream(self._relay.stream(prompt, **options))
+
+    async def fetch_page(self, url: str, **options: Unpack[PageOptions]) -> Page:
+        """As `ClaudeRelay.fetch_page`."""
+        call = _Call(self._relay._defaults, options, PageOptions)
+        return await _in_thread(call, lambda: self._relay._fetch_page(call, url, options))
+
+    async def models(self, **options: Unpack[CallOptions]) -> List[Model]:
+        """As `ClaudeRelay.models`."""
+        call = _Call(self._relay._defaults, options, CallOptions)
+        return await _in_thread(call, lambda: self._relay._models(call))
+
+    async def usage(self, **options: Unpack[CallOptions]) -> Usage:
+        """As `ClaudeRelay.usage`."""
+        call = _Call(self._relay._defaults, options, CallOptions)
+        return await _in_thread(call, lambda: self._relay._usage(call))
+
+
+@overload
+def complete(
+    prompt: Optional[str] = None,
+    *,
+    output_format: Literal["json"],
+    schema: Optional[Mapping[str, Any]] = None,
+    **options: Unpack[_CompleteOptions],
+) -> Any: ...
+@overload
+def complete(
+    prompt: Optional[str] = None, *, schema: Mapping[str, Any], **options: Unpack[_CompleteOptions]
+) -> Any: ...
+@overload
+def complete(
+    prompt: Optional[str] = None,
+    *,
+    output_format: Optional[Literal["text"]] = None,
+    **options: Unpack[_CompleteOptions],
+) -> str: ...
+def complete(prompt: Optional[str] = None, **options: Any) -> Any:
+    """`ClaudeRelay.complete` with the relay and the key that the environment names."""
+    return ClaudeRelay().complete(prompt, **options)
+
+
+def complete_with_details(prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> Completion:
+    """`ClaudeRelay.complete_with_details` with the relay and the key that the environment names."""
+    return ClaudeRelay().complete_with_details(prompt, **options)
+
+
+def stream(prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> CompletionStream:
+    """`ClaudeRelay.stream` with the relay and the key that the environment names."""
+    return ClaudeRelay().stream(prompt, **options)
+
+
+def fetch_page(url: str, **options: Unpack[PageOptions]) -> Page:
+    """`ClaudeRelay.fetch_page` with the relay and the key that the environment names."""
+    return ClaudeRelay().fetch_page(url, **options)
+
+
+def models(**options: Unpack[CallOptions]) -> List[Model]:
+    """`ClaudeRelay.models` with the relay and the key that the environment names."""
+    return ClaudeRelay().models(**options)
+
+
+def usage(**options: Unpack[CallOptions]) -> Usage:
+    """`ClaudeRelay.usage` with the relay and the key that the environment names."""
+    return ClaudeRelay().usage(**options)
+
+
+class _Call:
+    """One call from its start to its end: its time, how it is aborted, and its retries."""
+
+    def __init__(self, defaults: CallOptions, options: CallOptions, known: type) -> None:
+        """`known`: the options that there are. Another one is an error, as with any function."""
+        unknown = sorted(set(options) - set(known.__annotations__))
+        if unknown:
+            raise TypeError(f"unknown option {unknown[0]!r}")
+
+        def chosen(name: Literal["timeout", "max_retries", "max_retry_wait"]) -> float:
+            value = options.get(name)
+            return cast(float, defaults.get(name) if value is None else value)
+
+        self._timeout = chosen("timeout")
+        self._max_retries = chosen("max_retries")
+        self._max_retry_wait = chosen("max_retry_wait")
+        self._retries = 0
+        self._ends_at = 0.0
+        self._aborted = threading.Event()
+        self._lock = threading.Lock()
+        self._socket: Optional[socket.socket] = None
+
+    def begin(self) -> None:
+        self._ends_at = time.monotonic() + self._timeout
+
+    def remaining(self) -> float:
+        """Seconds, more than 0. Raises when there are none, or when the call was aborted."""
+        seconds = self._ends_at - time.monotonic()
+        # The clock of sockets is coarser.
+        if self._aborted.is_set():
+            raise ClaudeRelayError("aborted", "The call was aborted.")
+        if seconds < 0.005:
+            raise ClaudeRelayError(
+                "client_timeout",
+                f"No whole answer within {self._timeout:g} s. Raise the timeout, or ask for less.",
+            )
+        return seconds
+
+    def uses(self, connection: socket.socket) -> None:
+        """What `abort` has to cut."""
+        with self._lock:
+            self._socket = connection
+        connection.settimeout(self.remaining())
+
+    def abort(self) -> None:
+        """From any thread: the call fails with `aborted` wherever it is."""
+        self._aborted.set()
+        with self._lock:
+            if self._socket is not None:
+                try:
+                    # That of TLS would free what the other thread is reading with.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def may_retry(self) -> bool:
+        return self._retries < self._max_retries
+
+    def wait_to_retry(self, error: ClaudeRelayError, *, repeatable: bool) -> None:
+        """
+        Return when the call shall be tried again; raise `error` when it shall not.
+
+        `repeatable`: a second time costs nothing more.
+        """
+        if self._aborted.is_set() or not self.may_retry() or not _may_pass(error, repeatable):
+            raise error
+        # A bit more than was told, and not the same for everyone who was told it.
+        if error.retry_after is None:
+            wait = min(0.5 * 2**self._retries, 8.0) * (0.75 + random.random() / 2)
+        else:
+            wait = error.retry_after + random.random() / 4
+        if wait > self._max_retry_wait + 0.25 or time.monotonic() + wait >= self._ends_at:
+            raise error
+        self._retries += 1
+        self._aborted.wait(wait)
+        self.remaining()
+
+
+class _Exchange:
+    """One request and its answer on a connection of its own."""
+
+    def __init__(self, url: str, key: str, call: _Call) -> None:
+        self._url = url
+        self._key = key
+        self._call = call
+        self._connection: Optional[http.client.HTTPConnection] = None
+        self._response: Optional[http.client.HTTPResponse] = None
+        self._socket: Optional[socket.socket] = None
+        self.request_id: Optional[str] = None
+
+    def __enter__(self) -> _Exchange:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._response is not None:
+            self._response.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Optional[Dict[str, Any]] = None,
+        headers: Mapping[str, str] = {},
+    ) -> None:
+        """Raises what the relay answers unless it is a success."""
+        payload = None
+        sent = {**headers, "authorization": f"Bearer {self._key}"}
+        if body is not None:
+            payload = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+            sent["content-type"] = "application/json"
+        try:
+            response = self._request(method, path, payload, sent)
+        except (OSError, http.client.HTTPException) as error:
+            self._call.remaining()
+            raise ClaudeRelayError(
+                "connection_failed",
+                f"No connection to the relay at {self._url}: {_reason(error)}. "
+                "Is it running, and is CLAUDE_RELAY_URL its URL?",
+            ) from error
+        self._response = response
+        self.request_id = response.getheader("request-id")
+        if not 200 <= response.status < 300:
+            raise self._error(response)
+
+    def _request(
+        self, method: str, path: str, payload: Optional[bytes], headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        parts = urlsplit(self._url)
+        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = make(
+            cast(str, parts.hostname), parts.port, timeout=min(self._call.remaining(), _CONNECT_TIMEOUT)
+        )
+        self._connection = connection
+        connection.connect()
+        self._socket = cast(socket.socket, connection.sock)
+        self._call.uses(self._socket)
+        try:
+            connection.request(method, parts.path + path, payload, dict(headers))
+        except (BrokenPipeError, ConnectionResetError):
+            # Refused before all of it was sent: the answer says why.
+            pass
+        return connection.getresponse()
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The body as it comes. A connection that ends before it does is `connection_lost`."""
+        response, connection = self._response, self._socket
+        assert response is not None and connection is not None
+        while True:
+            connection.settimeout(self._call.remaining())
+            try:
+                piece = response.read1(65536)
+            except (OSError, http.client.HTTPException) as error:
+                self._call.remaining()
+                raise self._lost(_reason(error)) from error
+            if piece == b"":
+                # Not noticed by http.client: the end of a connection before Content-Length.
+                if response.length:
+                    self._call.remaining()
+                    raise self._lost("it was closed")
+                return
+            yield piece
+
+    def _lost(self, why: str) -> ClaudeRelayError:
+        return ClaudeRelayError(
+            "connection_lost",
+            f"The connection ended before the answer did: {why}.",
+            request_id=self.request_id,
+        )
+
+    def _text(self) -> str:
+        return b"".join(self._pieces()).decode("utf-8", "replace")
+
+    def relay_object(self) -> Dict[str, Any]:
+        """The body of a 2xx: a relay's has `ok: true`."""
+        body = _object(self._text())
+        if body is not None and body.get("ok") is True:
+            return body
+        assert self._response is not None
+        status = self._response.status
+        raise ClaudeRelayError(
+            "not_a_relay",
+            f"{self._url} answered {status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?",
+            status=status,
+        )
+
+    def answer(self) -> Generator[str, None, Dict[str, Any]]:
+        """The pieces of an answer as they come, then its `done` event."""
+        assert self._response is not None
+        kind = self._response.getheader("content-type", "").lower()
+        if not kind.startswith("text/event-stream"):
+            return self.relay_object()
+        for data in self._event_data():
+            event = _object(data) or {}
+            if event.get("type") == "delta":
+                yield str(event.get("text"))
+            elif event.get("type") == "done":
+                return event
+            elif event.get("type") == "error":
+                raise _error_of_body(
+                    event, request_id=self.request_id, should_retry=_retry_advice(self._response)
+                )
+        raise self._lost("the stream has no end")
+
+    def _event_data(self) -> Iterator[str]:
+        """The data of each server-sent event. Comments (the relay's pings) are none."""
+        rest = b""
+        data: List[str] = []
+        for piece in self._pieces():
+            *lines, rest = (rest + piece).split(b"\n")
+            for raw in lines:
+                line = raw.rstrip(b"\r").decode("utf-8", "replace")
+                if line.startswith("data:"):
+                    text = line[len("data:") :]
+                    data.append(text[1:] if text.startswith(" ") else text)
+                if line == "" and data:
+                    yield "\n".join(data)
+                    data = []
+
+    def _error(self, response: http.client.HTTPResponse) -> ClaudeRelayError:
+        should_retry = _retry_advice(response)
+        retry_after = _seconds_of(response.getheader("retry-after"))
+        body = _object(self._text())
+        if body is not None and body.get("ok") is False and isinstance(body.get("error"), str):
+            if body["error"] == "not_found" and urlsplit(self._url).path != "":
+                # The path is the client's: where there is nothing, the URL has one that does not belong there.
+                body["message"] = f"{body.get('message')} Is the path of CLAUDE_RELAY_URL right ({self._url})?"
+            return _error_of_body(
+                body,
+                status=response.status,
+                should_retry=should_retry,
+                retry_after=retry_after,
+                request_id=self.request_id,
+            )
+        location = response.getheader("location")
+        hint = (
+            "Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?"
+            if location is None
+            else f"It redirects to {location}: if the relay is there, set CLAUDE_RELAY_URL to that."
+        )
+        return ClaudeRelayError(
+            "not_a_relay",
+            f"{self._url} answered {response.status}, but not as a claude-relay does. {hint}",
+            status=response.status,
+            should_retry=should_retry,
+            retry_after=retry_after,
+        )
+
+
+#: Seconds until a connection must be there.
+_CONNECT_TIMEOUT = 30.0
+
+#: Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute.
+_PASSING = {"rate_limited", "upstream_overloaded", "not_ready", "shutting_down"}
+#: Failures that may pass, and may have cost something.
+_SPENDING = {"connection_failed", "connection_lost", "upstream_error"}
+#: What a tunnel or a proxy answers while the relay behind it restarts.
+_PASSING_STATUSES = {429, 502, 503}
+
+
+def _may_pass(error: ClaudeRelayError, repeatable: bool) -> bool:
+    if error.should_retry is not None:
+        return error.should_retry
+    if error.code in _PASSING:
+        return True
+    if error.code == "not_a_relay":
+        return error.status in _PASSING_STATUSES
+    if isinstance(error.__cause__, _NEVER_SENT):
+        return True
+    return repeatable and error.code in _SPENDING
+
+
+#: Reasons for which nothing was sent.
+_NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
+
+
+def _retry_advice(response: http.client.HTTPResponse) -> Optional[bool]:
+    """What the relay says of a retry. What it repeats for an idempotency key it will repeat again."""
+    advice = response.getheader("x-should-retry")
+    if advice == "true":
+        return True
+    return False if advice == "false" or response.getheader("idempotent-replayed") == "true" else None
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _object(text: str) -> Optional[Dict[str, Any]]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return cast(Dict[str, Any], value) if isinstance(value, dict) else None
+
+
+def _error_of_body(
+    body: Mapping[str, Any],
+    *,
+    status: Optional[int] = None,
+    should_retry: Optional[bool] = None,
+    retry_after: Optional[float] = None,
+    request_id: Optional[str] = None,
+) -> ClaudeRelayError:
+    """An error as the relay says it, in a response or in a stream."""
+    return ClaudeRelayError(
+        body["error"],
+        str(body.get("message")),
+        status=status,
+        should_retry=should_retry,
+        request_id=body.get("request_id", request_id),
+        retry_after=body.get("retry_after", retry_after),
+        limit=body.get("limit"),
+        hop=body.get("hop"),
+    )
+
+
+def _seconds_of(header: Optional[str]) -> Optional[float]:
+    """`Retry-After`: seconds, or a date."""
+    if header is None:
+        return None
+    if re.fullmatch(r"[0-9]+", header):
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _completion_of(done: Mapping[str, Any], request_id: Optional[str], parse: bool) -> Completion:
+    """`parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result."""
+    stop_reason = done["stop_reason"]
+    return Completion(
+        value=_parse_json(done["result"], stop_reason, request_id) if parse else done["result"],
+        model=done["model"],
+        resolved_model=done["resolved_model"],
+        stop_reason=stop_reason,
+        duration_ms=done["duration_ms"],
+        usage=done["usage"],
+        request_id=request_id,
+    )
+
+
+def _parse_json(text: str, stop_reason: str, request_id: Optional[str]) -> Any:
+    """Models like to put JSON into a Markdown fence: one around all of it is taken off."""
+    bare = text.strip()
+    first, _, rest = bare.partition("\n")
+    if re.fullmatch(r"```(json)?\s*", first, re.IGNORECASE) and rest.endswith("```"):
+        bare = rest[: -len("```")]
+    try:
+        return json.loads(bare, parse_constant=_no_number)
+    except ValueError as error:
+        cut = ""
+        if stop_reason == "max_tokens":
+            cut = " It was cut at the most tokens it may have (max_tokens)."
+        raise ClaudeRelayError(
+            "not_json",
+            f"The model's answer is not JSON.{cut} Ask for JSON in the prompt, or give a schema; "
+            "the answer is in this error's text.",
+            text=text,
+            stop_reason=stop_reason,
+            request_id=request_id,
+        ) from error
+
+
+def _no_number(name: str) -> NoReturn:
+    """NaN and the infinities, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def _relay_url(given: Optional[str]) -> str:
+    text = (given or "").strip()
+
+    def says(what: str) -> ClaudeRelayError:
+        return ClaudeRelayError(
+            "bad_config",
+            f"{what} Set CLAUDE_RELAY_URL (or the argument url) to the relay's URL, such as http://127.0.0.1:8799.",
+        )
+
+    if text == "":
+        raise says("No URL of a relay is set.")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise says(f'"{text}" is not a URL.') from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise says(f'"{text}" is not an http or https URL.')
+    if parts.username is not None or parts.password is not None:
+        raise says("The URL of a relay has no user name and no password.")
+    origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
+    # The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
+    return origin + re.sub(r"/v1$", "", parts.path.rstrip("/"))
+
+
+def _relay_key(given: Optional[str]) -> str:
+    key = (given or "").strip()
+    if re.fullmatch(r"[\x21-\x7e]+", key):
+        return key
+    what = "No key is set." if key == "" else "The key is none."
+    raise ClaudeRelayError(
+        "bad_config",
+        f"{what} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
+    )
+
+
+async def _in_thread(call: _Call, function: Callable[[], _T]) -> _T:
+    """Cancelling the task aborts the call. The threads are nobody's pool: neither do they wait for each other, nor does the end of the program for them."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: Optional[_T], error: Optional[BaseException]) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(cast(_T, result))
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        outcome: Tuple[Optional[_T], Optional[BaseException]]
+        try:
+            outcome = (function(), None)
+        except BaseException as error:
+            outcome = (None, error)
+        try:
+            loop.call_soon_threadsafe(settle, *outcome)
+        except RuntimeError:
+            # The loop was closed: nobody waits any more.
+            pass
+
+    threading.Thread(target=run, name="claude-relay", daemon=True).start()
+    try:
+        return await future
+    except asyncio.CancelledError:
+        call.abort()
+        raise

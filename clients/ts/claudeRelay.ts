@@ -1,0 +1,959 @@
+/**
+ * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
+ *
+ * For the server side only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
+ *
+ * ```ts
+ * // CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
+ * const text = await complete({ prompt: 'Say hello.' });
+ * ```
+ *
+ * Every failure is a `ClaudeRelayError` whose `code` says what happened.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+
+/** Milliseconds for a whole call, with its retries and what it waits between them. */
+export const defaultTimeoutMs = 600_000;
+/** How often a call is repeated after a failure that may pass. */
+export const defaultMaxRetries = 2;
+/** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
+export const defaultMaxRetryWaitMs = 60_000;
+
+/** What the relay can answer, as in its docs/api.md. */
+export type RelayErrorCode =
+  | 'bad_request'
+  | 'invalid_url'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'blocked_scheme'
+  | 'blocked_userinfo'
+  | 'blocked_hostname'
+  | 'blocked_address'
+  | 'blocked_port'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'idempotency_mismatch'
+  | 'client_closed_request'
+  | 'unsupported_content_type'
+  | 'unsupported_encoding'
+  | 'page_too_complex'
+  | 'rate_limited'
+  | 'internal'
+  | 'not_supported'
+  | 'upstream_error'
+  | 'invalid_output'
+  | 'dns_error'
+  | 'connect_error'
+  | 'tls_error'
+  | 'upstream_protocol'
+  | 'headers_too_large'
+  | 'bad_redirect'
+  | 'too_many_redirects'
+  | 'upstream_auth'
+  | 'upstream_overloaded'
+  | 'not_ready'
+  | 'shutting_down'
+  | 'upstream_timeout'
+  | 'timeout';
+
+/** What this client finds out by itself. */
+export type ClientErrorCode =
+  /** No URL or key, one that is none, or a browser. */
+  | 'bad_config'
+  /** No connection to the relay. */
+  | 'connection_failed'
+  /** The connection ended before the answer did. */
+  | 'connection_lost'
+  /** Something answers at the URL, but not a relay. */
+  | 'not_a_relay'
+  /** The call took longer than `timeoutMs`. */
+  | 'client_timeout'
+  /** The call's `signal` was aborted, or its stream was left before the end. */
+  | 'aborted'
+  /** The model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`. */
+  | 'not_json';
+
+/** Which limit refused a request. */
+export type LimitName =
+  | 'global_concurrency'
+  | 'key_concurrency'
+  | 'key_rpm'
+  | 'key_daily'
+  | 'global_daily'
+  | 'queue_full'
+  | 'queue_timeout'
+  | 'target_host'
+  | 'plan'
+  | 'unauthenticated';
+
+export type ErrorDetails = {
+  /** HTTP status, where there was an answer. */
+  status?: number | undefined;
+  /** The relay's id of the request, as in its log. */
+  requestId?: string | undefined;
+  /** Seconds after which a retry can work. */
+  retryAfter?: number | undefined;
+  limit?: LimitName | undefined;
+  /** What the relay said of a retry (`x-should-retry`), where it did. */
+  shouldRetry?: boolean | undefined;
+  /** Of a page fetch: after how many redirects it happened. */
+  hop?: number | undefined;
+  /** With `not_json`: the model's text, exactly. */
+  text?: string | undefined;
+  /** With `not_json`: why the model stopped. `max_tokens` means that the text was cut. */
+  stopReason?: string | undefined;
+  cause?: unknown;
+};
+
+/** The one error of this client. Decide by `code`; `message` is a sentence for people. */
+export class ClaudeRelayError extends Error {
+  readonly code: RelayErrorCode | ClientErrorCode;
+  readonly status: number | undefined;
+  readonly requestId: string | undefined;
+  readonly retryAfter: number | undefined;
+  readonly limit: LimitName | undefined;
+  readonly shouldRetry: boolean | undefined;
+  readonly hop: number | undefined;
+  readonly text: string | undefined;
+  readonly stopReason: string | undefined;
+
+  constructor(code: RelayErrorCode | ClientErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'ClaudeRelayError';
+    this.code = code;
+    this.status = details.status;
+    this.requestId = details.requestId;
+    this.retryAfter = details.retryAfter;
+    this.limit = details.limit;
+    this.shouldRetry = details.shouldRetry;
+    this.hop = details.hop;
+    this.text = details.text;
+    this.stopReason = details.stopReason;
+  }
+}
+
+/** What every call takes. */
+export type CallOptions = {
+  /** Milliseconds for the whole call, retries included; `defaultTimeoutMs` by default. */
+  timeoutMs?: number | undefined;
+  /** Ends the call, and with it the model's turn; the call rejects with `aborted`. */
+  signal?: AbortSignal | undefined;
+  /** 0 for none; `defaultMaxRetries` by default. */
+  maxRetries?: number | undefined;
+  /** Milliseconds; `defaultMaxRetryWaitMs` by default. */
+  maxRetryWaitMs?: number | undefined;
+};
+
+export type ClientOptions = Omit<CallOptions, 'signal'> & {
+  /** Where the relay is: `http://127.0.0.1:8799`, or its tunnel's https URL. `CLAUDE_RELAY_URL` by default. */
+  url?: string | undefined;
+  /** A key of `bin/genkey`. `CLAUDE_RELAY_KEY` by default. */
+  key?: string | undefined;
+};
+
+/** A block of a message, in the shape of the Messages API. `data` is base64. */
+export type ContentBlock =
+  | { type: 'text'; text: string }
+  | {
+      type: 'image';
+      source: {
+        type: 'base64';
+        media_type: 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
+        data: string;
+      };
+    }
+  | {
+      type: 'document';
+      source:
+        | { type: 'base64'; media_type: 'application/pdf'; data: string }
+        | { type: 'text'; media_type: 'text/plain'; data: string };
+      title?: string;
+      context?: string;
+    };
+
+/** One message of a conversation; the last one is the user's. */
+export type Message = { role: 'user' | 'assistant'; content: string | readonly ContentBlock[] };
+
+/** One of both: a prompt is a conversation of one message. */
+type Asked = { prompt: string; messages?: undefined } | { messages: readonly Message[]; prompt?: undefined };
+
+type CompleteOptions = Asked &
+  CallOptions & {
+    system?: string | undefined;
+    /** One of `models()`; the relay's default otherwise. */
+    model?: string | undefined;
+    /** How hard the model thinks before it answers. */
+    effort?: 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
+    /** Tokens; a longer answer is cut, with stop reason `max_tokens`. */
+    maxTokens?: number | undefined;
+    temperature?: number | undefined;
+    /** Texts at which the answer ends. */
+    stop?: string | readonly string[] | undefined;
+    /**
+     * Two calls with the same one are one request to the relay. By default each call of `complete` that may be retried has its own,
+     * and its retries share it; a stream has none. A turn with one is kept for half a minute when its connection ends, so that the
+     * retry finds it; without one it ends at once.
+     */
+    idempotencyKey?: string | undefined;
+  };
+
+/** A call that gives text. */
+export type TextOptions = CompleteOptions & { outputFormat?: 'text' | undefined; schema?: undefined };
+
+/**
+ * A call that gives a value. With `schema` (JSON Schema) the relay validates it. Without one the prompt has to ask for JSON, and the
+ * type is only your word for what comes.
+ */
+export type JsonOptions = CompleteOptions &
+  (
+    | { outputFormat: 'json'; schema?: object | undefined }
+    | { outputFormat?: 'json' | undefined; schema: object }
+  );
+
+export type Completion<T> = {
+  /** The text, or the parsed value. */
+  value: T;
+  /** What was asked for. */
+  model: string;
+  /** The id of the model that answered. */
+  resolvedModel: string;
+  /** `end_turn`, `max_tokens` (the answer was cut), `refusal` (the model declined), ... */
+  stopReason: string;
+  durationMs: number;
+  usage: {
+    inputTokens: number;
+    outputTokens: number;
+    cacheReadInputTokens: number;
+    cacheCreationInputTokens: number;
+    /** Null where the relay does not know it. */
+    costUsd: number | null;
+  };
+  requestId: string | undefined;
+};
+
+export type PageOptions = CallOptions & {
+  /** Absolute, http or https. */
+  url: string;
+  /** `html` by default. */
+  format?: 'html' | 'text' | 'markdown' | 'metadata' | undefined;
+  /** UTF-8 bytes of what is returned as the page; 500,000 by default. */
+  maxBytes?: number | undefined;
+  /** Without scripts, styles, svg and comments; true by default. */
+  strip?: boolean | undefined;
+  /** Milliseconds that the relay may take for the page, 30,000 at most; 15,000 by default. */
+  pageTimeoutMs?: number | undefined;
+  acceptLanguage?: string | undefined;
+  userAgent?: string | undefined;
+};
+
+/** A page, text from a stranger: not safe to show as it is, and no instructions. One of `html`, `text`, `markdown`, `metadata` and `body` is there. */
+export type Page = {
+  /** The page's own; a 404 of the page is no error. */
+  status: number;
+  finalUrl: string;
+  /** It was cut at `maxBytes` or a bound of the relay. */
+  truncated: boolean;
+  html?: string;
+  text?: string;
+  markdown?: string;
+  metadata?: {
+    title?: string;
+    description?: string;
+    canonical?: string;
+    language?: string;
+    openGraph: Record<string, string>;
+    feeds: { url: string; type: string; title?: string }[];
+    jsonLd?: string[];
+  };
+  /** What is not HTML: text, JSON, XML, feeds. */
+  body?: string;
+  contentType: string | null;
+  charset: string;
+  redirects: { status: number; url: string }[];
+  bytes: { wire: number; decoded: number; output: number };
+  elapsedMs: number;
+  jsonLd: string[];
+};
+
+export type Model = { id: string; displayName: string };
+
+export type LimitWindow = { limit: number; used: number; remaining: number; resetsAt: string };
+
+/** A limit that is off is left out. */
+export type Limits = {
+  keyRpm?: LimitWindow;
+  keyDaily?: LimitWindow;
+  globalDaily?: LimitWindow;
+  /** `limit` 0 is none. */
+  concurrency: { limit: number; running: number };
+};
+
+export type UsageTotals = {
+  requests: number;
+  errors: number;
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadInputTokens: number;
+  cacheCreationInputTokens: number;
+  costUsd: number;
+};
+
+export type PlanWindow = { utilization: number; resetsAt: string | null };
+
+/** Days are UTC days. */
+export type Usage = {
+  key: { label: string; expiresAt: string | null };
+  limits: Limits;
+  fetchLimits: Limits;
+  today: UsageTotals & { models: Record<string, UsageTotals> };
+  last30Days: UsageTotals & { models: Record<string, UsageTotals> };
+  /** A subscription's windows, where the host tells. */
+  plan: { fiveHour: PlanWindow | null; sevenDay: PlanWindow | null } | null;
+};
+
+/** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
+export class CompletionStream<T> implements AsyncIterable<string> {
+  readonly #deltas: AsyncGenerator<string, Completion<T>>;
+  #outcome: { completion: Completion<T> } | { error: unknown } | undefined;
+
+  /** @internal Made by `stream()`. */
+  constructor(deltas: AsyncGenerator<string, Completion<T>>) {
+    this.#deltas = deltas;
+  }
+
+  /** Leaving the loop ends the model's turn. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
+    try {
+      for (;;) {
+        const text = await this.#next();
+        if (text === undefined) return;
+        yield text;
+      }
+    } finally {
+      if (this.#outcome === undefined) await this.#leave();
+    }
+  }
+
+  /** Reads what is left; then the whole answer, with model, stop reason and usage. */
+  async final(): Promise<Completion<T>> {
+    while ((await this.#next()) !== undefined);
+    if (this.#outcome !== undefined && 'completion' in this.#outcome) return this.#outcome.completion;
+    throw this.#outcome?.error;
+  }
+
+  /** Undefined at the end. */
+  async #next(): Promise<string | undefined> {
+    if (this.#outcome !== undefined) {
+      if ('error' in this.#outcome) throw this.#outcome.error;
+      return undefined;
+    }
+    try {
+      const { done, value } = await this.#deltas.next();
+      if (!done) return value;
+      this.#outcome = { completion: value };
+      return undefined;
+    } catch (error) {
+      this.#outcome = { error };
+      throw error;
+    }
+  }
+
+  async #leave(): Promise<void> {
+    this.#outcome = { error: new ClaudeRelayError('aborted', 'The stream was left before its end.') };
+    await this.#deltas.return(undefined as never);
+  }
+}
+
+/** A relay and a key of it. The functions below do the same with what the environment names. */
+export class ClaudeRelay {
+  readonly #url: string;
+  readonly #key: string;
+  readonly #defaults: CallOptions;
+
+  /** Throws `bad_config` in a browser and where the URL or the key is missing or none. */
+  constructor(options: ClientOptions = {}) {
+    refuseBrowsers();
+    this.#url = relayUrl(options.url ?? environment('CLAUDE_RELAY_URL'));
+    this.#key = relayKey(options.key ?? environment('CLAUDE_RELAY_KEY'));
+    const { timeoutMs, maxRetries, maxRetryWaitMs } = options;
+    this.#defaults = { timeoutMs, maxRetries, maxRetryWaitMs };
+  }
+
+  /** The model's text; with `outputFormat: 'json'` or a `schema` the parsed value. */
+  complete<T = unknown>(options: JsonOptions): Promise<T>;
+  complete(options: TextOptions): Promise<string>;
+  async complete(options: TextOptions | JsonOptions): Promise<unknown> {
+    return (await this.#ask(options, true).final()).value;
+  }
+
+  /** The same with model, stop reason, token counts and cost. */
+  completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
+  completeWithDetails(options: TextOptions): Promise<Completion<string>>;
+  completeWithDetails(options: TextOptions | JsonOptions): Promise<Completion<unknown>> {
+    return this.#ask(options, true).final();
+  }
+
+  /**
+   * The text while it comes. What fails before the first piece and before anything was spent is retried; what fails later is
+   * thrown.
+   */
+  stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
+  stream(options: TextOptions): CompletionStream<string>;
+  stream(options: TextOptions | JsonOptions): CompletionStream<unknown> {
+    return this.#ask(options, false);
+  }
+
+  /** A public page, through the relay's address. No model takes part. */
+  async fetchPage(page: string | PageOptions): Promise<Page> {
+    const options = typeof page === 'string' ? { url: page } : page;
+    const body = {
+      url: options.url,
+      format: options.format,
+      max_bytes: options.maxBytes,
+      strip: options.strip,
+      timeout_ms: options.pageTimeoutMs,
+      accept_language: options.acceptLanguage,
+      user_agent: options.userAgent,
+    };
+    const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', body, options);
+    return camelKeys(answer) as Page;
+  }
+
+  /** The models that this key may use. */
+  async models(options: CallOptions = {}): Promise<Model[]> {
+    const { data } = await this.#json('GET', '/v1/models', undefined, options);
+    return (data as { id: string; display_name: string }[]).map(({ id, display_name: displayName }) => ({
+      id,
+      displayName,
+    }));
+  }
+
+  /** This key's limits, what is left of them, and what it used. */
+  async usage(options: CallOptions = {}): Promise<Usage> {
+    const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', undefined, options);
+    return camelKeys(answer) as Usage;
+  }
+
+  #ask(options: TextOptions | JsonOptions, whole: boolean): CompletionStream<unknown> {
+    return new CompletionStream(this.#deltas(options, whole));
+  }
+
+  /**
+   * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel, or by
+   * the 300 s after which Node.js gives up waiting for headers. `whole`: nobody sees the pieces, so that even an answer that broke
+   * off can be asked for again.
+   */
+  async *#deltas(
+    options: TextOptions | JsonOptions,
+    whole: boolean,
+  ): AsyncGenerator<string, Completion<unknown>> {
+    const { schema } = options;
+    const asJson = options.outputFormat === 'json' || schema !== undefined;
+    const body = JSON.stringify({
+      prompt: options.prompt,
+      messages: options.messages,
+      system: options.system,
+      model: options.model,
+      output_format: 'json',
+      stream: true,
+      schema,
+      effort: options.effort,
+      max_tokens: options.maxTokens,
+      temperature: options.temperature,
+      stop: options.stop,
+    });
+    const call = new Call(this.#defaults, options);
+    const key = options.idempotencyKey ?? (whole && call.mayRetry ? randomId() : undefined);
+    const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key };
+    try {
+      for (;;) {
+        let begun = false;
+        try {
+          const response = await this.#send(call, 'POST', '/v1/complete', body, headers);
+          const answer = readAnswer(response);
+          for (;;) {
+            const { done, value } = await answer.next();
+            if (done) return completionOf(value, response, asJson && schema === undefined);
+            begun = true;
+            yield value;
+          }
+        } catch (thrown) {
+          const error = call.errorOf(thrown);
+          if (begun && !whole) throw error;
+          await call.waitToRetry(error, key !== undefined);
+        }
+      }
+    } finally {
+      call.end();
+    }
+  }
+
+  /** A call whose answer is one JSON object. */
+  async #json(
+    method: 'GET' | 'POST',
+    path: string,
+    body: object | undefined,
+    options: CallOptions,
+  ): Promise<Record<string, unknown>> {
+    const call = new Call(this.#defaults, options);
+    try {
+      for (;;) {
+        try {
+          const text = body === undefined ? undefined : JSON.stringify(body);
+          const response = await this.#send(call, method, path, text);
+          return relayObject(await bodyText(response), response);
+        } catch (thrown) {
+          await call.waitToRetry(call.errorOf(thrown), true);
+        }
+      }
+    } finally {
+      call.end();
+    }
+  }
+
+  async #send(
+    call: Call,
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | undefined,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(this.#url + path, {
+        method,
+        headers: {
+          ...headers,
+          authorization: `Bearer ${this.#key}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body }),
+        // A relay sends no redirect, and a key is not for whoever does.
+        redirect: 'manual',
+        signal: call.signal,
+      });
+    } catch (cause) {
+      throw unreachable(this.#url, cause);
+    }
+    if (!response.ok) throw await errorOfResponse(this.#url, response);
+    return response;
+  }
+}
+
+/** `ClaudeRelay.complete` with the relay and the key that the environment names. */
+export function complete<T = unknown>(options: JsonOptions): Promise<T>;
+export function complete(options: TextOptions): Promise<string>;
+export async function complete(options: TextOptions | JsonOptions): Promise<unknown> {
+  return new ClaudeRelay().complete(options as JsonOptions);
+}
+
+/** `ClaudeRelay.completeWithDetails` with the relay and the key that the environment names. */
+export function completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
+export function completeWithDetails(options: TextOptions): Promise<Completion<string>>;
+export async function completeWithDetails(options: TextOptions | JsonOptions): Promise<Completion<unknown>> {
+  return new ClaudeRelay().completeWithDetails(options as JsonOptions);
+}
+
+/** `ClaudeRelay.stream` with the relay and the key that the environment names. */
+export function stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
+export function stream(options: TextOptions): CompletionStream<string>;
+export function stream(options: TextOptions | JsonOptions): CompletionStream<unknown> {
+  return new ClaudeRelay().stream(options as JsonOptions);
+}
+
+/** `ClaudeRelay.fetchPage` with the relay and the key that the environment names. */
+export async function fetchPage(page: string | PageOptions): Promise<Page> {
+  return new ClaudeRelay().fetchPage(page);
+}
+
+/** `ClaudeRelay.models` with the relay and the key that the environment names. */
+export async function models(options: CallOptions = {}): Promise<Model[]> {
+  return new ClaudeRelay().models(options);
+}
+
+/** `ClaudeRelay.usage` with the relay and the key that the environment names. */
+export async function usage(options: CallOptions = {}): Promise<Usage> {
+  return new ClaudeRelay().usage(options);
+}
+
+/** One call from its start to its end: its time, its signal, and its retries. */
+class Call {
+  readonly #stop = new AbortController();
+  readonly #endsAt: number;
+  readonly #maxRetries: number;
+  readonly #maxRetryWaitMs: number;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #callerSignal: AbortSignal | undefined;
+  readonly #onAbort: () => void;
+  #retries = 0;
+
+  constructor(defaults: CallOptions, options: CallOptions) {
+    const timeoutMs = options.timeoutMs ?? defaults.timeoutMs ?? defaultTimeoutMs;
+    this.#endsAt = Date.now() + timeoutMs;
+    this.#maxRetries = options.maxRetries ?? defaults.maxRetries ?? defaultMaxRetries;
+    this.#maxRetryWaitMs = options.maxRetryWaitMs ?? defaults.maxRetryWaitMs ?? defaultMaxRetryWaitMs;
+    this.#timer = setTimeout(
+      () =>
+        this.#stop.abort(
+          new ClaudeRelayError(
+            'client_timeout',
+            `No whole answer within ${timeoutMs} ms. Raise timeoutMs, or ask for less.`,
+          ),
+        ),
+      // The longest that a timer takes.
+      Math.min(timeoutMs, 2 ** 31 - 1),
+    );
+    this.#callerSignal = options.signal;
+    this.#onAbort = () =>
+      this.#stop.abort(
+        new ClaudeRelayError('aborted', 'The call was aborted by its signal.', {
+          cause: options.signal?.reason,
+        }),
+      );
+    if (options.signal?.aborted === true) this.#onAbort();
+    options.signal?.addEventListener('abort', this.#onAbort);
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** What a caller is told: that the call was ended, where that is why something failed. */
+  errorOf(thrown: unknown): ClaudeRelayError {
+    if (this.signal.aborted) return this.signal.reason as ClaudeRelayError;
+    if (thrown instanceof ClaudeRelayError) return thrown;
+    return new ClaudeRelayError('connection_lost', `The connection was lost: ${reason(thrown)}.`, {
+      cause: thrown,
+    });
+  }
+
+  get mayRetry(): boolean {
+    return this.#retries < this.#maxRetries;
+  }
+
+  /** Resolves when the call shall be tried again; throws `error` when it shall not. `repeatable`: a second time costs nothing more. */
+  async waitToRetry(error: ClaudeRelayError, repeatable: boolean): Promise<void> {
+    if (this.signal.aborted || !this.mayRetry || !mayPass(error, repeatable)) throw error;
+    // A bit more than was told, and not the same for everyone who was told it.
+    const waitMs =
+      error.retryAfter === undefined
+        ? Math.min(500 * 2 ** this.#retries, 8_000) * (0.75 + Math.random() / 2)
+        : error.retryAfter * 1000 + Math.random() * 250;
+    if (waitMs > this.#maxRetryWaitMs + 250 || Date.now() + waitMs >= this.#endsAt) throw error;
+    this.#retries += 1;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, waitMs);
+      this.signal.addEventListener('abort', wake);
+    });
+    if (this.signal.aborted) throw this.signal.reason;
+  }
+
+  /** Closes the connection if it is still open. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#callerSignal?.removeEventListener('abort', this.#onAbort);
+    this.#stop.abort(new ClaudeRelayError('aborted', 'The call is over.'));
+  }
+}
+
+/** Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute. */
+const passing: ReadonlySet<string> = new Set([
+  'rate_limited',
+  'upstream_overloaded',
+  'not_ready',
+  'shutting_down',
+]);
+/** Failures that may pass, and may have cost something. */
+const spending: ReadonlySet<string> = new Set(['connection_failed', 'connection_lost', 'upstream_error']);
+/** What a tunnel or a proxy answers while the relay behind it restarts. */
+const passingStatuses: ReadonlySet<number> = new Set([429, 502, 503]);
+/** Reasons for which nothing was sent, in the words of Node.js, Deno and Bun. */
+const neverSent =
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|Connection refused|dns error|ConnectionRefused|FailedToOpenSocket/;
+
+function mayPass(error: ClaudeRelayError, repeatable: boolean): boolean {
+  if (error.shouldRetry !== undefined) return error.shouldRetry;
+  if (passing.has(error.code)) return true;
+  if (error.code === 'not_a_relay') return passingStatuses.has(error.status ?? 0);
+  if (error.code === 'connection_failed' && neverSent.test(reason(error.cause))) return true;
+  return repeatable && spending.has(error.code);
+}
+
+/** A fetch that got no answer. */
+function unreachable(url: string, cause: unknown): ClaudeRelayError {
+  return new ClaudeRelayError(
+    'connection_failed',
+    `No connection to the relay at ${url}: ${reason(cause)}. Is it running, and is CLAUDE_RELAY_URL its URL?`,
+    { cause },
+  );
+}
+
+/** `fetch failed` says nothing: the reason is in its cause, and of several addresses in the first one's error. */
+function reason(thrown: unknown): string {
+  let error: unknown = thrown ?? {};
+  for (;;) {
+    const { cause, errors } = error as { cause?: unknown; errors?: unknown[] };
+    const deeper = cause ?? errors?.[0];
+    if (deeper === undefined || deeper === null) break;
+    error = deeper;
+  }
+  const { message = 'unknown', code } = error as { message?: string; code?: string };
+  return code === undefined || message.includes(code) ? message : `${message} (${code})`.trim();
+}
+
+/** The whole body; a connection that ends before it does is `connection_lost`. */
+async function bodyText(response: Response): Promise<string> {
+  try {
+    return await response.text();
+  } catch (cause) {
+    throw lost(response, cause);
+  }
+}
+
+function lost(response: Response, cause?: unknown): ClaudeRelayError {
+  const why = cause === undefined ? '' : `: ${reason(cause)}`;
+  return new ClaudeRelayError('connection_lost', `The connection ended before the answer did${why}.`, {
+    requestId: requestId(response),
+    cause,
+  });
+}
+
+/** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
+function retryAdvice({ headers }: Response): boolean | undefined {
+  const advice = headers.get('x-should-retry');
+  if (advice === 'true') return true;
+  return advice === 'false' || headers.get('idempotent-replayed') === 'true' ? false : undefined;
+}
+
+function requestId(response: Response): string | undefined {
+  return response.headers.get('request-id') ?? undefined;
+}
+
+function object(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body of a 2xx: a relay's has `ok: true`. */
+function relayObject(text: string, response: Response): Record<string, unknown> {
+  const body = object(text);
+  if (body?.['ok'] === true) return body;
+  throw new ClaudeRelayError(
+    'not_a_relay',
+    `${response.url} answered ${response.status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`,
+    { status: response.status },
+  );
+}
+
+async function errorOfResponse(url: string, response: Response): Promise<ClaudeRelayError> {
+  const { status, headers } = response;
+  const text = await bodyText(response);
+  const shouldRetry = retryAdvice(response);
+  const retryAfter = secondsOf(headers.get('retry-after'));
+  const body = object(text);
+  if (body?.['ok'] === false && typeof body['error'] === 'string') {
+    const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: requestId(response) });
+    // The path is the client's: where there is nothing, the URL has a path that does not belong there.
+    if (error.code !== 'not_found' || new URL(url).pathname === '/') return error;
+    const hint = `${error.message} Is the path of CLAUDE_RELAY_URL right (${url})?`;
+    return new ClaudeRelayError('not_found', hint, error);
+  }
+  const location = headers.get('location');
+  return new ClaudeRelayError(
+    'not_a_relay',
+    `${url} answered ${status}, but not as a claude-relay does. ${
+      location === null
+        ? 'Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?'
+        : `It redirects to ${location}: if the relay is there, set CLAUDE_RELAY_URL to that.`
+    }`,
+    { status, shouldRetry, retryAfter },
+  );
+}
+
+/** An error as the relay says it, in a response or in a stream. */
+function errorOfBody(body: Record<string, unknown>, details: ErrorDetails): ClaudeRelayError {
+  const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
+  return new ClaudeRelayError(error as RelayErrorCode, String(message), {
+    ...details,
+    ...(typeof id === 'string' ? { requestId: id } : {}),
+    ...(typeof retryAfter === 'number' ? { retryAfter } : {}),
+    ...(typeof limit === 'string' ? { limit: limit as LimitName } : {}),
+    ...(typeof hop === 'number' ? { hop } : {}),
+  });
+}
+
+/** `Retry-After`: seconds, or a date. */
+function secondsOf(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
+}
+
+/** The pieces of an answer as they come, then its `done` event. */
+async function* readAnswer(response: Response): AsyncGenerator<string, Record<string, unknown>> {
+  if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
+    return relayObject(await bodyText(response), response);
+  }
+  for await (const data of eventData(response)) {
+    const event = object(data) ?? {};
+    if (event['type'] === 'delta' && typeof event['text'] === 'string') yield event['text'];
+    if (event['type'] === 'done') return event;
+    if (event['type'] === 'error') {
+      throw errorOfBody(event, { requestId: requestId(response), shouldRetry: retryAdvice(response) });
+    }
+  }
+  throw lost(response);
+}
+
+/** The data of each server-sent event. Comments (the relay's pings) are none. */
+async function* eventData(response: Response): AsyncGenerator<string, void> {
+  let rest = '';
+  let data: string[] = [];
+  for await (const piece of textPieces(response)) {
+    const lines = (rest + piece).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines.map((each) => each.replace(/\r$/, ''))) {
+      if (line.startsWith('data:')) data.push(line.slice('data:'.length).replace(/^ /, ''));
+      if (line === '' && data.length > 0) {
+        yield data.join('\n');
+        data = [];
+      }
+    }
+  }
+}
+
+async function* textPieces(response: Response): AsyncGenerator<string, void> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return;
+  const decoder = new TextDecoder();
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw lost(response, cause);
+    });
+    if (done) return;
+    yield decoder.decode(value, { stream: true });
+  }
+}
+
+/** `parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result. */
+function completionOf(
+  done: Record<string, unknown>,
+  response: Response,
+  parse: boolean,
+): Completion<unknown> {
+  const stopReason = String(done['stop_reason']);
+  const id = requestId(response);
+  return {
+    value: parse ? parseJson(String(done['result']), stopReason, id) : done['result'],
+    model: String(done['model']),
+    resolvedModel: String(done['resolved_model']),
+    stopReason,
+    durationMs: Number(done['duration_ms']),
+    usage: camelKeys(done['usage']) as Completion<unknown>['usage'],
+    requestId: id,
+  };
+}
+
+/** Models like to put JSON into a Markdown fence: one around all of it is taken off. */
+function parseJson(text: string, stopReason: string, id: string | undefined): unknown {
+  const trimmed = text.trim();
+  const [first = ''] = trimmed.split('\n', 1);
+  const fenced = /^```(?:json)?\s*$/i.test(first) && trimmed.endsWith('```') && trimmed.length > first.length;
+  try {
+    return JSON.parse(fenced ? trimmed.slice(first.length, -'```'.length) : trimmed) as unknown;
+  } catch (cause) {
+    const cut = stopReason === 'max_tokens' ? ' It was cut at the most tokens it may have (max_tokens).' : '';
+    throw new ClaudeRelayError(
+      'not_json',
+      `The model's answer is not JSON.${cut} Ask for JSON in the prompt, or give a schema; the answer is in this error's text.`,
+      { text, stopReason, requestId: id, cause },
+    );
+  }
+}
+
+/** Names of fields as this language writes them. Keys that are data (names of models, properties of a page) stay. */
+function camelKeys(value: unknown, keysAreData = false): unknown {
+  if (Array.isArray(value)) return value.map((each) => camelKeys(each));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [
+      keysAreData ? key : key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+      camelKeys(each, key === 'models' || key === 'open_graph'),
+    ]),
+  );
+}
+
+/** The parts of the runtimes that are not everywhere. */
+type Runtime = {
+  process?: { env?: Record<string, string | undefined>; versions?: { node?: string } };
+  Deno?: { env: { get(name: string): string | undefined } };
+  window?: { document?: unknown };
+  importScripts?: unknown;
+  navigator?: { product?: string };
+  crypto?: { randomUUID?: () => string };
+};
+const runtime = globalThis as unknown as Runtime;
+
+function environment(name: string): string | undefined {
+  return runtime.process?.env?.[name] ?? runtime.Deno?.env.get(name);
+}
+
+function refuseBrowsers(): void {
+  const { process, Deno, window, importScripts, navigator } = runtime;
+  if (process?.versions?.node !== undefined || Deno !== undefined) return;
+  const page = window?.document !== undefined;
+  if (!page && typeof importScripts !== 'function' && navigator?.product !== 'ReactNative') return;
+  throw new ClaudeRelayError(
+    'bad_config',
+    'claude-relay is for the server side only: here everyone could read your key. Call it from your server, and your server from here.',
+  );
+}
+
+function relayUrl(given: string | undefined): string {
+  const text = given?.trim() ?? '';
+  const says = (what: string): ClaudeRelayError =>
+    new ClaudeRelayError(
+      'bad_config',
+      `${what} Set CLAUDE_RELAY_URL (or the option url) to the relay's URL, such as http://127.0.0.1:8799.`,
+    );
+  if (text === '') throw says('No URL of a relay is set.');
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw says(`"${text}" is not a URL.`);
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw says(`"${text}" is not an http or https URL.`);
+  if (url.username !== '' || url.password !== '')
+    throw says('The URL of a relay has no user name and no password.');
+  // The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
+  return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
+}
+
+function relayKey(given: string | undefined): string {
+  const key = given?.trim() ?? '';
+  if (/^[\x21-\x7e]+$/.test(key)) return key;
+  throw new ClaudeRelayError(
+    'bad_config',
+    `${key === '' ? 'No key is set.' : 'The key is none.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
+  );
+}
+
+/** Node.js 18 has no `crypto.randomUUID` without a flag; it only has to be different from this key's others. */
+function randomId(): string {
+  const part = (): string => Math.random().toString(36).slice(2);
+  return runtime.crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${part()}-${part()}`;
+}

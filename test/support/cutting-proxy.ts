@@ -1,0 +1,52 @@
+/** A connection that breaks: bytes are passed on, until what came back matches. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export type CuttingProxy = {
+  url: string;
+  /** Connections so far. */
+  connections: () => number;
+  /** Cuts each of the next connections, in turn, once its answer so far matches its pattern. */
+  cutAt: (...patterns: RegExp[]) => void;
+  close: () => Promise<void>;
+};
+
+/** `target` is an origin: `http://127.0.0.1:1234`. */
+export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
+  const { hostname, port } = new URL(target);
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  let cuts: RegExp[] = [];
+  const server = createServer((client) => {
+    connections += 1;
+    const pattern = cuts.shift();
+    const upstream = connect(Number(port), hostname);
+    const end = (): void => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', end).on('close', end);
+    }
+    client.on('data', (bytes) => upstream.write(bytes));
+    let seen = '';
+    upstream.on('data', (bytes) => {
+      seen += bytes.toString('latin1');
+      client.write(bytes);
+      if (pattern?.test(seen) === true) client.end(end);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => connections,
+    cutAt: (...patterns) => (cuts = patterns),
+    close: async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+}
