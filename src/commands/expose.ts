@@ -1,0 +1,188 @@
+/** `claude-relay expose`: a public URL for the relay, through a tunnel that its owner has; checked before and after. */
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Argument, Option, type Command } from 'commander';
+import { loadConfig, type Config } from '../config.ts';
+import { openKeys } from '../keys/store.ts';
+import { localUrl } from '../service/await-ready.ts';
+import { cloudflared } from '../service/cloudflared.ts';
+import { checkExposure } from '../service/exposure.ts';
+import { ngrok } from '../service/ngrok.ts';
+import { probe } from '../service/probe.ts';
+import { runner } from '../service/run.ts';
+import { ServiceError } from '../service/service-error.ts';
+import { unitPath } from '../service/systemd.ts';
+import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
+import { startTunnel, stopTunnel, tunnelLog, tunnelUnit } from '../service/tunnel-service.ts';
+import type { Tunnel, TunnelOptions } from '../service/tunnel.ts';
+import { hasNamespaces, userManager } from '../service/user-manager.ts';
+import { openStore } from '../store/sqlite.ts';
+import { parseCount } from './parse.ts';
+import { withExamples } from './examples.ts';
+import { limitsOff } from './limits-off.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+export type ExposeContext = {
+  /** config.env. */
+  file: () => string;
+  terminal?: Terminal;
+};
+
+const tools = ['ngrok', 'tailscale', 'cloudflared', 'check'] as const;
+type Tool = (typeof tools)[number];
+type Options = {
+  dryRun?: boolean;
+  off?: boolean;
+  hostname?: string;
+  httpsPort: string;
+  url?: string;
+  wait: number;
+};
+
+export function addExposeCommand(program: Command, context: ExposeContext): void {
+  const command = program
+    .command('expose')
+    .description('give the relay a public URL through a tunnel of yours, and check that it asks for a key')
+    .addArgument(new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices(tools))
+    .option('--dry-run', 'check the tool and say what would be done; expose nothing')
+    .option('--off', 'take the tunnel away again')
+    .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
+    .addOption(
+      new Option('--https-port <port>', 'tailscale: the public port')
+        .choices(funnelPorts.map(String))
+        .default('443'),
+    )
+    .option('--url <url>', 'the public URL, where it is not what the tool makes of its settings')
+    .option('--wait <seconds>', 'how long the public URL may take to answer', parseCount(0, 600), 60)
+    .action((tool: Tool, options: Options) => expose(tool, options, context));
+  withExamples(command, [
+    ['claude-relay expose ngrok --dry-run', 'what is missing, what would be done'],
+    ['claude-relay expose ngrok', 'NGROK_DOMAIN of config.env, as a service'],
+    ['claude-relay expose tailscale', "Tailscale Funnel on this machine's name"],
+    ['claude-relay expose cloudflared --hostname relay.example.com', 'a named tunnel of Cloudflare'],
+    ['claude-relay expose check --url https://relay.example.com', 'a proxy of your own'],
+    ['claude-relay expose ngrok --off', 'take it away again'],
+  ]);
+}
+
+async function expose(tool: Tool, options: Options, context: ExposeContext): Promise<void> {
+  const { terminal = processTerminal() } = context;
+  const say = (line: string): void => terminal.err(`${line}\n`);
+  const config = loadConfig({ file: context.file() });
+  const env = config.hostEnv;
+  const { uid, username: name } = userInfo();
+  const httpsPort = Number(options.httpsPort);
+  const run = runner(env);
+  if (options.off === true) return takeAway();
+
+  const change = options.dryRun !== true;
+  warn(config, say);
+  const local = localUrl(config);
+  const health = await probe(`${local}/health`);
+  if (!health.ok || health.status !== 200) {
+    throw new ServiceError(
+      `The relay does not answer on ${local} (${health.ok ? `status ${health.status}` : health.reason}). Start it first: ./install.sh, or ./run.sh in another terminal.`,
+    );
+  }
+  say(`ok   the relay answers on ${local}`);
+  const home = env['HOME'] ?? '';
+  if (tool === 'check') return verify(requireUrl(options.url));
+  const tunnel = await prepare(tool, {
+    config,
+    home,
+    run,
+    local,
+    hostname: options.hostname,
+    httpsPort,
+    change,
+    say,
+  });
+  const publicUrl = options.url ?? tunnel.publicUrl;
+  if (tunnel.service !== undefined) await keepUp(tunnel);
+  if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
+  await verify(publicUrl, tunnel);
+  say(`     to take it away again: ${tunnel.undo}`);
+
+  /** Starts the tunnel's service, or says how to start the tunnel by hand where there is no systemd. */
+  async function keepUp({ service }: Tunnel): Promise<void> {
+    if (service === undefined) return;
+    const manager = await userManager(env, { uid, name }, { linger: false }).catch((error: unknown) => {
+      if (error instanceof ServiceError) return undefined;
+      throw error;
+    });
+    if (manager === undefined) {
+      throw new ServiceError(
+        `This user has no systemd that could keep the tunnel up. Run it in a terminal of its own:\n\n  ${service.command}\n\nthen check it: bin/claude-relay expose check --url ${publicUrl}`,
+      );
+    }
+    const template = readFileSync(join(root, 'systemd', service.name), 'utf8');
+    const text = tunnelUnit(template, service, { config, root, home }, await hasNamespaces(manager.run));
+    const unit = unitPath(env, service.name);
+    say(`${change ? 'write' : 'would write'} ${unit}, and start it: ${service.command}`);
+    if (change) await startTunnel(manager.run, unit, text, service);
+  }
+
+  async function verify(url: string, tunnel?: Tunnel): Promise<void> {
+    const exposure = await checkExposure(url, options.wait * 1000);
+    if (exposure.state === 'safe') {
+      say(`ok   ${url}/health answers, and without a valid key it is 401`);
+      return;
+    }
+    const log = tunnel?.service === undefined ? '' : await tunnelLog(run, tunnel.service.name);
+    if (tunnel !== undefined) await takeAway();
+    const advice = tunnel?.explain(log);
+    throw new ServiceError(
+      [
+        `${url} ${exposure.state === 'open' ? 'is open' : 'does not reach the relay'}: ${exposure.reason}.`,
+        ...(tunnel === undefined ? [] : ['The tunnel was taken away again.']),
+        ...(advice === undefined ? [] : [advice]),
+        ...(log === '' ? [] : ['', 'The tunnel said:', log]),
+      ].join('\n'),
+    );
+  }
+
+  async function takeAway(): Promise<void> {
+    if (tool === 'check') throw new ServiceError('--off goes with a tunnel.');
+    if (tool === 'tailscale') {
+      await tailscaleOff({ run, httpsPort });
+      say(`Turned the funnel on port ${httpsPort} off.`);
+      return;
+    }
+    const service = `claude-relay-${tool}.service`;
+    const was = await stopTunnel(run, unitPath(env, service), service);
+    say(was ? `Stopped ${service} and removed it.` : `There is no ${service} here.`);
+  }
+
+  function prepare(kind: Exclude<Tool, 'check'>, given: TunnelOptions): Promise<Tunnel> {
+    if (kind === 'ngrok') return ngrok(given, env);
+    return kind === 'tailscale' ? tailscale(given) : cloudflared(given, env);
+  }
+}
+
+function warn(config: Config, say: (line: string) => void): void {
+  const store = openStore(config.dataDir);
+  const usable = openKeys(store)
+    .list()
+    .some(({ expiresAt }) => expiresAt === undefined || expiresAt > Date.now());
+  store.close();
+  if (!usable) say('Warning: there is no key yet, so nobody can use the relay: bin/genkey my-app');
+  for (const limit of limitsOff(config)) {
+    say(`Warning: ${limit} is 0: that limit is off. Who gets hold of a key could use up your plan.`);
+  }
+  if (!config.trustProxy.includes('loopback')) {
+    say(
+      'Warning: TRUST_PROXY is not loopback. Every caller will look like this machine, so that wrong keys are counted for all strangers together: put TRUST_PROXY=loopback into config.env and restart the relay.',
+    );
+  }
+}
+
+function requireUrl(url: string | undefined): string {
+  if (url === undefined || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new ServiceError('Give the public URL: --url https://relay.example.com');
+  }
+  return url;
+}

@@ -1,0 +1,90 @@
+/** Cloudflare Tunnel (cloudflared): a tunnel named claude-relay for a name in a zone of the owner's, kept up by a service of the user's. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findProgram } from './find-program.ts';
+import { ServiceError } from './service-error.ts';
+import { commandWord } from './template.ts';
+import { refuse, requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+
+const tunnelName = 'claude-relay';
+
+const rules = [
+  [
+    /origin cert/i,
+    'cloudflared is not logged in: cloudflared tunnel login, and choose the zone of the name.',
+  ],
+  [
+    /record with that host already exists|code: 1003/i,
+    'This name has a DNS record already, to somewhere else. Delete that record at https://dash.cloudflare.com, or choose another --hostname.',
+  ],
+] as const;
+
+/** With `change`, makes the tunnel and its DNS record where they are missing. Throws ServiceError. */
+export async function cloudflared(
+  options: TunnelOptions,
+  env: Readonly<Record<string, string>>,
+): Promise<Tunnel> {
+  const { run, local, home, change, say } = options;
+  say(
+    `ok   ${await requireTool(run, 'cloudflared', ['--version'], 'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/')}`,
+  );
+  if (options.hostname === undefined) {
+    throw new ServiceError(
+      'Give the public name, in a zone of your Cloudflare account: --hostname relay.example.com',
+    );
+  }
+  const hostname = requireHostname(options.hostname, '--hostname');
+  let id = await tunnelId(options);
+  say(id === undefined ? `     there is no tunnel ${tunnelName} yet` : `ok   tunnel ${tunnelName} is ${id}`);
+  const steps = [
+    ...(id === undefined ? [['tunnel', 'create', tunnelName]] : []),
+    ['tunnel', 'route', 'dns', tunnelName, hostname],
+  ];
+  for (const args of steps) {
+    say(`${change ? 'run ' : 'would run'} cloudflared ${args.join(' ')}`);
+    if (!change) continue;
+    const ran = await run('cloudflared', args);
+    if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``, rules);
+  }
+  id = change ? await tunnelId(options) : (id ?? '<its id>');
+  if (id === undefined) throw new ServiceError(`cloudflared made no tunnel ${tunnelName}.`);
+  const credentials = join(home, '.cloudflared', `${id}.json`);
+  if (change && !existsSync(credentials)) {
+    throw new ServiceError(
+      `The tunnel ${tunnelName} was made on another machine: ${credentials} is not here. Copy it, or start anew: cloudflared tunnel delete ${tunnelName}`,
+    );
+  }
+  const path = join(home, '.config/claude-relay/cloudflared.yml');
+  return {
+    publicUrl: `https://${hostname}`,
+    service: {
+      name: 'claude-relay-cloudflared.service',
+      values: {
+        cloudflared: commandWord(findProgram('cloudflared', env['PATH'])),
+        settings: commandWord(path),
+      },
+      command: `cloudflared tunnel --config ${path} --no-autoupdate run`,
+      settings: { path, text: settingsFile(id, credentials, hostname, local) },
+    },
+    undo: 'bin/claude-relay expose cloudflared --off',
+    explain: (log) => rules.find(([pattern]) => pattern.test(log))?.[1],
+  };
+}
+
+async function tunnelId({ run }: Pick<TunnelOptions, 'run'>): Promise<string | undefined> {
+  const listed = await run('cloudflared', ['tunnel', 'list', '--name', tunnelName, '--output', 'json']);
+  if (listed.status !== 0) refuse(listed, '`cloudflared tunnel list`', rules);
+  // `null` where there is none.
+  const tunnels = JSON.parse(listed.stdout || '[]') as { id: string; name: string }[] | null;
+  return tunnels?.find(({ name }) => name === tunnelName)?.id;
+}
+
+/** Of its own, so that no other tunnel's settings count; JSON is YAML. */
+function settingsFile(id: string, credentials: string, hostname: string, service: string): string {
+  const settings = {
+    tunnel: id,
+    'credentials-file': credentials,
+    ingress: [{ hostname, service }, { service: 'http_status:404' }],
+  };
+  return `${JSON.stringify(settings, null, 2)}\n`;
+}

@@ -1,0 +1,71 @@
+/** ngrok (agent 3): a reserved domain, kept up by a service of the user's. */
+import { readFileSync } from 'node:fs';
+import { findProgram } from './find-program.ts';
+import { saidBy } from './run.ts';
+import { ServiceError } from './service-error.ts';
+import { commandWord } from './template.ts';
+import { requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+
+/** ngrok.com/docs/errors: what a person can do about the codes that a first start meets. */
+const codes: Readonly<Record<string, string>> = {
+  ERR_NGROK_105:
+    'The authtoken is no ngrok authtoken: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken',
+  ERR_NGROK_107:
+    'The authtoken was revoked or reset: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken',
+  ERR_NGROK_108:
+    'This account allows no further agent at the same time: stop the other one, or see https://dashboard.ngrok.com/agents',
+  ERR_NGROK_319:
+    'This domain is not reserved for your account. Reserve it at https://dashboard.ngrok.com/domains and put its name into NGROK_DOMAIN.',
+  ERR_NGROK_320:
+    'This domain is reserved for another account. Put one of your own (https://dashboard.ngrok.com/domains) into NGROK_DOMAIN.',
+  ERR_NGROK_334:
+    'Another agent serves this domain already, perhaps on another machine or in a terminal. Stop that one, or use another domain.',
+  ERR_NGROK_4018:
+    'ngrok has no authtoken: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken',
+};
+
+/** Throws ServiceError when ngrok is missing or not set up. Starts nothing. */
+export async function ngrok(
+  { config, run, local, say }: TunnelOptions,
+  env: Readonly<Record<string, string>>,
+): Promise<Tunnel> {
+  const version = await requireTool(run, 'ngrok', ['version'], 'https://ngrok.com/download');
+  say(`ok   ${version}`);
+  if (config.ngrokDomain === undefined) {
+    throw new ServiceError(
+      'NGROK_DOMAIN is not set. Put your domain (https://dashboard.ngrok.com/domains has one for every account) into config.env: NGROK_DOMAIN=name.ngrok-free.app',
+    );
+  }
+  const domain = requireHostname(config.ngrokDomain, 'NGROK_DOMAIN');
+  const checked = await run('ngrok', ['config', 'check']);
+  const file = /configuration file at (.+)$/m.exec(saidBy(checked))?.[1]?.trim();
+  if (checked.status !== 0 || file === undefined || !hasToken(file)) {
+    throw new ServiceError(
+      `ngrok is not set up (${saidBy(checked).split('\n')[0] ?? 'no configuration'}). ${codes['ERR_NGROK_4018'] ?? ''}`,
+    );
+  }
+  say(`ok   it has an authtoken in ${file}`);
+  const publicUrl = `https://${domain}`;
+  return {
+    publicUrl,
+    service: {
+      name: 'claude-relay-ngrok.service',
+      values: {
+        ngrok: commandWord(findProgram('ngrok', env['PATH'])),
+        public_url: commandWord(publicUrl),
+        local: commandWord(local),
+      },
+      command: `ngrok http --url=${publicUrl} ${local}`,
+    },
+    undo: 'bin/claude-relay expose ngrok --off',
+    explain: (log) => codes[/ERR_NGROK_\d+/.exec(log)?.[0] ?? ''],
+  };
+}
+
+function hasToken(file: string): boolean {
+  try {
+    return /^\s*authtoken:\s*\S/m.test(readFileSync(file, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,88 @@
+/** Tailscale Funnel (client 1.52 or newer): tailscaled itself keeps it up, also after a reboot. */
+import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { ServiceError } from './service-error.ts';
+
+type Status = { BackendState?: string; Self?: { DNSName?: string } };
+type ServeConfig = { Web?: Record<string, { Handlers?: Record<string, { Proxy?: string }> }> };
+
+/** The ports that Funnel has (tailscale.com/kb/1223/funnel). */
+export const funnelPorts = [443, 8443, 10000] as const;
+
+const rules = [
+  [
+    /funnel is not enabled|not available; .?funnel/i,
+    'Funnel is not turned on for this tailnet: open the address below, and run this again.',
+  ],
+  [
+    /access denied|serve config denied/i,
+    'This user may not change what tailscaled serves. Once: sudo tailscale set --operator=$USER',
+  ],
+  [
+    /https.*(not|must be) enabled|TLS certs/i,
+    'HTTPS certificates are not turned on for this tailnet: https://login.tailscale.com/admin/dns',
+  ],
+] as const;
+
+/** With `change`, turns the funnel on. Throws ServiceError when tailscale is missing, logged out, or the port is in use. */
+export async function tailscale({ run, local, httpsPort, change, say }: TunnelOptions): Promise<Tunnel> {
+  say(`ok   tailscale ${await requireTool(run, 'tailscale', ['version'], 'https://tailscale.com/download')}`);
+  const asked = await run('tailscale', ['status', '--json']);
+  const status = parsed(asked.stdout) as Status | undefined;
+  if (status?.BackendState === undefined)
+    refuse(asked, '`tailscale status`', [
+      [/tailscaled|connect/i, 'tailscaled is not running: sudo systemctl enable --now tailscaled'],
+    ]);
+  if (status.BackendState !== 'Running') {
+    const fix = status.BackendState === 'NeedsLogin' ? 'log in' : 'connect';
+    throw new ServiceError(
+      `tailscale is not connected (${status.BackendState}): ${fix} with \`sudo tailscale up\`.`,
+    );
+  }
+  const name = status.Self?.DNSName?.replace(/\.$/, '') ?? '';
+  if (name === '')
+    throw new ServiceError(
+      'This machine has no name in its tailnet. Turn on MagicDNS: https://login.tailscale.com/admin/dns',
+    );
+  say(`ok   connected as ${name}`);
+  const serving = parsed((await run('tailscale', ['serve', 'status', '--json'])).stdout) as
+    | ServeConfig
+    | undefined;
+  const other = serving?.Web?.[`${name}:${httpsPort}`]?.Handlers?.['/'];
+  if (other !== undefined && other.Proxy !== local) {
+    throw new ServiceError(
+      `tailscale serves ${other.Proxy ?? 'something else'} on port ${httpsPort} already. Choose another port (--https-port ${funnelPorts.filter((port) => port !== httpsPort).join(' or ')}), or end that one: tailscale funnel --https=${httpsPort} off`,
+    );
+  }
+  const args = ['funnel', '--bg', '--yes', `--https=${httpsPort}`, local];
+  say(`${change ? 'run ' : 'would run'} tailscale ${args.join(' ')}`);
+  if (change) {
+    // Where Funnel is not allowed it prints an address and waits for somebody to open it.
+    const ran = await run('tailscale', args, { timeoutMs: 30_000 });
+    if (ran.status !== 0 || rules[0][0].test(ran.stdout + ran.stderr))
+      refuse(ran, '`tailscale funnel`', rules);
+  }
+  return {
+    publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}`,
+    undo: `bin/claude-relay expose tailscale --off${httpsPort === 443 ? '' : ` --https-port ${httpsPort}`}`,
+    explain: () => undefined,
+  };
+}
+
+/** Turns the funnel off. Throws ServiceError. */
+export async function tailscaleOff({
+  run,
+  httpsPort,
+}: Pick<TunnelOptions, 'run' | 'httpsPort'>): Promise<void> {
+  await requireTool(run, 'tailscale', ['version'], 'https://tailscale.com/download');
+  const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
+  if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr))
+    refuse(ran, '`tailscale funnel off`', rules);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,123 @@
+#!/bin/bash
+# A Debian system of its own, booted with systemd as PID 1, in which the relay is installed, killed, upgraded and rebooted.
+#   npm run e2e:systemd [-- <suite>]     suite: bookworm (systemd 252, the default) or trixie (257)
+# Needs root, some 6 GB of disk, Debian's packages and: apt-get install mmdebstrap qemu-system-x86 e2fsprogs
+# Without KVM it is slow: half an hour and more. E2E_DIR keeps what was built; E2E_TIMEOUT is in seconds.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+suite=${1:-bookworm}
+dir=${E2E_DIR:-${TMPDIR:-/tmp}/claude-relay-e2e}
+timeout=${E2E_TIMEOUT:-7200}
+for program in mmdebstrap qemu-system-x86_64 mke2fs; do
+  command -v "$program" >/dev/null || { echo "e2e: $program is missing: apt-get install mmdebstrap qemu-system-x86 e2fsprogs" >&2; exit 1; }
+done
+[ "$(id -u)" = 0 ] || { echo "e2e: building the image needs root" >&2; exit 1; }
+[ -x node_modules/.bin/node ] || { echo "e2e: run npm ci first" >&2; exit 1; }
+mkdir -p "$dir"
+
+base=$dir/$suite.tar
+if [ ! -e "$base" ]; then
+  packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,polkitd,linux-image-cloud-amd64,initramfs-tools,procps,curl,ca-certificates,iproute2
+  mmdebstrap --format=tar --variant=minbase --include="$packages" "$suite" "$base.new" "${E2E_MIRROR:-http://deb.debian.org/debian}"
+  mv "$base.new" "$base"
+fi
+
+tree=$dir/tree
+rm -rf "$tree"
+mkdir -p "$tree"
+tar -xf "$base" -C "$tree" --numeric-owner
+checkout=$tree/home/me/claude-relay
+chroot "$tree" useradd --create-home --shell /bin/bash me
+mkdir -p "$checkout" "$tree/home/me/.ssh" "$tree/home/me/.local/bin" "$tree/home/me/.config/systemd/user/claude-relay.service.d"
+git ls-files -z --cached --others --exclude-standard | tar -cf - --null --files-from=- | tar -xf - -C "$checkout"
+# What the relay needs to run, as `npm ci` left it, with the CLI that plays the one of the user.
+cp -a node_modules "$checkout/"
+rm -rf "$checkout"/node_modules/{claude-code-2-1-197,typescript,@typescript,oxlint*,@oxlint*,knip,.cache}
+touch "$checkout/node_modules/.package-lock.json"
+ln -s ../../claude-relay/node_modules/@anthropic-ai/claude-code/bin/claude.exe "$tree/home/me/.local/bin/claude"
+node=$(node_modules/.bin/node -p process.execPath)
+cp "$node" "$tree/usr/local/bin/node"
+printf '#!/bin/sh\necho "npm is not asked: the packages are there" >&2\nexit 1\n' >"$tree/usr/local/bin/npm"
+chmod 755 "$tree/usr/local/bin/npm"
+echo secret >"$tree/home/me/.ssh/id_test"
+printf 'PORT=18799\nANTHROPIC_API_KEY=sk-ant-stub\nLOG_LEVEL=info\n' >"$checkout/config.env"
+echo 'PATH="$HOME/.local/bin:$PATH"' >>"$tree/home/me/.profile"
+printf '[Service]\nEnvironment=ANTHROPIC_BASE_URL=http://127.0.0.1:9911\n' >"$tree/home/me/.config/systemd/user/claude-relay.service.d/model.conf"
+chroot "$tree" chown -R me:me /home/me
+mkdir -p "$tree/opt/e2e"
+cp test/systemd/guest/run.sh "$tree/opt/e2e/run.sh"
+cat >"$tree/etc/systemd/system/model.service" <<'UNIT'
+[Service]
+User=me
+ExecStart=/usr/local/bin/node /home/me/claude-relay/test/systemd/guest/model.ts
+[Install]
+WantedBy=multi-user.target
+UNIT
+cat >"$tree/etc/systemd/system/e2e.service" <<'UNIT'
+[Unit]
+After=multi-user.target model.service systemd-logind.service
+[Service]
+ExecStart=/opt/e2e/run.sh
+[Install]
+WantedBy=multi-user.target
+UNIT
+chroot "$tree" systemctl enable --quiet model.service e2e.service
+echo e2e >"$tree/etc/hostname"
+log=$dir/$suite.log
+: >"$log"
+started=$(date +%s)
+
+# A machine of its own where there is KVM. Without it an emulated one is too slow for the proof, whose processes get 15 s each:
+# then a container of this kernel's namespaces, with a PID 1, cgroups, a network and users of its own.
+via=${E2E_VIA:-$([ -w /dev/kvm ] && grep -qE '\b(vmx|svm)\b' /proc/cpuinfo && echo kvm || echo container)}
+echo "e2e: booting $suite, via $via"
+case $via in
+container)
+  touch "$tree/etc/e2e-container"
+  # The root of its cgroups: what is below is the container's.
+  group=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET)/claude-relay-e2e-$$
+  mkdir "$group"
+  while :; do
+    code=0
+    timeout "$timeout" sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$group" \
+      unshare --pid --fork --kill-child --mount --propagation private --uts --ipc --net --cgroup \
+      test/systemd/container.sh "$tree" "$log" </dev/null >"$dir/container.out" 2>&1 || code=$?
+    # The reboot(2) of another PID namespace than the first ends its PID 1: with SIGHUP for a reboot, with SIGINT for a power-off.
+    [ "$code" = 129 ] || break
+    echo "e2e: it reboots"
+  done &
+  ;;
+kvm | tcg)
+  kernel=$(ls "$tree"/boot/vmlinuz-* | tail -n 1)
+  initrd=$(ls "$tree"/boot/initrd.img-* | tail -n 1)
+  cp "$kernel" "$dir/vmlinuz"
+  cp "$initrd" "$dir/initrd"
+  rm -f "$dir/disk.img"
+  mke2fs -q -t ext4 -d "$tree" "$dir/disk.img" 4G
+  accelerator=$([ "$via" = kvm ] && echo kvm || echo tcg,thread=multi)
+  cpu=${E2E_CPU:-$([ "$via" = kvm ] && echo host || echo Haswell-noTSX)}
+  timeout "$timeout" qemu-system-x86_64 -accel "$accelerator" -cpu "$cpu" -smp 2 -m 3072 -display none -monitor none -serial "file:$log" -nic none \
+    -drive "file=$dir/disk.img,if=virtio,format=raw,cache=unsafe" -kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
+    -append 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 systemd.log_level=notice' </dev/null &
+  ;;
+*) echo "e2e: E2E_VIA is kvm, tcg or container" >&2; exit 1 ;;
+esac
+machine=$!
+trap 'kill "$machine" 2>/dev/null || true' EXIT
+told=0
+while :; do
+  alive=$(kill -0 "$machine" 2>/dev/null && echo yes || echo no)
+  lines=$(grep -ao 'E2E .*' "$log" || true)
+  count=$(printf '%s\n' "$lines" | grep -c 'E2E' || true)
+  if [ "$count" -gt "$told" ]; then printf '%s\n' "$lines" | tail -n +$((told + 1)); fi
+  told=$count
+  if grep -aq 'Kernel panic' "$log"; then echo "e2e: the guest's kernel panicked" >&2; break; fi
+  [ "$alive" = yes ] || break
+  sleep 3
+done
+seconds=$(($(date +%s) - started))
+passed=$(grep -ac 'E2E ok' "$log" || true)
+failed=$(grep -ac 'E2E FAIL' "$log" || true)
+echo "e2e: $suite: $passed ok, $failed failed, in $seconds s; the console is in $log"
+[ "$failed" = 0 ] && grep -aq 'E2E done' "$log"

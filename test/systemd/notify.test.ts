@@ -1,0 +1,130 @@
+/** sd_notify, at a real unix datagram socket: when the relay is ready, what it says, that it is alive, and that it stops. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { startStandIn } from '../../src/standin/server.ts';
+import { eventually, newest, root } from '../support/relay.ts';
+
+type Message = { sender: number; lines: string[] };
+
+async function supervised(handedOver: 'yes' | 'no', settings: Record<string, string> = {}) {
+  const scratch = mkdtempSync(join(tmpdir(), 'notify-test-'));
+  const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const socket = join(scratch, 'notify');
+  const child = spawn(
+    'python3',
+    [
+      join(root, 'test/fixtures/service/notify-socket.py'),
+      socket,
+      handedOver,
+      join(root, 'bin/claude-relay'),
+      '--config',
+      join(scratch, 'none'),
+      'serve',
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: {
+        HOME: scratch,
+        PATH: process.env['PATH'],
+        TMPDIR: scratch,
+        DATA_DIR: join(scratch, 'data'),
+        CLAUDE_BIN: newest,
+        PORT: '0',
+        WARM_SPARES: '0',
+        LOG_LEVEL: 'silent',
+        ANTHROPIC_API_KEY: 'sk-ant-stub',
+        ANTHROPIC_BASE_URL: model.url,
+        WATCHDOG_USEC: '2000000',
+        ...settings,
+      },
+    },
+  );
+  const messages: Message[] = [];
+  const facts = { main: 0, exit: undefined as number | undefined };
+  createInterface(child.stdout).on('line', (line) => {
+    const event = JSON.parse(line) as Partial<Message & typeof facts>;
+    if (event.lines === undefined) Object.assign(facts, event);
+    else messages.push(event as Message);
+  });
+  const exited = once(child, 'exit');
+  return {
+    messages,
+    facts,
+    lines: (): string[] => messages.flatMap((message) => message.lines),
+    stop: async (): Promise<void> => {
+      child.kill('SIGTERM');
+      await exited;
+      await model.close();
+      rmSync(scratch, { recursive: true, force: true });
+    },
+  };
+}
+
+const noSystemd =
+  spawnSync('systemd-notify', ['--version']).error === undefined ? false : 'there is no systemd-notify';
+
+for (const [handedOver, skip] of [
+  ['yes', false],
+  ['no', noSystemd],
+] as const) {
+  const way = handedOver === 'yes' ? 'the socket that was handed over' : 'systemd-notify';
+  test(`through ${way}`, { skip }, async () => {
+    const relay = await supervised(handedOver);
+    try {
+      await eventually('ready', () => relay.lines().includes('READY=1'), 60_000);
+      assert.deepEqual(relay.messages[0]?.lines, ['STATUS=proving the lock']);
+      const first = relay.messages.find(({ lines }) => lines.includes('READY=1'));
+      assert.deepEqual(first?.lines, ['READY=1', 'WATCHDOG=1', 'STATUS=ready']);
+      await eventually(
+        'alive, again and again',
+        () => relay.lines().filter((line) => line === 'WATCHDOG=1').length > 3,
+        60_000,
+      );
+      assert.equal(relay.lines().filter((line) => line === 'READY=1').length, 1);
+      if (handedOver === 'yes') {
+        assert.ok(
+          relay.messages.every(({ sender }) => sender === relay.facts.main),
+          'NotifyAccess=main takes all of them',
+        );
+      }
+    } finally {
+      await relay.stop();
+    }
+    assert.deepEqual(relay.messages.at(-1)?.lines, ['STOPPING=1', 'STATUS=finishing what runs']);
+    assert.equal(relay.facts.exit, 0);
+  });
+}
+
+test('a lock that cannot be proved: the service is up, and its status says what is wrong', async () => {
+  const relay = await supervised('yes', { CLAUDE_BIN: join(root, 'test/fixtures/cli/lists-a-tool.sh') });
+  try {
+    await eventually('ready', () => relay.lines().includes('READY=1'), 60_000);
+    assert.match(
+      relay.lines().find((line) => line.startsWith('STATUS=not ready')) ?? '',
+      /lock_proved: the lock is not proved: /,
+    );
+  } finally {
+    await relay.stop();
+  }
+});
+
+test('a relay that hangs says nothing more: the watchdog is left to bark', async () => {
+  const relay = await supervised('yes');
+  try {
+    await eventually('ready', () => relay.lines().includes('READY=1'), 60_000);
+    process.kill(relay.facts.main, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const count = relay.messages.length;
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    assert.equal(relay.messages.length, count);
+  } finally {
+    process.kill(relay.facts.main, 'SIGCONT');
+    await relay.stop();
+  }
+});
