@@ -76,7 +76,7 @@ test('wrong arguments and refusals end with 1, one line on stderr and nothing on
   const wrong: [string, string[], RegExp][] = [
     ['genkey', [], /^usage: bin\/genkey <label> \[daily_limit\]\n$/],
     ['genkey', [''], /^usage/],
-    ['genkey', ['--help'], /^usage/],
+    ['genkey', ['--daily'], /^usage/],
     ['genkey', ['a', '5', '6'], /^usage/],
     ['genkey', ['a', 'many'], /whole number from 1/],
     ['genkey', ['a', ''], /whole number from 1/],
@@ -91,6 +91,16 @@ test('wrong arguments and refusals end with 1, one line on stderr and nothing on
     assert.deepEqual([status, stdout], [1, ''], `${command} ${args.join(' ')}`);
     assert.match(stderr, message);
     assert.equal(stderr.split('\n').length, 2, stderr);
+  }
+});
+
+test('--help is help: on stdout, with examples, and with 0', () => {
+  for (const file of ['genkey', 'revoke']) {
+    for (const flag of ['--help', '-h']) {
+      const { status, stdout, stderr } = run(join(root, 'bin', file), [flag]);
+      assert.deepEqual([status, stderr], [0, ''], file);
+      assert.match(stdout, new RegExp(`^usage: bin/${file} <label>[^]*\\nExamples:\\n`));
+    }
   }
 });
 

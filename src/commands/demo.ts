@@ -3,7 +3,6 @@
  * without the internet. It keeps its keys in a directory that goes with it, and every answer says that it is canned.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +15,7 @@ import { startStandIn } from '../standin/server.ts';
 import { openStore } from '../store/sqlite.ts';
 import { findCli } from '../claude/cli.ts';
 import { CommandError } from './command-error.ts';
+import { callRelay, textOf } from './loopback.ts';
 import { say, startLogged, stopped } from './serve.ts';
 
 /** The CLI of the devDependencies. */
@@ -74,27 +74,7 @@ async function showCall(relay: Relay, key: string): Promise<void> {
     -H "authorization: Bearer ${key}" \\
     -H 'content-type: application/json' \\
     -d '{"prompt": "${prompt}"}'`);
-  const answer = await post(`${relay.url}/v1/complete`, key, JSON.stringify({ prompt }));
-  say(`\nHTTP ${answer.status}\n${answer.body}`);
+  const answer = await callRelay(`${relay.url}/v1/complete`, { key, body: { prompt } });
+  say(`\nHTTP ${answer.status}\n${await textOf(answer)}`);
   if (answer.status !== 200) throw new CommandError('The demo call failed.');
-}
-
-/** One call to the relay itself, over loopback. */
-async function post(url: string, key: string, body: string): Promise<{ status: number; body: string }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
-  const call = request(
-    url,
-    { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } },
-    (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
-      });
-    },
-  );
-  call.on('error', reject);
-  call.end(body);
-  return promise;
 }

@@ -1,73 +1,90 @@
-/** `claude-relay doctor`: what stands between this machine and a working relay, line by line. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { CliMissing, findCli, loginStatus } from '../claude/cli.ts';
-import { proveLock } from '../claude/proof.ts';
-import type { Config } from '../config.ts';
-import { openStore } from '../store/sqlite.ts';
-import { paint, type Terminal } from './terminal.ts';
+/** `claude-relay doctor`: what stands between this machine and a working relay, line by line. It changes nothing. */
+import type { Command } from 'commander';
+import { ConfigError, type Config } from '../config.ts';
+import { claudeLines } from './doctor-claude.ts';
+import { clockFacts, clockLine, watchClock } from './doctor-clock.ts';
+import { diskLines } from './doctor-disk.ts';
+import { failure, fixText, lineJson, lineText, ok, summary, type Line } from './doctor-line.ts';
+import { relayLines } from './doctor-relay.ts';
+import { serviceLines, startCommand, tunnelLines } from './doctor-service.ts';
+import { settingsFailures, settingsLines } from './doctor-settings.ts';
+import { withExamples } from './examples.ts';
+import { relayUnit, serviceState, tunnelUnit } from './service-state.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
-type Line = { name: string; ok: boolean; detail: string };
+export type DoctorContext = { config(): Config; configFile(): string };
 
-/** Prints every check; resolves to whether all of them passed. Never throws. */
-export async function doctor(config: Config, terminal: Terminal, json: boolean): Promise<boolean> {
+export function addDoctorCommand(program: Command, context: DoctorContext): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'check this machine and prove the lock, line by line, with the command that mends what is wrong',
+    )
+    .option('--json', 'one JSON document instead of lines')
+    .action(async (options: { json?: boolean }) => {
+      const lines = await examine(context, processTerminal(), options.json === true);
+      if (lines.some((line) => line.state === 'failure')) process.exitCode = 1;
+    });
+  withExamples(
+    command,
+    [
+      ['claude-relay doctor', 'every line, in some seconds; the relay may run meanwhile'],
+      ['claude-relay doctor --json', 'for a program: ok, and checks with name, state, detail and fix'],
+    ],
+    'Exit status: 0 when nothing failed (there may be warnings), 1 when something did.',
+  );
+}
+
+/** Prints each line as it comes. */
+async function examine(context: DoctorContext, terminal: Terminal, json: boolean): Promise<Line[]> {
   const lines: Line[] = [];
-  const add = (name: string, ok: boolean, detail: string): void => {
-    lines.push({ name, ok, detail });
-    if (json) return;
-    const mark = ok ? paint(terminal, 'green', 'ok  ') : paint(terminal, 'red', 'FAIL');
-    terminal.out(`${mark} ${name}${detail === '' ? '' : `: ${detail}`}\n`);
+  let pendingFix: string | undefined;
+  const printFix = (): void => {
+    if (!json && pendingFix !== undefined) terminal.out(fixText(terminal, pendingFix));
   };
-  add('node', Number(process.versions.node.split('.')[0]) >= 24, `v${process.versions.node}`);
-  checkDatabase(config, add);
-  const claudeBin = locate(config, add);
-  if (claudeBin !== undefined) {
-    await checkLogin(claudeBin, config, add);
-    const proof = await proveLock({ claudeBin, hostEnv: config.hostEnv });
-    add('claude-version', proof.cliVersion !== undefined, proof.cliVersion ?? 'it did not say');
-    for (const check of proof.checks) add(`lock/${check.name}`, check.ok, check.detail);
-    add(
-      'lock-proved',
-      proof.proved,
-      `in ${(proof.durationMs / 1000).toFixed(1)} s; adds ${proof.addedBytes} bytes to every request`,
-    );
+  for await (const line of everyLine(context, terminal)) {
+    // What several lines in a row have as their remedy is said once.
+    if (line.fix !== pendingFix) {
+      printFix();
+      pendingFix = line.fix;
+    }
+    lines.push(line);
+    if (!json) terminal.out(lineText(terminal, line));
   }
-  const ok = lines.every((line) => line.ok);
-  if (json) terminal.out(`${JSON.stringify({ ok, checks: lines }, null, 2)}\n`);
-  return ok;
+  printFix();
+  if (json) {
+    const document = { ok: lines.every((line) => line.state !== 'failure'), checks: lines.map(lineJson) };
+    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
+  } else terminal.out(`\n${summary(lines)}`);
+  return lines;
 }
 
-type Add = (name: string, ok: boolean, detail: string) => void;
-
-function locate(config: Config, add: Add): string | undefined {
+async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGenerator<Line> {
+  const moved = watchClock();
+  yield nodeLine(process.versions.node);
+  let config: Config;
   try {
-    const path = findCli(config.claudeBin, config.hostEnv);
-    add('claude', true, path);
-    return path;
+    config = context.config();
   } catch (error) {
-    if (!(error instanceof CliMissing)) throw error;
-    add('claude', false, error.message);
-    return undefined;
+    if (!(error instanceof ConfigError)) throw error;
+    // The rest depends on them.
+    yield* settingsFailures(error.problems, context.configFile());
+    return;
   }
+  yield* settingsLines(config, context.configFile());
+  yield* claudeLines(config, terminal);
+  const service = await serviceState(relayUnit, config.hostEnv);
+  // Before the doctor itself writes to the database, which would look like the relay's writing.
+  yield* await relayLines(config, startCommand(service));
+  yield* serviceLines(service);
+  const { lines, records } = diskLines(config, Date.now());
+  yield* lines;
+  yield* tunnelLines(config, await serviceState(tunnelUnit, config.hostEnv), records?.liveKeys);
+  yield clockLine(await clockFacts(config, records?.newest, moved()));
 }
 
-async function checkLogin(claudeBin: string, config: Config, add: Add): Promise<void> {
-  const scratch = mkdtempSync(join(tmpdir(), 'relay-login-'));
-  const { loggedIn, method } = await loginStatus(claudeBin, config.hostEnv, scratch);
-  rmSync(scratch, { recursive: true, force: true });
-  const detail =
-    loggedIn === false ? 'not logged in: run `claude` once and log in, or `claude setup-token`' : method;
-  add('login', loggedIn !== false, detail);
-}
-
-function checkDatabase(config: Config, add: Add): void {
-  try {
-    const store = openStore(config.dataDir);
-    const writable = store.writable();
-    store.close();
-    add('database', writable.ok, writable.ok ? config.dataDir : writable.reason);
-  } catch (error) {
-    add('database', false, (error as Error).message);
-  }
+function nodeLine(version: string): Line {
+  return Number(version.split('.')[0]) >= 24
+    ? ok('node', `v${version}`)
+    : failure('node', `v${version}, and 24 or newer is needed`, 'npm ci, which brings one');
 }

@@ -5,6 +5,7 @@ import type { KeyGrants, KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { withRecords } from './context.ts';
 import type { CommandContext, Records } from './context.ts';
+import { withExamples } from './examples.ts';
 import { keyJson, keyTable, keyText } from './key-text.ts';
 import { parseCount, parseDuration, parseExpiry, parseList } from './parse.ts';
 import { paint } from './terminal.ts';
@@ -25,7 +26,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   const limit = parseCount(1, 1_000_000_000);
   const key = program.command('key').description('make, list, rotate and revoke the keys of your apps');
 
-  key
+  const create = key
     .command('create <label>')
     .description('make a key; its secret is shown this once, alone on stdout')
     .option('--daily <n>', 'requests a UTC day', limit)
@@ -44,7 +45,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  key
+  const list = key
     .command('list')
     .description('the keys and their limits')
     .option('--all', 'revoked keys too')
@@ -60,7 +61,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  key
+  const show = key
     .command('show <label>')
     .description('one key, its limits and who changed it when')
     .option('--json', 'as JSON')
@@ -76,7 +77,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  key
+  const rotate = key
     .command('rotate <label>')
     .description('a new secret for a key; the old one works on for the grace')
     .option(
@@ -102,7 +103,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  key
+  const revoke = key
     .command('revoke <label>')
     .description('end a key: refused from the next request on')
     .option('--json', 'as JSON')
@@ -113,6 +114,27 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         else terminal.err(`Revoked ${label}: it is refused from the next request on.\n`);
       }),
     );
+
+  withExamples(key, [
+    ['claude-relay key create my-app', 'a key; bin/genkey is short for this'],
+    ['claude-relay key list', 'all that are not revoked'],
+    ['claude-relay key revoke my-app', 'the end of one; bin/revoke is short for this'],
+  ]);
+  withExamples(create, [
+    ['KEY=$(claude-relay key create my-app)', 'the secret alone is on stdout'],
+    ['claude-relay key create cron --daily 50 --rpm 5 --expires 30d', 'with limits of its own'],
+    ['claude-relay key create bot --routes complete --models haiku', 'for one route and one model'],
+  ]);
+  withExamples(list, [
+    ['claude-relay key list', 'as a table'],
+    ['claude-relay key list --all --json', 'revoked ones too, for a program'],
+  ]);
+  withExamples(show, [['claude-relay key show my-app', 'its limits, and who changed it when']]);
+  withExamples(rotate, [
+    ['claude-relay key rotate my-app', 'both secrets work for a day'],
+    ['claude-relay key rotate my-app --grace 0', 'the old secret ends now'],
+  ]);
+  withExamples(revoke, [['claude-relay key revoke my-app', 'also for a relay that runs']]);
 }
 
 function grants(options: CreateOptions): KeyGrants {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { openLedgerReader } from '../ledger/follow.ts';
 import type { LedgerRow } from '../ledger/follow.ts';
+import { withExamples } from './examples.ts';
 import { withRecords } from './context.ts';
 import type { CommandContext, Records } from './context.ts';
 import { keyLabels } from './key-labels.ts';
@@ -14,7 +15,7 @@ type LogsOptions = { follow?: boolean; lines: number; key?: string; json?: boole
 const pollMs = 300;
 
 export function addLogsCommand(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('logs')
     .description('what was asked of the relay: one line a request, never content (times in UTC)')
     .option('-f, --follow', 'go on with the requests that come')
@@ -24,6 +25,11 @@ export function addLogsCommand(program: Command, context: CommandContext): void 
     .action((options: LogsOptions, command: Command) =>
       withRecords(command, context, (records) => show(records, options, context.signal)),
     );
+  withExamples(command, [
+    ['claude-relay logs', 'the last 20 requests'],
+    ['claude-relay logs -f --key my-app', 'those of one key, as they come'],
+    ['claude-relay logs -n 1000 --json', 'for a program'],
+  ]);
 }
 
 async function show(records: Records, options: LogsOptions, signal?: AbortSignal): Promise<void> {

@@ -6,13 +6,16 @@ import pino from 'pino';
 import { findCli, loginStatus } from '../claude/cli.ts';
 import type { Config } from '../config.ts';
 import { startRelay, type Relay } from '../relay.ts';
+import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
+import { limitsOff } from './limits-off.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
 export async function serve(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
   await requireLogin(claudeBin, config);
   const relay = await startLogged(config, claudeBin);
+  const report = reportHealth({ relay, env: config.hostEnv });
   say(`claude-relay listens on ${relay.url}`);
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
   say(`  Mint a key:  KEY=$(bin/genkey my-app)`);
@@ -20,7 +23,8 @@ export async function serve(config: Config): Promise<void> {
     `  Call it:     curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
   );
   say('  The lock is being proved; /ready tells when requests are served. Stop with Ctrl-C.');
-  await stopped(relay);
+  await stopped(relay, () => report.stopping());
+  await report.close();
   say('claude-relay has stopped.');
 }
 
@@ -58,24 +62,13 @@ function cannotListen(code: string | undefined, { host, port }: Config): string 
   return sentences[code ?? ''];
 }
 
-function limitsOff(config: Config): string[] {
-  const limits = {
-    GLOBAL_CONCURRENCY: config.globalConcurrency,
-    PER_KEY_RPM: config.keyRpm,
-    PER_KEY_DAILY: config.keyDaily,
-    GLOBAL_DAILY: config.globalDaily,
-  };
-  return Object.entries(limits)
-    .filter(([, value]) => value === 0)
-    .map(([name]) => name);
-}
-
 /** Waits for a signal and drains; a second signal ends what runs at once. */
-export async function stopped(relay: Relay): Promise<void> {
+export async function stopped(relay: Relay, onStop = (): void => {}): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let stopping = false;
   const onSignal = (): void => {
     if (stopping) relay.hurry();
+    else onStop();
     stopping = true;
     resolve();
   };

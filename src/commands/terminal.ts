@@ -1,5 +1,5 @@
 /** Where a command writes: answers to stdout, words about them to stderr. Tests pass their own. */
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 
 export type Terminal = {
   out(text: string): void;
@@ -7,6 +7,8 @@ export type Terminal = {
   colours: boolean;
   /** True once nobody reads stdout any more, such as after `| head`. */
   gone(): boolean;
+  /** Shows a line that the next one replaces, '' for none; only where stderr is a terminal. */
+  transient?(text: string): void;
 };
 
 export type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
@@ -19,9 +21,21 @@ export function processTerminal(): Terminal {
   });
   return {
     out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    // One of the two may be a file.
+    err: (text) =>
+      void process.stderr.write(usesColours(process.stderr) ? text : stripVTControlCharacters(text)),
     colours: usesColours(process.stdout),
     gone: () => gone,
+    ...(process.stderr.isTTY ? { transient: transientOn(process.stderr) } : {}),
+  };
+}
+
+/** By overwriting with spaces: that works on a terminal of any kind. */
+function transientOn(stream: NodeJS.WriteStream): (text: string) => void {
+  let shown = 0;
+  return (text) => {
+    stream.write(`\r${text}${' '.repeat(Math.max(shown - text.length, 0))}${text === '' ? '\r' : ''}`);
+    shown = text.length;
   };
 }
 

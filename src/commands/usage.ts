@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { openUsage } from '../ledger/usage.ts';
 import type { Usage, UsageReport } from '../ledger/usage.ts';
+import { withExamples } from './examples.ts';
 import { withRecords } from './context.ts';
 import type { CommandContext, Records } from './context.ts';
 import { parseCount } from './parse.ts';
@@ -11,7 +12,7 @@ import { totalsByKey, usageCsv, usageJson, usageTables } from './usage-text.ts';
 type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
 
 export function addUsageCommand(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('usage')
     .description('what was used: requests, tokens and cost by day, model and key (UTC days)')
     .option('--key <label>', 'one key only')
@@ -24,6 +25,11 @@ export function addUsageCommand(program: Command, context: CommandContext): void
       }
       return withRecords(command, context, (records) => show(records, options));
     });
+  withExamples(command, [
+    ['claude-relay usage', 'the last seven UTC days'],
+    ['claude-relay usage --days 30 --key my-app', 'one key, a month'],
+    ['claude-relay usage --csv > usage.csv', 'for a spreadsheet'],
+  ]);
 }
 
 function show({ store, keys, terminal, now }: Records, { key, days, json, csv }: UsageOptions): void {

@@ -249,3 +249,43 @@ test('what another process creates and revokes counts at the next verify here', 
   child.stdin.end();
   assert.deepEqual(await once(child, 'close'), [0, null]);
 });
+
+test('a lent secret: one more for the key, for a time, and the key is made where there is none', () => {
+  const first = keys.lend('ask', 1000, 'ask');
+  const second = keys.lend('ask', 5000, 'ask');
+  assert.equal(first.key.id, second.key.id);
+  assert.equal(keys.list().length, 1);
+  for (const { token, key } of [first, second]) assert.equal(keys.verify(token)?.id, key.id);
+  first.end();
+  assert.equal(keys.verify(first.token), undefined);
+  assert.ok(keys.verify(second.token));
+  time += 5000;
+  assert.equal(keys.verify(second.token), undefined);
+  // What has run out goes with the next one.
+  keys.lend('ask', 1000, 'ask').end();
+  assert.deepEqual(store.db.prepare('SELECT * FROM key_secrets').all(), []);
+  const { events } = keys.show('ask');
+  assert.deepEqual(
+    events.map(({ action, command }) => `${action} ${command}`),
+    ['created ask', 'rotated ask', 'rotated ask', 'rotated ask'],
+  );
+});
+
+test('lent from a key of the owner’s: its limits and its own secret stay', () => {
+  const own = keys.create('ask', { dailyLimit: 3 }, 'test');
+  const lent = keys.lend('ask', 1000, 'ask');
+  assert.equal(keys.verify(lent.token)?.dailyLimit, 3);
+  time += 2000;
+  lent.end();
+  assert.ok(keys.verify(own.token));
+  keys.revoke('ask', 'test');
+  assert.equal(keys.verify(lent.token), undefined);
+  assert.notEqual(keys.lend('ask', 1000, 'ask').key.id, own.key.id);
+});
+
+test('no secret of a key that has expired is lent, nor under what is no label', () => {
+  keys.create('ask', { expiresAt: time + 1000 }, 'test');
+  time += 1000;
+  assert.throws(() => keys.lend('ask', 1000, 'ask'), refused(/expired key still has the label ask/));
+  assert.throws(() => keys.lend('a b', 1000, 'ask'), refused(/A label is/));
+});

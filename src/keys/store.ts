@@ -26,6 +26,11 @@ export type Keys = {
   /** A new secret for the same key; those before it work for `graceMs` more milliseconds at most (0: not at all). */
   rotate(label: string, graceMs: number, command: string): NewSecret;
   revoke(label: string, command: string): Key;
+  /**
+   * One more secret for the key with this label, which is made when there is none. It counts for `forMs` milliseconds, or until
+   * `end`; the key's limits, and its other secrets, stay as they are.
+   */
+  lend(label: string, forMs: number, command: string): NewSecret & { end(): void };
   /** Oldest first. Without `revoked`, only keys that are not revoked; expired ones are among them. */
   list(options?: { revoked?: boolean }): Key[];
   /** The key that has this label now, or else the last one that had it, and its record of administration. */
@@ -55,6 +60,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     'UPDATE key_secrets SET valid_until = min(coalesce(valid_until, :until), :until) WHERE key_id = :id',
   );
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND valid_until <= ?');
+  const insertLent = db.prepare('INSERT INTO key_secrets (key_id, digest, valid_until) VALUES (?, ?, ?)');
+  const removeSecret = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND digest = ?');
   const removeAllSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
   const markRevoked = db.prepare('UPDATE keys SET revoked_at = ? WHERE id = ?');
   const insertEvent = db.prepare('INSERT INTO key_events (at, key_id, action, command) VALUES (?, ?, ?, ?)');
@@ -123,6 +130,28 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         removeAllSecrets.run(key.id);
         insertEvent.run(at, key.id, 'revoked', command);
         return { ...key, revokedAt: at };
+      });
+    },
+
+    lend(label, forMs, command) {
+      checkLabel(label);
+      const at = now();
+      return store.transaction(() => {
+        if (byLabel.get(label) === undefined) {
+          insertKey.run({ id: mintToken(random).id, label, created_at: at, ...grantColumns({}) });
+          insertEvent.run(at, liveKey(label).id, 'created', command);
+        }
+        const key = liveKey(label);
+        if (key.expiresAt !== undefined && at >= key.expiresAt) throw labelTaken(label, at);
+        const minted = mintToken(random, key.id);
+        removeSecrets.run(key.id, at);
+        insertLent.run(key.id, minted.digest, at + forMs);
+        insertEvent.run(at, key.id, 'rotated', command);
+        return {
+          key,
+          token: minted.token,
+          end: () => void removeSecret.run(key.id, minted.digest),
+        };
       });
     },
 

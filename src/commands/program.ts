@@ -1,0 +1,46 @@
+/** All commands, with their options, help and examples: what `main` runs, the completion completes and the documents are held to. */
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { loadConfig, type Config } from '../config.ts';
+import { addAskCommand } from './ask.ts';
+import { addCompletionCommand } from './completion.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { addExposeCommand } from './expose.ts';
+import { addInstallCommand } from './install.ts';
+import { addKeyCommand } from './key.ts';
+import { addLoginCommand } from './login.ts';
+import { addLogsCommand } from './logs.ts';
+import { addServeCommand } from './serve-command.ts';
+import { addUsageCommand } from './usage.ts';
+import { withExamples } from './examples.ts';
+
+const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
+
+export function createProgram(): Command {
+  const program = new Command('claude-relay')
+    .description('A secured HTTP API around the Claude Code of this machine.')
+    .option('--config <file>', 'settings file', defaultFile)
+    .showHelpAfterError('(--help shows what there is)');
+  const configFile = (): string => program.opts<{ config: string }>().config;
+  const config = (): Config => loadConfig({ file: configFile() });
+  const records = { dataDir: () => config().dataDir };
+
+  addServeCommand(program, config);
+  addDoctorCommand(program, { config, configFile });
+  addLoginCommand(program, { config, configFile });
+  addAskCommand(program, config);
+  addKeyCommand(program, records);
+  addUsageCommand(program, records);
+  addLogsCommand(program, records);
+  addInstallCommand(program, { file: configFile });
+  addExposeCommand(program, { file: configFile });
+  addCompletionCommand(program);
+  withExamples(program, [
+    ['claude-relay serve', 'run the relay (./run.sh also installs what is missing)'],
+    ['claude-relay doctor', 'what is wrong here, and the command that mends it'],
+    ['claude-relay key create my-app', 'a key for an app'],
+    ['claude-relay ask "Say hello."', 'one prompt through the running relay'],
+    ['claude-relay help key', 'more about a command'],
+  ]);
+  return program;
+}

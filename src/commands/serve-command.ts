@@ -1,0 +1,28 @@
+import type { Command } from 'commander';
+import type { Config } from '../config.ts';
+import { CommandError } from './command-error.ts';
+import { demo } from './demo.ts';
+import { withExamples } from './examples.ts';
+import { serve } from './serve.ts';
+
+export function addServeCommand(program: Command, config: () => Config): void {
+  const command = program
+    .command('serve')
+    .description('run the relay in the foreground')
+    .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
+    .option('--once', 'with --demo: stop after the one call it makes')
+    .action(async (options: { demo?: boolean; once?: boolean }) => {
+      if (options.demo === true) await demo(config(), options.once === true);
+      else if (options.once === true) throw new CommandError('--once goes with --demo.');
+      else await serve(config());
+    });
+  withExamples(
+    command,
+    [
+      ['claude-relay serve', 'until Ctrl-C or SIGTERM; the log goes to stdout, words for you to stderr'],
+      ['claude-relay serve --demo --once', 'one call from end to end, without a login'],
+      ['claude-relay --config /etc/relay.env serve', 'with another file of settings'],
+    ],
+    'Exit status: 0 after a stop, 1 when it could not start.',
+  );
+}

@@ -1,0 +1,343 @@
+/** `claude-relay ask` through a relay that runs: what it prints, which key it uses, and how it ends. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { eventData } from '../src/commands/event-lines.ts';
+import { printable } from '../src/commands/printable.ts';
+import { lastUserTexts } from '../src/standin/messages.ts';
+import { eventually, query, root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { openTerminal } from './support/terminal.ts';
+
+let relay: TestRelay;
+let scratch: string;
+before(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'ask-test-'));
+  relay = await startTestRelay();
+});
+after(async () => {
+  await relay.stop();
+  rmSync(scratch, { recursive: true });
+});
+beforeEach(() => relay.model.setReply(() => ({ kind: 'text', text: 'hello' })));
+
+/** The settings of the relay's owner, and what the test adds. */
+function environment(more: Record<string, string> = {}): Record<string, string> {
+  return {
+    HOME: relay.home,
+    PATH: process.env['PATH'] ?? '',
+    DATA_DIR: relay.dataDir,
+    PORT: new URL(relay.url).port,
+    ...more,
+  };
+}
+
+type Ran = { status: number; stdout: string; stderr: string };
+
+async function ask(
+  args: readonly string[],
+  { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {},
+): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      join(root, 'bin/claude-relay'),
+      ['--config', join(scratch, 'none'), 'ask', ...args],
+      { env: environment(env), encoding: 'utf8', timeout: 60_000 },
+      (error, stdout, stderr) => resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr }),
+    );
+    child.stdin?.end(input);
+  });
+}
+
+const prompts = (): string[] =>
+  relay.model.requests.flatMap(({ json }) => (json === undefined ? [] : lastUserTexts(json).slice(-1)));
+const lastPrompt = (): string => prompts().at(-1) ?? '';
+const keysOf = (): Record<string, unknown>[] => query(relay, "SELECT * FROM keys WHERE label = 'ask'");
+
+describe('the answer', () => {
+  test('comes alone on stdout, with a line end', async () => {
+    assert.deepEqual(await ask(['Say', 'hello.']), { status: 0, stdout: 'hello\n', stderr: '' });
+    assert.equal(lastPrompt(), 'Say hello.');
+  });
+
+  for (const flags of [[], ['--no-stream']]) {
+    test(`is exact where stdout is no terminal, control characters and all ${flags.join(' ')}`, async () => {
+      const text = 'a\x1b]0;title\x07b — שלום 🐤\n\n';
+      relay.model.setReply(() => ({ kind: 'text', text }));
+      assert.equal((await ask([...flags, 'x'])).stdout, text);
+    });
+  }
+
+  test('is printed as it comes', async () => {
+    const parts = ['one ', 'two ', 'three'];
+    relay.model.setReply(() => ({ kind: 'text', text: parts, deltaDelayMs: 1500 }));
+    const child = spawn(join(root, 'bin/claude-relay'), ['--config', join(scratch, 'none'), 'ask', 'x'], {
+      env: environment(),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const seen: string[] = [];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => seen.push(text));
+    await once(child, 'close');
+    assert.equal(seen.join(''), 'one two three\n');
+    assert.ok(seen.length >= 3, JSON.stringify(seen));
+  });
+
+  test('--json: the whole of it', async () => {
+    const { status, stdout } = await ask(['--json', '--model', 'haiku', 'x']);
+    const body = JSON.parse(stdout) as Record<string, unknown>;
+    assert.deepEqual([status, body['ok'], body['model'], body['result']], [0, true, 'haiku', 'hello']);
+    assert.ok((body['usage'] as Record<string, unknown>)['output_tokens']);
+  });
+
+  test('model, system prompt and effort reach the model', async () => {
+    await ask(['--model', 'sonnet', '--system', 'You are brief.', '--effort', 'low', 'x']);
+    const { json, body } = relay.model.requests.at(-1) ?? assert.fail();
+    assert.match(json?.model ?? '', /sonnet/);
+    assert.ok(body.includes('"You are brief."'));
+    assert.match(body, /"effort":"low"/);
+  });
+
+  test('one that was cut off by the model is an answer, and says so', async () => {
+    relay.model.setReply(() => ({ kind: 'text', text: 'half', stopReason: 'max_tokens' }));
+    for (const flags of [[], ['--no-stream']]) {
+      const { status, stdout, stderr } = await ask([...flags, 'x']);
+      assert.deepEqual([status, stdout], [0, 'half\n']);
+      assert.equal(stderr, 'claude-relay: the model stopped early: max_tokens\n');
+    }
+  });
+});
+
+describe('the prompt', () => {
+  test('from stdin, byte for byte, however long', async () => {
+    const text = `@/etc/passwd\n/cost\n${'ä'.repeat(200_000)}\n`;
+    for (const args of [['-'], []]) {
+      assert.equal((await ask(args, { input: text })).status, 0);
+      assert.equal(lastPrompt(), text);
+    }
+  });
+
+  test('words and stdin: a paragraph each', async () => {
+    await ask(['Review - this:', '-'], { input: 'diff\n' });
+    assert.equal(lastPrompt(), 'Review - this:\n\ndiff\n');
+    await ask(['-', 'Thank', 'you.'], { input: 'diff' });
+    assert.equal(lastPrompt(), 'diff\n\nThank you.');
+  });
+
+  test('none, on a terminal: a sentence and no wait', async () => {
+    const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask`, { env: environment() });
+    await terminal.until(/Give a prompt: claude-relay ask "Say hello\."/);
+    assert.equal(await terminal.exited, 1);
+  });
+});
+
+describe('the key', () => {
+  test('is one labelled ask: made once, its secret ended after each call, its use counted', async () => {
+    await ask(['x']);
+    await ask(['y']);
+    const keys = keysOf();
+    assert.equal(keys.length, 1);
+    const id = String(keys[0]?.['id']);
+    assert.deepEqual(query(relay, 'SELECT * FROM key_secrets WHERE key_id = ?', id), []);
+    const events = query(relay, 'SELECT action, command FROM key_events WHERE key_id = ? ORDER BY id', id);
+    assert.deepEqual({ ...events[0] }, { action: 'created', command: 'ask' });
+    assert.ok(events.slice(1).every(({ action, command }) => action === 'rotated' && command === 'ask'));
+    await eventually(
+      'the ledger has them',
+      () => query(relay, 'SELECT * FROM requests WHERE key_id = ?', id).length >= 2,
+    );
+  });
+
+  test('has limits as any other: ask passes by none', async () => {
+    const limited = await startTestRelay({ settings: { PER_KEY_DAILY: '2' } });
+    try {
+      const env = { DATA_DIR: limited.dataDir, PORT: new URL(limited.url).port };
+      assert.equal((await ask(['x'], { env })).status, 0);
+      assert.equal((await ask(['--no-stream', 'x'], { env })).status, 0);
+      const third = await ask(['x'], { env });
+      assert.deepEqual([third.status, third.stdout], [1, '']);
+      assert.match(third.stderr, /^claude-relay: .*\(rate_limited, req_\w+\)\n$/);
+    } finally {
+      await limited.stop();
+    }
+  });
+
+  test('that is given is used: --key before CLAUDE_RELAY_KEY, and none is made', async () => {
+    const before = keysOf().length;
+    const mine = relay.command('genkey', 'mine');
+    assert.equal((await ask(['--key', mine, 'x'], { env: { CLAUDE_RELAY_KEY: 'wrong' } })).status, 0);
+    assert.equal(
+      (await ask(['x'], { env: { CLAUDE_RELAY_KEY: mine, DATA_DIR: join(scratch, 'nowhere') } })).status,
+      0,
+    );
+    assert.equal(keysOf().length, before);
+    const wrong = await ask(['x'], { env: { CLAUDE_RELAY_KEY: 'crk_wrong' } });
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /\(unauthorized, req_\w+\)/);
+    assert.doesNotMatch(wrong.stderr, /crk_wrong/);
+  });
+
+  test('ends when the call fails, too', async () => {
+    relay.model.setReply(() => ({
+      kind: 'error',
+      status: 400,
+      type: 'invalid_request_error',
+      message: 'no',
+    }));
+    assert.equal((await ask(['x'])).status, 1);
+    const id = String(keysOf()[0]?.['id']);
+    assert.deepEqual(query(relay, 'SELECT * FROM key_secrets WHERE key_id = ?', id), []);
+  });
+});
+
+describe('where it asks', () => {
+  test('this machine only: a key cannot go elsewhere by a slip', async () => {
+    for (const url of [
+      'https://relay.example',
+      'http://192.0.2.1:8799',
+      'http://127.0.0.1.example:80',
+      'nonsense',
+      'http://user@relay.example',
+    ]) {
+      const { status, stderr } = await ask(['--url', url, 'x']);
+      assert.equal(status, 1, url);
+      assert.match(stderr, /^claude-relay: This command calls the relay of this machine only/);
+      assert.match((await ask(['x'], { env: { CLAUDE_RELAY_URL: url } })).stderr, /this machine only/);
+    }
+  });
+
+  test('CLAUDE_RELAY_URL and --url', async () => {
+    assert.equal((await ask(['x'], { env: { PORT: '1', CLAUDE_RELAY_URL: relay.url } })).stdout, 'hello\n');
+    assert.equal((await ask(['--url', `${relay.url}/`, 'x'], { env: { PORT: '1' } })).stdout, 'hello\n');
+    assert.match((await ask(['x'], { env: { PORT: '0' } })).stderr, /PORT is 0.*--url/);
+  });
+
+  test('no relay there: a sentence', async () => {
+    const { status, stderr } = await ask(['x'], { env: { PORT: '1' } });
+    assert.equal(status, 1);
+    assert.equal(
+      stderr,
+      'claude-relay: No relay listens at http://127.0.0.1:1. Start it (./run.sh), or see claude-relay doctor.\n',
+    );
+  });
+
+  test('no proxy of the environment is asked', async () => {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      response.end('proxied');
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const env = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: url, http_proxy: url };
+    assert.equal((await ask(['x'], { env })).stdout, 'hello\n');
+    assert.deepEqual(asked, []);
+    proxy.close();
+  });
+
+  test('something that is no relay', async () => {
+    const server = createServer((_request, response) => response.writeHead(404).end('<html>'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const env = { CLAUDE_RELAY_KEY: 'x', PORT: String((server.address() as AddressInfo).port) };
+    const { status, stderr } = await ask(['x'], { env });
+    assert.deepEqual(
+      [status, stderr],
+      [1, 'claude-relay: The relay answered 404 in a way that is not its own: is it claude-relay?\n'],
+    );
+    server.close();
+  });
+});
+
+describe('how it ends', () => {
+  test('an error after the first text: what came, then the error', async () => {
+    const hurried = await startTestRelay({
+      settings: { REQ_TIMEOUT: '8' },
+      reply: () => ({ kind: 'hang', after: 'text', text: 'some' }),
+    });
+    try {
+      const env = { DATA_DIR: hurried.dataDir, PORT: new URL(hurried.url).port };
+      const { status, stdout, stderr } = await ask(['x'], { env });
+      assert.deepEqual([status, stdout], [1, 'some\n']);
+      assert.match(stderr, /^claude-relay: .*\(upstream_timeout, req_\w+\)\n$/);
+    } finally {
+      await hurried.stop();
+    }
+  });
+
+  test('a relay that dies in the middle', async () => {
+    const dying = await startTestRelay({
+      reply: () => ({ kind: 'text', text: ['first', 'never'], deltaDelayMs: 60_000 }),
+    });
+    const env = { DATA_DIR: dying.dataDir, PORT: new URL(dying.url).port };
+    const child = spawn(join(root, 'bin/claude-relay'), ['--config', join(scratch, 'none'), 'ask', 'x'], {
+      env: environment(env),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (text: Buffer) => (out += String(text)));
+    child.stderr.on('data', (text: Buffer) => (err += String(text)));
+    await eventually('the first part', () => out.includes('first'), 30_000);
+    await dying.stop('SIGKILL');
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 1, err);
+    assert.match(err, /^claude-relay: The answer broke off/);
+  });
+
+  test('Ctrl-C on a terminal: 130, and the relay gives the request up', async () => {
+    relay.model.setReply(() => ({ kind: 'text', text: ['first', 'never'], deltaDelayMs: 60_000 }));
+    const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask x`, { env: environment() });
+    await terminal.until(/first/);
+    terminal.type('\x03');
+    assert.equal(await terminal.exited, 130);
+    assert.doesNotMatch(terminal.output(), /Error|\n\s+at /);
+    await eventually('no process is left', () => relay.children().length === 0);
+    const id = String(keysOf()[0]?.['id']);
+    assert.deepEqual(query(relay, 'SELECT * FROM key_secrets WHERE key_id = ?', id), []);
+  });
+
+  test('nobody reads any more: it ends quietly', async () => {
+    relay.model.setReply(() => ({
+      kind: 'text',
+      text: Array.from({ length: 50 }, (_, i) => `line ${i}\n`),
+      deltaDelayMs: 100,
+    }));
+    const script = `'${join(root, 'bin/claude-relay')}' ask x | head -n 1`;
+    const { promise, resolve } = Promise.withResolvers<Ran>();
+    execFile('bash', ['-c', script], { env: environment() }, (error, stdout, stderr) =>
+      resolve({ status: error === null ? 0 : 1, stdout, stderr }),
+    );
+    assert.deepEqual(await promise, { status: 0, stdout: 'line 0\n', stderr: '' });
+    await eventually('no process is left', () => relay.children().length === 0);
+  });
+});
+
+describe('a terminal', () => {
+  test('does not get what would steer it', async () => {
+    const text = ['a\x1b]52;c;AAAA\x07b\x1b[31m', 'c\r\x9bd\n\te'];
+    relay.model.setReply(() => ({ kind: 'text', text }));
+    const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask x`, { env: environment() });
+    assert.equal(await terminal.exited, 0);
+    assert.equal(terminal.output(), 'a]52;c;AAAAb[31mcd\r\n\te\r\n');
+  });
+
+  test('control characters, all of them', () => {
+    const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
+    assert.equal(printable(all), all.replaceAll(/[^\x20-\x7e\xa0-\xff\t\n]/g, ''));
+  });
+});
+
+test('events come out whole, wherever the bytes are cut', async () => {
+  const bytes = Buffer.from('event: delta\ndata: {"text":"ä\\n🐤"}\n\n: ping\n\ndata: {"a":\ndata: 1}\n\n');
+  for (let size = 1; size <= bytes.length; size++) {
+    async function* chunks(): AsyncGenerator<Buffer> {
+      for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+    }
+    assert.deepEqual(await Array.fromAsync(eventData(chunks())), [{ text: 'ä\n🐤' }, { a: 1 }]);
+  }
+});

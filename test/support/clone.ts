@@ -1,0 +1,55 @@
+/** A clean clone of this checkout, as a newcomer has it after `git clone` and the first start's installation. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './relay.ts';
+
+/** What a checkout has besides the files of the repository. */
+const notCloned = new Set(['node_modules', '.git', 'config.env']);
+
+/** Clones into `directory`, which must not exist. What was changed and not committed yet is part of it. */
+export function cleanClone(directory: string): void {
+  if (existsSync(join(root, '.git'))) {
+    git('clone', '--quiet', root, directory);
+    const changed = git(
+      '-C',
+      root,
+      'ls-files',
+      '--modified',
+      '--deleted',
+      '--others',
+      '--exclude-standard',
+      '-z',
+    );
+    for (const file of changed.split('\0').filter((name) => name !== '')) {
+      rmSync(join(directory, file), { force: true });
+      if (existsSync(join(root, file))) cpSync(join(root, file), join(directory, file));
+    }
+  } else {
+    // An unpacked archive of the repository.
+    mkdirSync(directory);
+    for (const name of readdirSync(root).filter((each) => !notCloned.has(each))) {
+      cpSync(join(root, name), join(directory, name), { recursive: true });
+    }
+  }
+  linkPackages(directory);
+}
+
+function git(...args: string[]): string {
+  return execFileSync('git', ['-c', 'safe.directory=*', ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+/** As after `npm ci`, without one: a folder of its own, with a link for each package, so that nothing there can harm this checkout's. */
+function linkPackages(directory: string): void {
+  const from = join(root, 'node_modules');
+  const to = join(directory, 'node_modules');
+  mkdirSync(to);
+  for (const name of readdirSync(from).filter((each) => each !== '.cache' && each !== '.package-lock.json')) {
+    symlinkSync(join(from, name), join(to, name));
+  }
+  // A copy is newer than the lock file, which is what `run.sh` looks at.
+  cpSync(join(from, '.package-lock.json'), join(to, '.package-lock.json'));
+}

@@ -1,0 +1,63 @@
+/** A program on a terminal of its own (`script`, of every Debian): what it shows there, and what a person would type. */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { sleep } from './relay.ts';
+
+/** Looked up here: the program on the terminal may have another PATH. */
+const script = execFileSync('sh', ['-c', 'command -v script'], { encoding: 'utf8' }).trim();
+
+export type TestTerminal = {
+  /** Everything that was shown so far, escape sequences included. */
+  output: () => string;
+  type: (text: string) => void;
+  /** Waits until what was shown since the last wait has the pattern; resolves to it, up to and with the match. */
+  until: (pattern: RegExp, ms?: number) => Promise<string>;
+  /** The program's exit status. */
+  exited: Promise<number | null>;
+  /** Ends it, as a window that is closed does. */
+  close: () => Promise<void>;
+};
+
+/** `command` is read by a shell. The program has these variables and no others. */
+export function openTerminal(
+  command: string,
+  { env, cwd }: { env: Record<string, string>; cwd?: string },
+): TestTerminal {
+  const child = spawn(script, ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+    env: { TERM: 'xterm-256color', ...env, SHELL: '/bin/bash' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  let text = '';
+  let seen = 0;
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  child.stdin.on('error', () => {});
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return {
+    output: () => text,
+    type: (typed) => void child.stdin.write(typed),
+    until: async (pattern, ms = 60_000) => {
+      const deadline = Date.now() + ms;
+      for (;;) {
+        const found = pattern.exec(text.slice(seen));
+        if (found !== null) {
+          const from = seen;
+          seen += found.index + found[0].length;
+          return text.slice(from, seen);
+        }
+        const ended = child.exitCode !== null || child.signalCode !== null;
+        if (ended) await exited;
+        if ((ended && !pattern.test(text.slice(seen))) || Date.now() > deadline) {
+          throw new Error(`${String(pattern)} did not appear. The terminal shows:\n${text.slice(seen)}`);
+        }
+        await sleep(20);
+      }
+    },
+    exited,
+    close: async () => {
+      // Its end of the terminal goes with it, and the kernel tells the program.
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
