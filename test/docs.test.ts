@@ -12,10 +12,23 @@ import { addUsageCommand } from '../src/commands/usage.ts';
 import { completeRequest } from '../src/api.ts';
 import type { PlanWindows } from '../src/claude/plan.ts';
 import { settings } from '../src/config.ts';
+import * as anthropicParameters from '../src/dialects/anthropic-parameters.ts';
+import { messagesRequest } from '../src/dialects/anthropic-schema.ts';
+import {
+  chatCompletionRequest,
+  parametersWithoutEffect,
+  refusedParameters as refusedOfChat,
+} from '../src/dialects/openai-request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
+import { graceMs } from '../src/http/detached.ts';
+import { maxUnreadBytes, maxUnreadMs, pingAfterMs } from '../src/http/event-stream.ts';
+import { jobBounds } from '../src/http/jobs.ts';
+import { maxKeptBytes } from '../src/http/kept-answer.ts';
+import { largeBodies } from '../src/http/large-bodies.ts';
+import { repeatBounds } from '../src/http/repeats.ts';
 import { pageRequest } from '../src/pages/request.ts';
 import type { AnyPage } from './pages/network.ts';
-import { root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const readme = read('README.md');
@@ -95,7 +108,7 @@ function jsonBlocks(text: string): string[] {
 function routesOfApp(): string[] {
   const list = /const routes[^=]*= \{\n(.*?)^\};/ms.exec(read('src/http/app.ts'))?.[1] ?? '';
   return [...list.matchAll(/^ {2}'(\/[^']*)': \{(.*)\},$/gm)].flatMap(([, path = '', handlers = '']) =>
-    [...handlers.matchAll(/\b(GET|POST):/g)].map(([, method = '']) => `${method} ${path}`),
+    [...handlers.matchAll(/\b(GET|POST|DELETE):/g)].map(([, method = '']) => `${method} ${path}`),
   );
 }
 
@@ -113,6 +126,15 @@ describe('the tables', () => {
     ];
     const real = Object.entries(errorTable).map(([code, { status }]) => [code, String(status)]);
     assertSame(documented, real);
+  });
+
+  test('docs/api.md: what becomes of each parameter of a message, and no other', () => {
+    const [parameters = ''] = section(api, '## POST /v1/messages').split('**Messages**');
+    const named = (becomes: string): string[] =>
+      rows(parameters).flatMap(([name = '', told]) => (told === becomes ? [name] : []));
+    assertSame(named('used'), Object.keys(messagesRequest.shape));
+    assertSame(named('no effect'), Object.keys(anthropicParameters.ignoredParameters));
+    assertSame(named('400'), Object.keys(anthropicParameters.refusedParameters));
   });
 
   test('docs/fetch.md: the error codes of a fetch, as in docs/api.md', () => {
@@ -135,6 +157,19 @@ describe('the tables', () => {
       rows(request).map(([field]) => field),
       Object.keys(completeRequest.shape),
     );
+  });
+
+  test('docs/api.md: what becomes of each parameter of a chat completion, and no other', () => {
+    const [parameters = ''] = section(api, '## POST /v1/chat/completions').split('**Messages**');
+    const named = (becomes: string): string[] =>
+      rows(parameters).flatMap(([name = '', told]) => (told === becomes ? [name] : []));
+    const special = { ...parametersWithoutEffect, ...refusedOfChat };
+    assertSame(
+      named('used'),
+      Object.keys(chatCompletionRequest.shape).filter((name) => !(name in special)),
+    );
+    assertSame(named('no effect'), Object.keys(parametersWithoutEffect));
+    assertSame(named('400'), Object.keys(refusedOfChat));
   });
 
   test('docs/fetch.md: every field of a fetch with its default, and no other', () => {
@@ -202,6 +237,39 @@ describe('the tables', () => {
     );
   });
 
+  test('docs/api.md: the bounds of streams, jobs, repeats and large bodies', () => {
+    const mib = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
+    const s = (ms: number): string => `${ms / 1000} s`;
+    const told: [heading: string, ...bounds: string[]][] = [
+      [
+        '## Streams',
+        `After ${s(pingAfterMs)} without`,
+        `more than ${mib(maxUnreadBytes)} unread`,
+        `for ${s(maxUnreadMs)}`,
+      ],
+      [
+        '## Jobs',
+        `${jobBounds.perKey} of a key and ${jobBounds.all} in all, ${mib(jobBounds.bytesPerKey)} and ${mib(jobBounds.bytesInAll)}`,
+      ],
+      [
+        '## Idempotency-Key',
+        `come within ${s(graceMs)}`,
+        `${repeatBounds.ttlMs / 60_000} minutes after`,
+        `${repeatBounds.perKey} of a key and ${repeatBounds.all} in all, ${mib(repeatBounds.bytesPerKey)} and ${mib(repeatBounds.bytesInAll)}`,
+        `more than ${mib(maxKeptBytes)} is not kept`,
+      ],
+      ['## POST /v1/complete', `${largeBodies.perKey} of a key and ${largeBodies.all} in all`],
+    ];
+    for (const [heading, ...bounds] of told) {
+      const text = section(api, heading).replaceAll(/\s+/g, ' ');
+      assert.deepEqual(
+        bounds.filter((bound) => !text.includes(bound)),
+        [],
+        heading,
+      );
+    }
+  });
+
   test('docs/api.md: every limit that a 429 can name, and no other', () => {
     const documented = rows(section(api, '### Limits of a 429')).map(([name]) => name);
     assertSame(documented, limitNames);
@@ -211,7 +279,7 @@ describe('the tables', () => {
     const real = routesOfApp();
     const overview = rows(api.split('\n## ')[0] ?? '').map(([route]) => route);
     assertSame(overview, real);
-    const sections = [...api.matchAll(/^## ((?:GET|POST) .*)$/gm)].map((match) => match[1]);
+    const sections = [...api.matchAll(/^## ((?:GET|POST|DELETE) .*)$/gm)].map((match) => match[1]);
     assertSame(sections, real);
   });
 });
@@ -307,7 +375,7 @@ describe('the commands work as they are written', () => {
   });
 
   test('README: the error that is shown has the fields of an error', async () => {
-    const response = await relay.post({ prompt: 'x', temperature: 1 });
+    const response = await relay.post({ prompt: 'x', top_p: 1 });
     const body = (await response.json()) as Record<string, unknown>;
     const shown = JSON.parse(jsonBlocks(section(readme, '## Errors'))[0] ?? '') as Record<string, unknown>;
     const optional = new Set(['retry_after', 'limit']);
@@ -318,14 +386,20 @@ describe('the commands work as they are written', () => {
   });
 
   test('docs/api.md: each GET route answers with the fields that are shown', async () => {
+    const made = (await (await relay.post({ prompt: 'x', async: true })).json()) as { job: { url: string } };
+    await eventually('the job is done', async () =>
+      (
+        await (await fetch(`${relay.url}${made.job.url}`, { headers: { 'x-api-key': relay.key } })).text()
+      ).includes('"done"'),
+    );
     for (const route of routesOfApp().filter((each) => each.startsWith('GET '))) {
-      const path = route.slice('GET '.length);
+      const path = route.slice('GET '.length).replace('/v1/jobs/:id', made.job.url);
       const response = await fetch(`${relay.url}${path}`, { headers: { 'x-api-key': relay.key } });
       assert.equal(response.status, 200, route);
       const body = (await response.json()) as Record<string, object>;
       const shown = JSON.parse(jsonBlocks(section(api, `## ${route}`))[0] ?? '') as Record<string, object>;
       assert.deepEqual(Object.keys(body), Object.keys(shown), route);
-      for (const part of ['key', 'limits', 'fetch_limits']) {
+      for (const part of ['key', 'limits', 'fetch_limits', 'job']) {
         assert.deepEqual(Object.keys(body[part] ?? {}), Object.keys(shown[part] ?? {}), `${route} ${part}`);
       }
     }

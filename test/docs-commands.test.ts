@@ -1,0 +1,383 @@
+/** What a reader would type or paste out of the documents works: it is run here, or read as the program reads it, or the list says why not. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { runInNewContext } from 'node:vm';
+import { parse } from 'yaml';
+import { completeRequest } from '../src/api.ts';
+import { createProgram } from '../src/commands/program.ts';
+import { cleanClone } from './support/clone.ts';
+import { readCommandLine } from './support/command-line.ts';
+import { blocks, commands, documents, inlineCode } from './support/documents.ts';
+import { root, startTestRelay, type TestRelay } from './support/relay.ts';
+
+const readme = documents['README.md'] ?? '';
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+/** Run below, in order, in a clean clone on a relay. */
+const ran = [
+  /^curl (?!.*\/v1\/fetch)/s,
+  /^KEY=/,
+  /^bin\/(?:genkey|revoke) /,
+  /^bin\/claude-relay (?:key|usage|ask) /,
+];
+
+/** Run by another test, or not at all, for a reason. */
+const elsewhere: readonly (readonly [RegExp, string])[] = [
+  [/^\.\/run\.sh(?: --demo(?: --once)?)?$/, 'test/terminal-session.test.ts'],
+  [/^bin\/claude-relay doctor$/, 'test/doctor.test.ts'],
+  [/^bin\/claude-relay login$/, 'test/login.test.ts'],
+  [/^(?:git pull && )?\.\/install\.sh(?: --uninstall(?: --purge)?)?$/, 'test/install.test.ts'],
+  [/^bin\/claude-relay install --print$/, 'test/install.test.ts'],
+  [/^bin\/claude-relay expose /, 'test/expose.test.ts'],
+  [/^(?:systemctl|journalctl) --user /, 'test/install-docs.test.ts'],
+  [/^(?:tar|chmod|mkdir) .*~\//, 'test/install-docs.test.ts'],
+  [/^export CLAUDE_RELAY_(?:URL|KEY)=/, 'test/clients-docs.test.ts'],
+  [/^(?:pip|npm) install \/path\/to\/claude-relay\/clients/, 'test/clients-package.test.ts'],
+  [/^ANTHROPIC_BASE_URL=/, 'test/claude-code.test.ts'],
+  [
+    /^npm run e2e:systemd$/,
+    'minutes, and root: it boots a machine; its script is checked by test/docs.test.ts',
+  ],
+  [/^bin\/claude-relay logs -f$/, 'src/commands/records.test.ts'],
+  [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
+  [/^npm cit$/, 'it is what runs this test'],
+  [/^npm run -s unit -- src\/claude\/lock\.test\.ts$/, 'it is part of what runs this test'],
+  [/^npm run soak$/, 'minutes, by design; its script is checked by test/docs.test.ts'],
+  [/^npm run bench/, 'minutes, by design; its options are checked below'],
+];
+
+/** The shell commands of all documents, with where they are. */
+const typed = Object.entries(documents).flatMap(([name, text]) =>
+  [
+    ...blocks(text, 'sh'),
+    ...blocks(text, 'bash'),
+    ...blocks(text, '').filter((block) => /^(?:npm|bin\/|\.\/|curl) ?/.test(block)),
+  ]
+    .flatMap(commands)
+    .map((command) => ({ name, command })),
+);
+
+describe('the shell commands', () => {
+  test('each is run by a test, or the list above says why it is not', () => {
+    assert.ok(typed.length > 20);
+    const known = [...ran, ...elsewhere.map(([pattern]) => pattern)];
+    assert.deepEqual(
+      typed.filter(({ command }) => !known.some((pattern) => pattern.test(command))),
+      [],
+    );
+  });
+
+  test('the list is no longer than it needs to be, and the tests that it names exist', () => {
+    for (const pattern of [...ran, ...elsewhere.map(([each]) => each)]) {
+      assert.ok(
+        typed.some(({ command }) => pattern.test(command)),
+        String(pattern),
+      );
+    }
+    for (const [, why] of elsewhere) if (/^\S+\.ts$/.test(why)) assert.ok(existsSync(join(root, why)), why);
+  });
+
+  test('the options of npm run bench are those of its help', () => {
+    const known = read('bench/main.ts');
+    const flags = typed.flatMap(({ command }) =>
+      command.startsWith('npm run bench') ? (command.match(/--[a-z]+/g) ?? []) : [],
+    );
+    assert.ok(flags.length > 3);
+    for (const flag of flags)
+      assert.ok(known.includes(`'${flag.slice(2)}'`) || known.includes(`${flag.slice(2)}:`), flag);
+  });
+
+  describe('run as they are written', () => {
+    let relay: TestRelay;
+    let scratch: string;
+    before(async () => {
+      scratch = mkdtempSync(join(tmpdir(), 'docs-test-'));
+      cleanClone(join(scratch, 'claude-relay'));
+      relay = await startTestRelay();
+    });
+    after(async () => {
+      await relay.stop();
+      rmSync(scratch, { recursive: true, force: true });
+    });
+
+    for (const [name, text] of Object.entries(documents)) {
+      const own = blocks(text, 'sh')
+        .flatMap(commands)
+        .filter((command) => ran.some((pattern) => pattern.test(command)));
+      if (own.length === 0) continue;
+      test(name, async () => {
+        const { port } = new URL(relay.url);
+        // In one shell, as a reader would: `KEY` of the first is used by the others.
+        const steps = own.map(
+          (command) => `echo '<<<'; ${command.replaceAll('127.0.0.1:8799', `127.0.0.1:${port}`)}\n`,
+        );
+        const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', steps.join('')], {
+          cwd: join(scratch, 'claude-relay'),
+          env: { PATH: process.env['PATH'], HOME: relay.home, DATA_DIR: relay.dataDir, PORT: port },
+          maxBuffer: 16 * 1024 * 1024,
+        });
+        const outputs = stdout.split('<<<\n').slice(1);
+        assert.equal(outputs.length, own.length);
+        own.forEach((command, index) => {
+          const output = outputs[index] ?? '';
+          if (command.startsWith('curl -N'))
+            assert.match(output, /^event: start\n[^]*\nevent: done\ndata: .*"text":"hello"/m, command);
+          else if (command.startsWith('curl'))
+            assert.equal((JSON.parse(output) as { ok: unknown }).ok, true, command);
+          else if (/ ask /.test(command)) assert.equal(output, 'hello\n');
+        });
+      });
+    }
+  });
+});
+
+describe('claude-relay in the text', () => {
+  for (const [name, text] of Object.entries(documents)) {
+    const lines = [
+      ...inlineCode(text).filter((code) =>
+        /^(?:\S+ \| |source <\(|.* \| )?(?:bin\/)?claude-relay(?: |$)/.test(code),
+      ),
+      ...[...blocks(text, 'sh'), ...blocks(text, 'cron')]
+        .flatMap(commands)
+        .filter((command) => /(?:^|[\s(/])claude-relay /.test(command)),
+    ].filter((line) => /claude-relay \w/.test(line));
+    if (lines.length === 0) continue;
+    test(name, () => {
+      for (const line of lines) readCommandLine(line, createProgram());
+    });
+  }
+});
+
+/** Variables in the documents that nothing here sets or reads. */
+const otherVariables = new Set(['PR_SET_PDEATHSIG', 'NODE_DEBUG', 'MALLOC_ARENA_MAX']);
+
+/** Options in the documents that are not of `claude-relay`, and whose they are. */
+const otherOptions: Readonly<Record<string, string>> = {
+  '--init': 'docker run',
+  '--quick': 'npm run bench',
+  '--help': 'every command',
+  '--tools': 'claude',
+  '--setting-sources': 'claude',
+  '--strict-mcp-config': 'claude',
+  '--disable-slash-commands': 'claude',
+  '--no-session-persistence': 'claude',
+  '--max-turns': 'claude',
+  '--include-hook-events': 'claude',
+  '--settings': 'claude',
+  '--mcp-config': 'claude',
+  '--disallowed-tools': 'claude',
+  '--no-maglev': 'node',
+  '--optimize-for-size': 'node',
+  '--cpu-prof': 'node',
+  '--cpu-prof-dir': 'node',
+  '--only': 'npm run bench',
+  '--cli': 'npm run bench',
+  '--delay': 'npm run bench',
+  '--rounds': 'npm run bench',
+  '--out': 'npm run bench',
+  '--await-claim': 'claude, refused there',
+};
+
+test('every option that is named is one, of the program or of another that the list names', () => {
+  const own = new Set<string>();
+  const visit = (command: ReturnType<typeof createProgram>): void => {
+    for (const { long } of command.options) if (long !== undefined && long !== null) own.add(long);
+    command.commands.forEach(visit);
+  };
+  visit(createProgram());
+  const named = Object.entries(documents).flatMap(([name, text]) =>
+    inlineCode(text).flatMap((code) =>
+      [...code.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([flag]) => ({ name, flag })),
+    ),
+  );
+  assert.ok(named.length > 10);
+  assert.deepEqual(
+    named.filter(({ flag }) => !own.has(flag) && !(flag in otherOptions)),
+    [],
+  );
+});
+
+test('every variable that is named is one that the program, its tests or its benchmark know', () => {
+  const code = globSync(
+    ['src/**/*.ts', 'bench/**/*.ts', 'test/**/*.{ts,sh}', 'bin/*', '*.sh', 'clients/**/*.{ts,py}'],
+    { cwd: root, exclude: ['**/node_modules/**'] },
+  )
+    .filter((name) => !name.startsWith('test/docs'))
+    .map(read)
+    .join('\n');
+  const words = new Set(code.match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g));
+  const named = Object.entries(documents).flatMap(([name, text]) =>
+    inlineCode(text).flatMap((code) =>
+      (code.match(/(?<![\w$./-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b(?![./-])/g) ?? []).map((word) => ({
+        name,
+        word,
+      })),
+    ),
+  );
+  assert.ok(named.length > 50);
+  assert.deepEqual(
+    named.filter(({ word }) => !words.has(word) && !otherVariables.has(word)),
+    [],
+  );
+});
+
+test('every path of the API that is named is one', () => {
+  const routes = [...read('src/http/app.ts').matchAll(/^ {2}'(\/[^']*)': \{/gm)].map(([, path = '']) => path);
+  assert.ok(routes.length > 5);
+  const isRoute = (path: string): boolean =>
+    routes.some((route) => new RegExp(`^${route.replaceAll(/:\w+/g, '[^/]+')}$`).test(path));
+  const named = Object.entries(documents).flatMap(([name, text]) =>
+    [...text.matchAll(/(?<![\w.])(?:\/v1\/[\w/:-]*\w(?:\/<\w+>)?|\/(?:health|ready)\b)/g)].map(([path]) => ({
+      name,
+      path: path.replace(/<\w+>$/, 'x'),
+    })),
+  );
+  // The upstream's own, in texts about the CLI.
+  const upstream = new Set(['/v1/messages', '/v1/messages/count_tokens']);
+  assert.deepEqual(
+    named.filter(({ path }) => !isRoute(path) && !upstream.has(path)),
+    [],
+  );
+});
+
+describe('README: the samples', () => {
+  const section = (heading: string): string =>
+    readme.split(`\n${heading}\n`)[1]?.split(/^#{2,3} /m)[0] ?? assert.fail(heading);
+  const accepts = (body: unknown): void => {
+    const parsed = completeRequest.safeParse(body);
+    assert.ok(parsed.success, JSON.stringify(body));
+  };
+
+  test('n8n: a node whose body is a request', () => {
+    const { nodes } = JSON.parse(blocks(section('### n8n'), 'json')[0] ?? '') as {
+      nodes: { type: string; parameters: Record<string, unknown> }[];
+    };
+    const [node] = nodes;
+    assert.equal(node?.type, 'n8n-nodes-base.httpRequest');
+    const { url, method, jsonBody } = node.parameters;
+    assert.deepEqual([url, method], ['http://127.0.0.1:8799/v1/complete', 'POST']);
+    const expression = /^=\{\{ (.*) \}\}$/.exec(String(jsonBody))?.[1] ?? assert.fail();
+    // As n8n does: the expression in JavaScript, with the item as $json.
+    const $json = { text: 'a "quoted"\ntext' };
+    accepts(JSON.parse(String(runInNewContext(expression, { $json }))));
+  });
+
+  test('Home Assistant: YAML whose payload is a request, and whose script uses it', () => {
+    const text = blocks(section('### Home Assistant'), 'yaml')[0] ?? '';
+    const secret = { tag: '!secret', resolve: (name: string) => `secret ${name}` };
+    const { rest_command: commands, script } = parse(text, { customTags: [secret] }) as {
+      rest_command: Record<
+        string,
+        { url: string; method: string; payload: string; headers: Record<string, string> }
+      >;
+      script: Record<
+        string,
+        { sequence: { action: string; data: Record<string, string>; response_variable?: string }[] }
+      >;
+    };
+    const command = commands['ask_claude'] ?? assert.fail();
+    assert.deepEqual([command.url, command.method], ['http://127.0.0.1:8799/v1/complete', 'post']);
+    assert.equal(command.headers['authorization'], 'secret claude_relay');
+    // The template is a literal with one variable in it, made JSON by `tojson`.
+    const literal = /^\{\{ (.*) \| tojson \}\}$/.exec(command.payload)?.[1] ?? assert.fail();
+    accepts(JSON.parse(literal.replace(/: prompt\b/, `: ${JSON.stringify('a "quoted"\ntext')}`)));
+    const [asks, tells] = script['good_morning']?.sequence ?? [];
+    assert.equal(asks?.action, 'rest_command.ask_claude');
+    assert.deepEqual(Object.keys(asks.data), ['prompt']);
+    assert.ok(tells?.data['message']?.includes(`${asks.response_variable}.content.text`));
+  });
+
+  describe('cron', () => {
+    const lines = blocks(section('### cron and the shell'), 'cron').flatMap((block) =>
+      block.trim().split('\n'),
+    );
+    let relay: TestRelay;
+    let home: string;
+    before(async () => {
+      relay = await startTestRelay();
+      home = mkdtempSync(join(tmpdir(), 'docs-test-'));
+      cleanClone(join(home, 'claude-relay'));
+      writeFileSync(join(home, 'notes.md'), 'one\ntwo\n');
+      writeFileSync(join(home, '.relay-key'), relay.key);
+      chmodSync(join(home, '.relay-key'), 0o600);
+      mkdirSync(join(home, 'tmp'));
+    });
+    after(async () => {
+      await relay.stop();
+      rmSync(home, { recursive: true, force: true });
+    });
+
+    test('each line runs under sh, as cron runs it', async () => {
+      assert.equal(lines.length, 2);
+      for (const line of lines) {
+        const [, command = assert.fail(line)] = /^(?:[\d*/,-]+ ){5}(.*)$/.exec(line) ?? [];
+        assert.doesNotMatch(command, /%/, 'cron takes it for a line end');
+        await promisify(execFile)('/bin/sh', ['-c', command], {
+          cwd: home,
+          env: {
+            HOME: home,
+            PATH: process.env['PATH'],
+            DATA_DIR: relay.dataDir,
+            PORT: new URL(relay.url).port,
+            CLAUDE_RELAY_URL: relay.url,
+          },
+        });
+      }
+      assert.equal(readFileSync(join(home, 'summary.txt'), 'utf8'), 'hello\n');
+      assert.equal(
+        (JSON.parse(readFileSync(join(home, 'thought.json'), 'utf8')) as { text: string }).text,
+        'hello',
+      );
+    });
+  });
+});
+
+test('README: the figures of the comparison are those of docs/benchmarks.md', () => {
+  const table = readme.split('\n## When to use what\n')[1]?.split('\n## ')[0] ?? '';
+  const result = (documents['docs/benchmarks.md'] ?? '') + (documents['SECURITY.md'] ?? '');
+  const figures = [...table.matchAll(/\b\d[\d.,]*(?= (?:ms|s|bytes)\b)|\b\d+\.\d\d(?= )/g)].map(
+    ([figure]) => figure,
+  );
+  assert.ok(figures.length >= 9, figures.join(' '));
+  assert.deepEqual(
+    figures.filter(
+      (figure) => !new RegExp(`(?<![\\d.])${figure.replaceAll('.', '\\.')}(?![\\d.]*\\d)`).test(result),
+    ),
+    [],
+  );
+});
+
+test('README: the order in which a newcomer reads', () => {
+  const headings = [...readme.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+  const wanted = [
+    'When to use what',
+    'Why it is safe',
+    '60 seconds',
+    'Install',
+    'Expose it',
+    'Use it from your code',
+    'Limits',
+    'Configuration',
+    'FAQ',
+    'Windows and macOS',
+  ];
+  assert.deepEqual(
+    headings.filter((heading) => wanted.includes(heading ?? '')),
+    wanted,
+  );
+  assert.ok(readme.indexOf('```mermaid') < readme.indexOf('\n## '), 'the picture comes first');
+});
