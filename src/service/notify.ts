@@ -1,7 +1,7 @@
 /**
  * Messages to systemd (sd_notify(3)): datagrams to a unix socket, for which Node has no socket of its own.
  *
- * From systemd 253 on the unit has `OpenFile=%t/systemd/notify:notify`: the manager hands that socket over, connected, and a write to
+ * From systemd 253 on the unit has `OpenFile=.../systemd/notify:notify`: the manager hands that socket over, connected, and a write to
  * the descriptor is a datagram of this very process (`NotifyAccess=main`). Before that, `systemd-notify` sends each message; it is a
  * process of the group (`NotifyAccess=all`) and waits until the manager has looked at who it was.
  */

@@ -21,6 +21,8 @@ export type Host = {
 export type SystemdFacts = {
   /** Major version of systemd. */
   version: number;
+  /** The user's XDG_RUNTIME_DIR, where the manager's sockets are; undefined when it does not tell. */
+  runtimeDir: string | undefined;
   /** Whether this user's services can have namespaces. */
   namespaces: boolean;
   /** Whether the install turned lingering on, so that an uninstall turns it off. */
@@ -57,14 +59,17 @@ export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>):
 /** Throws TemplateError when a path cannot be in a unit file. */
 export function relayUnit(template: string, config: Config, host: Host, systemd: SystemdFacts): string {
   const processes = (config.globalConcurrency || 64) + config.warmSpares + relayItself.processes;
-  // From 253 on the manager hands over its socket connected, so that no process is needed for a message.
-  const handsOver = systemd.version >= 253;
+  // From 253 on the manager hands over its socket connected, so that no process is needed for a message. It takes no specifier (%t) there.
+  const socket =
+    systemd.version >= 253 && /^\/[\w./-]+$/.test(systemd.runtimeDir ?? '')
+      ? `${systemd.runtimeDir}/systemd/notify`
+      : undefined;
   const words = (paths: readonly string[]): string => paths.map(unitWord).join(' ');
   return fillTemplate(
     template,
     {
-      notify_access: handsOver ? 'main' : 'all',
-      notify_file: handsOver ? '%t/systemd/notify:notify' : undefined,
+      notify_access: socket === undefined ? 'all' : 'main',
+      notify_file: socket === undefined ? undefined : `${socket}:notify`,
       relay: commandWord(join(host.root, 'bin/claude-relay')),
       config: commandWord(host.file),
       stop_seconds: String(stopSeconds(config)),

@@ -40,11 +40,16 @@ export async function installSystemd({
   waitMs,
   say,
 }: SystemdInstall): Promise<void> {
-  const { run, version } = manager;
+  const { run, version, runtimeDir } = manager;
   const before = readOwnFile(unit);
   const namespaces = await hasNamespaces(run);
   const lingerEnabled = manager.lingerEnabled || (before !== undefined && enabledLinger(before));
-  const text = relayUnit(template, plan.config, plan.host, { version, namespaces, lingerEnabled });
+  const text = relayUnit(template, plan.config, plan.host, {
+    version,
+    runtimeDir,
+    namespaces,
+    lingerEnabled,
+  });
   mkdirSync(plan.config.dataDir, { recursive: true, mode: 0o700 });
   mkdirSync(plan.host.cacheDir, { recursive: true, mode: 0o700 });
   const changed = writeOwnFile(unit, text);

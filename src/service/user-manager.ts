@@ -9,6 +9,8 @@ export type UserManager = {
   /** The variables that every service gets. */
   environment: Record<string, string>;
   version: number;
+  /** Where its sockets are; undefined when it does not tell. */
+  runtimeDir: string | undefined;
   /** Undefined when it lingers now; otherwise why it does not. */
   notLingering: string | undefined;
   /** Whether lingering was turned on just now. */
@@ -48,9 +50,11 @@ export async function userManager(
     const run = busRunner(env, user.uid);
     const shown = await run('systemctl', ['--user', 'show-environment']);
     if (shown.status === 0) {
+      const environment = variables(shown.stdout);
       return {
         run,
-        environment: variables(shown.stdout),
+        environment,
+        runtimeDir: environment['XDG_RUNTIME_DIR'],
         version: await versionOf(run),
         notLingering,
         lingerEnabled,

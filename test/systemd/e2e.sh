@@ -1,15 +1,16 @@
 #!/bin/bash
 # A Debian system of its own, booted with systemd as PID 1, in which the relay is installed, killed, upgraded and rebooted.
 #   npm run e2e:systemd [-- <suite>]     suite: bookworm (systemd 252, the default) or trixie (257)
-# Needs root, some 6 GB of disk, Debian's packages and: apt-get install mmdebstrap qemu-system-x86 e2fsprogs
-# Without KVM it is slow: half an hour and more. E2E_DIR keeps what was built; E2E_TIMEOUT is in seconds.
+# Needs root, some 6 GB of disk, Debian's packages, mmdebstrap, and with KVM qemu-system-x86 and e2fsprogs; five minutes and the download.
+# E2E_DIR keeps what was downloaded; E2E_VIA is kvm or container (or tcg, which is too slow for the proof); E2E_TIMEOUT is in seconds.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 suite=${1:-bookworm}
 dir=${E2E_DIR:-${TMPDIR:-/tmp}/claude-relay-e2e}
 timeout=${E2E_TIMEOUT:-7200}
-for program in mmdebstrap qemu-system-x86_64 mke2fs; do
+via=${E2E_VIA:-$([ -w /dev/kvm ] && grep -qE '\b(vmx|svm)\b' /proc/cpuinfo && echo kvm || echo container)}
+for program in mmdebstrap $([ "$via" = container ] && echo unshare || echo qemu-system-x86_64 mke2fs); do
   command -v "$program" >/dev/null || { echo "e2e: $program is missing: apt-get install mmdebstrap qemu-system-x86 e2fsprogs" >&2; exit 1; }
 done
 [ "$(id -u)" = 0 ] || { echo "e2e: building the image needs root" >&2; exit 1; }
@@ -70,7 +71,6 @@ started=$(date +%s)
 
 # A machine of its own where there is KVM. Without it an emulated one is too slow for the proof, whose processes get 15 s each:
 # then a container of this kernel's namespaces, with a PID 1, cgroups, a network and users of its own.
-via=${E2E_VIA:-$([ -w /dev/kvm ] && grep -qE '\b(vmx|svm)\b' /proc/cpuinfo && echo kvm || echo container)}
 echo "e2e: booting $suite, via $via"
 case $via in
 container)
@@ -104,7 +104,11 @@ kvm | tcg)
 *) echo "e2e: E2E_VIA is kvm, tcg or container" >&2; exit 1 ;;
 esac
 machine=$!
-trap 'kill "$machine" 2>/dev/null || true' EXIT
+end() {
+  kill "$machine" 2>/dev/null || true
+  [ -z "${group-}" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+}
+trap end EXIT
 told=0
 while :; do
   alive=$(kill -0 "$machine" 2>/dev/null && echo yes || echo no)

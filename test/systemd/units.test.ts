@@ -33,7 +33,12 @@ after(() => rmSync(scratch, { recursive: true }));
 
 const template = (name: string): string => readFileSync(join(root, 'systemd', name), 'utf8');
 const relay = (version: number, namespaces: boolean): string =>
-  relayUnit(template('claude-relay.service'), config, host, { version, namespaces, lingerEnabled: false });
+  relayUnit(template('claude-relay.service'), config, host, {
+    version,
+    runtimeDir: '/run/user/1000',
+    namespaces,
+    lingerEnabled: false,
+  });
 const tunnel = (name: string, values: Record<string, string>): string =>
   tunnelUnit(template(name), { values }, { config, root, home: '/home/me' }, true);
 const word = commandWord('/bin/true');
@@ -107,7 +112,7 @@ test('paths with spaces, quotes, % and $ stay one word and mean themselves', () 
 });
 
 test('from systemd 253 on the manager hands its socket over', () => {
-  assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=%t\/systemd\/notify:notify$/m);
+  assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=\/run\/user\/1000\/systemd\/notify:notify$/m);
   assert.match(relay(252, true), /^NotifyAccess=all\nExecStart=/m);
 });
 
@@ -118,6 +123,7 @@ test('the time to stop is beyond the drain, and the bounds follow the settings',
   const unit = (its: typeof config): string =>
     relayUnit(template('claude-relay.service'), its, host, {
       version: 252,
+      runtimeDir: undefined,
       namespaces: true,
       lingerEnabled: false,
     });
@@ -138,7 +144,7 @@ test('without namespaces, only what needs them is left out', () => {
   );
   assert.deepEqual(
     whole.filter((name) => !less.includes(name)),
-    'PrivateUsers CapabilityBoundingSet ProtectSystem ProtectHome ReadWritePaths InaccessiblePaths PrivateTmp PrivateDevices PrivateIPC ProtectHostname ProtectClock ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups'.split(
+    'PrivateUsers CapabilityBoundingSet ProtectSystem ProtectHome ReadWritePaths InaccessiblePaths PrivateTmp PrivateDevices ProtectHostname ProtectClock ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups'.split(
       ' ',
     ),
   );

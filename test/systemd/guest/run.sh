@@ -34,7 +34,6 @@ used() {
   node -p "JSON.parse(require('fs').readFileSync('$state/usage', 'utf8')).limits.key_daily.used"
 }
 install() { as_me "cd claude-relay && ./install.sh --wait 1200 $1" >"$state/said" 2>&1; }
-processes() { cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null | wc -l; }
 
 echo "E2E phase $phase: $(systemctl --version | head -n 1), kernel $(uname -r)"
 is 'PID 1 is systemd' "$(cat /proc/1/comm)" systemd
@@ -83,13 +82,16 @@ if [ "$phase" = 1 ]; then
   systemctl_me daemon-reload
   systemctl_me restart claude-relay.service
   until_ready
+  group=/sys/fs/cgroup$(property ControlGroup)
   complete >"$state/slow" &
   request=$!
   sleep 6
+  running=$([ "$(wc -l <"$group/cgroup.procs")" -gt 1 ] && echo yes)
   systemctl_me stop claude-relay.service
   wait "$request"
   is 'a request that runs at the stop is finished' "$(cat "$state/slow")" 200
-  is 'nothing of the service is left' "$(processes)" 0
+  is 'the control: while it ran there was something' "$running" yes
+  is 'nothing of the service is left' "$(cat "$group/cgroup.procs" 2>/dev/null | wc -l)" 0
   is 'it stopped by itself' "$(property Result)" success
   sed -i 's/9912/9911/' /home/me/.config/systemd/user/claude-relay.service.d/model.conf
 
