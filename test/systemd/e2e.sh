@@ -106,7 +106,11 @@ esac
 machine=$!
 end() {
   kill "$machine" 2>/dev/null || true
-  [ -z "${group-}" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  if [ -n "${group-}" ]; then
+    echo 1 >"$group/cgroup.kill" || true
+    sleep 1
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  fi
 }
 trap end EXIT
 told=0
