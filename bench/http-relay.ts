@@ -2,10 +2,10 @@
  * The relay with everything but the CLI: keys, limits, ledger and log are on, and a runner that answers at once takes the place of
  * Claude Code. A process of its own, configured by its environment; it tells its address when the lock is proved.
  */
-import pino from 'pino';
 import type { Runner } from '../src/claude/runner.ts';
 import type { FinishedTurn } from '../src/claude/turn.ts';
 import { loadConfig } from '../src/config.ts';
+import { createLog } from '../src/log.ts';
 import { startRelay } from '../src/relay.ts';
 
 const usage = {
@@ -53,7 +53,7 @@ async function serve(): Promise<void> {
   const relay = await startRelay({
     config,
     claudeBin: config.claudeBin ?? '',
-    log: pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }),
+    log: createLog(config.logLevel),
     overrides: { runner },
   });
   process.once('disconnect', () => void relay.close());

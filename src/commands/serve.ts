@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pino from 'pino';
 import { findCli, loginStatus } from '../claude/cli.ts';
 import type { Config } from '../config.ts';
+import { createLog } from '../log.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
@@ -44,7 +44,7 @@ async function requireLogin(claudeBin: string, config: Config): Promise<void> {
 
 /** A running relay whose log goes to stdout. */
 export async function startLogged(config: Config, claudeBin: string): Promise<Relay> {
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = createLog(config.logLevel);
   try {
     return await startRelay({ config, claudeBin, log });
   } catch (error) {
