@@ -36,8 +36,8 @@ export type LedgerOptions = {
 
 const writeDelayMs = 200;
 const retryDelayMs = 2000;
-/** Bounds how long one transaction holds the thread and the lock: some milliseconds. */
-const batchRows = 100;
+/** Bounds how long one transaction holds the thread and the lock, and so how long an answer may wait for it: about a millisecond. */
+const batchRows = 25;
 
 export function openLedger(
   store: Store,
