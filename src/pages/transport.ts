@@ -8,7 +8,6 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Readable } from 'node:stream';
-import { Client } from 'undici';
 
 import { RelayError } from '../errors.ts';
 import { canonicalAddress } from './address.ts';
@@ -124,6 +123,8 @@ export async function get<T>(
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
 ): Promise<T> {
+  // Loaded by the first fetch: it takes memory that a relay without fetches does not need.
+  const { Client } = await import('undici');
   let unused: Socket | undefined = socket;
   const client = new Client(target.origin, {
     connect: (_options, callback) => {

@@ -22,7 +22,8 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
   [/(?<![\w.])connect(Tcp|Tls)?\s*\(|createConnection|new (Socket|TLSSocket)\b/, ['pages/transport.ts']],
   [/from '(node:)?dgram'/, []],
   [/from '(node:)?dns(\/promises)?'/, ['pages/resolve.ts']],
-  [/from 'undici'/, ['pages/transport.ts']],
+  [/(from |import\()'undici'/, ['pages/transport.ts']],
+  [/(import|require)\('(node:)?(net|tls|https?2?|dgram|dns)\b/, []],
   [/setGlobalDispatcher|ProxyAgent|EnvHttpProxyAgent/, []],
 ];
 
