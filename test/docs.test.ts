@@ -393,7 +393,10 @@ describe('the commands work as they are written', () => {
       ).includes('"done"'),
     );
     for (const route of routesOfApp().filter((each) => each.startsWith('GET '))) {
-      const path = route.slice('GET '.length).replace('/v1/jobs/:id', made.job.url);
+      const path = route
+        .slice('GET '.length)
+        .replace('/v1/jobs/:id', made.job.url)
+        .replace('/v1/models/:id', '/v1/models/opus');
       const response = await fetch(`${relay.url}${path}`, { headers: { 'x-api-key': relay.key } });
       assert.equal(response.status, 200, route);
       const body = (await response.json()) as Record<string, object>;

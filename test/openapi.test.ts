@@ -106,7 +106,8 @@ describe('/openapi.json', () => {
       for (const [path, methods] of Object.entries(document.paths)) {
         const operation = methods[method];
         if (operation === undefined) continue;
-        const response = await fetch(`${relay.url}${path === '/v1/jobs/{id}' ? jobUrl : path}`, {
+        const real = path.replace('/v1/jobs/{id}', jobUrl).replace('/v1/models/{id}', '/v1/models/haiku');
+        const response = await fetch(`${relay.url}${real}`, {
           method: method.toUpperCase(),
           headers: operation.security?.length === 0 ? {} : { 'x-api-key': relay.key },
         });

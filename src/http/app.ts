@@ -24,7 +24,7 @@ import { createIntake } from './intake.ts';
 import { deleteJob, showJob } from './job-routes.ts';
 import type { Jobs } from './jobs.ts';
 import type { LargeBodies } from './large-bodies.ts';
-import { listModels } from './list-models.ts';
+import { listModels, showModel } from './list-models.ts';
 import { openapi } from './openapi.ts';
 import type { Repeats } from './repeats.ts';
 import type { Running } from './running.ts';
@@ -66,6 +66,7 @@ const routes: Record<string, Partial<Record<'GET' | 'POST' | 'DELETE', Handler>>
   '/ready': { GET: ready },
   '/openapi.json': { GET: openapi },
   '/v1/models': { GET: listModels },
+  '/v1/models/:id': { GET: showModel },
   '/v1/usage': { GET: usage },
   '/v1/complete': { POST: generate(native) },
   '/v1/messages': { POST: generate(anthropic) },
@@ -81,9 +82,18 @@ const dialects: Readonly<Record<string, Dialect>> = {
   '/v1/chat/completions': openai,
 };
 
-function dialectOf(path: string): Dialect {
+const nowhere = '(unknown)';
+
+/** Routes that every SDK may come to: errors are told in the words of the one that calls. */
+const shared: ReadonlySet<string> = new Set(['/v1/models', '/v1/models/:id', nowhere]);
+
+function dialectOf(path: string, route: string, { headers }: Request): Dialect {
   const known = Object.keys(dialects).find((each) => path === each || path.startsWith(`${each}/`));
-  return (known === undefined ? undefined : dialects[known]) ?? native;
+  const dialect = known === undefined ? undefined : dialects[known];
+  if (dialect !== undefined || !shared.has(route)) return dialect ?? native;
+  // The Anthropic SDKs send both.
+  if (headers.has('anthropic-version')) return anthropic;
+  return headers.has('x-stainless-lang') ? openai : native;
 }
 
 /** The server's request handler. */
@@ -106,7 +116,7 @@ export function createApp(context: AppContext): Parameters<typeof getRequestList
     );
     app.all(path, (c) => answer(c, path, notAllowed(allowed.join(', ')), context));
   }
-  app.notFound((c) => answer(c, '(unknown)', unknownRoute, context));
+  app.notFound((c) => answer(c, nowhere, unknownRoute, context));
   return (request, env) => app.fetch(request, env);
 }
 
@@ -122,7 +132,7 @@ async function answer(
   const exchange = openExchange({
     method: request.method,
     route,
-    dialect: dialectOf(c.req.path),
+    dialect: dialectOf(c.req.path, route, request),
     remoteAddress: incoming.socket.remoteAddress,
     outgoing,
   });
@@ -145,7 +155,10 @@ async function answer(
 }
 
 function unknownRoute(): never {
-  throw new RelayError('not_found', 'There is nothing at this path.');
+  throw new RelayError(
+    'not_found',
+    'There is nothing at this path. The base URL of an OpenAI SDK ends with /v1, that of an Anthropic SDK does not.',
+  );
 }
 
 function notAllowed(allow: string): Handler {

@@ -38,20 +38,27 @@ export const usageAnswer = z.strictObject({
   plan: z.strictObject({ five_hour: planWindow, seven_day: planWindow }).nullable(),
 });
 
+export const modelAnswer = z.strictObject({
+  id: z.string(),
+  object: z.literal('model'),
+  type: z.literal('model'),
+  display_name: z.string(),
+  created: z.int(),
+  created_at: z.iso.datetime(),
+  owned_by: z.string(),
+  lifecycle: z.literal('active'),
+  line: z.null(),
+  capabilities: z.null(),
+  max_input_tokens: z.null(),
+  max_tokens: z.null(),
+  deprecated_at: z.null(),
+  retires_at: z.null(),
+});
+
 export const modelsAnswer = z.strictObject({
   ok: z.literal(true),
   object: z.literal('list'),
-  data: z.array(
-    z.strictObject({
-      id: z.string(),
-      object: z.literal('model'),
-      type: z.literal('model'),
-      display_name: z.string(),
-      created: z.int(),
-      created_at: z.iso.datetime(),
-      owned_by: z.string(),
-    }),
-  ),
+  data: z.array(modelAnswer),
   has_more: z.literal(false),
   first_id: z.string().nullable(),
   last_id: z.string().nullable(),

@@ -39,6 +39,7 @@ const schemas = {
   FetchRequest: pageRequest,
   Page: answers.pageAnswer,
   Models: answers.modelsAnswer,
+  Model: answers.modelAnswer,
   Usage: answers.usageAnswer,
   Health: answers.healthAnswer,
   Ready: answers.readyAnswer,
@@ -59,6 +60,7 @@ type Operation = {
 
 const parameters = {
   jobId: { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
+  modelId: { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
   idempotencyKey: {
     name: 'idempotency-key',
     in: 'header',
@@ -149,6 +151,12 @@ function operations(model: string): Record<string, Record<string, Operation>> {
       delete: job('deleteJob', 'Cancel a job; forget one that has ended.'),
     },
     '/v1/models': { get: told('models', 'The models that this key may use.', 'Models') },
+    '/v1/models/{id}': {
+      get: {
+        ...told('model', 'One of them, by any name that a request may use.', 'Model'),
+        parameters: ['modelId'],
+      },
+    },
     '/v1/usage': { get: told('usage', 'The limits of this key, and what it used.', 'Usage') },
     '/health': { get: told('health', 'The relay runs.', 'Health', true) },
     '/ready': {

@@ -11,6 +11,7 @@ const routeNames: Record<string, LedgerRoute> = {
   '/v1/fetch': 'fetch',
   '/v1/jobs/:id': 'jobs',
   '/v1/models': 'models',
+  '/v1/models/:id': 'models',
   '/v1/usage': 'usage',
 };
 
