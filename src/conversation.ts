@@ -106,7 +106,7 @@ export type ModelEvent = { type: string; [field: string]: unknown };
 export type Answer = {
   /** The model's id of the message, `msg_...`. */
   messageId: string;
-  /** Every block in order, with fields that are not known here (citations) as they came. */
+  /** Every block in order, with fields that are not known here (citations) as they came; numbers in a tool's input as `exact-json.ts` keeps them. */
   content: readonly ({ type: string } & Record<string, unknown>)[];
   /** The text blocks' texts, joined. */
   text: string;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ApiEvent } from '../src/standin/messages.ts';
 import { readEvents } from './support/events.ts';
-import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
+import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const usage = {
   input_tokens: 25,
@@ -51,6 +51,21 @@ const toolUse = (index: number, id: string, ...pieces: string[]): ApiEvent[] => 
   ...['', ...pieces].map((partial_json) => delta(index, { type: 'input_json_delta', partial_json })),
   closed(index),
 ];
+
+/** A call, or an answer by a schema, with numbers that no double holds as they are. */
+function digits(request: string): ApiEvent[] {
+  const wrapped = request.includes('"value":{"anyOf"');
+  const name = request.includes('"structured_output"') ? 'structured_output' : 'get_weather';
+  const input = '{"id":12345678901234567890,"ratio":1.0}';
+  return [
+    start,
+    opened(0, { type: 'tool_use', id: 'toolu_1', name, input: {} }),
+    delta(0, { type: 'input_json_delta', partial_json: wrapped ? `{"value":${input}}` : input }),
+    closed(0),
+    { type: 'message_delta', delta: { stop_reason: 'tool_use', stop_sequence: null }, usage: finalUsage },
+    { type: 'message_stop' },
+  ];
+}
 
 type Shape = {
   events: ApiEvent[];
@@ -189,6 +204,7 @@ for (const cli of clis) {
         claudeBin: cli.path,
         keep: 1000,
         reply: ({ body }) => {
+          if (body.includes('"digits"')) return { kind: 'events', events: digits(body) };
           const name = Object.keys(shapes).find((each) => body.includes(each));
           const shape = name === undefined ? undefined : shapes[name];
           if (shape === undefined)
@@ -203,7 +219,9 @@ for (const cli of clis) {
             };
           const { stop_sequence = null, ...end } = shape.end;
           const last = { type: 'message_delta', delta: { stop_sequence, ...end }, usage: finalUsage };
-          return { kind: 'events', events: [start, ...shape.events, last, { type: 'message_stop' }] };
+          const events = [start, ...shape.events, last, { type: 'message_stop' }];
+          // No model says all of it at once, before the CLI has read that it shall not ask again.
+          return { kind: 'events', events, eventDelayMs: 20 };
         },
       });
     });
@@ -251,6 +269,39 @@ for (const cli of clis) {
         assert.deepEqual(body['usage'], { ...usage, ...finalUsage });
       });
     }
+
+    test('numbers come to the digit, on every route', async () => {
+      const input = '{"id":12345678901234567890,"ratio":1.0}';
+      const schema = { type: 'object', properties: { id: { type: 'integer' } } };
+      const messages = [{ role: 'user', content: 'digits' }];
+      const cases: [string, object, string][] = [
+        [
+          '/v1/messages',
+          { max_tokens: 9, messages, tools: [{ name: 'get_weather', input_schema: { type: 'object' } }] },
+          `"input":${input}`,
+        ],
+        [
+          '/v1/chat/completions',
+          { messages, tools: [{ type: 'function', function: { name: 'get_weather' } }] },
+          `"arguments":${JSON.stringify(input)}`,
+        ],
+        ['/v1/complete', { messages, schema }, `"result":${input}`],
+        ['/v1/complete', { messages, schema: { anyOf: [schema] } }, `"result":${input}`],
+      ];
+      for (const [path, fields, expected] of cases) {
+        const body = { model: 'opus', ...fields };
+        const whole = await relay.post(body, { path });
+        assert.ok((await whole.text()).includes(expected), expected);
+        const accepted = await relay.post(body, { path, headers: { prefer: 'respond-async' } });
+        const url = relay.url + (accepted.headers.get('location') ?? '');
+        let told = '';
+        await eventually('the job is done', async () => {
+          told = await (await fetch(url, { headers: { 'x-api-key': relay.key } })).text();
+          return told.includes('"status":"done"');
+        });
+        assert.ok(told.includes(expected), told);
+      }
+    });
 
     test('an error in the middle', async () => {
       const { events } = await readEvents(await asked('no shape', true));

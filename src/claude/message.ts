@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import type { Answer, ModelEvent, TokenUsage } from '../conversation.ts';
+import { parseExactly } from '../exact-json.ts';
 
 /** Thrown for an event that the Messages API does not send, or not there. */
 export class MalformedEvent extends Error {
@@ -241,10 +242,10 @@ function readUsage(told: z.infer<typeof counts>, before: TokenUsage): TokenUsage
   };
 }
 
-/** A tool's input. Of one that was cut off nothing can be told: an empty object. */
+/** A tool's input, to the digit. Of one that was cut off nothing can be told: an empty object. */
 function inputOf(json: string, cut: boolean): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(json);
+    const value = parseExactly(json);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       return value as Record<string, unknown>;
     }

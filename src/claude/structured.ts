@@ -4,6 +4,7 @@
  */
 import type { Answer, Conversation, ModelEvent, Tool, ToolChoice } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
+import { parseExactly } from '../exact-json.ts';
 import { createMessage } from './message.ts';
 import type { JsonSchema } from './schema.ts';
 
@@ -162,7 +163,7 @@ function textOf(json: string, input: unknown, wrapped: boolean): string {
   if (json === '') return JSON.stringify(unwrap(input ?? {}, wrapped)) ?? '';
   if (!wrapped) return json;
   try {
-    return JSON.stringify(unwrap(JSON.parse(json), wrapped)) ?? '';
+    return JSON.stringify(unwrap(parseExactly(json), wrapped)) ?? '';
   } catch {
     // The answer as a whole will be refused.
     return '';

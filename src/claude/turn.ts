@@ -6,6 +6,7 @@ import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
 import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
+import { withoutExactNumbers } from '../exact-json.ts';
 import { unexpectedInInit } from './lock.ts';
 import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
@@ -230,7 +231,7 @@ async function satisfied(answer: Answer, structured: Structured, options: TurnOp
     const told = structured.answer(answer);
     const { schema } = options.request;
     if (schema !== undefined && 'structured' in told) {
-      const why = await options.unsatisfied(schema, told.structured);
+      const why = await options.unsatisfied(schema, withoutExactNumbers(told.structured));
       if (why !== undefined) throw invalidOutput(why);
     }
     return { ok: true, answer: told };

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Job as JobBody } from '../api.ts';
 import { RelayError } from '../errors.ts';
+import { parseExactly } from '../exact-json.ts';
 import type { Detached } from './detached.ts';
 import { statusOf, type ErrorWords } from './exchange.ts';
 import type { Result } from './kept-answer.ts';
@@ -95,7 +96,7 @@ export class Jobs {
 
 function responseOf({ status, dialect, requestId }: Job, result: Result): Pick<JobBody, 'response'> {
   if (result.ok)
-    return { response: { status: 200, body: JSON.parse(result.text) as Record<string, unknown> } };
+    return { response: { status: 200, body: parseExactly(result.text) as Record<string, unknown> } };
   if (status === 'cancelled') return {};
   const body = dialect.errorBody(result.error, requestId) as Record<string, unknown>;
   return { response: { status: statusOf(dialect, result.error), body } };
