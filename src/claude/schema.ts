@@ -16,6 +16,8 @@ const options: Options = {
   validateFormats: false,
   logger: false,
   ownProperties: true,
+  // 4.35 is a multiple of 0.01, and 435 hundredths as doubles are not quite 435: 7 decimals of the quotient have to be zeros.
+  multipleOfPrecision: 7,
   // A reference is a call, never a copy: copies of copies grow without a bound.
   inlineRefs: false,
   code: { optimize: false, regExp: Object.assign(regExp, { code: 'regExp' }) },
@@ -33,6 +35,8 @@ const drafts = new Map([
 export function judgeSchema(schema: JsonSchema, value?: { value: unknown }): Verdict {
   // The verdict would be a promise.
   if ('$async' in schema) return { refused: '"$async" is not part of JSON Schema' };
+  // The compiler passes over a property of that name, as if it satisfied everything.
+  if (JSON.stringify(schema).includes('"__proto__"')) return { refused: '"__proto__" cannot be checked' };
   const named = typeof schema['$schema'] === 'string' ? schema['$schema'].replace(/#$/, '') : usualDraft;
   const draft = drafts.get(named);
   if (draft === undefined) return { refused: '"$schema" names a draft other than 2020-12 and draft-07' };

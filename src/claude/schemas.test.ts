@@ -18,6 +18,9 @@ async function refusal(schema: JsonSchema): Promise<string> {
   return error.message;
 }
 
+/** A literal would not have the name of its own. */
+const parsed = (text: string): JsonSchema => JSON.parse(text) as JsonSchema;
+
 const person: JsonSchema = {
   type: 'object',
   properties: {
@@ -55,6 +58,10 @@ describe('values', () => {
     ['an unknown keyword', { 'x-note': 1, type: 'string' }, 1, /must be string/],
     ['a schema with a name', { $id: 'https://example.com/a', type: 'string' }, 1, /must be string/],
     ['the same name again', { $id: 'https://example.com/a', type: 'number' }, 'x', /must be number/],
+    ['a price in cents', { multipleOf: 0.01 }, 4.35, undefined],
+    ['a large price in cents', { multipleOf: 0.01 }, 654_321.07, undefined],
+    ['a price that is none', { multipleOf: 0.01 }, 4.355, /must be multiple of 0\.01/],
+    ['no multiple', { multipleOf: 3 }, 10, /must be multiple of 3/],
     ['a recursive schema', { type: 'array', items: { $ref: '#' } }, [[[1]]], /must be array/],
   ];
   for (const [name, schema, value, expected] of rows) {
@@ -70,6 +77,7 @@ describe('values', () => {
 describe('schemas that are refused', () => {
   const deep = (levels: number): JsonSchema => (levels === 0 ? {} : { items: deep(levels - 1) });
   const rows: [string, JsonSchema, RegExp][] = [
+    ['a name that is not looked at', parsed('{"properties":{"__proto__":{"type":"string"}}}'), /"__proto__"/],
     ['no such type', { type: 'strin' }, /\/type must be/],
     ['a reference to nothing', { $ref: '#/nowhere' }, /can't resolve reference/],
     ['a reference to elsewhere', { $ref: 'https://example.com/schema' }, /can't resolve reference/],
