@@ -125,6 +125,22 @@ describe('what is asked', () => {
       'Field "output_format" must be json where there is a "schema".',
     ],
     [{ prompt: 'x', stream: true, async: true }, 'Send "stream" or "async", not both.'],
+    [
+      { prompt: 'x', stop: ['a', 'b\ud800'] },
+      'Field "stop.1" holds a lone surrogate, which is not valid Unicode text.',
+    ],
+    [
+      { prompt: 'x', schema: { properties: { a: { description: '\udc00' } } } },
+      'Field "schema.properties.a.description" holds a lone surrogate, which is not valid Unicode text.',
+    ],
+    [
+      { prompt: 'x', schema: { properties: { '\ud800': {} } } },
+      'Field "schema.properties" has a name that holds a lone surrogate, which is not valid Unicode text.',
+    ],
+    [
+      { prompt: 'x', schema: { maximum: Infinity } },
+      'Field "schema.maximum" is a number that is too large to be read.',
+    ],
   ];
   for (const [body, message] of refused) {
     test(message, () => {

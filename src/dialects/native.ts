@@ -10,6 +10,7 @@ import {
 import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 import type { AnswerFacts, Ask, Dialect, Voice } from './dialect.ts';
+import { findUnsound } from './soundness.ts';
 
 export const native: Dialect = {
   unknownModel: 'bad_request',
@@ -18,6 +19,7 @@ export const native: Dialect = {
     if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
     const request = parsed.data;
     requireOneMeaning(request);
+    requireSound(request);
     return {
       conversation: conversationOf(request),
       model: request.model,
@@ -54,6 +56,14 @@ function requireOneMeaning({
     throw bad('Field "output_format" must be json where there is a "schema".');
   }
   if (stream === true && async === true) throw bad('Send "stream" or "async", not both.');
+}
+
+/** What is not a text of its own: those have the check in their schemas. */
+function requireSound({ stop, schema }: CompleteRequest): void {
+  const unsound = findUnsound({ stop, schema });
+  if (unsound !== undefined) {
+    throw bad(`Field "${unsound.path.slice(0, 8).join('.').slice(0, 200)}" ${unsound.problem}.`);
+  }
 }
 
 function bad(message: string): RelayError {

@@ -415,6 +415,11 @@ describe('what is refused, with its place', () => {
       /lone surrogate/,
     ],
     [
+      { messages: [...hi, { role: 'assistant', tool_calls: [call('c', '{"a":1e400}')] }] },
+      'messages[1].tool_calls[0].function.arguments.a',
+      /is a number that is too large/,
+    ],
+    [
       { messages: [...hi, { role: 'assistant', tool_calls: [{ id: 'c', type: 'custom' }] }] },
       'messages[1].tool_calls[0].type',
       /must be "function"/,

@@ -1,6 +1,6 @@
 /**
- * What no schema of a field says, and every text of a request must hold: it can be sent as UTF-8 without loss, and what holds it is
- * not so deep that reading it would end the stack. Pure. A NUL is taken: both CLIs pass it on (2.1.197, 2.1.330).
+ * What no schema of a field says, and every part of a request must hold: texts can be sent as UTF-8 without loss, numbers can be read,
+ * and nothing is so deep that reading it would end the stack. Pure. A NUL is taken: both CLIs pass it on (2.1.197, 2.1.330).
  */
 
 export type Path = readonly (string | number)[];
@@ -15,6 +15,7 @@ export function findUnsound(value: unknown, depth = 0): Unsound | undefined {
   if (typeof value === 'string') {
     return value.isWellFormed() ? undefined : { path: [], problem: loneSurrogate };
   }
+  if (typeof value === 'number' && !Number.isFinite(value)) return { path: [], problem: tooLarge };
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth === maxDepth) return { path: [], problem: `is nested more than ${maxDepth} levels deep` };
   if (Array.isArray(value)) {
@@ -32,4 +33,6 @@ export function findUnsound(value: unknown, depth = 0): Unsound | undefined {
   return undefined;
 }
 
+/** It would be sent on as null. */
+const tooLarge = 'is a number that is too large to be read';
 const loneSurrogate = 'holds a lone surrogate, which is not valid Unicode text';
