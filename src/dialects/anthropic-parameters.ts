@@ -6,6 +6,7 @@
  */
 import { RelayError } from '../errors.ts';
 import { problem } from './anthropic-problem.ts';
+import { messagesRequest } from './anthropic-schema.ts';
 
 /** Accepted and without effect: the answer's meaning does not rest on them. */
 export const ignoredParameters = {
@@ -33,7 +34,7 @@ export const refusedParameters = {
 /** What the SDK's tool runner looks for: it then sends the whole conversation by itself. */
 const noThreads = { error_code: 'thread_unsupported_request', unsupported: [] };
 
-/** Splits a body: what is passed on, and the names of what was ignored. Throws `bad_request` for what is refused. */
+/** Splits a body: what is passed on, without what is null, and the names of what was ignored. Throws `bad_request` for what is refused. */
 export function sortParameters(body: Record<string, unknown>): {
   known: Record<string, unknown>;
   ignored: string[];
@@ -49,7 +50,7 @@ export function sortParameters(body: Record<string, unknown>): {
       if (value === null) continue;
       requireShape(name, value);
       ignored.push(name);
-    } else {
+    } else if (value !== null || !Object.hasOwn(messagesRequest.shape, name)) {
       Object.defineProperty(known, name, { value, enumerable: true });
     }
   }

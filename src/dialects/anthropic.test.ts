@@ -4,6 +4,7 @@ import type { Answer } from '../conversation.ts';
 import { errorTable, RelayError, type ErrorCode } from '../errors.ts';
 import { anthropic } from './anthropic.ts';
 import { ignoredParameters, refusedParameters } from './anthropic-parameters.ts';
+import { messagesRequest } from './anthropic-schema.ts';
 
 const hello = { role: 'user', content: 'hello' };
 const base = { model: 'opus', max_tokens: 100, messages: [hello] };
@@ -261,10 +262,19 @@ describe('a request', () => {
     );
     assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
   });
+
+  test('takes null for absent, whatever the parameter', () => {
+    const { model: _m, max_tokens: _t, messages: _s, ...optional } = messagesRequest.shape;
+    const nulls = Object.fromEntries(Object.keys(optional).map((name) => [name, null]));
+    assert.ok(Object.keys(nulls).length > 10);
+    assert.deepEqual(asked(nulls), asked({}));
+  });
 });
 
 const refusals: Record<string, [body: object, message: string | RegExp]> = {
   'no model': [{ model: undefined }, 'model: Field required'],
+  'null for what is required': [{ max_tokens: null }, 'max_tokens: Field required'],
+  'null for what nobody knows': [{ foo: null }, 'foo: Extra inputs are not permitted'],
   'no max_tokens': [{ max_tokens: undefined }, 'max_tokens: Field required'],
   'no messages': [{ messages: undefined }, 'messages: Field required'],
   'a parameter that nobody knows': [{ foo: 1 }, 'foo: Extra inputs are not permitted'],
@@ -513,6 +523,12 @@ describe('a request is refused, and the place is named', () => {
     for (const body of [undefined, null, 'x', 1, [], [base]]) {
       assert.equal(refusal(body), 'The request body must be a JSON object');
     }
+  });
+
+  test('a number that would reach the model as null', () => {
+    const input = JSON.parse('{"a":[1e308,-1e400]}') as object;
+    const messages = [hello, assistant({ ...use('t1'), input }), user(result('t1'))];
+    assert.match(refusal({ ...base, messages }), /^messages\.1\.content\.0\.input\.a\.1: is a number/);
   });
 
   test('what is nested without end', () => {
