@@ -261,7 +261,8 @@ for (const cli of clis) {
       for (const [name, recorded] of Object.entries(recordings)) {
         if (name === 'errorMidStream') continue;
         test(name, async () => {
-          relay.model.setReply(() => ({ kind: 'events', events: recorded }));
+          // No model says all of it at once, before the CLI has read that it shall not ask again.
+          relay.model.setReply(() => ({ kind: 'events', events: recorded, eventDelayMs: 40 }));
           const { events, answer, requests } = await relay.ask({ tools: [weather, clock] });
           // After a limit the CLI goes on at once: on a busy machine its next request may leave before it is killed.
           const most = /^(?:maxTokens|contextWindow)/.test(name) ? 2 : 1;

@@ -98,6 +98,18 @@ describe('official clients', () => {
       assert.deepEqual(await statuses(`${label}-daily`), [200, 429]);
     });
 
+    test(`${name}: comes back after a failure that cost nothing, and not after one that may have cost tokens`, async () => {
+      const key = relay.command('genkey', `${label}-fails`);
+      const failures: Reply[] = [{ kind: 'error', status: 500, type: 'api_error', message: 'x' }];
+      reply = () => failures.shift() ?? { kind: 'text', text: 'hello' };
+      await post(key, 1);
+      assert.deepEqual(await statuses(`${label}-fails`), [502, 200]);
+      const asked = relay.model.requests.length;
+      reply = () => ({ kind: 'drop', after: 'text', text: 'half an' });
+      await assert.rejects(post(key, 5), { status: 502 });
+      assert.equal(relay.model.requests.length, asked + 1);
+    });
+
     test(`${name}: does not repeat what is wrong with the request`, async () => {
       await assert.rejects(post('crk_wrong', 5), { status: 401 });
     });

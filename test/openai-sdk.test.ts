@@ -401,7 +401,8 @@ for (const cli of clis) {
       }));
       for (const [name, content, finish, toolCalls] of cases) {
         test(name, async () => {
-          reply = () => ({ kind: 'events', events: recordings[name] });
+          // No model says all of it at once, before the CLI has read that it shall not ask again.
+          reply = () => ({ kind: 'events', events: recordings[name], eventDelayMs: 40 });
           const asked = relay.model.requests.length;
           const params = { model: 'opus', messages: hi, ...(toolCalls === undefined ? {} : { tools }) };
           const { choices, usage } = await client.chat.completions.create(params);

@@ -41,8 +41,18 @@ export type Collected = {
 
 export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
 
-/** `nowMs` is the wall clock, to turn a reset time into seconds to wait. */
+/**
+ * `nowMs` is the wall clock, to turn a reset time into seconds to wait. Of a turn that may have cost tokens an SDK shall not try again
+ * by itself: that would cost as much once more, unasked.
+ */
 export function judge(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
+  const outcome = judgeEnd(end, seen, nowMs);
+  if (outcome.ok || !mayHaveSpent(end, seen)) return outcome;
+  const { code, message, details } = outcome.error;
+  return failed(code, message, { ...details, shouldRetry: false });
+}
+
+function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
   switch (end.cause) {
     case 'result':
       return judgeResult(end.result, seen, nowMs);
