@@ -86,7 +86,8 @@ export type Conversation = {
   toolChoice?: ToolChoice;
   /**
    * JSON Schema that the answer must satisfy. The model's answer is then one text block whose text is the JSON value, on the
-   * stream as well, with stop reason `end_turn`; what does not satisfy it is `invalid_output`.
+   * stream as well, with stop reason `end_turn`; what does not satisfy it is `invalid_output`. One that stopped before the value was
+   * whole has the model's stop reason, what there is of the text, and no `Answer.structured`.
    */
   schema?: Record<string, unknown>;
 };

@@ -107,3 +107,10 @@ export class RelayError extends Error {
     return errorTable[this.code].status;
   }
 }
+
+/** `why` says how the answer fails. An SDK that retried by itself would spend as much again, unasked. */
+export function invalidOutput(why: string): RelayError {
+  return new RelayError('invalid_output', `No answer that satisfies the schema: ${why}.`, {
+    shouldRetry: false,
+  });
+}

@@ -17,6 +17,7 @@ import type { AnswerBlock } from '../src/standin/messages.ts';
 import type { Reply } from '../src/standin/reply.ts';
 import type { ReplyFunction, SeenRequest } from '../src/standin/server.ts';
 import { clis, eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
+import { recordedMessage, recordedToolUse } from './support/recordings.ts';
 import { sentBy } from './support/sent.ts';
 
 const png =
@@ -240,6 +241,20 @@ for (const cli of clis) {
         client.messages.parse({ ...ask, messages: [hello], output_config: { format } }),
         (error) => error instanceof InternalServerError && error.status === 502 && error.type === 'api_error',
       );
+    });
+
+    test('structured output that was cut off: what there is of it, and the stop reason', async () => {
+      const format = { type: 'json_schema', schema: { type: 'object' } } as const;
+      const cut = recordedToolUse(0, 'toolu_1', 'structured_output', '{"city": "Pa');
+      const events = recordedMessage('max_tokens', [cut]);
+      const body = { ...ask, messages: [hello], output_config: { format } };
+      replies = [{ kind: 'events', events }];
+      const whole = await client.messages.create(body);
+      replies = [{ kind: 'events', events }];
+      const streamed = await client.messages.stream(body).finalMessage();
+      for (const { content, stop_reason: stop } of [whole, streamed]) {
+        assert.deepEqual([content, stop], [[{ type: 'text', text: '{"city": "Pa' }], 'max_tokens']);
+      }
     });
 
     test('three rounds of tools: parallel calls, an error, and the answer', async () => {

@@ -413,13 +413,6 @@ for (const cli of clis) {
         ['a wrong value', call('{"name": "Jo", "age": -1}'), /: \/age must be >= 0\.$/],
         ['a missing one', call('{"name": "Jo"}'), /required property 'age'\.$/],
         ['words instead', recordings.text, /in words instead\.$/],
-        ['an answer cut off', recordings.maxTokens, /\(max_tokens\)\.$/],
-        [
-          'an answer cut off in its value',
-          recordedMessage('max_tokens', [recordedToolUse(0, 'toolu_1', 'structured_output', '{"na')]),
-          /\(max_tokens\)\.$/,
-        ],
-        ['a refusal', recordings.refusal, /\(refusal\)\.$/],
       ];
       for (const [name, events, message] of failures) {
         test(`${name} is no answer`, async () => {
@@ -428,6 +421,24 @@ for (const cli of clis) {
           assert.equal(error().code, 'invalid_output');
           assert.match(error().message, message);
           assert.equal(turn.mayHaveSpent, true);
+        });
+      }
+
+      const stops: [string, ReturnType<typeof call>, string, string][] = [
+        ['cut off before it', recordings.maxTokens, 'max_tokens', ''],
+        [
+          'cut off in it',
+          recordedMessage('max_tokens', [recordedToolUse(0, 'toolu_1', 'structured_output', '{"na')]),
+          'max_tokens',
+          '{"na',
+        ],
+        ['declined', recordings.refusal, 'refusal', ''],
+      ];
+      for (const [name, events, stopReason, text] of stops) {
+        test(`${name}: the stop reason says so, and there is no value`, async () => {
+          says(events);
+          const told = (await relay.ask({ schema })).answer();
+          assert.deepEqual([told.stopReason, told.text, 'structured' in told], [stopReason, text, false]);
         });
       }
 

@@ -10,6 +10,7 @@ import OpenAI, {
   NotFoundError,
   RateLimitError,
 } from 'openai';
+import { ContentFilterFinishReasonError, LengthFinishReasonError } from 'openai/error';
 import { zodFunction, zodResponseFormat } from 'openai/helpers/zod';
 import type {
   ChatCompletion,
@@ -20,7 +21,7 @@ import type {
 import { z } from 'zod';
 import type { Reply } from '../src/standin/reply.ts';
 import type { SeenRequest } from '../src/standin/server.ts';
-import { recordings } from './support/recordings.ts';
+import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';
 import {
   clis,
   eventually,
@@ -283,6 +284,28 @@ for (const cli of clis) {
             error instanceof InternalServerError && error.code === 'invalid_output' && error.status === 502,
         );
         assert.equal(relay.model.requests.length, asked + 1);
+      });
+
+      test('a structured answer that was cut off or declined: the SDK’s own errors', async () => {
+        const structured = {
+          model: 'opus',
+          messages: hi,
+          response_format: zodResponseFormat(Person, 'person'),
+        };
+        const cut = recordedToolUse(0, 'toolu_1', 'structured_output', '{"name": "Jo');
+        reply = () => ({ kind: 'events', events: recordedMessage('max_tokens', [cut]) });
+        const { choices } = await client.chat.completions.create(structured);
+        assert.deepEqual(
+          [choices[0]?.message.content, choices[0]?.finish_reason],
+          ['{"name": "Jo', 'length'],
+        );
+        await assert.rejects(client.chat.completions.parse(structured), LengthFinishReasonError);
+        await assert.rejects(
+          client.chat.completions.stream(structured).finalChatCompletion(),
+          LengthFinishReasonError,
+        );
+        reply = () => ({ kind: 'events', events: recordings.refusal });
+        await assert.rejects(client.chat.completions.parse(structured), ContentFilterFinishReasonError);
       });
     });
 

@@ -141,7 +141,6 @@ describe('what is told', () => {
   const failures: [string, ReturnType<typeof call>[], string, RegExp][] = [
     ['two of them', [call(0, '{}'), call(1, '{}')], 'tool_use', /more than one/],
     ['nothing', [], 'end_turn', /in words/],
-    ['a cut', [call(0, '{"a')], 'max_tokens', /max_tokens/],
   ];
   for (const [name, blocks, stop, message] of failures) {
     test(`${name} is invalid_output`, () => {
@@ -152,6 +151,14 @@ describe('what is told', () => {
       );
     });
   }
+
+  test('a value that was cut off: what there is of it, and why, and nothing to judge', () => {
+    const { answer, events } = told(by(), recordedMessage('max_tokens', [call(0, '{"a')]));
+    assert.equal(textOf(events), '{"a');
+    assert.deepEqual(answer.content, [{ type: 'text', text: '{"a' }]);
+    assert.deepEqual([answer.text, answer.stopReason], ['{"a', 'max_tokens']);
+    assert.ok(!('structured' in answer));
+  });
 
   test('a wrapped value that is missing', () => {
     const structured = by({ schema: { type: 'array' } });

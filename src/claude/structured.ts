@@ -3,7 +3,7 @@
  * as one text block that holds the JSON.
  */
 import type { Answer, Conversation, ModelEvent, Tool, ToolChoice } from '../conversation.ts';
-import { RelayError } from '../errors.ts';
+import { invalidOutput } from '../errors.ts';
 import { parseExactly } from '../exact-json.ts';
 import { createMessage } from './message.ts';
 import type { JsonSchema } from './schema.ts';
@@ -15,7 +15,7 @@ export type Structured = {
   event(event: ModelEvent): readonly ModelEvent[];
   /**
    * The answer as its caller reads it: with `structured` a value that still has to be judged, without where the model asked for a
-   * tool of the caller's instead. Throws `invalid_output`.
+   * tool of the caller's instead, or stopped before the value was whole. Throws `invalid_output`.
    */
   answer(answer: Answer): Answer;
 };
@@ -62,7 +62,8 @@ function outcomeOf({ content, stopReason }: Answer, name: string, wrapped: boole
   const uses = content.filter(({ type }) => type === 'tool_use');
   const [ours, ...more] = uses.filter((use) => use['name'] === name);
   if (uses.some((use) => use['name'] !== name)) return {};
-  if (!finished.has(stopReason)) throw invalidOutput(`the model stopped before it was whole (${stopReason})`);
+  // Cut off or declined: the stop reason tells, and there is nothing to judge.
+  if (!finished.has(stopReason)) return {};
   if (ours === undefined) throw invalidOutput('the model answered in words instead');
   if (more.length > 0) throw invalidOutput('the model gave more than one');
   const input = ours['input'] as Record<string, unknown>;
@@ -71,13 +72,6 @@ function outcomeOf({ content, stopReason }: Answer, name: string, wrapped: boole
 }
 
 const finished: ReadonlySet<string> = new Set(['tool_use', 'end_turn', 'stop_sequence']);
-
-/** `why` says how the answer fails. An SDK that retried by itself would spend as much again, unasked. */
-export function invalidOutput(why: string): RelayError {
-  return new RelayError('invalid_output', `No answer that satisfies the schema: ${why}.`, {
-    shouldRetry: false,
-  });
-}
 
 /** With tools of the caller's own the model may ask for one of them first. */
 function choiceOf({ tools = [], toolChoice }: Conversation, name: string): ToolChoice {

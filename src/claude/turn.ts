@@ -5,13 +5,13 @@
 import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
 import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
-import { RelayError } from '../errors.ts';
+import { invalidOutput, RelayError } from '../errors.ts';
 import { withoutExactNumbers } from '../exact-json.ts';
 import { unexpectedInInit } from './lock.ts';
 import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
-import { invalidOutput, structuredBy, type Structured } from './structured.ts';
+import { structuredBy, type Structured } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
 import { noFurtherRequests } from './way-out.ts';
 

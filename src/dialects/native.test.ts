@@ -172,6 +172,17 @@ describe('what is answered', () => {
     assert.deepEqual(whole({ schema: {} }, { structured: null }), { ...json, result: null });
   });
 
+  test('no value, no success', () => {
+    const cut = { stopReason: 'max_tokens', text: '{"a' };
+    const refusal = {
+      code: 'invalid_output',
+      message: 'No answer that satisfies the schema: the model stopped before it was whole (max_tokens).',
+    };
+    assert.throws(() => whole({ schema: {} }, cut), refusal);
+    const stream = native.parse({ prompt: 'x', schema: {}, stream: true }).voice.stream(() => facts);
+    assert.throws(() => stream.end({ ...answer, ...cut }), refusal);
+  });
+
   test('a stream', () => {
     const events = [
       { type: 'message_start', message: { model: 'claude-opus-5' } },

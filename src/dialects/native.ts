@@ -8,7 +8,7 @@ import {
   type ErrorBody,
 } from '../api.ts';
 import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
-import { RelayError } from '../errors.ts';
+import { invalidOutput, RelayError } from '../errors.ts';
 import type { AnswerFacts, Ask, Dialect, Voice } from './dialect.ts';
 import { findUnsound } from './soundness.ts';
 
@@ -108,13 +108,14 @@ function userBlock(
 
 function voiceOf({ output_format, schema }: CompleteRequest): Voice {
   const json = output_format === 'json' || schema !== undefined;
+  const whole = schema !== undefined ? valueBody : json ? jsonBody : textBody;
   return {
-    whole: json ? jsonBody : textBody,
+    whole,
     stream: (facts) => ({
       event: (happened) => eventText(happened, facts),
       end: (answer) => {
-        const whole = json ? jsonBody(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
-        return event('done', { type: 'done', ...whole });
+        const told = json ? whole(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
+        return event('done', { type: 'done', ...told });
       },
     }),
   };
@@ -129,6 +130,14 @@ function textBody(answer: Answer, facts: AnswerFacts): CompleteTextResponse {
     ...(answer.stopReason === 'end_turn' ? {} : { stop_reason: answer.stopReason }),
     ...stopSequence(answer),
   };
+}
+
+/** Never a success without the value. */
+function valueBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
+  if (!('structured' in answer)) {
+    throw invalidOutput(`the model stopped before it was whole (${answer.stopReason})`);
+  }
+  return jsonBody(answer, facts);
 }
 
 function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
