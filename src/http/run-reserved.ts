@@ -30,12 +30,12 @@ export async function runReserved(
   const { admission, runner, running } = context;
   context.readiness.check();
   return withWork(leaving, exchange, running, async (work) => {
-    const ticket = await admission.reserve({
-      lane: 'complete',
-      key: limitsOf(key, 'complete'),
-      signal: work.signal,
-    });
-    exchange.queueMs = ticket.queuedMs;
+    const cameAt = performance.now();
+    const ticket = await admission
+      .reserve({ lane: 'complete', key: limitsOf(key, 'complete'), signal: work.signal })
+      .finally(() => {
+        exchange.queueMs = performance.now() - cameAt;
+      });
     onStart?.();
     let turn: RunningTurn;
     try {
