@@ -128,6 +128,18 @@ test('one that leaves too much unread is dropped at once', async (t) => {
   await stream.end();
 });
 
+test('one event of any size reaches a client that reads, and those after it', async (t) => {
+  const { outgoing, exchange, received } = await pair(t);
+  const stream = openEventStream(exchange, outgoing);
+  const large = 8 * maxUnreadBytes;
+  stream.send('x'.repeat(large));
+  stream.send('event: last\n\n');
+  assert.ok(!outgoing.destroyed);
+  await stream.end();
+  await until(() => received().endsWith('0\r\n\r\n'));
+  assert.ok(received().length > large && received().includes('event: last'));
+});
+
 test('the end waits for the client, and not for ever', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();

@@ -10,7 +10,7 @@ import { headersOf, type Exchange } from './exchange.ts';
  * which the strictest tunnels cut.
  */
 export const pingAfterMs = 3000;
-/** A client is dropped that leaves more bytes unread, or any for this many milliseconds. */
+/** A client is dropped that leaves more bytes unread, beside one event, or any for this many milliseconds. */
 export const maxUnreadBytes = 1024 * 1024;
 export const maxUnreadMs = 30_000;
 
@@ -32,6 +32,7 @@ export type EventStream = {
 /** Pings begin by themselves. */
 export function openEventStream(exchange: Exchange, outgoing: ServerResponse): EventStream {
   let begun = false;
+  let largest = 0;
   let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
 
   const write = (text: string): boolean => {
@@ -42,7 +43,10 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
         'x-accel-buffering': 'no',
       });
     }
-    exchange.bytesOut += Buffer.byteLength(text);
+    const bytes = Buffer.byteLength(text);
+    // The last event of an answer can hold all of it: to be given that at once is not to be slow.
+    largest = Math.max(largest, bytes);
+    exchange.bytesOut += bytes;
     return outgoing.write(text);
   };
   const drop = (): void => void outgoing.destroy();
@@ -79,7 +83,7 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
       silence = setTimeout(whenSilent, pingAfterMs);
       if (write(events)) return;
       unread ??= { read: Promise.withResolvers(), timer: setTimeout(drop, maxUnreadMs) };
-      if (outgoing.writableLength > maxUnreadBytes) drop();
+      if (outgoing.writableLength > maxUnreadBytes + largest) drop();
     },
     room: async () => unread?.read.promise,
     end: async () => {
