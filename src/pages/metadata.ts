@@ -29,8 +29,9 @@ export function createMetadataCollector(url: string): PageObserver & { result():
   let titleOpen = false;
 
   const absolute = (href: string | undefined): string | undefined => {
-    const link = URL.parse(href ?? '', base ?? url);
-    return link !== null && href !== undefined && /^https?:$/.test(link.protocol) ? link.href : undefined;
+    if (href === undefined || href.length > maxValueLength) return undefined;
+    const link = URL.parse(href, base ?? url);
+    return link !== null && /^https?:$/.test(link.protocol) ? link.href : undefined;
   };
 
   const meta = (attributes: ReadonlyMap<string, string>): void => {
@@ -45,7 +46,7 @@ export function createMetadataCollector(url: string): PageObserver & { result():
   const link = (attributes: ReadonlyMap<string, string>): void => {
     const relations = (attributes.get('rel') ?? '').toLowerCase().split(/\s+/);
     const href = absolute(attributes.get('href'));
-    if (href === undefined || href.length > maxValueLength) return;
+    if (href === undefined) return;
     if (relations.includes('canonical')) found.canonical ??= href;
     const type = (attributes.get('type') ?? '').trim().toLowerCase();
     if (!relations.includes('alternate') || !feedTypes.has(type) || feeds.length >= maxFeeds) return;
@@ -92,7 +93,11 @@ export function createMetadataCollector(url: string): PageObserver & { result():
 const wanted = new Set(['content', 'href', 'lang', 'name', 'property', 'rel', 'title', 'type']);
 
 function attributesOf(tag: Token.TagToken): ReadonlyMap<string, string> {
-  return new Map(tag.attrs.filter(({ name }) => wanted.has(name)).map(({ name, value }) => [name, value]));
+  // One more than is used: so what is too long still shows.
+  const known = (value: string): string => value.slice(0, maxValueLength + 1);
+  return new Map(
+    tag.attrs.filter(({ name }) => wanted.has(name)).map(({ name, value }) => [name, known(value)]),
+  );
 }
 
 /** One line, of a bounded length, without half a character at its end. */

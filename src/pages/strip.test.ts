@@ -160,6 +160,17 @@ test('metadata is collected, and within bounds', () => {
   assert.equal(Object.keys(many.open_graph).length, 100);
   assert.equal(many.open_graph['p0']?.length, 2000);
   assert.deepEqual([many.feeds.length, many.title?.length], [20, 2000]);
+
+  // A link that is too long is none; it is not another, shorter one.
+  const long = 'x'.repeat(2001);
+  assert.deepEqual(
+    collect(`<base href="/${long}/"><link rel=canonical href="${long}"><link rel=canonical href=d>`),
+    {
+      canonical: 'https://site.com/a/d',
+      open_graph: {},
+      feeds: [],
+    },
+  );
 });
 
 const megabytes = 2_000_000;

@@ -8,11 +8,12 @@
  * Two rules keep the result free of what was taken out, however a browser reads it: no tag that changes how text is read
  * is kept where browsers may disagree about it (ambiguity.ts), and a cut never joins a `<` to what follows.
  */
-import { Token, Tokenizer, TokenizerMode, type TokenHandler } from 'parse5';
+import { type Token, TokenizerMode, type TokenHandler } from 'parse5';
 
 import { Ambiguity } from './ambiguity.ts';
 import type { Output } from './output.ts';
 import { SvgSpan } from './svg.ts';
+import { knownLength, PageTokenizer } from './tokenizer.ts';
 
 /** Sees the page's own tags and the text of its text-only elements, kept or not. */
 export type PageObserver = {
@@ -34,7 +35,7 @@ export type Stripper = {
 };
 
 /** Elements after whose start tag text is read differently: HTML standard, sections 13.2.6.2 and 13.2.6.4. */
-const textModes = new Map<string, Tokenizer['state']>([
+const textModes = new Map<string, PageTokenizer['state']>([
   ['title', TokenizerMode.RCDATA],
   ['textarea', TokenizerMode.RCDATA],
   ['style', TokenizerMode.RAWTEXT],
@@ -48,47 +49,21 @@ const textModes = new Map<string, Tokenizer['state']>([
 
 export function isJsonLd(tag: Token.TagToken): boolean {
   const type = tag.attrs.find(({ name }) => name === 'type')?.value ?? '';
-  return tag.tagName === 'script' && /^\s*application\/ld\+json\s*(;|$)/i.test(type);
+  return (
+    tag.tagName === 'script' && type.length < knownLength && /^\s*application\/ld\+json\s*(;|$)/i.test(type)
+  );
 }
 
 export function createStripper(output: Output, options: StripOptions): Stripper {
   const handler = new StripHandler(output, options);
   return {
-    write: (text) => {
-      handler.tokenizer.write(text, false);
-      // Text of any length passes on: without this it would be one token, held until it ends.
-      handler.tokenizer.flushCurrentCharacterToken();
-    },
-    end: () => {
-      handler.tokenizer.write('', true);
-    },
+    write: (text) => handler.tokenizer.read(text),
+    end: () => handler.tokenizer.end(),
   };
 }
 
-/**
- * Without the place of each attribute, which nobody asks for: a tag can have a few hundred thousand. And with text as one token,
- * where the tokenizer makes one of each word and one of each space between two, since no rule here tells them apart.
- */
-class PageTokenizer extends Tokenizer {
-  protected inAttribute?: boolean;
-
-  protected override _createAttr(firstCharacter: string): void {
-    this.inAttribute = true;
-    super._createAttr(firstCharacter);
-    this.inAttribute = false;
-  }
-
-  protected override getCurrentLocation(offset: number): Token.Location | null {
-    return this.inAttribute === true ? null : super.getCurrentLocation(offset);
-  }
-
-  protected override _ensureCharacterToken(_type: Token.CharacterToken['type']): void {
-    super._ensureCharacterToken(Token.TokenType.CHARACTER);
-  }
-}
-
 class StripHandler implements TokenHandler {
-  readonly tokenizer = new PageTokenizer({ sourceCodeLocationInfo: true }, this);
+  readonly tokenizer = new PageTokenizer(this);
   readonly #output: Output;
   readonly #strip: boolean;
   readonly #observers: readonly PageObserver[];

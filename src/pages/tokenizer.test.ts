@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+import { Output } from './output.ts';
+import { createStripper } from './strip.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+const megabytes = 4_000_000;
+const piece = 65_536;
+const same = (unit: string) => (): string => unit.repeat(piece / unit.length);
+const numbered = (unit: (index: number) => string) => {
+  let index = 0;
+  return (): string => {
+    const units: string[] = [];
+    for (let length = 0; length < piece; index += 1) {
+      units.push(unit(index));
+      length += units.at(-1)?.length ?? 0;
+    }
+    return units.join('');
+  };
+};
+
+/** A token that has no end: how it starts, and how it goes on. */
+const endless: Readonly<Record<string, readonly [start: string, more: () => string]>> = {
+  'a value': ['<a b="', same('x')],
+  'a value of what is replaced': ['<a b="', same('\0')],
+  'a value of line ends': ['<a b="', same('\r\n')],
+  'a value of pairs': ['<a b="', same('🎉')],
+  'a value of references': ['<a b=', same('&lt;')],
+  'the name of an attribute': ['<a b', same('B')],
+  'the name of a tag': ['<a', same('B')],
+  'the name of an end tag': ['</a', same('B')],
+  attributes: ['<a ', numbered((index) => `${index.toString(36)}=1 `)],
+  'attributes of an end tag': ['</a ', numbered((index) => `${index.toString(36)}=1 `)],
+  'a comment': ['<!--', same('\0-')],
+  'what is no comment': ['<?', same('\0')],
+  'the name of a doctype': ['<!doctype ', same('X')],
+  'the public name of a doctype': ['<!doctype x public "', same('X')],
+  'the system name of a doctype': ['<!doctype x system "', same('X')],
+};
+
+for (const [name, [start, more]] of Object.entries(endless)) {
+  test(`what is kept of one token does not grow with it, but for its text: ${name}`, () => {
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    const stripper = createStripper(new Output(1000), { strip: true, observers: [] });
+    stripper.write(start);
+    for (let size = 0; size < megabytes; size += piece) stripper.write(more());
+    collectGarbage();
+    const grown = process.memoryUsage().heapUsed - before;
+    // The text itself, at two bytes a character, perhaps twice while it is joined.
+    assert.ok(grown < 5 * megabytes, `${(grown / 1e6).toFixed(0)} MB for ${megabytes / 1e6} MB`);
+    stripper.end();
+  });
+}
+
+test('a long name, value or list of attributes is still the page’s own, and never taken for what it is not', () => {
+  const spaces = ' '.repeat(5000);
+  const many = Array.from({ length: 1500 }, (_, index) => `a${index}`).join(' ');
+  const pages: readonly (readonly [page: string, expected: string])[] = [
+    [`<a ${'B'.repeat(9000)}=1 type=x>`, `<a ${'B'.repeat(9000)}=1 type=x>`],
+    [`<a ${many} href="${'x'.repeat(9000)}">y</a>`, `<a ${many} href="${'x'.repeat(9000)}">y</a>`],
+    [`<!doctype ${'x'.repeat(9000)}>`, `<!doctype ${'x'.repeat(9000)}>`],
+    [`<${'SCRIPT'.repeat(2000)}>a`, `<${'SCRIPT'.repeat(2000)}>a`],
+    [`<!--${'x'.repeat(9000)}-->X`, 'X'],
+    // A type that is too long to be known is no JSON-LD, and so is one behind too many others.
+    [`<script type="application/ld+json${spaces}">a</script>X`, 'X'],
+    [`<script type="${spaces}${'\0'.repeat(5000)}application/ld+json">a</script>X`, 'X'],
+    [`<script ${many} type=application/ld+json>a</script>X`, 'X'],
+  ];
+  for (const [page, expected] of pages) {
+    for (const size of [1, 4095, 4096, 65_536]) {
+      const output = new Output(1_000_000);
+      const stripper = createStripper(output, { strip: true, observers: [] });
+      for (let at = 0; at < page.length; at += size) stripper.write(page.slice(at, at + size));
+      stripper.end();
+      assert.equal(output.toString(), expected, `${page.slice(0, 40)} in pieces of ${size}`);
+    }
+  }
+});

@@ -1,0 +1,77 @@
+/**
+ * parse5's tokenizer, with what it keeps of one token bounded: a page can be one tag of ten megabytes, and in JavaScript
+ * a name that grows letter by letter, or a value in which every second character is replaced, takes thirty times its length.
+ */
+import { Token, Tokenizer, type TokenHandler } from 'parse5';
+
+/** How much is known of a name or a value, at least: more than any rule compares. UTF-16 units. */
+export const knownLength = 4096;
+/** More than any tag means to have; those after them are not known. */
+const maxAttributes = 1000;
+
+export class PageTokenizer extends Tokenizer {
+  constructor(handler: TokenHandler) {
+    super({ sourceCodeLocationInfo: true }, handler);
+  }
+
+  /** The next piece of the page; its text passes on, whatever its length, and is not held until its token ends. */
+  read(text: string): void {
+    this.write(text, false);
+    this.flushCurrentCharacterToken();
+    this.#forget();
+  }
+
+  end(): void {
+    this.write('', true);
+  }
+
+  /** Without the place of each attribute, which nobody asks for. */
+  protected override _createAttr(firstCharacter: string): void {
+    this._flushRun('');
+    this.currentAttr = { name: firstCharacter, value: '' };
+  }
+
+  protected override _leaveAttrName(): void {
+    const tag = this.currentToken;
+    if (tag === null || !('attrs' in tag) || tag.attrs.length < maxAttributes) super._leaveAttrName();
+  }
+
+  /** Adds to the token what was read of its text, its comment or its attribute's value. */
+  protected override _flushRun(text: string): void {
+    const token = this.currentToken;
+    if (
+      token === null ||
+      (token.type !== Token.TokenType.COMMENT && this.currentAttr.value.length < knownLength)
+    ) {
+      super._flushRun(text);
+    } else {
+      this.runStart = this.runEnd;
+    }
+  }
+
+  /** Text as one token: parse5 makes one of each word and one of each space between two, and no rule here tells them apart. */
+  protected override _ensureCharacterToken(_type: Token.CharacterToken['type']): void {
+    super._ensureCharacterToken(Token.TokenType.CHARACTER);
+  }
+
+  /** What an unfinished token has gathered beyond the text of the page itself. */
+  #forget(): void {
+    // Where line ends and pairs of surrogates were, for steps back: these are never further than a name or a reference.
+    const { gapStack } = this.preprocessor as unknown as { gapStack: number[] };
+    if (gapStack.length > knownLength) gapStack.splice(0, gapStack.length - knownLength);
+
+    this.currentAttr.name = shorten(this.currentAttr.name);
+    const token = this.currentToken;
+    if (token === null) return;
+    if ('tagName' in token) token.tagName = shorten(token.tagName);
+    if ('publicId' in token) {
+      token.name &&= shorten(token.name);
+      token.publicId &&= shorten(token.publicId);
+      token.systemId &&= shorten(token.systemId);
+    }
+  }
+}
+
+function shorten(name: string): string {
+  return name.length > knownLength ? name.slice(0, knownLength) : name;
+}
