@@ -12,9 +12,10 @@ async function read(
   bytes: Uint8Array,
   label?: string,
   size = bytes.length,
+  kind: 'html' | 'text' = 'html',
 ): Promise<[charset: string, text: string]> {
   const source = new ByteSource(parts(bytes, Math.max(1, size)));
-  const charset = await detectCharset(source, label);
+  const charset = await detectCharset(source, label, kind);
   const pieces: string[] = [];
   for await (const piece of decodeText(source, charset)) pieces.push(piece);
   return [charset, pieces.join('')];
@@ -69,4 +70,20 @@ for (const [name, bytes, label, charset, text] of cases) {
 test('a character that the sample cuts is no sign against UTF-8', async () => {
   const [charset] = await read(Buffer.from(`${'x'.repeat(65_535)}é`));
   assert.equal(charset, 'utf-8');
+});
+
+test('JSON and texts are no HTML: of what they hold only an XML declaration names their encoding', async () => {
+  const text = (bytes: Uint8Array, label?: string) => read(bytes, label, 3, 'text');
+  for (const page of [
+    '{"html": "<meta charset=windows-1251>é"}',
+    '# About <meta charset="shift_jis">\né',
+    '<?xml version="1.0" encoding="utf-16"?><a>é</a>',
+    '<rss><!-- <?xml version="1.0" encoding="gbk"?> -->é</rss>',
+  ]) {
+    assert.deepEqual(await text(Buffer.from(page)), ['utf-8', page]);
+  }
+  const xml = '<?xml version="1.0" encoding="windows-1251" standalone="yes"?>';
+  const bytes = Buffer.from([...Buffer.from(xml), 0xcf]);
+  assert.deepEqual(await text(bytes), ['windows-1251', `${xml}П`]);
+  assert.deepEqual(await text(bytes, 'windows-1252'), ['windows-1252', `${xml}Ï`]);
 });

@@ -16,10 +16,14 @@ const prescanBytes = 1024;
 const utf8TestBytes = 65_536;
 
 /** The name of the encoding, in lower case. `label` is the charset parameter of the Content-Type header. */
-export async function detectCharset(source: ByteSource, label: string | undefined): Promise<string> {
+export async function detectCharset(
+  source: ByteSource,
+  label: string | undefined,
+  kind: 'html' | 'text',
+): Promise<string> {
   const start = await source.peek(prescanBytes);
-  const declared =
-    getBOMEncoding(start) ?? normalizeEncoding(label ?? '') ?? normalizeEncoding(prescan(start) ?? '');
+  const inside = kind === 'html' ? prescan(start) : xmlDeclaration(start);
+  const declared = getBOMEncoding(start) ?? normalizeEncoding(label ?? '') ?? normalizeEncoding(inside ?? '');
   return declared ?? (isUtf8(await source.peek(utf8TestBytes)) ? 'utf-8' : 'windows-1252');
 }
 
@@ -28,6 +32,15 @@ function prescan(start: Uint8Array): string | undefined {
   const options = { maxBytes: prescanBytes };
   const found = getEncoding(start, { ...options, defaultEncoding: 'utf-8' });
   return found === getEncoding(start, { ...options, defaultEncoding: 'windows-1252' }) ? found : undefined;
+}
+
+/**
+ * JSON or a text may speak of `<meta charset>` and mean another page; XML says it of itself in its first line. That this
+ * could be read shows that it is not UTF-16, whatever it says.
+ */
+function xmlDeclaration(start: Buffer): string | undefined {
+  const label = /^<\?xml\s[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']/.exec(start.toString('latin1'))?.[1];
+  return label === undefined || /^utf-?16/i.test(label) ? undefined : label;
 }
 
 /** The text of the bytes, without a byte order mark. What is not of the encoding becomes U+FFFD. */

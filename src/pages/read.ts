@@ -49,7 +49,7 @@ export async function readPage(
   };
   const source = new ByteSource(body.decoded(decode(body.wire(), coding, onCut)));
   const kind = await kindOf(type.kind, bodiless, source);
-  const charset = await detectCharset(source, type.charset);
+  const charset = await detectCharset(source, type.charset, kind);
 
   const article = request.format === 'text' || request.format === 'markdown';
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
