@@ -37,7 +37,7 @@ export async function fetchUnguarded(request: PageRequest, userAgent: string): P
     const channel = target.secure ? await secure(socket, target, signal) : socket;
     return await get(channel, target, headers, defaultCaps, signal, async (reply) => {
       if (reply.status !== 200) throw new Error(`the page has status ${reply.status}`);
-      return (await readPage(reply, target.url, request, defaultCaps)).text;
+      return (await readPage(reply, target.url, request, defaultCaps, signal)).text;
     });
   } finally {
     clearTimeout(timer);

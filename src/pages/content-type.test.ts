@@ -44,7 +44,8 @@ test('what an untyped body starts with', () => {
     ['plain', 'text'],
     ['', 'text'],
     ['\x7fELF\x02\x01\x01\x00', 'unsupported'],
-    ['%PDF-1.7\n\x01', 'unsupported'],
+    ['%PDF-1.7\n%\xe2\xe3\n1 0 obj', 'unsupported'],
+    ['%!PS-Adobe-3.0\n', 'unsupported'],
   ] as const) {
     assert.equal(sniffKind(Buffer.from(start)), kind, start);
   }

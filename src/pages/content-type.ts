@@ -36,6 +36,8 @@ function kindOf(essence: string): ContentKind {
 /** How the first bytes of a page without a usable type can begin: WHATWG MIME Sniffing section 7.1, the HTML tags. */
 const htmlStart =
   /^[\t\n\f\r ]*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>]|^[\t\n\f\r ]*<!--/i;
+/** Section 7.1 again: documents that can begin with nothing but printable bytes. */
+const documentStart = /^(?:%PDF-|%!PS-Adobe-)/;
 // oxlint-disable-next-line no-control-regex
 const binaryByte = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
 
@@ -47,6 +49,6 @@ export function sniffKind(start: Uint8Array): Exclude<ContentKind, 'unknown'> {
   const bom = /^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)/.exec(text)?.[0] ?? '';
   if (bom.length === 2) return 'text';
   const rest = text.slice(bom.length);
-  if (binaryByte.test(rest)) return 'unsupported';
+  if (binaryByte.test(rest) || documentStart.test(rest)) return 'unsupported';
   return htmlStart.test(rest) ? 'html' : 'text';
 }

@@ -92,7 +92,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
           visit(here, headers, context(), signal, async (reply) => {
             const location = readRedirect(reply.status, reply.headers['location']);
             if (location === undefined)
-              return { page: await readPage(reply, here.url, request, caps), ...reply };
+              return { page: await readPage(reply, here.url, request, caps, signal), ...reply };
             if (redirects.length >= caps.redirects) {
               throw new RelayError(
                 'too_many_redirects',

@@ -31,12 +31,16 @@ export type PageText = {
 /** How much text is worked on before others have their turn. UTF-16 units. */
 const turnLength = 65_536;
 
-/** Throws `unsupported_content_type` and `unsupported_encoding` before the body is read where the headers tell. */
+/**
+ * Throws `unsupported_content_type` and `unsupported_encoding` before the body is read where the headers tell; rejects
+ * with the signal's reason when it aborts, also while it works on what has arrived.
+ */
 export async function readPage(
   reply: Reply,
   url: string,
   request: PageRequest,
   caps: PageCaps,
+  signal: AbortSignal,
 ): Promise<PageText> {
   const type = readContentType(reply.headers['content-type']);
   const bodiless = reply.status === 204 || reply.status === 205 || reply.status === 304;
@@ -52,6 +56,7 @@ export async function readPage(
   const charset = await detectCharset(source, type.charset, kind);
 
   const article = request.format === 'text' || request.format === 'markdown';
+  const metadataOnly = kind === 'html' && request.format === 'metadata';
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
   const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
   const metadata = createMetadataCollector(url);
@@ -61,7 +66,9 @@ export async function readPage(
     kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
 
   await pump(decodeText(source, charset), reader, () => {
-    if (!output.full) return true;
+    signal.throwIfAborted();
+    // What a page says about itself can be anywhere in it, and is no longer for that.
+    if (!output.full || metadataOnly) return true;
     // The answer is full. A page may still hold JSON-LD; a text cannot.
     body.endAfter(caps.tailMs);
     return kind === 'html';
@@ -70,7 +77,7 @@ export async function readPage(
   return {
     kind,
     text: output.toString(),
-    truncated: output.full || body.cut,
+    truncated: (output.full && !metadataOnly) || body.cut,
     contentType: type.value,
     charset,
     wireBytes: body.wireBytes,
