@@ -34,3 +34,29 @@ test('large pieces and many pieces', () => {
   assert.deepEqual([output.length, output.full], [1_000_000, true]);
   assert.equal(output.toString(), '<p>'.repeat(300_000) + 'x'.repeat(100_000));
 });
+
+test('text of a page is not cut within a reference', () => {
+  const text = 'a&amp;é &CounterClockwiseContourIntegral;b&#x1f389;&c &';
+  const whole = [
+    'a',
+    '&amp;',
+    'é',
+    ' ',
+    '&CounterClockwiseContourIntegral;',
+    'b',
+    '&#x1f389;',
+    '&c',
+    ' ',
+    '&',
+  ];
+  const starts = new Set(whole.map((_, index) => whole.slice(0, index + 1).join('')).concat(''));
+  for (let max = 0; max <= Buffer.byteLength(text); max += 1) {
+    const output = new Output(max);
+    output.addText(text, { references: true });
+    assert.ok(starts.has(output.toString()), output.toString());
+    assert.ok(max - output.length < 33);
+  }
+  const plain = new Output(4);
+  plain.addText('a&amp;');
+  assert.equal(plain.toString(), 'a&am', 'what is no page has none');
+});

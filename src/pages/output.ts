@@ -24,12 +24,12 @@ export class Output {
     return this.#length;
   }
 
-  /** Adds as many code points as fit. */
-  addText(piece: string): void {
+  /** Adds as many code points as fit; of the text of a page also no part of a reference such as `&amp;`. */
+  addText(piece: string, { references = false } = {}): void {
     const text = this.#half + piece;
     const split = /[\ud800-\udbff]$/.test(text);
     this.#half = split ? text.slice(-1) : '';
-    this.#add(split ? text.slice(0, -1) : text);
+    this.#add(split ? text.slice(0, -1) : text, references);
   }
 
   /** Adds all of it, or nothing. */
@@ -46,7 +46,7 @@ export class Output {
     return this.#bytes.toString('utf8', 0, this.#length);
   }
 
-  #add(text: string): void {
+  #add(text: string, references = false): void {
     if (this.#full) return;
     if (this.#surelyFits(text)) {
       this.#waiting += text;
@@ -54,7 +54,10 @@ export class Output {
       return;
     }
     this.#flush();
-    if (!this.#write(text)) this.#full = true;
+    const start = this.#length;
+    if (this.#write(text)) return;
+    this.#full = true;
+    if (references) this.#length -= halfReference(text, this.#bytes.toString('utf8', start, this.#length));
   }
 
   /** A UTF-16 unit is at most three bytes of UTF-8. */
@@ -83,4 +86,10 @@ export class Output {
     this.#bytes.copy(larger, 0, 0, this.#length);
     this.#bytes = larger;
   }
+}
+
+/** How long the part of a reference is that the text breaks off in; the longest is `&CounterClockwiseContourIntegral;`. */
+function halfReference(text: string, kept: string): number {
+  const half = /&#?\w{0,31}$/.exec(kept.slice(-33))?.[0] ?? '';
+  return /^[#\w;]/.test(text.slice(kept.length)) ? half.length : 0;
 }

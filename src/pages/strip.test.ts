@@ -103,6 +103,7 @@ test('a cut falls between tokens, or between the characters of a text', () => {
     assert.match(kept, /^(<p class="long">(é(🎉(<\/p>(<b>(x(<\/b>)?)?)?)?)?)?)?$/);
     assert.equal(output.full, kept !== page);
   }
+  assert.equal(run('<p>a &amp; b', { max: 8 }).toString(), '<p>a ');
   // What strip would have taken out is text like any other when it is kept.
   assert.equal(run('<script>let a = 1</script>', { strip: false, max: 13 }).toString(), '<script>let a');
   assert.equal(run('<svg>a b</svg>', { strip: false, max: 7 }).toString(), '<svg>a ');

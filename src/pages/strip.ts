@@ -189,7 +189,7 @@ class StripHandler implements TokenHandler {
     // `<` and `script>` around a comment would become a tag once the comment is gone.
     if (this.#strip && this.#cut && this.#lessThanLast) this.#output.addText(' ');
     if (whole) this.#output.addWhole(raw);
-    else this.#output.addText(raw);
+    else this.#output.addText(raw, { references: true });
     this.#cut = false;
     this.#lessThanLast = raw.endsWith('<');
   }
