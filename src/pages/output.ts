@@ -1,6 +1,7 @@
 /** Text with an upper bound in UTF-8 bytes: what does not fit is left out, from there on, and said so. */
 export class Output {
-  readonly #max: number;
+  /** Bytes of UTF-8. */
+  readonly max: number;
   #bytes = Buffer.alloc(0);
   #length = 0;
   #full = false;
@@ -10,7 +11,7 @@ export class Output {
   #half = '';
 
   constructor(maxBytes: number) {
-    this.#max = maxBytes;
+    this.max = maxBytes;
   }
 
   /** True once something did not fit. Nothing is added after that. */
@@ -32,11 +33,16 @@ export class Output {
     this.#add(split ? text.slice(0, -1) : text, references);
   }
 
+  /** Ends it before a piece that is known not to fit. */
+  end(): void {
+    this.#full = true;
+  }
+
   /** Adds all of it, or nothing. */
   addWhole(piece: string): void {
     if (!this.#surelyFits(piece)) {
       this.#flush();
-      if (Buffer.byteLength(piece) > this.#max - this.#length) this.#full = true;
+      if (Buffer.byteLength(piece) > this.max - this.#length) this.#full = true;
     }
     this.#add(piece);
   }
@@ -62,7 +68,7 @@ export class Output {
 
   /** A UTF-16 unit is at most three bytes of UTF-8. */
   #surelyFits(text: string): boolean {
-    return this.#length + 3 * (this.#waiting.length + text.length) <= this.#max;
+    return this.#length + 3 * (this.#waiting.length + text.length) <= this.max;
   }
 
   #flush(): void {
@@ -74,7 +80,7 @@ export class Output {
   /** False when only a part of it fitted; that part ends between two characters, as Buffer's `write` does. */
   #write(text: string): boolean {
     const size = Buffer.byteLength(text);
-    const room = Math.min(size, this.#max - this.#length);
+    const room = Math.min(size, this.max - this.#length);
     this.#reserve(this.#length + room);
     this.#length += this.#bytes.write(text, this.#length, room, 'utf8');
     return room === size;
@@ -82,7 +88,7 @@ export class Output {
 
   #reserve(length: number): void {
     if (length <= this.#bytes.length) return;
-    const larger = Buffer.alloc(Math.min(this.#max, Math.max(length, 2 * this.#bytes.length, 16_384)));
+    const larger = Buffer.alloc(Math.min(this.max, Math.max(length, 2 * this.#bytes.length, 16_384)));
     this.#bytes.copy(larger, 0, 0, this.#length);
     this.#bytes = larger;
   }

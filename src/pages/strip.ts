@@ -63,7 +63,7 @@ export function createStripper(output: Output, options: StripOptions): Stripper 
 }
 
 class StripHandler implements TokenHandler {
-  readonly tokenizer = new PageTokenizer(this);
+  readonly tokenizer: PageTokenizer;
   readonly #output: Output;
   readonly #strip: boolean;
   readonly #observers: readonly PageObserver[];
@@ -79,6 +79,7 @@ class StripHandler implements TokenHandler {
   #cut = false;
 
   constructor(output: Output, { strip, observers }: StripOptions) {
+    this.tokenizer = new PageTokenizer(this, output.max);
     this.#output = output;
     this.#strip = strip;
     this.#observers = observers;
@@ -150,7 +151,7 @@ class StripHandler implements TokenHandler {
 
   onEof(token: Token.EOFToken): void {
     // A tag that the page breaks off in is no tag.
-    if (!this.#strip) this.#emit(this.#raw(token), true);
+    if (!this.#strip) this.#emit(this.#wholeRaw(token), true);
   }
 
   /** Tells the tokenizer how to read what follows; false when it goes on as before. */
@@ -161,7 +162,7 @@ class StripHandler implements TokenHandler {
   }
 
   #keepTag(token: Token.TagToken | Token.DoctypeToken): boolean {
-    const raw = this.#raw(token);
+    const raw = this.#wholeRaw(token);
     if (this.#strip && this.#ambiguity.inNoscript && /<\/noscript/i.test(raw)) {
       this.#drop(token);
       return false;
@@ -179,7 +180,7 @@ class StripHandler implements TokenHandler {
 
   /** `whole`: false for what a cut may divide, should it be kept after all. */
   #drop(token: Token.Token, whole = true): void {
-    if (!this.#strip) this.#emit(this.#raw(token), whole);
+    if (!this.#strip) this.#emit(whole ? this.#wholeRaw(token) : this.#raw(token), whole);
     else this.#cut = true;
     this.#pass(token);
   }
@@ -199,6 +200,14 @@ class StripHandler implements TokenHandler {
     const { html, droppedBufferSize } = this.tokenizer.preprocessor;
     const end = location?.endOffset ?? this.#offset;
     return html.slice(this.#offset - droppedBufferSize, end - droppedBufferSize);
+  }
+
+  /** The same of what is kept whole or not at all; the text of one that cannot fit is no longer there. */
+  #wholeRaw(token: Token.Token): string {
+    const length = (token.location?.endOffset ?? this.#offset) - this.#offset;
+    if (length <= this.#output.max) return this.#raw(token);
+    this.#output.end();
+    return '';
   }
 
   #pass({ location }: Token.Token): void {

@@ -8,10 +8,16 @@ import { Token, Tokenizer, type TokenHandler } from 'parse5';
 export const knownLength = 4096;
 /** More than any tag means to have; those after them are not known. */
 const maxAttributes = 1000;
+/** Text that is not dropped, because the tokenizer may step back to it: more than a reference has. */
+const stepBack = 64;
 
 export class PageTokenizer extends Tokenizer {
-  constructor(handler: TokenHandler) {
+  readonly #longest: number;
+
+  /** Of a tag or a comment that is longer than `longest`, the text is not kept. */
+  constructor(handler: TokenHandler, longest: number) {
     super({ sourceCodeLocationInfo: true }, handler);
+    this.#longest = longest;
   }
 
   /** The next piece of the page; its text passes on, whatever its length, and is not held until its token ends. */
@@ -63,6 +69,13 @@ export class PageTokenizer extends Tokenizer {
     this.currentAttr.name = shorten(this.currentAttr.name);
     const token = this.currentToken;
     if (token === null) return;
+    const { offset, droppedBufferSize } = this.preprocessor;
+    if (offset - (token.location?.startOffset ?? offset) > this.#longest) {
+      // What stands before the token passes on first; then the run that has not been added to it yet.
+      this._emitCurrentCharacterToken(token.location);
+      this.preprocessor.dropParsedChunk(stepBack);
+      this.entityStartPos -= this.preprocessor.droppedBufferSize - droppedBufferSize;
+    }
     if ('tagName' in token) token.tagName = shorten(token.tagName);
     if ('publicId' in token) {
       token.name &&= shorten(token.name);

@@ -56,6 +56,20 @@ describe('hostile servers, on a network of the test', { skip: networkMissing() }
     assert.ok(worstLag < 2000);
   });
 
+  test('eight pages of ten megabytes each, of one tag that does not end, take the memory of a few', async (t) => {
+    const idle = await network.app();
+    const pages = await Promise.all(
+      Array.from({ length: 8 }, (_, index) =>
+        network.fetch({ url: `http://big-${index}.site.com/endless-tag`, timeout_ms: 30_000 }),
+      ),
+    );
+    const { peakRss } = await network.app();
+    for (const page of pages) assert.equal(page.ok && page.result.bytes.decoded, 9_900_006);
+    const grownMiB = Math.max(0, peakRss - idle.rss) / 2 ** 20;
+    t.diagnostic(`+${grownMiB.toFixed(0)} MiB`);
+    assert.ok(grownMiB < 256, `${grownMiB} MiB more`);
+  });
+
   test('nothing is left open', async () => {
     assert.equal((await network.internet()).open, 0);
     assert.deepEqual(await network.strays(), []);

@@ -49,6 +49,7 @@ const pages: Readonly<Record<string, () => Page>> = {
   '/long': () => page(`<p>${'x'.repeat(500_001)}</p>`),
   '/script-then-text': () => coded('gzip', gzipSync(`<script>${'x'.repeat(9_900_000)}</script><p>after</p>`)),
   '/deep': () => coded('gzip', gzipSync('<div>'.repeat(380_000))),
+  '/endless-tag': () => coded('gzip', gzipSync(`<a b="${'\0\r\n'.repeat(3_300_000)}`)),
   '/json-ld-last': () =>
     page(`<p>${'x'.repeat(600_000)}</p><script type="application/ld+json">${jsonLd}</script>`),
   '/identity': () => coded('identity', Buffer.from('abc')),
