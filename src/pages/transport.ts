@@ -148,6 +148,10 @@ export async function get<T>(
   }, meterMs);
   try {
     const reply = await client.request({ method: 'GET', path: target.path, headers, signal });
+    // RFC 9112 section 7: no other coding was offered, and the parser passes the bytes of others on as they are.
+    if (!/^(chunked)?$/i.test(String(reply.headers['transfer-encoding'] ?? ''))) {
+      throw protocolError(new Error('a transfer coding that was not offered'));
+    }
     return await use({ status: reply.statusCode, headers: reply.headers, body: reply.body });
   } catch (error) {
     signal.throwIfAborted();

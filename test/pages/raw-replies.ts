@@ -1,7 +1,7 @@
 /** Servers that speak TCP and little else: one for each way in which a reply can be wrong, and what is to come of it. */
 import type { Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 
 export type RawReply = {
   readonly send: (socket: Socket) => void | Promise<void>;
@@ -124,6 +124,55 @@ export const rawReplies = {
     html: 'abc',
     truncated: false,
   },
+  'reset in the middle of the body': {
+    send: async (socket) => {
+      socket.write(`${html}Content-Length: 10\r\n\r\nabc`);
+      await setTimeout(300);
+      socket.resetAndDestroy();
+    },
+    html: 'abc',
+    truncated: true,
+  },
+  'line feeds alone': { send: text('HTTP/1.1 200 OK\nContent-Type: text/html\n\nabc'), ...protocol },
+  'two lengths that agree': {
+    send: text(`${html}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc`),
+    ...protocol,
+  },
+  'a length twice in one': { send: text(`${html}Content-Length: 3, 3\r\n\r\nabc`), ...protocol },
+  'length with a sign': { send: text(`${html}Content-Length: +3\r\n\r\nabc`), ...protocol },
+  'chunked twice': {
+    send: text(`${html}Transfer-Encoding: chunked, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`),
+    ...protocol,
+  },
+  'transfer coding that was not asked for': {
+    send: text(`${html}Transfer-Encoding: gzip\r\n\r\nabc`),
+    ...protocol,
+  },
+  'gzip as a transfer coding': {
+    send: text(`${html}Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`),
+    ...protocol,
+  },
+  '103 Early Hints, then a page': {
+    send: text(`HTTP/1.1 103 X\r\nLink: </a>\r\n\r\n${html}Content-Length: 3\r\n\r\nabc`),
+    html: 'abc',
+    truncated: false,
+  },
+  'two replies': {
+    send: text(`${html}Content-Length: 3\r\n\r\nabc${html}Content-Length: 3\r\n\r\ndef`),
+    html: 'abc',
+    truncated: false,
+  },
+  '304 with a length': { send: text('HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'), html: '', status: 304 },
+  '205 and a body': { send: text('HTTP/1.1 205 X\r\nContent-Length: 3\r\n\r\nabc'), status: 205 },
+  'no reason phrase': { send: text(`HTTP/1.1 200\r\nContent-Type: text/html\r\n\r\nabc`), html: 'abc' },
+  'status that is none': { send: text('HTTP/1.1 2x0 OK\r\n\r\nx'), ...protocol },
+  'HTTP/2 preface': { send: text('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), ...protocol },
+  'an ICY stream': { send: text('ICY 200 OK\r\nContent-Type: text/html\r\n\r\nabc'), ...protocol },
+  'TLS to who speaks HTTP': { send: text('\x15\x03\x01\x00\x02\x02\x46'), ...protocol },
+  'a body of NUL': {
+    send: (socket) => void socket.end(Buffer.concat([Buffer.from(`${html}\r\n`), Buffer.alloc(3_000_000)])),
+    truncated: true,
+  },
   '204 No Content': {
     send: text('HTTP/1.1 204 No Content\r\n\r\n'),
     html: '',
@@ -176,6 +225,27 @@ export const rawReplies = {
     truncated: true,
     timeoutMs: 20_000,
   },
+  'deflate bomb of 200 MiB': {
+    send: encoded('deflate', () => deflateSync(Buffer.alloc(200 << 20, 'a'))),
+    truncated: true,
+    timeoutMs: 20_000,
+  },
+  'gzip bomb of one endless tag': {
+    send: encoded('gzip', () => gzipSync(Buffer.concat([Buffer.from('<a b="'), Buffer.alloc(20 << 20)]))),
+    truncated: true,
+    html: '',
+    timeoutMs: 20_000,
+  },
+  'gzip with an endless name': {
+    send: async (socket) => {
+      socket.write(`${html}Content-Encoding: gzip\r\n\r\n`);
+      socket.write(Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0]));
+      await flood('', () => block)(socket);
+    },
+    html: '',
+    truncated: true,
+    timeoutMs: 20_000,
+  },
   'gzip in gzip': {
     send: encoded('gzip, gzip', () => gzipSync(gzipSync('abc'))),
     code: 'unsupported_encoding',
@@ -184,6 +254,16 @@ export const rawReplies = {
     send: encoded('gzip\r\nContent-Encoding: br', () => gzipSync('abc')),
     code: 'unsupported_encoding',
   },
+  'gzip in br': {
+    send: encoded('gzip, br', () => brotliCompressSync(gzipSync('abc'))),
+    code: 'unsupported_encoding',
+  },
+  'a coding that nobody knows': {
+    send: encoded('rot13', () => Buffer.from('abc')),
+    code: 'unsupported_encoding',
+  },
+  'brotli that is none': { send: encoded('br', () => Buffer.from('<p>plain')), ...protocol },
+  'deflate that is none': { send: encoded('deflate', () => Buffer.from('<p>plain')), ...protocol },
   zstd: { send: encoded('zstd', () => Buffer.from('abc')), code: 'unsupported_encoding' },
   'gzip that is none': { send: encoded('gzip', () => Buffer.from('<p>plain')), ...protocol },
   'gzip of nothing': { send: encoded('gzip', () => Buffer.alloc(0)), html: '', truncated: false },
