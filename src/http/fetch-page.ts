@@ -1,6 +1,7 @@
 /** POST /v1/fetch: identify -> validate -> reserve, in a budget of its own -> fetch through the guard -> settle -> answer. */
 import { explain } from '../api.ts';
 import { RelayError } from '../errors.ts';
+import type { Ticket } from '../limits/ticket.ts';
 import { pageRequest } from '../pages/request.ts';
 import type { AppContext } from './app.ts';
 import { readJson } from './body.ts';
@@ -25,21 +26,31 @@ export async function fetchPage(
   exchange.targetHost = hostOf(parsed.data.url);
 
   return withWork(request.signal, exchange, context.running, async (work) => {
-    using ticket = await context.admission.reserve({
-      lane: 'fetch',
-      key: limitsOf(key, 'fetch'),
-      signal: work.signal,
-    });
+    const { timeout_ms: timeoutMs } = parsed.data;
+    using ticket = await reserve(work.signal, timeoutMs);
     exchange.queueMs = ticket.queuedMs;
     const startedAt = performance.now();
     try {
-      const page = await context.pages.fetchPage(parsed.data, work.signal);
+      const left = Math.max(1, Math.floor(timeoutMs - ticket.queuedMs));
+      const page = await context.pages.fetchPage({ ...parsed.data, timeout_ms: left }, work.signal);
       return respond(exchange, 200, { ok: true, ...page });
     } finally {
       exchange.upstreamMs = performance.now() - startedAt;
       ticket.settle();
     }
   });
+
+  /** The caller's time runs while they wait for a slot, too. */
+  async function reserve(leaving: AbortSignal, timeoutMs: number): Promise<Ticket> {
+    const late = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([leaving, late]);
+    try {
+      return await context.admission.reserve({ lane: 'fetch', key: limitsOf(key, 'fetch'), signal });
+    } catch (error) {
+      if (leaving.aborted || !late.aborted || error instanceof RelayError) throw error;
+      throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });
+    }
+  }
 }
 
 /** For the log line: the host that was asked for, never the path or the query. */

@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { createAddressJudge } from '../../src/pages/address.ts';
 import { parseTarget } from '../../src/pages/url.ts';
 import { RelayError } from '../../src/errors.ts';
+import { corpusUrls as urls, outcomeOf } from './corpus.ts';
 import { networkMissing, startNetwork, testConfig, type Network } from './network.ts';
 import { neighbour6 } from './zone.ts';
-
-type Row = { id: string; category: string; url?: string; description?: string; expected: string };
-
-const rows = ['fetch-corpus.json', 'more-corpus.json'].flatMap(
-  (file) => JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as Row[],
-);
-/** Rows that are decided by the URL; the others describe a server, and have a test of their own. */
-const urls = rows.flatMap((row) => {
-  const url = row.id === 'malformed-url-011' ? `http://example.com${'a'.repeat(20_000)}.com/` : row.url;
-  return url === undefined || row.category === 'self' ? [] : [{ ...row, url }];
-});
-const outcomeOf = (expected: string): string => /^(?:block:|error:)?(\w+)/.exec(expected)?.[1] ?? '';
 
 describe('the corpus through the judge of URLs', () => {
   const rules = { ports: testConfig.ports, selfNames: [], denied: createAddressJudge() };

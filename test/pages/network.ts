@@ -111,7 +111,8 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   }
 }
 
-function asker(child: ChildProcess): (message: object) => Promise<unknown> {
+/** Sends a message and gives its answer. */
+export function asker(child: ChildProcess): (message: object) => Promise<unknown> {
   const waiting = new Map<number, (value: unknown) => void>();
   let next = 1;
   child.on('message', ({ id, value }: { id: number; value: unknown }) => {

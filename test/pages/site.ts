@@ -117,6 +117,8 @@ export function serve(request: IncomingMessage, response: ServerResponse, onBody
       response.writeHead(302, { location: '/' });
       response.write('x'.repeat(100_000));
       return;
+    case '/silent':
+      return;
     case '/charset': {
       const { bytes } = encodings[parameter('bytes')] ?? { bytes: [] };
       const type = parameter('header') === '' ? 'text/html' : `text/html; charset=${parameter('header')}`;

@@ -1,0 +1,52 @@
+/**
+ * A whole relay in the test internet, a process in the network namespace of its host: what is asked of it goes through HTTP,
+ * and canaries listen on every address that it must not reach. See endpoint.test.ts.
+ */
+import { createServer } from 'node:net';
+
+import { startTestRelay } from '../support/relay.ts';
+
+/** Whatever reaches this host itself: nothing should, but for the tests' own requests to the relay. */
+const strays: string[] = [];
+await Promise.all(
+  [22, 80, 443, 6379, 8080, 8443].map((port) => {
+    const server = createServer((socket) => {
+      strays.push(`${socket.localAddress}:${port}`);
+      socket.destroy();
+    });
+    return new Promise<void>((resolve) => server.listen(port, '::', resolve));
+  }),
+);
+
+const relay = await startTestRelay({
+  settings: JSON.parse(process.env['SETTINGS'] ?? '{}') as Record<string, string>,
+  until: 'listening',
+});
+
+export type Post = { type: 'post'; body: unknown; leaveAfterMs?: number };
+export type Answer = { status: number; body: Record<string, unknown> } | { left: true };
+export type Seen = { strays: string[]; log: string; url: string };
+
+process.on('message', (message: { id: number } & (Post | { type: 'observe' })) => {
+  void (async () => {
+    const value =
+      message.type === 'post' ? await post(message) : { strays, log: relay.output().stdout, url: relay.url };
+    process.send?.({ id: message.id, value });
+  })();
+});
+process.once('disconnect', () => {
+  void relay.stop().finally(() => process.exit());
+});
+
+async function post({ body, leaveAfterMs }: Post): Promise<Answer> {
+  const signal = leaveAfterMs === undefined ? null : AbortSignal.timeout(leaveAfterMs);
+  try {
+    const response = await relay.post(body, { path: '/v1/fetch', signal });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
+    return { left: true };
+  }
+}
+
+process.send?.({ ready: true });
