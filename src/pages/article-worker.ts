@@ -24,9 +24,11 @@ type DomNode = {
   readonly parentNode: DomNode | null;
 };
 
+/** With an empty line around them. */
+const paragraphs = new Set('BLOCKQUOTE DL FIGURE H1 H2 H3 H4 H5 H6 HR P PRE TABLE'.split(' '));
+/** On lines of their own. */
 const blocks = new Set([
-  ...'ADDRESS ARTICLE ASIDE BLOCKQUOTE BR DD DIV DL DT FIGCAPTION FIGURE FOOTER FORM H1 H2 H3 H4'.split(' '),
-  ...'H5 H6 HEADER HR LI MAIN NAV OL P PRE SECTION TABLE TD TH TR UL'.split(' '),
+  ...'ADDRESS ARTICLE ASIDE DD DIV DT FIGCAPTION FOOTER FORM HEADER LI MAIN NAV OL SECTION TR UL'.split(' '),
 ]);
 
 /** What Readability takes for the article; where it finds none, the whole body. */
@@ -59,30 +61,68 @@ function toMarkdown(content: DomNode): string {
   return turndown.turndown(content).trim();
 }
 
-/** The text with a line for each block, walked without recursion. */
-function toText(content: DomNode): string {
-  const pieces: string[] = [];
-  for (let node: DomNode | null = content; node !== null; node = following(node, content, pieces)) {
-    if (node.nodeType === 3) pieces.push((node.nodeValue ?? '').replace(/\s+/g, ' '));
-    else if (blocks.has(node.nodeName)) pieces.push('\n');
-  }
-  return pieces
-    .join('')
-    .replace(/[ \t]*\n[ \t]*/g, '\n')
-    .replace(/ {2,}/g, ' ')
-    .replace(/\n{3,}/g, '\n\n')
-    .trim();
-}
-
 const skipped = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'IFRAME', 'TEMPLATE', 'TITLE']);
 
-function following(node: DomNode, root: DomNode, pieces: string[]): DomNode | null {
-  if (node.firstChild !== null && !skipped.has(node.nodeName)) return node.firstChild;
-  for (let at: DomNode | null = node; at !== null && at !== root; at = at.parentNode) {
-    if (blocks.has(at.nodeName)) pieces.push('\n');
-    if (at.nextSibling !== null) return at.nextSibling;
+/**
+ * The text as a browser shows it: paragraphs apart, a line for each item and row, cells with a tab between them, and the
+ * lines of `<pre>` as they are. Walked without recursion, and each character is looked at a fixed number of times.
+ */
+function toText(content: DomNode): string {
+  const pieces: string[] = [];
+  /** What is due before the next words: so many line ends, or a gap. */
+  let lines = 0;
+  let gap = '';
+  let preformatted = 0;
+
+  const add = (text: string): void => {
+    const last = pieces.at(-1);
+    if (last !== undefined) {
+      const had = last.endsWith('\n\n') ? 2 : last.endsWith('\n') ? 1 : 0;
+      pieces.push(lines > 0 ? '\n'.repeat(Math.max(0, lines - had)) : gap);
+    }
+    pieces.push(text);
+    lines = 0;
+    gap = '';
+  };
+  const addWords = (text: string): void => {
+    const words = text.replace(/\s+/g, ' ');
+    if (words.startsWith(' ')) gap ||= ' ';
+    if (words.trim() !== '') add(words.trim());
+    if (words.endsWith(' ')) gap ||= ' ';
+  };
+  const enter = (node: DomNode): void => {
+    const text = node.nodeType === 3 ? (node.nodeValue ?? '') : '';
+    if (preformatted > 0 && text !== '') add(text);
+    else if (text !== '') addWords(text);
+    if (node.nodeName === 'PRE') preformatted += 1;
+    if (node.nodeName === 'BR') lines = Math.min(2, lines + 1);
+    if (node.nodeName === 'TD' || node.nodeName === 'TH') gap = '\t';
+    lines = Math.max(lines, linesAround(node));
+  };
+  const leave = (node: DomNode): void => {
+    if (node.nodeName === 'PRE') preformatted -= 1;
+    lines = Math.max(lines, linesAround(node));
+  };
+
+  let node: DomNode | null = content;
+  while (node !== null) {
+    enter(node);
+    if (node.firstChild !== null && !skipped.has(node.nodeName)) {
+      node = node.firstChild;
+      continue;
+    }
+    leave(node);
+    while (node !== null && node !== content && node.nextSibling === null) {
+      node = node.parentNode;
+      if (node !== null) leave(node);
+    }
+    node = node === content ? null : (node?.nextSibling ?? null);
   }
-  return null;
+  return pieces.join('').trim();
+}
+
+function linesAround({ nodeName }: DomNode): number {
+  return paragraphs.has(nodeName) ? 2 : blocks.has(nodeName) ? 1 : 0;
 }
 
 const { html, url, format } = workerData as ArticleJob;

@@ -20,6 +20,20 @@ test('fragments and pages without a body are read whole', async () => {
   );
 });
 
+test('the text is laid out as a browser shows it', async () => {
+  for (const [page, expected] of [
+    ['<p>one<br>two<br><br>three<br></p><p>four', 'one\ntwo\n\nthree\n\nfour'],
+    ['<p>a</p><ul><li>b<li>c<ul><li>d</ul></ul><p>e', 'a\n\nb\nc\nd\n\ne'],
+    ['<table><tr><th>a<th>b<tr><td>1<td> <b>2</b> </table>c', 'a\tb\n1\t2\n\nc'],
+    ['x <pre>\nif (a)\n\n\n  b <i>( )</i>;\n</pre> y', 'x\n\nif (a)\n\n\n  b ( );\n\ny'],
+    ['a<b> b </b>c <i>\n</i> d&nbsp;e<wbr>f', 'a b c d ef'],
+    ['<section>a</section>b<section><section>c', 'a\nb\nc'],
+    [`a${'<b> </b>'.repeat(1000)}b`, 'a b'],
+  ] as const) {
+    assert.equal(await read(page, 'text'), expected, page.slice(0, 80));
+  }
+});
+
 test('a script never runs, and is no text', async () => {
   assert.equal(
     await read('<p>a</p><script>document.body.textContent = "ran"</script><noscript>b</noscript>', 'text'),
