@@ -3,8 +3,14 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /** The addresses of a name; or an error, or no reply at all. `count`: how often this name and type were asked for. */
-export type Answer = readonly string[] | 'nxdomain' | 'servfail' | 'cname-only' | 'silence';
-export type Zone = (name: string, count: number) => Answer;
+export type Answer =
+  | readonly string[]
+  | { readonly alias: readonly string[] }
+  | 'nxdomain'
+  | 'servfail'
+  | 'cname-only'
+  | 'silence';
+export type Zone = (name: string, count: number, family: 4 | 6) => Answer;
 
 const types = { A: 1, CNAME: 5, AAAA: 28 } as const;
 
@@ -16,14 +22,9 @@ export async function startDns(address: string, zone: Zone): Promise<{ queries(n
     const key = `${name} ${type}`;
     const count = (counts.get(key) ?? 0) + 1;
     counts.set(key, count);
-    const answer = zone(name, count);
+    const answer = zone(name, count, type === types.AAAA ? 6 : 4);
     if (answer === 'silence') return undefined;
-    const records =
-      answer === 'cname-only'
-        ? [record(types.CNAME, Buffer.from('\x05other\x04site\x03com\x00', 'latin1'))]
-        : typeof answer === 'string'
-          ? []
-          : answer.flatMap((address) => addressRecord(address, type));
+    const records = recordsOf(answer, type);
     const header = Buffer.from(query.subarray(0, 12));
     const code = answer === 'nxdomain' ? 3 : answer === 'servfail' ? 2 : 0;
     header.writeUInt16BE(0x8180 | code, 2);
@@ -77,7 +78,19 @@ function readQuestion(query: Buffer): { name: string; type: number; end: number 
   return { name: labels.join('.').toLowerCase(), type: query.readUInt16BE(at + 1), end: at + 5 };
 }
 
-function addressRecord(address: string, type: number): Buffer[] {
+const other = Buffer.from('\x05other\x04site\x03com\x00', 'latin1');
+
+function recordsOf(answer: Answer, type: number): Buffer[] {
+  if (answer === 'cname-only') return [record(types.CNAME, other)];
+  if (typeof answer === 'string') return [];
+  if ('alias' in answer) {
+    const addresses = answer.alias.flatMap((address) => addressRecord(address, type, other));
+    return [record(types.CNAME, other), ...addresses];
+  }
+  return answer.flatMap((address) => addressRecord(address, type));
+}
+
+function addressRecord(address: string, type: number, owner = asked): Buffer[] {
   if (address.includes(':')) {
     if (type !== types.AAAA) return [];
     const [head = '', tail = ''] = address.split('::');
@@ -85,18 +98,20 @@ function addressRecord(address: string, type: number): Buffer[] {
       text === '' ? [] : text.split(':').map((part) => parseInt(part, 16));
     const [before, after] = [groups(head), groups(tail)];
     const all = [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
-    return [record(types.AAAA, Buffer.from(all.flatMap((group) => [group >> 8, group & 255])))];
+    return [record(types.AAAA, Buffer.from(all.flatMap((group) => [group >> 8, group & 255])), owner)];
   }
-  return type === types.A ? [record(types.A, Buffer.from(address.split('.').map(Number)))] : [];
+  return type === types.A ? [record(types.A, Buffer.from(address.split('.').map(Number)), owner)] : [];
 }
 
-/** For the name of the question, living no time at all. */
-function record(type: number, data: Buffer): Buffer {
-  const head = Buffer.alloc(12);
-  head.writeUInt16BE(0xc00c, 0);
-  head.writeUInt16BE(type, 2);
-  head.writeUInt16BE(1, 4);
-  head.writeUInt32BE(0, 6);
-  head.writeUInt16BE(data.length, 10);
-  return Buffer.concat([head, data]);
+/** The name of the question: a pointer to it. */
+const asked = Buffer.from([0xc0, 0x0c]);
+
+/** Living no time at all. */
+function record(type: number, data: Buffer, owner = asked): Buffer {
+  const head = Buffer.alloc(10);
+  head.writeUInt16BE(type, 0);
+  head.writeUInt16BE(1, 2);
+  head.writeUInt32BE(0, 4);
+  head.writeUInt16BE(data.length, 8);
+  return Buffer.concat([owner, head, data]);
 }

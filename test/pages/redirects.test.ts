@@ -39,6 +39,11 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     'javascript:alert(1)': 'blocked_scheme',
     'http://user:pass@example.com/': 'blocked_userinfo',
     'https://example.com:6379/': 'blocked_port',
+    '///127.0.0.1/': 'blocked_address',
+    'https:127.0.0.1': 'blocked_address',
+    'http://alias-private.site.com/': 'blocked_address',
+    'http://①②⑦.0.0.1/': 'blocked_address',
+    'http://example.com:70000/': 'bad_redirect',
     'http://256.256.256.256/': 'bad_redirect',
     'http://a..b/': 'bad_redirect',
     '': 'bad_redirect',
@@ -81,6 +86,9 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     '/latin1': `${site}/caf%C3%A9`,
     '/redirect?status=302&to=https%3A%2F%2Fwww.site.com%2F': 'https://www.site.com/',
     '/redirect?status=302&to=%2Femoji%23part': `${site}/emoji`,
+    '/redirect?status=302&to=emoji': `${site}/emoji`,
+    '/redirect?status=302&to=%2F%2Fother.site.com': 'http://other.site.com/',
+    '/redirect?status=302&to=http%3A%2Femoji': `${site}/emoji`,
     '/endless-redirect': `${site}/`,
   };
   for (const [path, end] of Object.entries(followed)) {

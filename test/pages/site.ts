@@ -108,7 +108,11 @@ export function serve(request: IncomingMessage, response: ServerResponse, onBody
         }),
       );
     case '/redirect':
-      return send({ status: Number(parameter('status')), headers: { location: parameter('to') } });
+      // As servers that mean UTF-8 write it.
+      return send({
+        status: Number(parameter('status')),
+        headers: { location: Buffer.from(parameter('to')).toString('latin1') },
+      });
     case '/count': {
       const n = Number(parameter('n'));
       return send(n === 0 ? page('<p>end</p>') : { status: 302, headers: { location: `/count?n=${n - 1}` } });

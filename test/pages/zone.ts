@@ -15,7 +15,7 @@ export const rawAddress = (index: number): string => `45.60.${index >> 8}.${inde
 
 const publicAddresses = Array.from({ length: 31 }, (_, index) => `93.184.217.${index + 1}`);
 
-const names: Readonly<Record<string, (count: number) => Answer>> = {
+const names: Readonly<Record<string, (count: number, family: 4 | 6) => Answer>> = {
   '127.0.0.1.nip.io': () => ['127.0.0.1'],
   'loopback.site.com': () => ['127.0.0.1'],
   'loopback6.site.com': () => ['::1'],
@@ -44,12 +44,19 @@ const names: Readonly<Record<string, (count: number) => Answer>> = {
   'servfail.site.com': () => 'servfail',
   'empty.site.com': () => [],
   'cname.site.com': () => 'cname-only',
+  'alias.site.com': () => ({ alias: [webAddress] }),
+  'alias-private.site.com': () => ({ alias: ['10.0.0.1'] }),
+  'alias-mixed.site.com': () => ({ alias: [webAddress, '::1'] }),
+  // One kind of address fails: the other is all that is known, and judged.
+  'no6.site.com': (_count, family) => (family === 6 ? 'servfail' : [webAddress]),
+  'quiet6.site.com': (_count, family) => (family === 6 ? 'silence' : [webAddress]),
+  'no4.site.com': (_count, family) => (family === 4 ? 'servfail' : ['fd00::1']),
   'relay.site.com': () => [webAddress],
 };
 
-export function zone(name: string, count: number): Answer {
+export function zone(name: string, count: number, family: 4 | 6): Answer {
   if (name.startsWith('slow')) return 'silence';
   const raw = /^raw-(\d+)\.site\.com$/.exec(name);
   if (raw !== null && Number(raw[1]) < Object.keys(rawReplies).length) return [rawAddress(Number(raw[1]))];
-  return names[name]?.(count) ?? [webAddress];
+  return names[name]?.(count, family) ?? [webAddress];
 }
