@@ -28,10 +28,9 @@ export async function fetchPage(
   return withWork(request.signal, exchange, context.running, async (work) => {
     const { timeout_ms: timeoutMs } = parsed.data;
     using ticket = await reserve(work.signal, timeoutMs);
-    exchange.queueMs = ticket.queuedMs;
     const startedAt = performance.now();
     try {
-      const left = Math.max(1, Math.floor(timeoutMs - ticket.queuedMs));
+      const left = Math.max(1, Math.floor(timeoutMs - exchange.queueMs));
       const page = await context.pages.fetchPage({ ...parsed.data, timeout_ms: left }, work.signal);
       return respond(exchange, 200, { ok: true, ...page });
     } finally {
@@ -42,6 +41,7 @@ export async function fetchPage(
 
   /** The caller's time runs while they wait for a slot, too. */
   async function reserve(leaving: AbortSignal, timeoutMs: number): Promise<Ticket> {
+    const cameAt = performance.now();
     const late = AbortSignal.timeout(timeoutMs);
     const signal = AbortSignal.any([leaving, late]);
     try {
@@ -49,6 +49,8 @@ export async function fetchPage(
     } catch (error) {
       if (leaving.aborted || !late.aborted || error instanceof RelayError) throw error;
       throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });
+    } finally {
+      exchange.queueMs = performance.now() - cameAt;
     }
   }
 }

@@ -253,9 +253,7 @@ describe('the queue', () => {
     assert.match(refused(await w.ask()), /^queue_full \d+$/);
     w.clock.advance(1_500);
     first.settle();
-    const ticket = await second;
-    assert.equal(ticket.queuedMs, 1_500);
-    ticket.settle();
+    (await second).settle();
     (await third).settle();
     assert.equal(w.clock.timers, 0);
   });

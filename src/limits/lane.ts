@@ -184,13 +184,12 @@ export class LaneAdmission {
   }
 
   /** Makes a counted reservation a running request. */
-  #open({ keyId, at, use, probe }: Arrival, day: string): Ticket {
+  #open({ keyId, use, probe }: Arrival, day: string): Ticket {
     const { clock, onEnd } = this.#options;
     const slot = { keyId, since: clock.monotonic() };
     this.#running.add(slot);
     use.running += 1;
     return createTicket({
-      queuedMs: slot.since - at,
       onEnd: (keepsCount) => {
         this.#running.delete(slot);
         use.running -= 1;

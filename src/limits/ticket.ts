@@ -3,8 +3,6 @@
  * counts and returns true, any later one changes nothing, returns false and is counted as a defect.
  */
 export type Ticket = {
-  /** How long it waited for its slot. */
-  readonly queuedMs: number;
   /** Ends it: the slot is free, the day keeps the count. */
   settle(): boolean;
   /** Ends it before it reached the model: the slot is free and the day gets its count back. */
@@ -16,7 +14,6 @@ export type Ticket = {
 };
 
 export type TicketOptions = {
-  queuedMs: number;
   /** Called once. */
   onEnd: (keepsCount: boolean) => void;
   /** Called for every ending after the first. */
@@ -24,7 +21,7 @@ export type TicketOptions = {
   onPlanWorks: () => void;
 };
 
-export function createTicket({ queuedMs, onEnd, onDoubleEnd, onPlanWorks }: TicketOptions): Ticket {
+export function createTicket({ onEnd, onDoubleEnd, onPlanWorks }: TicketOptions): Ticket {
   let ended = false;
   const end = (keepsCount: boolean): boolean => {
     if (ended) {
@@ -36,7 +33,6 @@ export function createTicket({ queuedMs, onEnd, onDoubleEnd, onPlanWorks }: Tick
     return true;
   };
   return {
-    queuedMs,
     settle: () => end(true),
     release: () => end(false),
     planWorks: onPlanWorks,

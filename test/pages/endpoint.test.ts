@@ -11,6 +11,9 @@ import { asker, networkMissing } from './network.ts';
 import { rawHost } from './raw-replies.ts';
 import type { Answer, Seen } from './relay.ts';
 
+/** What is read of a line of the log. */
+type Line = { host?: string; error?: string; queue_ms?: number };
+
 describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() }, () => {
   let ask: (message: object) => Promise<unknown>;
   let askInternet: typeof ask;
@@ -101,6 +104,12 @@ describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() },
     const took = Date.now() - started;
     assert.equal(outcome(waiting), 'timeout');
     assert.ok(took < 8000, `${took} ms`);
+    await eventually('its line tells how long it waited', async () =>
+      (await seen()).log.split('\n').some((line) => {
+        const { host, error, queue_ms: queueMs } = line === '' ? {} : (JSON.parse(line) as Line);
+        return host === 'www.site.com' && error === 'timeout' && Number(queueMs) >= 490;
+      }),
+    );
     assert.deepEqual((await Promise.all(slow)).map(outcome), ['timeout', 'timeout']);
   });
 
@@ -121,7 +130,7 @@ describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() },
       return lines.at(-1)?.includes(rawHost('SSH banner')) === true;
     });
     const outcomes = lines.slice(-4).map((line) => {
-      const { host, error } = JSON.parse(line) as { host: string; error?: string };
+      const { host, error } = JSON.parse(line) as Line;
       return [host, error];
     });
     assert.deepEqual(outcomes, [
