@@ -41,6 +41,13 @@ const ways: Record<string, End> = {
   'hangs-at-once': late,
   'hangs-in-the-middle': late,
   'hangs-and-ignores-sigterm': late,
+  'stops-its-group': late,
+  'never-reads': late,
+  'text-without-end': late,
+  'closes-stdout': failed(/ended before it had answered/),
+  'two-results': answered,
+  'result-before-init': failed(/without asking the model/),
+  forks: answered,
   'answers-and-stays': answered,
   'leaves-a-grandchild': answered,
   'leaves-one-outside-the-group': answered,
@@ -49,6 +56,9 @@ const ways: Record<string, End> = {
   'an-error-as-success': failed(/request to the model failed/),
   'success-without-a-model': failed(/without asking the model/),
 };
+
+/** Larger than what a pipe holds, so that a CLI that does not read leaves some of it with the relay. */
+const prompt = 'a secret prompt '.repeat(20_000);
 
 const fixtures = Object.keys(ways).map((way) => `fixture-${way}`);
 
@@ -69,7 +79,7 @@ describe('a CLI that misbehaves', () => {
   for (const [way, end] of Object.entries(ways)) {
     test(`${way} -> ${end.status}`, async () => {
       const startedAt = performance.now();
-      const { status, body } = await relay.complete({ prompt: 'a secret prompt', model: `fixture-${way}` });
+      const { status, body } = await relay.complete({ prompt, model: `fixture-${way}` });
       const tookMs = performance.now() - startedAt;
       assert.equal(status, end.status, JSON.stringify(body));
       assert.equal(body['text'], end.text);

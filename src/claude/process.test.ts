@@ -163,6 +163,45 @@ test('terminate: SIGTERM, and SIGKILL for what does not mind', async () => {
   assert.deepEqual(deaf.exits, [{ code: null, signal: 'SIGKILL' }]);
 });
 
+test('a group that was stopped, its watcher with it, is ended all the same', async () => {
+  const stopped = run('echo up; kill -STOP 0; echo on');
+  await until(() => stopped.lines.length === 1);
+  stopped.process.terminate();
+  await stopped.process.gone;
+  assert.deepEqual([stopped.lines, stopped.exits], [['up'], [{ code: null, signal: 'SIGKILL' }]]);
+
+  // Its leader ends by itself, and the watcher, its one child by then, is stopped alone.
+  const leaderless = run('kill -STOP $(cat /proc/$$/task/$$/children); sleep 300 & echo up');
+  await leaderless.process.gone;
+  assert.deepEqual([leaderless.lines, leaderless.exits], [['up'], [{ code: 0, signal: null }]]);
+  assert.ok(!groupLives(leaderless.process.pid ?? 0));
+});
+
+test('one that closes stdout and stays is ended: it can say nothing more', async () => {
+  const { process, lines, exits } = run('echo up; exec >&-; sleep 300');
+  await process.gone;
+  assert.deepEqual([lines, exits.length], [['up'], 1]);
+});
+
+test('strays that start others go on being found', async () => {
+  const { process } = run(
+    `setsid sh -c 'while :; do setsid sleep 300 & sleep 0.01; done' >/dev/null 2>&1 </dev/null &
+     sleep 0.5`,
+  );
+  await process.gone;
+  const mine = readdirSync('/proc').filter((name) => {
+    try {
+      return readFileSync(`/proc/${name}/environ`, 'utf8').includes(`SCRATCH=${scratch}\0`);
+    } catch {
+      return false;
+    }
+  });
+  assert.deepEqual(
+    mine.filter((pid) => isRunning(Number(pid))),
+    [],
+  );
+});
+
 test('descendants end with it: in its group, and in a session of their own', async () => {
   const { process, lines } = run(
     `sleep 300 & echo $! >"$SCRATCH/in-group"

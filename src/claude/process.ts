@@ -19,6 +19,10 @@ const withLifeline = `( trap '' TERM INT HUP; read -r _ <&3; kill -KILL -$$ ) </
 /** An answer is at most some hundred kilobytes; a line beyond this is a process out of its mind. */
 const maxLineBytes = 16 * 1024 * 1024;
 const stderrTailBytes = 4096;
+/** A process that has closed stdout can say nothing more; it gets this long to end by itself. */
+const mutedGraceMs = 1000;
+/** The watcher kills its group within milliseconds, unless it was stopped (SIGSTOP) together with it. */
+const watcherGraceMs = 500;
 const directoryPrefix = 'relay-';
 
 /** How a process ended, before anybody asked it to or after. */
@@ -101,6 +105,8 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
   let exit: Exit | undefined;
   let terminating = false;
   let killTimer: NodeJS.Timeout | undefined;
+  let mutedTimer: NodeJS.Timeout | undefined;
+  let stoppedTimer: NodeJS.Timeout | undefined;
 
   // Until the lifeline is closed on both sides the watcher lives, so the group's id is still this group's.
   const signalGroup = (signal: NodeJS.Signals): void => {
@@ -114,6 +120,13 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
   /** The watcher reads the end of the pipe, kills the group, and dies with it: then our side closes, too. */
   const cutLifeline = (): void => {
     lifeline.end();
+    stoppedTimer ??= setTimeout(() => signalGroup('SIGKILL'), watcherGraceMs);
+  };
+  const terminate = (): void => {
+    if (terminating) return;
+    terminating = true;
+    signalGroup('SIGTERM');
+    killTimer = setTimeout(cutLifeline, options.killGraceMs ?? 2000);
   };
 
   for (const stream of [stdin, stdout, stderr, lifeline]) stream.on('error', () => {});
@@ -125,27 +138,33 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
     },
   );
   stdout.on('data', readChunk);
+  stdout.on('end', () => {
+    if (exit === undefined) mutedTimer = setTimeout(terminate, mutedGraceMs);
+  });
   const tail = keepTail(stderr);
   lifeline.resume();
 
-  let strays: Promise<unknown> = Promise.resolve();
-  const gone = new Promise<void>((resolve) => {
+  const strays = new Promise<unknown>((resolve) => {
     lifeline.on('close', () => {
+      clearTimeout(stoppedTimer);
       // Also when somebody killed the watcher alone: without it, nothing holds the group.
       if (exit === undefined) signalGroup('SIGKILL');
-      strays = killStrays(tmp);
+      resolve(killStrays(tmp));
       // A grandchild that is beyond reach could hold the pipes open for ever.
       setTimeout(() => {
         stdout.destroy();
         stderr.destroy();
       }, 250).unref();
     });
+  });
+  const gone = new Promise<void>((resolve) => {
     child.on('exit', (code, signal) => {
       exit = { code, signal };
       cutLifeline();
     });
     child.on('close', () => {
       clearTimeout(killTimer);
+      clearTimeout(mutedTimer);
       handle.listener.onExit(exit ?? { code: null, signal: null });
       void strays.then(() => {
         removeDirectory(home);
@@ -163,12 +182,7 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
     finish: () => {
       if (stdin.writable) stdin.end();
     },
-    terminate: () => {
-      if (terminating) return;
-      terminating = true;
-      signalGroup('SIGTERM');
-      killTimer = setTimeout(cutLifeline, options.killGraceMs ?? 2000);
-    },
+    terminate,
     kill: () => {
       signalGroup('SIGKILL');
     },

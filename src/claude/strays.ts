@@ -6,8 +6,21 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 
+/** One that starts others meanwhile is found again; it cannot go on for ever. */
+const mostRounds = 20;
+
 /** SIGKILL to every process whose TMPDIR is `tmpDir`. Resolves to how many there were; never rejects. */
 export async function killStrays(tmpDir: string): Promise<number> {
+  let killed = 0;
+  for (let round = 0; round < mostRounds; round += 1) {
+    const found = await killOnce(tmpDir);
+    if (found === 0) break;
+    killed += found;
+  }
+  return killed;
+}
+
+async function killOnce(tmpDir: string): Promise<number> {
   const marker = Buffer.from(`TMPDIR=${tmpDir}\0`);
   const names = await readdir('/proc').catch((): string[] => []);
   const found = await Promise.all(
