@@ -1,4 +1,7 @@
 /** One run of the installed CLI under the lock against a stand-in: what it asked the model, said, and left behind. */
+import { readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { startStandIn, type ReplyFunction, type SeenRequest } from '../standin/server.ts';
 import { lockedArgs, standInEnv, type HostEnv } from './lock.ts';
 import { startProcess, type Exit } from './process.ts';
@@ -13,6 +16,10 @@ export type CanaryRun = {
   started: boolean;
   init: CliInit | undefined;
   result: CliResult | undefined;
+  /** The model's answer came as events. */
+  streamed: boolean;
+  /** What it keeps of sessions that ran in the run's working directory, by name. */
+  sessions: readonly string[];
   /** The names of the hooks that ran. */
   hooks: readonly string[];
   /** stdout as far as it is kept. */
@@ -60,6 +67,8 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     started: false,
     init: undefined,
     result: undefined,
+    streamed: false,
+    sessions: [],
     hooks,
     stdout: '',
     garbage: undefined,
@@ -80,6 +89,7 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     }
     if (event.kind === 'control_response') run.started ||= event.ok;
     else if (event.kind === 'init') run.init ??= event.init;
+    else if (event.kind === 'stream') run.streamed ||= event.event.type === 'message_start';
     else if (event.kind === 'hook') hooks.push(event.name);
     else if (event.kind === 'result') {
       const isFirst = run.result === undefined;
@@ -92,12 +102,16 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
       }, 1000).unref();
     }
   };
+  let workingDirectory = '';
   const child = startProcess({
     command: options.claudeBin,
     // The default model, as any: the lock's flags do not depend on it.
     args: lockedArgs('opus', 2),
     env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url),
-    prepareCwd: options.plant,
+    prepareCwd: (cwd) => {
+      workingDirectory = cwd;
+      options.plant(cwd);
+    },
     listener: {
       onLine,
       onGarbage: (reason) => {
@@ -125,5 +139,17 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
   clearTimeout(timer);
   signal?.removeEventListener('abort', onAbort);
   run.stderrTail = child.stderrTail();
+  run.sessions = keptSessions(options.hostEnv, workingDirectory);
   return run;
+}
+
+/** The CLI names the directory of a session's file after its working directory (2.1.197, 2.1.330). */
+function keptSessions(host: HostEnv, cwd: string): string[] {
+  const config = host['CLAUDE_CONFIG_DIR'] ?? join(host['HOME'] ?? homedir(), '.claude');
+  const name = basename(dirname(cwd)).replaceAll(/[^0-9A-Za-z]/g, '-');
+  try {
+    return readdirSync(join(config, 'projects')).filter((directory) => directory.includes(name));
+  } catch {
+    return [];
+  }
 }

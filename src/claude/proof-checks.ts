@@ -58,6 +58,12 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
     ),
     check('turn-ends', runs.map(turnFailure)),
     check(
+      'streams-the-answer',
+      runs.map((run) => (run.streamed ? undefined : "the model's answer did not come as events")),
+    ),
+    // The refusal of the tools goes back to the model in both; the second run has two turns.
+    check('asks-no-more', [requestsFailure(tools, 2), requestsFailure(bare, 3)]),
+    check(
       'init-lists-nothing',
       runs.flatMap((run) => (run.init ? unexpectedInInit(run.init) : 'no init event')),
     ),
@@ -88,6 +94,10 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       ...left('hook-'),
     ]),
     check('no-mcp-server', left('mcp')),
+    check(
+      'no-session-kept',
+      runs.flatMap((run) => run.sessions.map(() => 'the conversation was written to a file')),
+    ),
     check('no-real-credential', seen.flatMap(credentialFailure)),
     ...toolNames(toolUses).map((name) =>
       check(`tool-use-refused:${name}`, [refusalFailure(name, toolUses, tools)]),
@@ -151,6 +161,13 @@ function turnFailure(run: CanaryRun): string | undefined {
   if (run.result === undefined) return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
   return run.result.is_error
     ? `the result is an error: ${(run.result.result ?? '').slice(0, 200)}`
+    : undefined;
+}
+
+/** What the CLI asks by itself would take the prompt along, and cost tokens. */
+function requestsFailure({ requests }: CanaryRun, expected: number): string | undefined {
+  return requests.length > expected
+    ? `${requests.length} requests reached the model where ${expected} were asked for`
     : undefined;
 }
 

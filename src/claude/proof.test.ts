@@ -75,6 +75,12 @@ describe('the proof fails closed, by name', () => {
     },
     { cli: 'reads-settings', includes: ['no-hook-ran', 'no-claude-md', 'no-output-style', 'no-agent'] },
     { cli: 'starts-an-mcp-server', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
+    { cli: 'lists-a-skill', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
+    { cli: 'changes-a-byte', includes: ['prompt-verbatim'], excludes: ['system-verbatim'] },
+    { cli: 'asks-beside', includes: ['asks-no-more'], excludes: ['conversation-verbatim'] },
+    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['prompt-verbatim'] },
+    { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['prompt-verbatim'] },
+    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['prompt-verbatim'] },
     { cli: 'never-starts', includes: ['starts'] },
     { cli: 'garbage', includes: ['starts'] },
   ];
