@@ -72,11 +72,16 @@ test('the identity changes with the file behind the path', () => {
   renameSync(at('v2'), at('v1'));
   const replaced = cliIdentity(link);
   assert.notEqual(replaced, timed);
+  // Written over, and its time set back.
+  writeFileSync(at('v1'), '#!/bin/sh\nexit 4\n');
+  utimesSync(at('v1'), 1, 1);
+  const overwritten = cliIdentity(link);
+  assert.notEqual(overwritten, replaced);
   // The link is moved to another version.
   program(at('v3'), 'exit 3');
   symlinkSync('v3', at('link.new'));
   renameSync(at('link.new'), link);
-  assert.notEqual(cliIdentity(link), replaced);
+  assert.notEqual(cliIdentity(link), overwritten);
   rmSync(at('v3'));
   assert.equal(cliIdentity(link), undefined);
 });

@@ -39,13 +39,14 @@ function isExecutable(path: string): boolean {
 }
 
 /**
- * Changes when the file behind the path does: which file it is, its size or its modification time. Undefined when it is gone.
+ * Changes when the file behind the path does: which file it is, its size, or one of its times. npm gives all its files one
+ * modification time, and only the time of the last change to the inode cannot be set. Undefined when it is gone.
  * Asked several times a request: one system call, where resolving the path's links by name would take one for each of its parts.
  */
 export function cliIdentity(path: string): string | undefined {
   try {
-    const { dev, ino, size, mtimeMs } = statSync(path);
-    return `${dev}:${ino}:${size}:${mtimeMs}`;
+    const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
   } catch {
     return undefined;
   }
