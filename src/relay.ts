@@ -7,6 +7,7 @@ import { proveLock } from './claude/proof.ts';
 import { startReadiness, type Readiness, type ReadinessState } from './claude/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
 import { ConfigError, type Config } from './config.ts';
+import { RelayError } from './errors.ts';
 import { createApp, type AppContext } from './http/app.ts';
 import { recordOf } from './http/record.ts';
 import { Jobs } from './http/jobs.ts';
@@ -27,6 +28,7 @@ import type { LaneLimits } from './limits/lane-limits.ts';
 import { createStrangers } from './limits/strangers.ts';
 import { createFetcher, type PageFetcher } from './pages/fetch.ts';
 import { openDailyCounts } from './store/daily.ts';
+import { storeFailure } from './store/errors.ts';
 import { openStore } from './store/sqlite.ts';
 
 export type Relay = {
@@ -148,10 +150,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
       const record = recordOf(exchange, status, error);
       if (record.keyId !== undefined) ledger.record(record);
       log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
-      const cause = error?.details.cause;
-      if (error?.code === 'internal' || (error?.code === 'not_ready' && cause !== undefined)) {
-        logDefect(log, exchange.requestId, cause);
-      }
+      if (error !== undefined) logCause(log, exchange.requestId, error);
     },
   };
 
@@ -241,8 +240,13 @@ function logReadiness(log: Logger, state: ReadinessState): void {
   }
 }
 
-/** Where a defect is, without its message, which could hold content. */
-function logDefect(log: Logger, requestId: string, cause: unknown): void {
+/** For the owner: what is wrong with the database, or where a defect is, without its message, which could hold content. */
+function logCause(log: Logger, requestId: string, { code, message, details: { cause } }: RelayError): void {
+  if (cause instanceof RelayError) return logCause(log, requestId, cause);
+  if (code === 'not_ready' && cause !== undefined && storeFailure(cause) !== undefined) {
+    return log.error({ request_id: requestId, reason: message }, 'not ready');
+  }
+  if (code !== 'internal' && (code !== 'not_ready' || cause === undefined)) return;
   const frames =
     cause instanceof Error ? (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
   log.error(

@@ -1,8 +1,9 @@
 /** The limits, from outside: exact to the unit, never more processes than slots, and counts that a crash does not lose. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, test, type TestContext } from 'node:test';
 import { lastUserTexts } from '../src/standin/messages.ts';
 import {
@@ -237,6 +238,42 @@ describe('limits', { concurrency: 3 }, () => {
     );
     const { headers } = await one(next, 'quick');
     assert.equal(headers.get('x-ratelimit-remaining-requests'), String(remaining - 1));
+  });
+
+  test('a database that is locked or gone: nothing runs uncounted, and /health goes on', async (t) => {
+    const relay = await start(t, { settings: { PER_KEY_DAILY: '100' } });
+    assert.equal((await one(relay, 'quick')).status, 200);
+    const database = join(relay.dataDir, 'relay.db');
+    const other = new DatabaseSync(database);
+    other.exec('BEGIN IMMEDIATE');
+    const startedAt = performance.now();
+    const refused = Promise.all(burst(relay, 50, 'quick'));
+    assert.equal((await fetch(`${relay.url}/health`)).status, 200);
+    for (const { status, body, headers } of await refused) {
+      assert.deepEqual([status, body['error']], [503, 'not_ready']);
+      assert.ok(Number(headers.get('retry-after')) > 0);
+    }
+    // Each that waited for the lock would have held up everything else for a quarter of a second.
+    const ms = performance.now() - startedAt;
+    assert.ok(ms < 5000, `${Math.round(ms)} ms`);
+    const ready = await fetch(`${relay.url}/ready`);
+    assert.equal(ready.status, 503);
+    assert.match(
+      await ready.text(),
+      /"database","ok":false,"detail":"the database is locked by another program"/,
+    );
+    assert.match(relay.output().stdout, /"reason":"The relay cannot count requests: the database is locked/);
+    other.exec('ROLLBACK');
+    other.close();
+    assert.equal((await one(relay, 'quick')).status, 200);
+    assert.equal(turns(relay), 2);
+
+    renameSync(database, `${database}.old`);
+    assert.equal((await one(relay, 'quick')).body['error'], 'not_ready');
+    await eventually('/ready tells', async () =>
+      (await (await fetch(`${relay.url}/ready`)).text()).includes('removed or replaced'),
+    );
+    assert.equal(turns(relay), 2);
   });
 
   test('three families of headers on every authenticated answer, true and decreasing', async (t) => {

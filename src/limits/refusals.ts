@@ -43,7 +43,7 @@ export function countsUnavailable(cause: unknown): RelayError {
   return new RelayError(
     'not_ready',
     'The daily counts cannot be kept, so nothing is run uncounted. Check the disk and the database.',
-    { cause },
+    { cause, retryAfter: 5 },
   );
 }
 

@@ -50,7 +50,7 @@ export function openDailyCounts(store: Store): DailyCounts {
       const change = delta === 1 ? more : less;
       const list = JSON.stringify(scopes);
       orNotReady(() => {
-        if (day === lastDay) return change.run(day, list);
+        if (day === lastDay) return store.write(() => change.run(day, list));
         return store.transaction(() => {
           change.run(day, list);
           return removeOld.run();

@@ -26,6 +26,7 @@ export function sqliteCode(error: unknown): number | undefined {
 
 /** Why the database refused, such as `the disk is full`; undefined for whatever is a defect of the program. */
 export function storeFailure(error: unknown): string | undefined {
+  if (error instanceof StoreError) return error.message;
   const code = sqliteCode(error);
   return code === undefined ? undefined : causes[code & 0xff];
 }

@@ -147,3 +147,45 @@ test('writable tells a locked and a full database, and that it works again', (t)
   store.close();
   assert.equal(existsSync(join(dir, 'relay.db-wal')), false);
 });
+
+test('a lock that lasts is waited for once, and again after it is gone', () => {
+  const store = openStore(dir, { waitMs: 300 });
+  const other = new DatabaseSync(join(dir, 'relay.db'));
+  const insert = (): number => {
+    const startedAt = performance.now();
+    try {
+      store.write(() =>
+        store.db.exec('INSERT INTO probe VALUES (1, 1) ON CONFLICT DO UPDATE SET at = at + 1'),
+      );
+    } catch (error) {
+      assert.match(String(error), /locked/);
+    }
+    return performance.now() - startedAt;
+  };
+  for (let round = 0; round < 2; round += 1) {
+    other.exec('BEGIN IMMEDIATE');
+    assert.ok(insert() >= 290, 'the first waits');
+    const ms = Array.from({ length: 10 }, insert).reduce((sum, each) => sum + each);
+    assert.ok(ms < 290, `ten more waited ${Math.round(ms)} ms`);
+    other.exec('ROLLBACK');
+    insert();
+  }
+  other.close();
+  assert.equal(store.db.prepare('SELECT at FROM probe').get()?.['at'], 2);
+  store.close();
+});
+
+test('nothing is written to a database whose file was removed or replaced', (t) => {
+  let clock = 0;
+  t.mock.method(performance, 'now', () => (clock += 1000));
+  const store = openStore(dir);
+  const write = (): unknown => store.write(() => store.db.exec('INSERT INTO probe VALUES (1, 1)'));
+  rmSync(join(dir, 'relay.db'));
+  const reason = 'the database file was removed or replaced: restart the relay';
+  assert.throws(write, { name: 'StoreError', message: reason });
+  assert.throws(() => store.transaction(() => assert.fail('it began')), { message: reason });
+  openStore(dir).close();
+  assert.throws(write, { message: reason });
+  assert.deepEqual(store.writable(), { ok: false, reason });
+  store.close();
+});

@@ -13,7 +13,12 @@ import { migrations } from './migrations.ts';
 
 export type Store = {
   readonly db: DatabaseSync;
-  /** Runs `work` in one transaction that holds the write lock from its start; whatever it throws undoes all of it. */
+  /**
+   * Runs one statement that writes. Waiting for a lock blocks the thread: once one has waited in vain, those after it do not wait
+   * until one has worked. Throws `StoreError` when the file at the database's path is not the one that was opened.
+   */
+  write<T>(work: () => T): T;
+  /** The same for several, in one transaction that holds the write lock from its start; whatever it throws undoes all of it. */
   transaction<T>(work: () => T): T;
   /** Writes one small row, at most once a second; the reason when the disk or a lock does not let it. For readiness. */
   writable(): { ok: true } | { ok: false; reason: string };
@@ -40,8 +45,7 @@ export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}):
       useWal(db);
       migrate(db, path);
       tighten([`${path}-wal`, `${path}-shm`]);
-      db.exec(`PRAGMA busy_timeout = ${Math.trunc(waitMs)}`);
-      return makeStore(db);
+      return makeStore(db, path, Math.trunc(waitMs));
     } catch (error) {
       db.close();
       throw error;
@@ -58,27 +62,51 @@ function openingFailure(error: unknown): string {
   return error instanceof Error ? error.message.replace(/\.$/, '') : 'unknown reason';
 }
 
-function makeStore(db: DatabaseSync): Store {
+function makeStore(db: DatabaseSync, path: string, waitMs: number): Store {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const probe = db.prepare(
     'INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
   );
+  const opened = inodeOf(path);
   let probed: { at: number; result: ReturnType<Store['writable']> } | undefined;
-  return {
+  let waits: boolean | undefined;
+  const wait = (yes: boolean): void => {
+    if (waits === yes) return;
+    db.exec(`PRAGMA busy_timeout = ${yes ? waitMs : 0}`);
+    waits = yes;
+  };
+  wait(true);
+
+  const store: Store = {
     db,
-    transaction(work) {
-      begin.run();
+    write(work) {
+      // What is written to a file without a name is lost, and what commands write to another is not seen.
+      if (inodeOf(path) !== opened) {
+        throw new StoreError('the database file was removed or replaced: restart the relay');
+      }
       try {
         const result = work();
-        commit.run();
+        wait(true);
         return result;
       } catch (error) {
-        // SQLite has already rolled back by itself after some failures, a full disk among them.
-        if (db.isTransaction) db.exec('ROLLBACK');
+        if (isLocked(error)) wait(false);
         throw error;
       }
     },
+    transaction: (work) =>
+      store.write(() => {
+        begin.run();
+        try {
+          const result = work();
+          commit.run();
+          return result;
+        } catch (error) {
+          // SQLite has already rolled back by itself after some failures, a full disk among them.
+          if (db.isTransaction) db.exec('ROLLBACK');
+          throw error;
+        }
+      }),
     writable() {
       const at = performance.now();
       if (probed === undefined || at - probed.at >= 1000) probed = { at, result: tryProbe() };
@@ -88,15 +116,28 @@ function makeStore(db: DatabaseSync): Store {
       if (db.isOpen) db.close();
     },
   };
+  return store;
 
   function tryProbe(): ReturnType<Store['writable']> {
     try {
-      probe.run(Date.now());
+      store.write(() => probe.run(Date.now()));
       return { ok: true };
     } catch (error) {
       return { ok: false, reason: storeFailure(error) ?? 'the database cannot be written' };
     }
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return undefined;
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return ((sqliteCode(error) ?? 0) & 0xff) === 5;
 }
 
 /** The directory for its owner alone, and the file there before SQLite makes one with the umask's mode (-wal and -shm copy it). */
@@ -136,7 +177,7 @@ function useWal(db: DatabaseSync): void {
       db.exec('PRAGMA synchronous = NORMAL');
       return;
     } catch (error) {
-      if (((sqliteCode(error) ?? 0) & 0xff) !== 5 || performance.now() > until) throw error;
+      if (!isLocked(error) || performance.now() > until) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
   }
