@@ -195,6 +195,20 @@ describe('what is not a setting', () => {
     );
   });
 
+  test('is a line that sets nothing, by its number and without its text', () => {
+    for (const line of ['PORT 8800', 'PORT: 8800', '- PORT', '[relay]', 'export PORT', '=8800'])
+      assert.match(
+        problems({}, `# mine\n\n${line}\nLOG_LEVEL=warn\n`).join(),
+        /config\.env, line 3: a line is NAME=value, or a # and a comment$/,
+        line,
+      );
+    const fine =
+      '\ufeff# mine\r\n\r\n  PORT = 8800 # why\r\nexport LOG_LEVEL="warn"\r\nANTHROPIC_API_KEY="two\nlines"\n\t\n';
+    assert.deepEqual(problems({}, fine), []);
+    const { port, logLevel, hostEnv } = loadConfig({ env: {}, file: file(fine) });
+    assert.deepEqual([port, logLevel, hostEnv['ANTHROPIC_API_KEY']], [8800, 'warn', 'two\nlines']);
+  });
+
   test('in the environment is somebody else’s', () => {
     assert.deepEqual(problems({ GLOBAL_CONCURENCY: '2', EDITOR: 'vi' }), []);
   });

@@ -406,7 +406,23 @@ export function readSettingsFile(file: string): Record<string, string | undefine
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     throw new ConfigError([`${file} cannot be read: ${(error as Error).message}`]);
   }
+  text = text.replace(/^\ufeff/, '');
+  const odd = oddLine(text);
+  // Not the line itself, which may hold a secret.
+  if (odd !== undefined)
+    throw new ConfigError([`${file}, line ${odd}: a line is NAME=value, or a # and a comment`]);
   return parseEnv(text);
+}
+
+/** The number of the first line that sets nothing, which the parser would pass over in silence. */
+function oddLine(text: string): number | undefined {
+  // A quoted value may have several lines.
+  const lines = text.replaceAll(
+    /=[ \t]*(["'`])[^]*?\1/g,
+    (value) => `=${value.replaceAll(/[^\n]/g, '').replaceAll('\n', '\n#')}`,
+  );
+  const at = lines.split('\n').findIndex((line) => !/^\s*(?:#|$|(?:export\s+)?[^\s=#]+\s*=)/.test(line));
+  return at === -1 ? undefined : at + 1;
 }
 
 function unknownSettings(fromFile: Record<string, string | undefined>, file: string): string[] {

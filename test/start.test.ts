@@ -70,6 +70,16 @@ describe('a wrong setting stops the start, by name', () => {
       { env: { HOST: '192.0.2.1', ALLOW_REMOTE_BIND: '1' } },
       /HOST is 192\.0\.2\.1, and this machine has no such address/,
     ],
+    [
+      'a line that sets nothing',
+      { file: 'PORT=0\nPER_KEY_DAILY: 50\n' },
+      /config\.env, line 2: a line is NAME=value/,
+    ],
+    [
+      'a temporary directory that is none',
+      { env: { TMPDIR: '/nonexistent' } },
+      /Nothing can be written to \/nonexistent.* Set TMPDIR/,
+    ],
     ['proxies', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
   ];
   for (const [name, start, message] of cases) {

@@ -2,8 +2,7 @@
  * `claude-relay serve --demo`: the real CLI against the stand-in model, so that a person sees the whole way without a login and
  * without the internet. It keeps its keys in a directory that goes with it, and every answer says that it is canned.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { standInEnv } from '../claude/lock.ts';
@@ -17,6 +16,7 @@ import { findCli } from '../claude/cli.ts';
 import { CommandError } from './command-error.ts';
 import { callRelay, textOf } from './loopback.ts';
 import { say, startLogged, stopped } from './serve.ts';
+import { makeScratch } from './scratch.ts';
 
 /** The CLI of the devDependencies. */
 const bundledCli = fileURLToPath(
@@ -26,7 +26,7 @@ const prompt = 'Say hello.';
 
 /** Resolves after the call (`once`) or when a signal has stopped it. Throws CommandError when the call fails. */
 export async function demo(config: Config, once: boolean): Promise<void> {
-  const home = mkdtempSync(join(tmpdir(), 'relay-demo-'));
+  const home = makeScratch('relay-demo-');
   const model = await startStandIn({ reply: cannedReply });
   try {
     const demoConfig: Config = {

@@ -1,6 +1,6 @@
 /** `claude-relay install`: the relay as a service of this user; `--uninstall` takes it away again. The work of install.sh. */
-import { existsSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -17,6 +17,7 @@ import { withExamples } from './examples.ts';
 import { limitsOff } from './limits-off.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { parseCount } from './parse.ts';
+import { makeScratch } from './scratch.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
@@ -118,7 +119,7 @@ export async function install(options: Options, context: InstallContext): Promis
   }
 
   async function checkLogin(plan: ServicePlan): Promise<void> {
-    const scratch = mkdtempSync(join(tmpdir(), 'relay-login-'));
+    const scratch = makeScratch('relay-login-');
     try {
       await requireServiceLogin(plan, shell, scratch);
     } finally {

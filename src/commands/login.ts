@@ -1,9 +1,7 @@
 /** `claude-relay login`: `claude setup-token`, and its token into config.env, where a service finds it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { text as textOfStream } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { findCli } from '../claude/cli.ts';
@@ -15,6 +13,7 @@ import { hiddenInput } from './hidden-input.ts';
 import { relayAgent, relayUnit, serviceState, type ServiceState } from './service-state.ts';
 import { setVariable } from './settings-edit.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
+import { makeScratch } from './scratch.ts';
 
 const variable = 'CLAUDE_CODE_OAUTH_TOKEN';
 
@@ -73,7 +72,7 @@ async function readToken(config: Config, paste: boolean, terminal: Terminal): Pr
 /** On this terminal, as the owner would: it needs one. */
 async function setupToken(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
-  const scratch = mkdtempSync(join(tmpdir(), 'relay-login-'));
+  const scratch = makeScratch('relay-login-');
   try {
     const env = lockedEnv(config.hostEnv, scratch);
     // It is to make a new login, whatever is there; and it needs to know the terminal.

@@ -1,7 +1,5 @@
 /** `claude-relay serve`: the relay in the foreground, until SIGTERM or SIGINT. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { findCli, loginStatus } from '../claude/cli.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
@@ -9,6 +7,7 @@ import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
 import { limitsOff } from './limits-off.ts';
+import { makeScratch } from './scratch.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
 export async function serve(config: Config): Promise<void> {
@@ -29,7 +28,7 @@ export async function serve(config: Config): Promise<void> {
 }
 
 async function requireLogin(claudeBin: string, config: Config): Promise<void> {
-  const scratch = mkdtempSync(join(tmpdir(), 'relay-login-'));
+  const scratch = makeScratch('relay-login-');
   try {
     const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, scratch);
     if (loggedIn === false) {

@@ -1,0 +1,17 @@
+/** A directory for a command's own while it runs. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CommandError } from './command-error.ts';
+
+/** Throws CommandError. It is its caller's to remove. */
+export function makeScratch(prefix: string): string {
+  try {
+    return mkdtempSync(join(tmpdir(), prefix));
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
+    throw new CommandError(
+      `Nothing can be written to ${tmpdir()}, the directory for temporary files (${reason}). Set TMPDIR to one that this user can write to.`,
+    );
+  }
+}
