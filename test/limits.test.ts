@@ -361,6 +361,32 @@ describe('limits', { concurrency: 3 }, () => {
     assert.ok((await Promise.all(many)).every(({ status }) => status === 200));
   });
 
+  test('a key that was revoked or has expired while its request waited is refused, and nothing is counted', async (t) => {
+    const relay = await start(t, { settings: { GLOBAL_CONCURRENCY: '1', PER_KEY_DAILY: '100' } });
+    const revoked = relay.command('genkey', 'revoked');
+    const expired = relay.command('claude-relay', 'key', 'create', 'expired', '--expires', '8s');
+    const client = new AbortController();
+    const first = relay
+      .post({ prompt: 'hi', model: 'fixture-hangs-in-the-middle' }, { signal: client.signal })
+      .catch(() => undefined);
+    await eventually('it runs', () => relay.children().length > 0);
+    const waiting = [revoked, expired].map((key) => one(relay, 'quick', key));
+    const last = one(relay, 'quick');
+    await sleep(500);
+    relay.command('revoke', 'revoked');
+    await sleep(8000);
+    client.abort();
+    for (const { status, body } of await Promise.all(waiting)) {
+      assert.deepEqual([status, body['error']], [401, 'unauthorized']);
+    }
+    assert.equal((await last).status, 200);
+    await first;
+    await eventually('it has ended', () => relay.children().length === 0);
+    assert.equal(turns(relay), 1);
+    const counts = query(relay, "SELECT sum(count) AS n FROM daily_counts WHERE scope = 'complete:all'");
+    assert.equal(counts[0]?.['n'], 2);
+  });
+
   test('one key cannot take every slot', async (t) => {
     const relay = await start(t, { settings: { GLOBAL_CONCURRENCY: '3', PER_KEY_CONCURRENCY: '1' } });
     const watch = watchProcesses(relay);

@@ -7,7 +7,7 @@ import type { AppContext } from './app.ts';
 import { readJson } from './body.ts';
 import { respond, type Exchange } from './exchange.ts';
 import { identify } from './identify.ts';
-import { limitsOf } from './key-limits.ts';
+import { reserve } from './reserve.ts';
 import { withWork } from './work.ts';
 
 /** A URL and a few options: a larger body is no request for a page. */
@@ -27,7 +27,7 @@ export async function fetchPage(
 
   return withWork(request.signal, exchange, context.running, async (work) => {
     const { timeout_ms: timeoutMs } = parsed.data;
-    using ticket = await reserve(work.signal, timeoutMs);
+    using ticket = await inTime(work.signal, timeoutMs);
     const startedAt = performance.now();
     try {
       const left = Math.max(1, Math.floor(timeoutMs - exchange.queueMs));
@@ -40,17 +40,14 @@ export async function fetchPage(
   });
 
   /** The caller's time runs while they wait for a slot, too. */
-  async function reserve(leaving: AbortSignal, timeoutMs: number): Promise<Ticket> {
-    const cameAt = performance.now();
+  async function inTime(leaving: AbortSignal, timeoutMs: number): Promise<Ticket> {
     const late = AbortSignal.timeout(timeoutMs);
     const signal = AbortSignal.any([leaving, late]);
     try {
-      return await context.admission.reserve({ lane: 'fetch', key: limitsOf(key, 'fetch'), signal });
+      return await reserve('fetch', key, signal, exchange, context);
     } catch (error) {
       if (leaving.aborted || !late.aborted || error instanceof RelayError) throw error;
       throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });
-    } finally {
-      exchange.queueMs = performance.now() - cameAt;
     }
   }
 }

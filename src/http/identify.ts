@@ -18,13 +18,7 @@ export function identify(request: Request, exchange: Exchange, route: KeyRoute, 
   if (key === undefined) {
     const forwarded = headers.get('x-forwarded-for') ?? undefined;
     context.strangers.wrongKey(clientAddress(exchange.remoteAddress, forwarded, context.trusted));
-    throw new RelayError(
-      'unauthorized',
-      'Send a valid key: Authorization: Bearer crk_..., or x-api-key: crk_...',
-      {
-        headers: { 'www-authenticate': 'Bearer' },
-      },
-    );
+    throw unauthorized();
   }
   exchange.key = key;
   const lane = route === 'fetch' ? 'fetch' : 'complete';
@@ -34,6 +28,15 @@ export function identify(request: Request, exchange: Exchange, route: KeyRoute, 
     throw new RelayError('forbidden', `This key may not use ${exchange.route}.`);
   }
   return key;
+}
+
+/** The same whatever was wrong with the key. */
+export function unauthorized(): RelayError {
+  return new RelayError(
+    'unauthorized',
+    'Send a valid key: Authorization: Bearer crk_..., or x-api-key: crk_...',
+    { headers: { 'www-authenticate': 'Bearer' } },
+  );
 }
 
 function bearer(header: string | null): string | undefined {

@@ -9,7 +9,7 @@ import type { Admission } from '../limits/admission.ts';
 import type { Key } from '../keys/key.ts';
 import type { AppContext } from './app.ts';
 import type { Exchange } from './exchange.ts';
-import { limitsOf } from './key-limits.ts';
+import { reserve } from './reserve.ts';
 import { withWork } from './work.ts';
 
 export type Reserved = {
@@ -30,12 +30,7 @@ export async function runReserved(
   const { admission, runner, running } = context;
   context.readiness.check();
   return withWork(leaving, exchange, running, async (work) => {
-    const cameAt = performance.now();
-    const ticket = await admission
-      .reserve({ lane: 'complete', key: limitsOf(key, 'complete'), signal: work.signal })
-      .finally(() => {
-        exchange.queueMs = performance.now() - cameAt;
-      });
+    const ticket = await reserve('complete', key, work.signal, exchange, context);
     onStart?.();
     let turn: RunningTurn;
     try {

@@ -109,6 +109,18 @@ test('expired, revoked, unknown and wrong secrets are all just undefined', () =>
   assert.equal(keys.verify(''), undefined);
 });
 
+test('whether a key still counts, by its id', () => {
+  const { key } = keys.create('a', { expiresAt: time + 1000 }, 'test');
+  keys.rotate('a', 0, 'test');
+  assert.deepEqual([keys.isLive(key.id), keys.isLive('none')], [true, false]);
+  time += 1000;
+  assert.equal(keys.isLive(key.id), false);
+  const other = keys.create('b', {}, 'test').key;
+  assert.equal(keys.isLive(other.id), true);
+  keys.revoke('b', 'test');
+  assert.equal(keys.isLive(other.id), false);
+});
+
 test('rotation: the old secret works for the grace, the new one at once', () => {
   const first = keys.create('app', {}, 'test');
   const second = keys.rotate('app', 1000, 'test');

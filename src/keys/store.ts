@@ -21,6 +21,8 @@ export type NewSecret = { key: Key; token: string };
 export type Keys = {
   /** The live key of a token; undefined for whatever is wrong with it. Throws `not_ready` when the database cannot be read. */
   verify(token: string): Key | undefined;
+  /** Whether the key with this id counts now. Throws as `verify` does. */
+  isLive(id: string): boolean;
   /** `command` names who asked, for the record, in at most 40 characters. Throws `KeyError` with a sentence, as the next two do. */
   create(label: string, grants: KeyGrants, command: string): NewSecret;
   /** A new secret for the same key; those before it work for `graceMs` more milliseconds at most (0: not at all). */
@@ -72,6 +74,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const live = db.prepare('SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY created_at, id');
   const all = db.prepare('SELECT * FROM keys ORDER BY created_at, id');
   const events = db.prepare('SELECT at, action, command FROM key_events WHERE key_id = ? ORDER BY id');
+  const byId = db.prepare('SELECT expires_at FROM keys WHERE id = ? AND revoked_at IS NULL');
   const lastUse = openLastUse(store);
 
   return {
@@ -81,13 +84,18 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       const at = now();
       // All of the key's secrets are compared, so that the time taken does not tell which one was close.
       let found: SecretRow | undefined;
-      for (const row of secretsOf(parsed.id)) {
+      for (const row of orNotReady(() => bySecret.all(parsed.id)) as SecretRow[]) {
         const same = timingSafeEqual(row.digest, parsed.digest);
         if (same && (row.valid_until === null || at < row.valid_until)) found = row;
       }
       if (found === undefined || (found.expires_at !== null && at >= found.expires_at)) return undefined;
       lastUse.touch(found.id, found.last_used_at, at);
       return keyOf(found);
+    },
+
+    isLive(id) {
+      const row = orNotReady(() => byId.get(id)) as Pick<KeyRow, 'expires_at'> | undefined;
+      return row !== undefined && (row.expires_at === null || now() < row.expires_at);
     },
 
     create(label, grants, command) {
@@ -168,9 +176,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     close: () => lastUse.close(),
   };
 
-  function secretsOf(id: string): SecretRow[] {
+  function orNotReady<T>(read: () => T): T {
     try {
-      return bySecret.all(id) as SecretRow[];
+      return read();
     } catch (error) {
       const reason = storeFailure(error);
       if (reason === undefined) throw error;
