@@ -1,7 +1,10 @@
 /** The two ways in which work ends early: the relay is stopped, or the client goes. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Reply } from '../src/standin/reply.ts';
@@ -135,7 +138,50 @@ describe('stopping the relay', { concurrency: 3 }, () => {
     assert.equal((await exit(relay)).code, 0);
     assert.deepEqual(alive(pids), []);
   });
+
+  const moments = [
+    ['SIGTERM', ['serve'], 'while it asks for the login', /^relay-\d+-/],
+    ['SIGINT', ['serve', '--demo'], 'while the demo proves the lock', /^relay-\d+-canary-/],
+    // The terminal was closed.
+    ['SIGHUP', ['serve'], 'while it proves the lock', /^relay-\d+-canary-/],
+  ] as const;
+  for (const [signal, args, moment, sign] of moments) {
+    test(`${signal} ${moment} leaves nothing`, async (t) => {
+      const scratch = mkdtempSync(join(tmpdir(), 'relay-test-'));
+      t.after(() => rmSync(scratch, { recursive: true, force: true }));
+      const child = spawn(join(root, 'bin/claude-relay'), ['--config', join(scratch, 'none'), ...args], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: {
+          HOME: scratch,
+          PATH: process.env['PATH'],
+          TMPDIR: scratch,
+          DATA_DIR: join(scratch, 'data'),
+          CLAUDE_BIN: clis[0].path,
+          PORT: '0',
+          ANTHROPIC_API_KEY: 'sk-ant-stub',
+        },
+      });
+      const exited = once(child, 'exit');
+      const left = (): string[] => readdirSync(scratch).filter((name) => name.startsWith('relay-'));
+      await eventually('the moment has come', () => left().some((name) => sign.test(name)), 30_000);
+      child.kill(signal);
+      assert.deepEqual(await exited, [0, null]);
+      assert.deepEqual(left(), []);
+      assert.deepEqual(startedUnder(scratch), []);
+    });
+  }
 });
+
+/** Processes whose environment names the directory. */
+function startedUnder(directory: string): string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return readFileSync(`/proc/${name}/environ`, 'utf8').includes(directory);
+    } catch {
+      return false;
+    }
+  });
+}
 
 /** Sends a request over a socket of its own, of which nothing is read. */
 async function send(relay: TestRelay, body: object): Promise<Socket> {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -10,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cliIdentity, CliMissing, findCli, loginStatus } from './cli.ts';
@@ -110,10 +113,7 @@ describe('the login', () => {
   ];
   for (const [name, document, code, expected] of cases) {
     test(name, async () => {
-      assert.deepEqual(
-        await loginStatus(says(document, code), { PATH: process.env['PATH'] }, directory),
-        expected,
-      );
+      assert.deepEqual(await loginStatus(says(document, code), { PATH: process.env['PATH'] }), expected);
     });
   }
 
@@ -122,20 +122,32 @@ describe('the login', () => {
       at('env', 'claude'),
       `printf '{"loggedIn":true,"authMethod":"%s"}' "$NODE_OPTIONS$ANTHROPIC_API_KEY"`,
     );
-    const { method } = await loginStatus(path, { NODE_OPTIONS: 'x', ANTHROPIC_API_KEY: 'key' }, directory);
+    const { method } = await loginStatus(path, { NODE_OPTIONS: 'x', ANTHROPIC_API_KEY: 'key' });
     assert.equal(method, 'key');
+  });
+
+  test('of one that never says is given up, and its process ended', async () => {
+    const path = program(at('mute', 'claude'), `echo $$ >'${at('mute.pid')}'; exec sleep 300`);
+    const stop = new AbortController();
+    const asking = loginStatus(path, { PATH: process.env['PATH'] }, stop.signal);
+    while (!existsSync(at('mute.pid')) || readFileSync(at('mute.pid'), 'utf8') === '') await setImmediate();
+    stop.abort();
+    assert.deepEqual(await asking, { loggedIn: undefined, method: 'unknown' });
+    // Not there, or nothing but an entry that waits to be collected.
+    const pid = readFileSync(at('mute.pid'), 'utf8').trim();
+    assert.ok(!existsSync(`/proc/${pid}`) || / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
   });
 
   test('of a cloud is not Claude Code’s to know', async () => {
     const none = at('none');
-    assert.deepEqual(await loginStatus(none, { CLAUDE_CODE_USE_BEDROCK: '1' }, directory), {
+    assert.deepEqual(await loginStatus(none, { CLAUDE_CODE_USE_BEDROCK: '1' }), {
       loggedIn: true,
       method: 'bedrock',
     });
-    assert.deepEqual(await loginStatus(none, { CLAUDE_CODE_USE_VERTEX: '1' }, directory), {
+    assert.deepEqual(await loginStatus(none, { CLAUDE_CODE_USE_VERTEX: '1' }), {
       loggedIn: true,
       method: 'vertex',
     });
-    assert.deepEqual(await loginStatus(none, {}, directory), { loggedIn: undefined, method: 'unknown' });
+    assert.deepEqual(await loginStatus(none, {}), { loggedIn: undefined, method: 'unknown' });
   });
 });

@@ -1,9 +1,8 @@
 /** The installed CLI: where it is, whether it is still the same file, and whether it is logged in. */
-import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
 import { lockedEnv, type HostEnv } from './lock.ts';
+import { startProcess } from './process.ts';
 
 /** A sentence for the owner: what is missing and what to do. */
 export class CliMissing extends Error {
@@ -63,22 +62,13 @@ export type Login = {
   expiresAt?: string;
 };
 
-/** Asks the CLI itself (`claude auth status`, which sends nothing). Never throws. */
-export async function loginStatus(path: string, hostEnv: HostEnv, tmpDir: string): Promise<Login> {
-  const env = lockedEnv(hostEnv, tmpDir);
-  if (env['CLAUDE_CODE_USE_BEDROCK'] !== undefined || env['CLAUDE_CODE_USE_VERTEX'] !== undefined) {
-    return { loggedIn: true, method: env['CLAUDE_CODE_USE_BEDROCK'] === undefined ? 'vertex' : 'bedrock' };
-  }
-  const output = await promisify(execFile)(path, ['auth', 'status', '--json'], {
-    env,
-    cwd: tmpDir,
-    timeout: 15_000,
-  })
-    .then(({ stdout }) => stdout)
-    // Exit code 1 says "not logged in", with the same document on stdout.
-    .catch((error: { stdout?: string }) => error.stdout ?? '');
+/** Asks the CLI itself (`claude auth status`, which sends nothing). Never throws. A signal ends it early, and it could not say. */
+export async function loginStatus(path: string, hostEnv: HostEnv, signal?: AbortSignal): Promise<Login> {
+  if (hostEnv['CLAUDE_CODE_USE_BEDROCK'] !== undefined) return { loggedIn: true, method: 'bedrock' };
+  if (hostEnv['CLAUDE_CODE_USE_VERTEX'] !== undefined) return { loggedIn: true, method: 'vertex' };
   try {
-    const status: unknown = JSON.parse(output);
+    // Exit code 1 says "not logged in", with the same document on stdout.
+    const status: unknown = JSON.parse(await authStatus(path, hostEnv, signal));
     if (typeof status === 'object' && status !== null && 'loggedIn' in status) {
       const method =
         'authMethod' in status && typeof status.authMethod === 'string' ? status.authMethod : 'unknown';
@@ -98,4 +88,33 @@ export async function loginStatus(path: string, hostEnv: HostEnv, tmpDir: string
     // Not a build that can tell.
   }
   return { loggedIn: undefined, method: 'unknown' };
+}
+
+const authTimeoutMs = 15_000;
+
+/** What it prints. */
+async function authStatus(path: string, hostEnv: HostEnv, signal: AbortSignal | undefined): Promise<string> {
+  let printed = '';
+  const end = (): void => child.terminate();
+  const child = startProcess({
+    // A last line without an end would not be told.
+    command: '/bin/sh',
+    args: ['-c', '"$@"; echo', 'claude-relay-login', path, 'auth', 'status', '--json'],
+    env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
+    listener: {
+      onLine: (text) => {
+        printed += `${text}\n`;
+      },
+      onGarbage: end,
+      onExit: () => {},
+    },
+  });
+  child.finish();
+  const timer = setTimeout(end, authTimeoutMs);
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted === true) end();
+  await child.gone;
+  clearTimeout(timer);
+  signal?.removeEventListener('abort', end);
+  return printed;
 }

@@ -15,7 +15,8 @@ import { openStore } from '../store/sqlite.ts';
 import { findCli } from '../claude/cli.ts';
 import { CommandError } from './command-error.ts';
 import { callRelay, textOf } from './loopback.ts';
-import { say, startLogged, stopped } from './serve.ts';
+import { say, startLogged } from './serve.ts';
+import { aborted, listenForStop } from './stop-signals.ts';
 import { makeScratch } from './scratch.ts';
 
 /** The CLI of the devDependencies. */
@@ -26,6 +27,7 @@ const prompt = 'Say hello.';
 
 /** Resolves after the call (`once`) or when a signal has stopped it. Throws CommandError when the call fails. */
 export async function demo(config: Config, once: boolean): Promise<void> {
+  const stop = listenForStop();
   const home = makeScratch('relay-demo-');
   const model = await startStandIn({ reply: cannedReply });
   try {
@@ -39,16 +41,18 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     try {
       say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
       say(`claude-relay listens on ${relay.url}; proving the lock ...`);
-      await showCall(relay, mintKey(demoConfig.dataDir));
-      if (once) return;
+      stop.onAgain = () => relay.hurry();
+      await Promise.race([showCall(relay, mintKey(demoConfig.dataDir)), aborted(stop.signal)]);
+      if (once || stop.signal.aborted) return;
       say('\nThe demo keeps serving until Ctrl-C.');
-      await stopped(relay);
+      await aborted(stop.signal);
     } finally {
       await relay.close();
     }
   } finally {
     await model.close();
     rmSync(home, { recursive: true, force: true });
+    stop.close();
   }
 }
 

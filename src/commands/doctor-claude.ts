@@ -1,12 +1,11 @@
 /** Claude Code, as the doctor sees it: where it is, how it is logged in, whether the lock holds on it, and what it adds. */
-import { rmSync } from 'node:fs';
 import { CliMissing, findCli, loginStatus, type Login } from '../claude/cli.ts';
 import { proveLock, type Proof } from '../claude/proof.ts';
 import type { Config } from '../config.ts';
 import { failure, ok, warning, type Line } from './doctor-line.ts';
 import { withProgress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
-import { makeScratch } from './scratch.ts';
+import { requireScratch } from './scratch.ts';
 
 /** The newest version that the project's own tests run on: the way back from a newer one that fails. */
 const testedVersion = '2.1.330';
@@ -22,12 +21,8 @@ export async function* claudeLines(config: Config, terminal: Terminal): AsyncGen
     return;
   }
   yield ok('claude', claudeBin);
-  const scratch = makeScratch('relay-login-');
-  try {
-    yield loginLine(await loginStatus(claudeBin, config.hostEnv, scratch), config.hostEnv, Date.now());
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  requireScratch();
+  yield loginLine(await loginStatus(claudeBin, config.hostEnv), config.hostEnv, Date.now());
   const proof = proveLock({ claudeBin, hostEnv: config.hostEnv });
   yield* proofLines(await withProgress(terminal, 'proving the lock on the installed Claude Code', proof));
 }

@@ -17,7 +17,7 @@ import { withExamples } from './examples.ts';
 import { limitsOff } from './limits-off.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { parseCount } from './parse.ts';
-import { makeScratch } from './scratch.ts';
+import { requireScratch } from './scratch.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
@@ -119,12 +119,8 @@ export async function install(options: Options, context: InstallContext): Promis
   }
 
   async function checkLogin(plan: ServicePlan): Promise<void> {
-    const scratch = makeScratch('relay-login-');
-    try {
-      await requireServiceLogin(plan, shell, scratch);
-    } finally {
-      rmSync(scratch, { recursive: true, force: true });
-    }
+    requireScratch();
+    await requireServiceLogin(plan, shell);
     for (const notice of plan.notices) say(`Note: ${notice}`);
     for (const limit of limitsOff(plan.config)) say(`Warning: ${limit} is 0: that limit is off.`);
   }

@@ -1,8 +1,13 @@
 /** A directory for a command's own while it runs. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError } from './command-error.ts';
+
+/** Throws CommandError where none can be made: every process of the CLI gets one. */
+export function requireScratch(): void {
+  rmdirSync(makeScratch('relay-start-'));
+}
 
 /** Throws CommandError. It is its caller's to remove. */
 export function makeScratch(prefix: string): string {

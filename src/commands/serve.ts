@@ -1,5 +1,4 @@
 /** `claude-relay serve`: the relay in the foreground, until SIGTERM or SIGINT. */
-import { rmSync } from 'node:fs';
 import { findCli, loginStatus } from '../claude/cli.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
@@ -7,12 +6,24 @@ import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
 import { limitsOff } from './limits-off.ts';
-import { makeScratch } from './scratch.ts';
+import { requireScratch } from './scratch.ts';
+import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
 export async function serve(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
-  await requireLogin(claudeBin, config);
+  requireScratch();
+  const stop = listenForStop();
+  try {
+    await requireLogin(claudeBin, config, stop.signal);
+    if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin);
+    say('claude-relay has stopped.');
+  } finally {
+    stop.close();
+  }
+}
+
+async function serveUntil(stop: StopSignals, config: Config, claudeBin: string): Promise<void> {
   const relay = await startLogged(config, claudeBin);
   const report = reportHealth({ relay, env: config.hostEnv });
   say(`claude-relay listens on ${relay.url}`);
@@ -22,22 +33,19 @@ export async function serve(config: Config): Promise<void> {
     `  Call it:     curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
   );
   say('  The lock is being proved; /ready tells when requests are served. Stop with Ctrl-C.');
-  await stopped(relay, () => report.stopping());
+  await aborted(stop.signal);
+  stop.onAgain = () => relay.hurry();
+  report.stopping();
+  await relay.close();
   await report.close();
-  say('claude-relay has stopped.');
 }
 
-async function requireLogin(claudeBin: string, config: Config): Promise<void> {
-  const scratch = makeScratch('relay-login-');
-  try {
-    const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, scratch);
-    if (loggedIn === false) {
-      throw new CommandError(
-        `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
-      );
-    }
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+async function requireLogin(claudeBin: string, config: Config, signal: AbortSignal): Promise<void> {
+  const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, signal);
+  if (loggedIn === false) {
+    throw new CommandError(
+      `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
+    );
   }
 }
 
@@ -59,24 +67,6 @@ function cannotListen(code: string | undefined, { host, port }: Config): string 
     EACCES: `This user may not listen on port ${port}. Set PORT to 1024 or more.`,
   };
   return sentences[code ?? ''];
-}
-
-/** Waits for a signal and drains; a second signal ends what runs at once. */
-export async function stopped(relay: Relay, onStop = (): void => {}): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let stopping = false;
-  const onSignal = (): void => {
-    if (stopping) relay.hurry();
-    else onStop();
-    stopping = true;
-    resolve();
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  await promise;
-  await relay.close();
-  process.off('SIGTERM', onSignal);
-  process.off('SIGINT', onSignal);
 }
 
 /** Words for people go to stderr; stdout holds the log, one JSON object a line. */

@@ -110,11 +110,10 @@ function placeFor(name: string): string {
 export async function requireServiceLogin(
   { config, claudeBin, notices }: ServicePlan,
   shell: Config,
-  scratch: string,
 ): Promise<void> {
-  const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, scratch);
+  const { loggedIn } = await loginStatus(claudeBin, config.hostEnv);
   if (loggedIn !== false) return;
-  const here = await loginStatus(claudeBin, shell.hostEnv, scratch);
+  const here = await loginStatus(claudeBin, shell.hostEnv);
   throw new ServiceError(
     here.loggedIn === true
       ? [
