@@ -171,7 +171,8 @@ function warn(config: Config, say: (line: string) => void): void {
   store.close();
   if (!usable) say('Warning: there is no key yet, so nobody can use the relay: bin/genkey my-app');
   for (const limit of limitsOff(config)) {
-    say(`Warning: ${limit} is 0: that limit is off. Who gets hold of a key could use up your plan.`);
+    const what = limit.startsWith('FETCH_') ? 'fetch without end' : 'use up your plan';
+    say(`Warning: ${limit} is 0: that limit is off. Who gets hold of a key could ${what}.`);
   }
   if (!config.trustProxy.includes('loopback')) {
     say(

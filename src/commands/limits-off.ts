@@ -7,6 +7,10 @@ export function limitsOff(config: Config): string[] {
     PER_KEY_RPM: config.keyRpm,
     PER_KEY_DAILY: config.keyDaily,
     GLOBAL_DAILY: config.globalDaily,
+    FETCH_CONCURRENCY: config.fetch.concurrency,
+    FETCH_RPM: config.fetch.keyRpm,
+    FETCH_DAILY: config.fetch.keyDaily,
+    FETCH_GLOBAL_DAILY: config.fetch.globalDaily,
   };
   return Object.entries(limits)
     .filter(([, value]) => value === 0)
