@@ -263,6 +263,16 @@ describe('what is not HTTP', () => {
   }
 });
 
+test('an expectation of any kind gets the answer that the request gets', async () => {
+  for (const expected of ['100-continue', 'something-else']) {
+    const { received } = await rawExchange(relay.url, [
+      `POST /v1/complete HTTP/1.1\r\nhost: x\r\nexpect: ${expected}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`,
+    ]);
+    assert.match(received, /HTTP\/1\.1 401 Unauthorized\r\n/);
+    assert.match(received, /"error":"unauthorized"/);
+  }
+});
+
 test('/health and /ready need no key and tell no path', async () => {
   const health = await fetch(`${relay.url}/health`);
   assert.deepEqual([health.status, await health.json()], [200, { ok: true }]);

@@ -43,6 +43,8 @@ export async function listen(
   server.maxHeadersCount = 100;
   server.timeout = options.longestAnswerMs + 60_000;
   server.on('clientError', refuse);
+  // An expectation other than 100-continue may be passed over; the server's own 417 would have no body.
+  server.on('checkExpectation', (incoming, outgoing) => void listener(incoming, outgoing));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
