@@ -230,6 +230,45 @@ describe('days', () => {
     granted(await w.ask());
   });
 
+  test('a minute is over to the millisecond, and retry-after is the whole second after it', async () => {
+    const w = world({ keyRpm: 2 });
+    granted(await w.ask());
+    w.clock.advance(400);
+    granted(await w.ask());
+    assert.equal(await w.ask(), 'key_rpm 60');
+    w.clock.advance(59_599);
+    assert.equal(await w.ask(), 'key_rpm 1');
+    w.clock.advance(1);
+    granted(await w.ask());
+    assert.equal(await w.ask(), 'key_rpm 1', 'the second of them has 400 ms to go');
+    w.clock.advance(400);
+    granted(await w.ask());
+    assert.equal(await w.ask(), 'key_rpm 60');
+  });
+
+  test('at midnight UTC what runs keeps its day, and what waits counts in the new one', async () => {
+    const clock = new FakeClock(Date.parse('2026-03-10T23:59:59.400Z'));
+    const w = world({ concurrency: 1, keyDaily: 3 }, 5, { clock });
+    const running = granted(await w.ask());
+    const wait = () => w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    const waiting = [wait(), wait()];
+    assert.equal(await w.ask(), 'key_daily 1', 'the room of those who wait is kept');
+    clock.advance(600);
+    assert.equal(w.admission.state('complete', { keyId: 'a' }).daily?.remaining, 1);
+    running.settle();
+    const second = granted(await waiting[0]!);
+    const days = () => ['2026-03-10', '2026-03-11'].map((each) => w.counts.read(each, scopes)[0]);
+    const scopes = ['complete:key:a', 'complete:all'] as const;
+    assert.deepEqual(days(), [1, 1]);
+    second.release();
+    granted(await waiting[1]!).settle();
+    assert.deepEqual(days(), [1, 1]);
+    granted(await w.ask()).settle();
+    granted(await w.ask()).settle();
+    assert.equal(await w.ask(), 'key_daily 86400 no-retry');
+    assert.deepEqual(days(), [1, 3]);
+  });
+
   test('a clock set back gives no fresh day', async () => {
     const w = world({ keyDaily: 1 });
     granted(await w.ask());
