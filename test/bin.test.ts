@@ -1,7 +1,16 @@
 /** The shell commands of `bin/`, in a checkout of their own whose `main.ts` has the key commands only. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -43,6 +52,22 @@ function verify(token: string) {
   store.close();
   return key;
 }
+
+test('a secret that could not be written is not passed over in silence', (t) => {
+  if (!existsSync('/dev/full')) return t.skip('there is no /dev/full');
+  const { status, stderr } = run('sh', ['-c', '"$1/bin/genkey" lost >/dev/full', 'sh', root]);
+  assert.equal(status, 1);
+  assert.match(stderr, /the output could not be written \(ENOSPC\)\.\n$/);
+  // Nobody reads on: that is no failure.
+  const cut = run('bash', [
+    '--norc',
+    '-c',
+    '"$1/bin/claude-relay" key list --json | true; exit "${PIPESTATUS[0]}"',
+    'bash',
+    root,
+  ]);
+  assert.deepEqual([cut.status, cut.stderr], [0, '']);
+});
 
 test('genkey prints the secret alone, revoke ends it', () => {
   const shell = run('sh', [

@@ -16,8 +16,12 @@ export type Colour = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 export function processTerminal(): Terminal {
   let gone = false;
   // Without a listener a closed pipe would end the command with a stack trace.
-  process.stdout.on('error', () => {
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
     gone = true;
+    if (code === 'EPIPE') return;
+    // A disk that is full, for one: what was asked for, perhaps a secret that is shown once, is nowhere.
+    process.stderr.write(`claude-relay: the output could not be written (${code}).\n`);
+    process.exitCode = 1;
   });
   return {
     out: (text) => void process.stdout.write(text),
