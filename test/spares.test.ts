@@ -140,9 +140,7 @@ for (const cli of clis) {
     });
 
     test('killed while parked: it is replaced, and the next request is answered', async () => {
-      await parked(warm);
-      const [spare] = claudeProcesses(warm);
-      assert.ok(spare !== undefined);
+      const spare = await onlySpare(warm);
       process.kill(spare, 'SIGKILL');
       // At once, and after the relay knows.
       assert.equal((await warm.complete({ prompt: 'at once' })).status, 200);
@@ -151,9 +149,7 @@ for (const cli of clis) {
     });
 
     test('killed after claim, while the model is asked: a right error, and the slot is free', async () => {
-      await parked(warm);
-      const [spare] = claudeProcesses(warm);
-      assert.ok(spare !== undefined);
+      const spare = await onlySpare(warm);
       const asked = warm.model.requests.length;
       warm.model.setReply(() => ({ kind: 'hang', after: 'headers' }));
       const answer = warm.complete({ prompt: 'asked of the spare' });
@@ -170,12 +166,10 @@ for (const cli of clis) {
     test('stopped at claim (it no longer answers) leads to an error, not to a leak', async () => {
       const relay = await startTestRelay({
         claudeBin: cli.path,
-        settings: { REQ_TIMEOUT: '2', WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
+        settings: { REQ_TIMEOUT: '8', WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
       });
       try {
-        await parked(relay);
-        const [spare] = claudeProcesses(relay);
-        assert.ok(spare !== undefined);
+        const spare = await onlySpare(relay);
         process.kill(spare, 'SIGSTOP');
         assert.equal((await relay.complete({ prompt: 'never read' })).status, 504);
         assert.equal((await relay.complete({ prompt: 'again' })).status, 200);
@@ -185,6 +179,13 @@ for (const cli of clis) {
       }
     });
   });
+}
+
+/** The one process that waits, once those of earlier requests have ended. */
+async function onlySpare(relay: TestRelay): Promise<number> {
+  await parked(relay);
+  await eventually('there is but one', () => claudeProcesses(relay).length === 1);
+  return claudeProcesses(relay)[0] ?? assert.fail();
 }
 
 /** The relay's own CLI processes, without the watchers of their lifelines. */
