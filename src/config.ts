@@ -198,7 +198,7 @@ export const settings = {
   DRAIN_TIMEOUT: {
     schema: whole(0, 600),
     default: '20',
-    about: 'Seconds that running requests get to finish when the relay is stopped.',
+    about: 'Seconds that running and waiting requests get to finish when the relay is stopped.',
   },
   WARM_SPARES: {
     schema: whole(0, 8),

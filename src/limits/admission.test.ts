@@ -411,18 +411,25 @@ describe('the plan', () => {
 });
 
 describe('shutting down', () => {
-  test('refuses what is new and who waits, and resolves when nothing runs', async () => {
+  test('refuses what is new, and resolves when nothing runs or waits', async () => {
     const w = world({ concurrency: 1 }, 5);
     const running = granted(await w.ask());
-    const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
+    const leaving = new AbortController();
+    const [waiting, gone] = [quiet(), leaving.signal].map((signal) =>
+      w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal }),
+    );
     let drained = false;
     const done = w.admission.drain().then(() => {
       drained = true;
     });
-    await assert.rejects(waiting, { code: 'shutting_down' });
     assert.equal(await w.ask(), 'shutting_down');
-    assert.equal(drained, false);
+    leaving.abort();
+    await assert.rejects(async () => gone, { name: 'AbortError' });
     running.settle();
+    const last = await waiting;
+    await tick();
+    assert.equal(drained, false);
+    last?.settle();
     await done;
     assert.equal(w.clock.timers, 0);
   });

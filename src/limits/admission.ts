@@ -48,7 +48,7 @@ export type Admission = {
   snapshot(): AdmissionSnapshot;
   /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds). */
   planUsedUp(untilWallMs: number): void;
-  /** Refuses everything new and everyone who waits; resolves when nothing runs. Its caller bounds the wait. */
+  /** Refuses everything new; resolves when all that was let in, or waits, has ended. Its caller bounds the wait, by their signals. */
   drain(): Promise<void>;
 };
 
@@ -59,7 +59,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let draining: PromiseWithResolvers<void> | undefined;
 
   const onEnd = () => {
-    if (lanes.complete.running + lanes.fetch.running === 0) draining?.resolve();
+    if (lanes.complete.reserved + lanes.fetch.reserved === 0) draining?.resolve();
   };
   const common = { ...options, days, onEnd };
   const lanes: Record<Lane, LaneAdmission> = {
@@ -95,8 +95,6 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
     drain() {
       draining ??= Promise.withResolvers();
-      lanes.complete.refuseWaiting(shuttingDown);
-      lanes.fetch.refuseWaiting(shuttingDown);
       onEnd();
       return draining.promise;
     },

@@ -51,8 +51,9 @@ export class LaneAdmission {
     this.#sweptAt = options.clock.monotonic();
   }
 
-  get running(): number {
-    return this.#running.size;
+  /** Requests that run or wait. */
+  get reserved(): number {
+    return this.#reserved;
   }
 
   /** Takes everything one request needs, or throws and takes nothing. The promise is for those that have to wait. */
