@@ -35,7 +35,7 @@ export type Relay = {
   /** `http://<address>:<port>`, as bound. */
   readonly url: string;
   readonly readiness: Readiness;
-  /** Refuses new work, lets what runs finish for DRAIN_TIMEOUT, ends the rest, and leaves nothing behind. */
+  /** Refuses new work, lets what runs or waits finish for DRAIN_TIMEOUT, ends the rest, and leaves nothing behind. */
   close(): Promise<void>;
   /** Ends what runs now; for an owner in a hurry. */
   hurry(): void;

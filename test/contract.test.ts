@@ -354,8 +354,8 @@ describe('keys at work', () => {
 
 test('a client that takes its time is cut off', async () => {
   const [headers, body, nothing] = await Promise.all([slow.headers, slow.body, slow.nothing]);
-  assert.ok(headers.ms > 5000 && headers.ms < 30_000, `headers: ${headers.ms} ms`);
+  assert.ok(headers.ms > 5000 && headers.ms < 60_000, `headers: ${headers.ms} ms`);
   assert.ok(body.ms > 15_000 && body.ms < 60_000, `body: ${body.ms} ms`);
-  assert.ok(nothing.ms < 30_000, `nothing: ${nothing.ms} ms`);
+  assert.ok(nothing.ms < 60_000, `nothing: ${nothing.ms} ms`);
   for (const { received } of [headers, body]) assert.doesNotMatch(received, / 200 OK/);
 });
