@@ -1,7 +1,16 @@
 /** Our own clients as packages: built, installed, typed; and true to what the relay takes and tells. */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -108,6 +117,8 @@ describe('the TypeScript package', () => {
   test('its types, with those of Node.js or of the DOM, and strict in every way', async () => {
     const typed = join(project, 'typed');
     mkdirSync(typed);
+    // For the official SDKs, which some of the samples are about.
+    symlinkSync(join(root, 'node_modules'), join(typed, 'node_modules'));
     const samples = ['README.md', 'clients/ts/README.md'].flatMap((document) =>
       [...readFileSync(join(root, document), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)].map(
         (match) => match[1] ?? '',
