@@ -127,6 +127,59 @@ for (const { name, run } of runtimes) {
       assert.equal(other.requests.length, 0);
     });
 
+    test('something else that also says ok: each call knows that it is no relay', async (t) => {
+      const bodies = ['{"ok":true}', '{"ok":true,"result":[]}', '['.repeat(100_000)];
+      for (const call of ['complete', 'stream', 'models', 'usage', 'fetchPage'] as const) {
+        const other = await serve(t, (_request, response, count) => {
+          response.setHeader(
+            'content-type',
+            count > bodies.length ? 'text/event-stream' : 'application/json',
+          );
+          response.end(bodies[count - 1] ?? 'data: {"type":"done","ok":true}\n\n');
+        });
+        const asked = { ...at(other.url), ...(call === 'fetchPage' ? { options: { url: other.url } } : {}) };
+        if (call === 'models' || call === 'usage') asked.options = {} as typeof options;
+        for (let count = 0; count <= bodies.length; count += 1) {
+          const { value, error } = await run({ call, ...asked }).outcome;
+          assert.deepEqual([value, error?.code], [undefined, 'not_a_relay'], call);
+        }
+      }
+    });
+
+    for (const [where, begin] of [
+      ['headers', 'HTTP/1.1 200 OK\r\nx-slow: '],
+      ['the size of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'],
+      ['a body', 'HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n'],
+    ] as const) {
+      test(`a byte now and then, in ${where}: the call's time ends it all the same`, async (t) => {
+        const dripping = await serve(t, (_request, response) => {
+          const { socket } = response;
+          socket?.write(begin);
+          const timer = setInterval(() => socket?.write('0'), 100);
+          socket?.on('close', () => clearInterval(timer));
+        });
+        const client = { url: dripping.url, key: relay.key, timeoutMs: 700 };
+        const startedAt = performance.now();
+        const { error } = await run({ client, call: 'complete', options }).outcome;
+        assert.equal(error?.code, 'client_timeout');
+        assert.ok(performance.now() - startedAt < 8000, 'the dripping goes on for longer');
+      });
+    }
+
+    test('an abort while it waits for a retry ends it at once', async (t) => {
+      const busy = await serve(t, (_request, response) => {
+        const headers = { 'retry-after': '20' };
+        response.writeHead(503, headers).end('{"ok":false,"error":"not_ready","message":"Soon."}');
+      });
+      const running = run({ call: 'complete', ...at(busy.url) });
+      await eventually('a request', () => busy.requests.length === 1);
+      const startedAt = performance.now();
+      setTimeout(running.abort, 200);
+      assert.equal((await running.outcome).error?.code, 'aborted');
+      assert.ok(performance.now() - startedAt < 10_000);
+      assert.equal(busy.requests.length, 1);
+    });
+
     test('a path that does not belong there: it names it', async () => {
       const { error } = await run({ call: 'complete', ...at(`${relay.url}/relay`) }).outcome;
       assert.equal(error?.code, 'not_found');

@@ -555,14 +555,14 @@ class ClaudeRelay:
             "accept_language": options.get("accept_language"),
             "user_agent": options.get("user_agent"),
         }
-        return cast(Page, self._json(call, "POST", "/v1/fetch", body))
+        return cast(Page, self._json(call, "POST", "/v1/fetch", "final_url", body))
 
     def _models(self, call: _Call) -> List[Model]:
-        rows = cast(List[Model], self._json(call, "GET", "/v1/models")["data"])
+        rows = cast(List[Model], self._json(call, "GET", "/v1/models", "data")["data"])
         return [{"id": row["id"], "display_name": row["display_name"]} for row in rows]
 
     def _usage(self, call: _Call) -> Usage:
-        return cast(Usage, self._json(call, "GET", "/v1/usage"))
+        return cast(Usage, self._json(call, "GET", "/v1/usage", "limits"))
 
     def _ask(self, prompt: Optional[str], options: CompleteOptions, *, whole: bool) -> CompletionStream:
         call = _Call(self._defaults, options, CompleteOptions)
@@ -614,15 +614,15 @@ class ClaudeRelay:
                 call.wait_to_retry(error, repeatable=key is not None)
 
     def _json(
-        self, call: _Call, method: str, path: str, body: Optional[Dict[str, Any]] = None
+        self, call: _Call, method: str, path: str, field: str, body: Optional[Dict[str, Any]] = None
     ) -> Dict[str, Any]:
-        """A call whose answer is one JSON object."""
+        """A call whose answer is one JSON object, with this field."""
         call.begin()
         while True:
             try:
                 with _Exchange(self._url, self._key, call) as exchange:
                     exchange.send(method, path, body)
-                    answer = exchange.relay_object()
+                    answer = exchange.relay_object(field)
                     del answer["ok"]
                     return answer
             except ClaudeRelayError as error:
@@ -831,15 +831,26 @@ class _Call:
             )
         return seconds
 
-    def uses(self, connection: socket.socket) -> None:
-        """What `abort` has to cut."""
+    def uses(self, connection: socket.socket) -> threading.Timer:
+        """
+        What has to be cut at the end of the call's time, or when it is aborted.
+
+        The time of a socket is that of each read, and one that gets a byte now and then would never be over.
+        """
         with self._lock:
             self._socket = connection
-        connection.settimeout(self.remaining())
+        connection.settimeout(None)
+        timer = threading.Timer(min(self.remaining(), threading.TIMEOUT_MAX), self._cut)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def abort(self) -> None:
         """From any thread: the call fails with `aborted` wherever it is."""
         self._aborted.set()
+        self._cut()
+
+    def _cut(self) -> None:
         with self._lock:
             if self._socket is not None:
                 try:
@@ -880,13 +891,15 @@ class _Exchange:
         self._call = call
         self._connection: Optional[http.client.HTTPConnection] = None
         self._response: Optional[http.client.HTTPResponse] = None
-        self._socket: Optional[socket.socket] = None
+        self._timer: Optional[threading.Timer] = None
         self.request_id: Optional[str] = None
 
     def __enter__(self) -> _Exchange:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._response is not None:
             self._response.close()
         if self._connection is not None:
@@ -929,30 +942,32 @@ class _Exchange:
         )
         self._connection = connection
         connection.connect()
-        self._socket = cast(socket.socket, connection.sock)
-        self._call.uses(self._socket)
+        self._timer = self._call.uses(connection.sock)
         try:
             connection.request(method, parts.path + path, payload, dict(headers))
         except (BrokenPipeError, ConnectionResetError):
             # Refused before all of it was sent: the answer says why.
             pass
-        return connection.getresponse()
+        response = connection.getresponse()
+        # An end among the headers looks like the end of them.
+        self._call.remaining()
+        return response
 
     def _pieces(self) -> Iterator[bytes]:
         """The body as it comes. A connection that ends before it does is `connection_lost`."""
-        response, connection = self._response, self._socket
-        assert response is not None and connection is not None
+        response = self._response
+        assert response is not None
         while True:
-            connection.settimeout(self._call.remaining())
+            self._call.remaining()
             try:
                 piece = response.read1(65536)
             except (OSError, http.client.HTTPException) as error:
                 self._call.remaining()
                 raise self._lost(_reason(error)) from error
             if piece == b"":
+                self._call.remaining()
                 # Not noticed by http.client: the end of a connection before Content-Length.
                 if response.length:
-                    self._call.remaining()
                     raise self._lost("it was closed")
                 return
             yield piece
@@ -967,10 +982,12 @@ class _Exchange:
     def _text(self) -> str:
         return b"".join(self._pieces()).decode("utf-8", "replace")
 
-    def relay_object(self) -> Dict[str, Any]:
-        """The body of a 2xx: a relay's has `ok: true`."""
-        body = _object(self._text())
-        if body is not None and body.get("ok") is True:
+    def relay_object(self, field: str) -> Dict[str, Any]:
+        """The body of a 2xx: a relay's has `ok: true`, as others have, and this field."""
+        return self._of_relay(_object(self._text()), field)
+
+    def _of_relay(self, body: Optional[Dict[str, Any]], field: str) -> Dict[str, Any]:
+        if body is not None and body.get("ok") is True and field in body:
             return body
         assert self._response is not None
         status = self._response.status
@@ -985,14 +1002,14 @@ class _Exchange:
         assert self._response is not None
         kind = self._response.getheader("content-type", "").lower()
         if not kind.startswith("text/event-stream"):
-            return self.relay_object()
+            return self.relay_object("stop_reason")
         for data in self._event_data():
             event = _object(data) or {}
             if event.get("type") == "delta":
                 yield str(event.get("text"))
             elif event.get("type") == "done":
-                return event
-            elif event.get("type") == "error":
+                return self._of_relay(event, "stop_reason")
+            elif event.get("type") == "error" and isinstance(event.get("error"), str):
                 raise _error_of_body(
                     event, request_id=self.request_id, should_retry=_retry_advice(self._response)
                 )
@@ -1079,13 +1096,13 @@ def _retry_advice(response: http.client.HTTPResponse) -> Optional[bool]:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error).strip() or type(error).__name__
 
 
 def _object(text: str) -> Optional[Dict[str, Any]]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cast(Dict[str, Any], value) if isinstance(value, dict) else None
 
@@ -1099,13 +1116,14 @@ def _error_of_body(
     request_id: Optional[str] = None,
 ) -> ClaudeRelayError:
     """An error as the relay says it, in a response or in a stream."""
+    told = body.get("retry_after")
     return ClaudeRelayError(
         body["error"],
         str(body.get("message")),
         status=status,
         should_retry=should_retry,
         request_id=body.get("request_id", request_id),
-        retry_after=body.get("retry_after", retry_after),
+        retry_after=told if isinstance(told, (int, float)) else retry_after,
         limit=body.get("limit"),
         hop=body.get("hop"),
     )
@@ -1145,7 +1163,7 @@ def _parse_json(text: str, stop_reason: str, request_id: Optional[str]) -> Any:
         bare = rest[: -len("```")]
     try:
         return json.loads(bare, parse_constant=_no_number)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         cut = ""
         if stop_reason == "max_tokens":
             cut = " It was cut at the most tokens it may have (max_tokens)."

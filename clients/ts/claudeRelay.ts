@@ -418,13 +418,13 @@ export class ClaudeRelay {
       accept_language: options.acceptLanguage,
       user_agent: options.userAgent,
     };
-    const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', body, options);
+    const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', 'final_url', body, options);
     return camelKeys(answer) as Page;
   }
 
   /** The models that this key may use. */
   async models(options: CallOptions = {}): Promise<Model[]> {
-    const { data } = await this.#json('GET', '/v1/models', undefined, options);
+    const { data } = await this.#json('GET', '/v1/models', 'data', undefined, options);
     return (data as { id: string; display_name: string }[]).map(({ id, display_name: displayName }) => ({
       id,
       displayName,
@@ -433,7 +433,7 @@ export class ClaudeRelay {
 
   /** This key's limits, what is left of them, and what it used. */
   async usage(options: CallOptions = {}): Promise<Usage> {
-    const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', undefined, options);
+    const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', 'limits', undefined, options);
     return camelKeys(answer) as Usage;
   }
 
@@ -491,10 +491,11 @@ export class ClaudeRelay {
     }
   }
 
-  /** A call whose answer is one JSON object. */
+  /** A call whose answer is one JSON object, with this field. */
   async #json(
     method: 'GET' | 'POST',
     path: string,
+    field: string,
     body: object | undefined,
     options: CallOptions,
   ): Promise<Record<string, unknown>> {
@@ -504,7 +505,7 @@ export class ClaudeRelay {
         try {
           const text = body === undefined ? undefined : JSON.stringify(body);
           const response = await this.#send(call, method, path, text);
-          return relayObject(await bodyText(response), response);
+          return ofRelay(object(await bodyText(response)), field, response);
         } catch (thrown) {
           await call.waitToRetry(call.errorOf(thrown), true);
         }
@@ -746,10 +747,13 @@ function object(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The body of a 2xx: a relay's has `ok: true`. */
-function relayObject(text: string, response: Response): Record<string, unknown> {
-  const body = object(text);
-  if (body?.['ok'] === true) return body;
+/** The body of a 2xx: a relay's has `ok: true`, as others have, and this field. */
+function ofRelay(
+  body: Record<string, unknown> | undefined,
+  field: string,
+  response: Response,
+): Record<string, unknown> {
+  if (body?.['ok'] === true && field in body) return body;
   throw new ClaudeRelayError(
     'not_a_relay',
     `${response.url} answered ${response.status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`,
@@ -804,13 +808,13 @@ function secondsOf(header: string | null): number | undefined {
 /** The pieces of an answer as they come, then its `done` event. */
 async function* readAnswer(response: Response): AsyncGenerator<string, Record<string, unknown>> {
   if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
-    return relayObject(await bodyText(response), response);
+    return ofRelay(object(await bodyText(response)), 'stop_reason', response);
   }
   for await (const data of eventData(response)) {
     const event = object(data) ?? {};
     if (event['type'] === 'delta' && typeof event['text'] === 'string') yield event['text'];
-    if (event['type'] === 'done') return event;
-    if (event['type'] === 'error') {
+    if (event['type'] === 'done') return ofRelay(event, 'stop_reason', response);
+    if (event['type'] === 'error' && typeof event['error'] === 'string') {
       throw errorOfBody(event, { requestId: requestId(response), shouldRetry: retryAdvice(response) });
     }
   }

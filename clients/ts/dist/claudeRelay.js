@@ -132,12 +132,12 @@ export class ClaudeRelay {
             accept_language: options.acceptLanguage,
             user_agent: options.userAgent,
         };
-        const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', body, options);
+        const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', 'final_url', body, options);
         return camelKeys(answer);
     }
     /** The models that this key may use. */
     async models(options = {}) {
-        const { data } = await this.#json('GET', '/v1/models', undefined, options);
+        const { data } = await this.#json('GET', '/v1/models', 'data', undefined, options);
         return data.map(({ id, display_name: displayName }) => ({
             id,
             displayName,
@@ -145,7 +145,7 @@ export class ClaudeRelay {
     }
     /** This key's limits, what is left of them, and what it used. */
     async usage(options = {}) {
-        const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', undefined, options);
+        const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', 'limits', undefined, options);
         return camelKeys(answer);
     }
     #ask(options, whole) {
@@ -201,15 +201,15 @@ export class ClaudeRelay {
             call.end();
         }
     }
-    /** A call whose answer is one JSON object. */
-    async #json(method, path, body, options) {
+    /** A call whose answer is one JSON object, with this field. */
+    async #json(method, path, field, body, options) {
         const call = new Call(this.#defaults, options);
         try {
             for (;;) {
                 try {
                     const text = body === undefined ? undefined : JSON.stringify(body);
                     const response = await this.#send(call, method, path, text);
-                    return relayObject(await bodyText(response), response);
+                    return ofRelay(object(await bodyText(response)), field, response);
                 }
                 catch (thrown) {
                     await call.waitToRetry(call.errorOf(thrown), true);
@@ -413,10 +413,9 @@ function object(text) {
         return undefined;
     }
 }
-/** The body of a 2xx: a relay's has `ok: true`. */
-function relayObject(text, response) {
-    const body = object(text);
-    if (body?.['ok'] === true)
+/** The body of a 2xx: a relay's has `ok: true`, as others have, and this field. */
+function ofRelay(body, field, response) {
+    if (body?.['ok'] === true && field in body)
         return body;
     throw new ClaudeRelayError('not_a_relay', `${response.url} answered ${response.status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`, { status: response.status });
 }
@@ -460,15 +459,15 @@ function secondsOf(header) {
 /** The pieces of an answer as they come, then its `done` event. */
 async function* readAnswer(response) {
     if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
-        return relayObject(await bodyText(response), response);
+        return ofRelay(object(await bodyText(response)), 'stop_reason', response);
     }
     for await (const data of eventData(response)) {
         const event = object(data) ?? {};
         if (event['type'] === 'delta' && typeof event['text'] === 'string')
             yield event['text'];
         if (event['type'] === 'done')
-            return event;
-        if (event['type'] === 'error') {
+            return ofRelay(event, 'stop_reason', response);
+        if (event['type'] === 'error' && typeof event['error'] === 'string') {
             throw errorOfBody(event, { requestId: requestId(response), shouldRetry: retryAdvice(response) });
         }
     }
