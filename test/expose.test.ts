@@ -296,6 +296,7 @@ describe('what should be mended first', () => {
       'tailscale',
       '--dry-run',
     ]);
+    assert.ok(!existsSync(join(user.state, 'empty')), 'to look for keys makes nothing');
     for (const part of [
       'there is no key yet',
       'GLOBAL_DAILY is 0',
@@ -305,6 +306,16 @@ describe('what should be mended first', () => {
       assert.ok(stderr.includes(part), part);
     const careful = await expose('tailscale', ['--dry-run']);
     assert.doesNotMatch(careful.stderr, /Warning/);
+  });
+
+  test('wrong settings are not in the way of taking it away', async () => {
+    assert.equal((await expose('cloudflared', [...hostname, ...here()])).status, 0);
+    const file = join(user.state, '../wrong.env');
+    writeFileSync(file, 'PORT=none\n');
+    const off = await user.run('bin/claude-relay', ['--config', file, 'expose', 'cloudflared', '--off']);
+    assert.equal(off.status, 0, off.stderr);
+    assert.ok(!isUp());
+    assert.ok(!existsSync(join(user.home, '.config/claude-relay')));
   });
 
   test('a relay that does not run', async () => {

@@ -125,6 +125,7 @@ test('the table of what is made names what the program makes', () => {
     'systemd/user/claude-relay.service',
     '.cache/claude-relay/',
     '.local/share/claude-relay/',
+    'claude-relay/cloudflared.yml',
     'Library/LaunchAgents/claude-relay.plist',
     'Library/Logs/claude-relay.log',
   ]) {

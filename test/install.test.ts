@@ -12,6 +12,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -20,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { install } from '../src/commands/install.ts';
+import { createProgram } from '../src/commands/program.ts';
 import { root } from './support/relay.ts';
 import { serviceUser, type ServiceUser } from './support/service.ts';
 
@@ -148,9 +150,14 @@ describe('installed, upgraded, taken away', () => {
   });
 
   test('taken away: the service, its files and the lingering; keys and counts stay', async () => {
+    const settings = user.unit('../../claude-relay/cloudflared.yml');
+    mkdirSync(join(settings, '..'), { recursive: true });
+    writeFileSync(settings, '{}');
+    writeFileSync(user.unit('claude-relay-cloudflared.service'), '');
     const { status, stderr } = await user.run('bin/claude-relay', [...at(user), '--uninstall']);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /Keys and usage stay in/);
+    assert.ok(!existsSync(join(settings, '..')));
     await assert.rejects(fetch(`${user.url}/health`));
     assert.deepEqual(tree(user.home), ['.local/share/claude-relay/relay.db']);
     assert.ok(!existsSync(join(user.state, 'linger')));
@@ -171,6 +178,40 @@ describe('installed, upgraded, taken away', () => {
     assert.equal(again.status, 0);
     assert.match(again.stderr, /There is no service of the relay here/);
   });
+});
+
+test('taken away although the settings are wrong; but what they name is removed only when they are right', async () => {
+  const user = await serviceUser();
+  try {
+    assert.equal((await user.run('bin/claude-relay', at(user))).status, 0);
+    const right = readFileSync(user.configFile, 'utf8');
+    writeFileSync(user.configFile, `${right}PORT=none\n`);
+    const purge = await user.run('bin/claude-relay', [...at(user), '--uninstall', '--purge']);
+    assert.equal(purge.status, 1);
+    assert.match(purge.stderr, /PORT must be/);
+    assert.ok(existsSync(user.unit()));
+    const { status, stderr } = await user.run('bin/claude-relay', [...at(user), '--uninstall']);
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /Keys and usage stay where they are/);
+    assert.deepEqual(tree(user.home), ['.local/share/claude-relay/relay.db']);
+    await assert.rejects(fetch(`${user.url}/health`));
+  } finally {
+    await user.close();
+  }
+});
+
+test('taken away where no manager answers: it does not say that the service has stopped', async () => {
+  const user = await serviceUser();
+  try {
+    assert.equal((await user.run('bin/claude-relay', at(user))).status, 0);
+    user.let('no-bus');
+    const { status, stderr } = await user.run('bin/claude-relay', [...at(user), '--uninstall']);
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /Warning: claude-relay\.service could not be stopped \(Failed to connect to bus/);
+    assert.ok(!existsSync(user.unit()));
+  } finally {
+    await user.close();
+  }
 });
 
 test('lingering that was on before stays on', async () => {
@@ -361,6 +402,35 @@ describe('install.sh: the packages, then the command', () => {
     rmSync(dir, { recursive: true });
   });
 
+  test('where nothing is to be fetched, no npm is needed; where something is, a sentence says so', () => {
+    const { dir, run } = checkout('24.1.0', installs);
+    rmSync(join(dir, 'path/npm'));
+    const env = { PATH: `${dir}/path:${join(dir, 'bare')}` };
+    mkdirSync(join(dir, 'bare'));
+    for (const name of ['sh', 'dirname', 'readlink', 'cat']) {
+      symlinkSync(existsSync(`/bin/${name}`) ? `/bin/${name}` : `/usr/bin/${name}`, join(dir, 'bare', name));
+    }
+    assert.match(String(run(env).stderr), /^claude-relay: .* there is no npm on PATH/);
+    mkdirSync(join(dir, 'node_modules/hono'), { recursive: true });
+    writeFileSync(join(dir, 'node_modules/.package-lock.json'), '');
+    assert.equal(run(env).stdout, 'claude-relay install --wait 9\n');
+    rmSync(dir, { recursive: true });
+  });
+
+  test('its help fetches nothing, and names the options of the command', async () => {
+    const { dir } = checkout('24.1.0', installs);
+    const help = spawnSync(join(dir, 'install.sh'), ['--help'], { encoding: 'utf8' }).stdout;
+    assert.ok(!existsSync(join(dir, 'node_modules')));
+    rmSync(dir, { recursive: true });
+    const { commands } = createProgram();
+    const options = commands.find((command) => command.name() === 'install')?.options ?? [];
+    assert.ok(options.length > 3);
+    assert.deepEqual(
+      [...new Set(help.match(/--[a-z]+/g))].toSorted(),
+      options.map(({ long }) => String(long)).toSorted(),
+    );
+  });
+
   test('an old Node, and sudo, are refused before anything is fetched', () => {
     const { dir, run } = checkout('18.19.0', installs);
     assert.match(
@@ -390,7 +460,7 @@ test('--print shows the unit and changes nothing', async () => {
   try {
     const { status, stdout } = await user.run('bin/claude-relay', [...at(user), '--print']);
     assert.equal(status, 0);
-    assert.match(stdout, /^ExecStart=".*\/bin\/claude-relay" --config ".*config\.env" serve$/m);
+    assert.match(stdout, /^ExecStart=\/bin\/sh ".*\/bin\/claude-relay" --config ".*config\.env" serve$/m);
     assert.deepEqual(tree(user.home), []);
     assert.ok(!existsSync(join(user.state, 'linger')));
   } finally {

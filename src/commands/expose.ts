@@ -1,5 +1,5 @@
 /** `claude-relay expose`: a public URL for the relay, through a tunnel that its owner has; checked before and after. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,7 @@ import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
 import { parseCount } from './parse.ts';
 import { withExamples } from './examples.ts';
+import { lenient } from './lenient.ts';
 import { limitsOff } from './limits-off.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -72,13 +73,14 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
 async function expose(tool: Tool, options: Options, context: ExposeContext): Promise<void> {
   const { terminal = processTerminal() } = context;
   const say = (line: string): void => terminal.err(`${line}\n`);
-  const config = loadConfig({ file: context.file() });
-  const env = config.hostEnv;
+  const { config: readable, env } = lenient(context.file());
+  const home = env['HOME'] ?? '';
   const { uid, username: name } = userInfo();
   const httpsPort = Number(options.httpsPort);
   const run = runner(env);
   if (options.off === true) return takeAway();
 
+  const config = readable ?? loadConfig({ file: context.file() });
   const change = options.dryRun !== true;
   warn(config, say);
   const local = localUrl(config);
@@ -89,7 +91,6 @@ async function expose(tool: Tool, options: Options, context: ExposeContext): Pro
     );
   }
   say(`ok   the relay answers on ${local}`);
-  const home = env['HOME'] ?? '';
   if (tool === 'check') return verify(requireUrl(options.url));
   const tunnel = await prepare(tool, {
     config,
@@ -153,7 +154,7 @@ async function expose(tool: Tool, options: Options, context: ExposeContext): Pro
       return;
     }
     const service = `claude-relay-${tool}.service`;
-    const was = await stopTunnel(run, unitPath(env, service), service);
+    const was = await stopTunnel(run, unitPath(env, service), service, home);
     say(was ? `Stopped ${service} and removed it.` : `There is no ${service} here.`);
   }
 
@@ -164,12 +165,8 @@ async function expose(tool: Tool, options: Options, context: ExposeContext): Pro
 }
 
 function warn(config: Config, say: (line: string) => void): void {
-  const store = openStore(config.dataDir);
-  const usable = openKeys(store)
-    .list()
-    .some(({ expiresAt }) => expiresAt === undefined || expiresAt > Date.now());
-  store.close();
-  if (!usable) say('Warning: there is no key yet, so nobody can use the relay: bin/genkey my-app');
+  if (!hasUsableKey(config.dataDir))
+    say('Warning: there is no key yet, so nobody can use the relay: bin/genkey my-app');
   for (const limit of limitsOff(config)) {
     const what = limit.startsWith('FETCH_') ? 'fetch without end' : 'use up your plan';
     say(`Warning: ${limit} is 0: that limit is off. Who gets hold of a key could ${what}.`);
@@ -178,6 +175,18 @@ function warn(config: Config, say: (line: string) => void): void {
     say(
       'Warning: TRUST_PROXY is not loopback. Every caller will look like this machine, so that wrong keys are counted for all strangers together: put TRUST_PROXY=loopback into config.env and restart the relay.',
     );
+  }
+}
+
+function hasUsableKey(dataDir: string): boolean {
+  // To look is not to make one.
+  if (!existsSync(join(dataDir, 'relay.db'))) return false;
+  const store = openStore(dataDir);
+  try {
+    const keys = openKeys(store).list();
+    return keys.some(({ expiresAt }) => expiresAt === undefined || expiresAt > Date.now());
+  } finally {
+    store.close();
   }
 }
 

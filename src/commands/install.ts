@@ -1,10 +1,10 @@
 /** `claude-relay install`: the relay as a service of this user; `--uninstall` takes it away again. The work of install.sh. */
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { loadConfig } from '../config.ts';
+import { loadConfig, type Config } from '../config.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/await-ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -14,6 +14,7 @@ import { ServiceError } from '../service/service-error.ts';
 import { installSystemd, uninstallSystemd, unitPath, relayService } from '../service/systemd.ts';
 import { userManager, hasNamespaces } from '../service/user-manager.ts';
 import { withExamples } from './examples.ts';
+import { lenient } from './lenient.ts';
 import { limitsOff } from './limits-off.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { parseCount } from './parse.ts';
@@ -51,11 +52,13 @@ export function addInstallCommand(program: Command, context: InstallContext): vo
 export async function install(options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), platform = process.platform } = context;
   const file = resolve(context.file());
-  const shell = loadConfig({ file });
   const say = (line: string): void => terminal.err(`${line}\n`);
   const { uid, username: name } = userInfo();
   const user = { uid, name };
-  const env = shell.hostEnv;
+  const { config, env } = lenient(file);
+  // Wrong ones are in the way of everything but taking the service away; what is removed for good, only right ones name.
+  const shell =
+    config ?? (options.uninstall === true && options.purge !== true ? undefined : loadConfig({ file }));
   if (options.purge === true && options.uninstall !== true)
     throw new ServiceError('--purge goes with --uninstall.');
   if (uid === 0 && (env['SUDO_USER'] ?? 'root') !== 'root') {
@@ -70,11 +73,10 @@ export async function install(options: Options, context: InstallContext): Promis
     );
   }
   const cacheName = isMac ? 'Library/Caches' : '.cache';
-  const planFor = (manager: Record<string, string>): ServicePlan =>
-    planService({ root, file, shell, manager, cacheName });
 
-  if (options.uninstall === true) {
+  if (options.uninstall === true || shell === undefined) {
     const home = env['HOME'] ?? '';
+    if (!isAbsolute(home)) throw new ServiceError('HOME is not set: nobody knows whose service it is.');
     const found = isMac
       ? await uninstallLaunchd(runner(env), uid, home, say)
       : await uninstallSystemd({ env, user, say });
@@ -83,9 +85,12 @@ export async function install(options: Options, context: InstallContext): Promis
       recursive: true,
       force: true,
     });
-    tellData(shell.dataDir, options.purge === true, say);
+    tellData(shell?.dataDir, options.purge === true, say);
     return;
   }
+
+  const planFor = (manager: Record<string, string>): ServicePlan =>
+    planService({ root, file, shell, manager, cacheName });
 
   if (isMac) {
     const run = runner(env);
@@ -95,7 +100,7 @@ export async function install(options: Options, context: InstallContext): Promis
     };
     const plan = planFor(launchdEnv);
     if (options.print === true) return terminal.out(relayAgent(plan));
-    await checkLogin(plan);
+    await checkLogin(plan, shell);
     await installLaunchd({ plan, run, uid, waitMs: options.wait * 1000, say });
     return tellDone(plan);
   }
@@ -109,7 +114,7 @@ export async function install(options: Options, context: InstallContext): Promis
       const facts = { ...manager, namespaces: await hasNamespaces(manager.run) };
       return terminal.out(relayUnit(template, plan.config, plan.host, facts));
     }
-    await checkLogin(plan);
+    await checkLogin(plan, shell);
     await installSystemd({ plan, manager, template, unit, waitMs: options.wait * 1000, say });
     tellDone(plan);
   } catch (error) {
@@ -118,7 +123,7 @@ export async function install(options: Options, context: InstallContext): Promis
     throw error;
   }
 
-  async function checkLogin(plan: ServicePlan): Promise<void> {
+  async function checkLogin(plan: ServicePlan, shell: Config): Promise<void> {
     requireScratch();
     await requireServiceLogin(plan, shell);
     for (const notice of plan.notices) say(`Note: ${notice}`);
@@ -136,9 +141,11 @@ The relay is ready on ${localUrl(config)}, and comes back after a crash and a re
   }
 }
 
-function tellData(dataDir: string, purge: boolean, say: (line: string) => void): void {
-  if (!purge) {
-    say(`Keys and usage stay in ${dataDir} (--purge removes them). config.env and this folder stay, too.`);
+/** `dataDir` is undefined where the settings are wrong. */
+function tellData(dataDir: string | undefined, purge: boolean, say: (line: string) => void): void {
+  if (!purge || dataDir === undefined) {
+    const where = dataDir === undefined ? 'where they are' : `in ${dataDir}`;
+    say(`Keys and usage stay ${where} (--purge removes them). config.env and this folder stay, too.`);
     return;
   }
   // By name: the directory may be one that holds more than the relay's.

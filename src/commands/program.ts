@@ -1,6 +1,7 @@
 /** All commands, with their options, help and examples: what `main` runs, the completion completes and the documents are held to. */
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig, type Config } from '../config.ts';
 import { addAskCommand } from './ask.ts';
 import { addCompletionCommand } from './completion.ts';
@@ -19,6 +20,7 @@ const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
 export function createProgram(): Command {
   const program = new Command('claude-relay')
     .description('A secured HTTP API around the Claude Code of this machine.')
+    .version(manifest.version, '--version', 'the version of the relay')
     .option('--config <file>', 'settings file', defaultFile)
     .showHelpAfterError('(--help shows what there is)');
   const configFile = (): string => program.opts<{ config: string }>().config;

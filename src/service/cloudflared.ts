@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { findProgram } from './find-program.ts';
 import { ServiceError } from './service-error.ts';
 import { commandWord } from './template.ts';
+import { cloudflaredSettings } from './tunnel-service.ts';
 import { refuse, requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const tunnelName = 'claude-relay';
@@ -54,7 +55,7 @@ export async function cloudflared(
       `The tunnel ${tunnelName} was made on another machine: ${credentials} is not here. Copy it, or start anew: cloudflared tunnel delete ${tunnelName}`,
     );
   }
-  const path = join(home, '.config/claude-relay/cloudflared.yml');
+  const path = cloudflaredSettings(home);
   return {
     publicUrl: `https://${hostname}`,
     service: {

@@ -8,6 +8,7 @@ import { enabledLinger, relayUnit } from './relay-unit.ts';
 import { saidBy, type Run } from './run.ts';
 import type { ServicePlan } from './service-environment.ts';
 import { ServiceError } from './service-error.ts';
+import { removeTunnelSettings } from './tunnel-service.ts';
 import { busRunner, hasNamespaces, type UserManager } from './user-manager.ts';
 
 export const relayService = 'claude-relay.service';
@@ -130,11 +131,18 @@ export async function uninstallSystemd({ env, user, say }: SystemdUninstall): Pr
   for (const service of services) {
     const unit = unitPath(env, service);
     const linger = enabledLinger(readOwnFile(unit) ?? '');
-    await run('systemctl', ['--user', 'disable', '--now', service], { timeoutMs: 15 * 60_000 });
+    const stopped = await run('systemctl', ['--user', 'disable', '--now', service], {
+      timeoutMs: 15 * 60_000,
+    });
     // Where no manager answers, its link is taken away by hand.
     rmSync(join(unit, '..', 'default.target.wants', service), { force: true });
     removeOwnFile(unit);
-    say(`Stopped ${service} and removed ${unit}`);
+    removeTunnelSettings(service, env['HOME'] ?? '');
+    say(
+      stopped.status === 0
+        ? `Stopped ${service} and removed ${unit}`
+        : `Removed ${unit}. Warning: ${service} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
+    );
     if (linger) {
       const disabled = await run('loginctl', ['disable-linger', user.name]);
       if (disabled.status === 0) say('Turned lingering off again, as it was before.');

@@ -1,5 +1,6 @@
 /** Keeps a tunnel up as a service of the user's systemd. */
-import { join } from 'node:path';
+import { rmdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
@@ -24,6 +25,22 @@ export function tunnelUnit(
   return fillTemplate(template, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 
+/** Where the settings of cloudflared's service are. */
+export function cloudflaredSettings(home: string): string {
+  return join(home, '.config/claude-relay/cloudflared.yml');
+}
+
+/** What a tunnel's service had besides its unit. */
+export function removeTunnelSettings(name: string, home: string): void {
+  const path = cloudflaredSettings(home);
+  if (name !== 'claude-relay-cloudflared.service' || !removeOwnFile(path)) return;
+  try {
+    rmdirSync(dirname(path));
+  } catch {
+    // There is something of somebody else's in it.
+  }
+}
+
 /** Writes the unit and starts the service, again where it runs. Throws ServiceError. */
 export async function startTunnel(
   run: Run,
@@ -46,10 +63,11 @@ export async function tunnelLog(run: Run, name: string): Promise<string> {
 }
 
 /** Stops it for good. Resolves to whether there was one. */
-export async function stopTunnel(run: Run, unit: string, name: string): Promise<boolean> {
+export async function stopTunnel(run: Run, unit: string, name: string, home: string): Promise<boolean> {
   if (readOwnFile(unit) === undefined) return false;
   await run('systemctl', ['--user', 'disable', '--now', name]);
   removeOwnFile(unit);
+  removeTunnelSettings(name, home);
   await run('systemctl', ['--user', 'daemon-reload']);
   return true;
 }

@@ -101,6 +101,33 @@ describe('systemd', { skip }, () => {
   });
 });
 
+test('a checkout whose path has any of these characters starts', { skip }, () => {
+  for (const name of [
+    'a b',
+    '50%% off',
+    '$HOME',
+    '${HOME}',
+    "o'brien",
+    'a "b"',
+    'back\\slash',
+    'ünï 日本',
+    ';#*(~',
+  ]) {
+    const checkout = join(scratch, name);
+    mkdirSync(join(checkout, 'bin'), { recursive: true });
+    writeFileSync(join(checkout, 'bin/claude-relay'), '', { mode: 0o755 });
+    const file = join(scratch, 'claude-relay.service');
+    const systemd = { version: 252, runtimeDir: undefined, namespaces: true, lingerEnabled: false };
+    writeFileSync(
+      file,
+      relayUnit(template('claude-relay.service'), config, { ...host, root: checkout }, systemd),
+    );
+    const { status, text: said } = analyze('verify', '--user', '--man=no', file);
+    assert.equal(status, 0, said);
+    assert.doesNotMatch(said, /claude-relay/);
+  }
+});
+
 test('paths with spaces, quotes, % and $ stay one word and mean themselves', () => {
   const text = relay(252, true);
   assert.match(text, /--config "\/home\/me\/100%% \\"mine\\"\/\$\$HOME\/config\.env" serve$/m);
@@ -113,7 +140,7 @@ test('paths with spaces, quotes, % and $ stay one word and mean themselves', () 
 
 test('from systemd 253 on the manager hands its socket over', () => {
   assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=\/run\/user\/1000\/systemd\/notify:notify$/m);
-  assert.match(relay(252, true), /^NotifyAccess=all\nExecStart=/m);
+  assert.match(relay(252, true), /^NotifyAccess=all\n#.*\nExecStart=/m);
 });
 
 test('the time to stop is beyond the drain, and the bounds follow the settings', () => {
