@@ -381,12 +381,14 @@ describe('while the relay runs', () => {
 });
 
 describe('the service and the tunnel', () => {
-  const systemctl = (relay: string, tunnel = 'LoadState=not-found'): void =>
+  const absent = 'LoadState=not-found';
+  const systemctl = (relay: string, tunnel = absent, cloudflared = absent): void =>
     program(
       'systemctl',
       `case "$*" in
         "--user show claude-relay.service "*) printf '${relay}' ;;
         "--user show claude-relay-ngrok.service "*) printf '${tunnel}' ;;
+        "--user show claude-relay-cloudflared.service "*) printf '${cloudflared}' ;;
         *) echo "not asked: $*" >&2; exit 9 ;;
       esac`,
     );
@@ -481,6 +483,43 @@ describe('the service and the tunnel', () => {
       'failure',
       /has failed/,
       /journalctl/,
+    );
+  });
+
+  test('a public name by cloudflared or Tailscale Funnel counts as much', async () => {
+    openStore(dataDir).close();
+    lingers('yes');
+    systemctl(running, absent, running);
+    const bare = await doctor({ PER_KEY_RPM: '0' });
+    assertLine(bare.line('tunnel'), 'ok', /claude-relay-cloudflared\.service runs/);
+    assertLine(bare.line('tunnel-limits'), 'warning', /PER_KEY_RPM/);
+    assertLine(bare.line('tunnel-keys'), 'warning', /no key/);
+    assertLine(
+      bare.line('tunnel-callers'),
+      'warning',
+      /every caller looks like this machine/,
+      /TRUST_PROXY=loopback/,
+    );
+    systemctl(running);
+    const web = (port: number, funnel: boolean): string =>
+      JSON.stringify({
+        Web: { 'box.ts.net:443': { Handlers: { '/': { Proxy: `http://127.0.0.1:${port}` } } } },
+        ...(funnel ? { AllowFunnel: { 'box.ts.net:443': true } } : {}),
+      });
+    const settings = { PORT: '8797', TRUST_PROXY: 'loopback' };
+    // To the tailnet only, to another program, and nothing.
+    for (const other of [web(8797, false), web(8798, true), 'null', '{}', '']) {
+      program('tailscale', `env > ${join(scratch, 'environment')}; echo '${other}'`);
+      assertLine((await doctor(settings)).line('tunnel'), 'ok', /^none/);
+    }
+    program('tailscale', `env > ${join(scratch, 'environment')}; echo '${web(8797, true)}'`);
+    const funnel = await doctor({ ...settings, ANTHROPIC_API_KEY: 'marker' });
+    assertLine(funnel.line('tunnel'), 'ok', /Funnel leads from https:\/\/box\.ts\.net to the relay/);
+    assert.ok(!funnel.lines.some(({ name }) => name === 'tunnel-callers'));
+    assert.doesNotMatch(
+      execFileSync('cat', [join(scratch, 'environment')], { encoding: 'utf8' }),
+      /marker/,
+      'no login goes to it',
     );
   });
 });

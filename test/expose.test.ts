@@ -238,6 +238,8 @@ describe('fine', () => {
         assert.ok(isUp());
         assert.ok(forwardedFor.includes(user.url), 'the tunnel leads to the relay');
       }
+      const { stdout } = await user.run('bin/claude-relay', ['--config', user.configFile, 'doctor']);
+      assert.match(stdout, /^ok {3}tunnel: (?!none)/m, 'the doctor sees it');
       const unit = user.unit(`claude-relay-${tool}.service`);
       assert.equal(existsSync(unit), tool !== 'tailscale');
       assert.equal((await expose(tool, ['--off'])).status, 0);

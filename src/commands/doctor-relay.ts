@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { failure, ok, warning, type Line } from './doctor-line.ts';
 import { callRelay, relayUrl, textOf } from './loopback.ts';
+import { restartCommand, startCommand, type ServiceState } from './service-state.ts';
 
 const idleMs = 5000;
 
@@ -15,14 +16,17 @@ const readiness = z.object({
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
 });
 
-export async function relayLines(config: Config, start: string): Promise<Line[]> {
+export async function relayLines(config: Config, service: ServiceState): Promise<Line[]> {
   if (config.port === 0) return [ok('port', 'PORT is 0: each start picks a free one')];
   const url = relayUrl(config);
   const who = await whoAnswers(url);
   const taken = `lsof -nP -iTCP:${config.port} -sTCP:LISTEN (and stop it), or set PORT`;
   switch (who) {
     case 'relay':
-      return [ok('port', `${url}, where a claude-relay listens`), ...(await runningLines(config, url))];
+      return [
+        ok('port', `${url}, where a claude-relay listens`),
+        ...(await runningLines(config, url, restartCommand(service))),
+      ];
     case 'silent':
       return [
         failure('port', `something listens at ${url} and does not answer within ${idleMs / 1000} s`, taken),
@@ -31,7 +35,9 @@ export async function relayLines(config: Config, start: string): Promise<Line[]>
       return [failure('port', `another program listens at ${url}`, taken)];
     case 'nobody': {
       const line = await freeLine(config, taken);
-      return line.state === 'ok' ? [line, warning('relay', 'it does not run', start)] : [line];
+      return line.state === 'ok'
+        ? [line, warning('relay', 'it does not run', startCommand(service))]
+        : [line];
     }
   }
 }
@@ -51,13 +57,13 @@ async function whoAnswers(url: string): Promise<'relay' | 'other' | 'silent' | '
   }
 }
 
-async function runningLines(config: Config, url: string): Promise<Line[]> {
+async function runningLines(config: Config, url: string, restart: string): Promise<Line[]> {
   const askedAt = Date.now();
   let state: z.infer<typeof readiness>;
   try {
     state = readiness.parse(parsed(await textOf(await callRelay(`${url}/ready`, { idleMs }))));
   } catch {
-    return [failure('relay', 'it runs, and /ready does not answer', 'restart it')];
+    return [failure('relay', 'it runs, and /ready does not answer', restart)];
   }
   const where = usesDataDir(config.dataDir, askedAt)
     ? []

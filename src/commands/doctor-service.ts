@@ -2,22 +2,19 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Config } from '../config.ts';
+import { localUrl } from '../service/await-ready.ts';
+import { runner } from '../service/run.ts';
+import { funnelUrl } from '../service/tailscale.ts';
 import { failure, ok, warning, type Line } from './doctor-line.ts';
 import { limitsOff } from './limits-off.ts';
-import { relayAgent, relayUnit, tunnelUnit, type ServiceState } from './service-state.ts';
-
-/** How a relay that does not run is started on this machine. */
-export function startCommand(service: ServiceState): string {
-  switch (service.kind) {
-    case 'systemd':
-      return `systemctl --user start ${relayUnit}`;
-    case 'launchd':
-      return `launchctl kickstart gui/$(id -u)/${relayAgent}`;
-    case 'no manager':
-    case 'not installed':
-      return './run.sh';
-  }
-}
+import {
+  cloudflaredUnit,
+  ngrokUnit,
+  relayAgent,
+  relayUnit,
+  serviceState,
+  type ServiceState,
+} from './service-state.ts';
 
 export function serviceLines(service: ServiceState): Line[] {
   switch (service.kind) {
@@ -75,26 +72,32 @@ function bootLines({ atBoot, lingers }: Extract<ServiceState, { kind: 'systemd' 
       ];
 }
 
+export type Tunnels = {
+  ngrok: ServiceState;
+  cloudflared: ServiceState;
+  /** The public URL at which Tailscale Funnel leads to the relay. */
+  funnel: string | undefined;
+};
+
+export async function tunnelsOf(config: Config): Promise<Tunnels> {
+  const { hostEnv } = config;
+  return {
+    ngrok: await serviceState(ngrokUnit, hostEnv),
+    cloudflared: await serviceState(cloudflaredUnit, hostEnv),
+    funnel: onPath('tailscale', hostEnv) ? await funnelUrl(runner(hostEnv), localUrl(config)) : undefined,
+  };
+}
+
 /** `liveKeys` is undefined where the database could not be read. */
-export function tunnelLines(config: Config, tunnel: ServiceState, liveKeys: number | undefined): Line[] {
-  const { ngrokDomain, hostEnv } = config;
-  const expose = 'bin/claude-relay expose ngrok';
-  if (ngrokDomain === undefined) {
-    return tunnel.kind === 'systemd' && tunnel.active === 'active'
-      ? [
-          warning(
-            'tunnel',
-            `${tunnelUnit} runs, and NGROK_DOMAIN is not set: a page fetch could fetch the relay itself`,
-            'set NGROK_DOMAIN in config.env',
-          ),
-        ]
-      : [ok('tunnel', 'none: NGROK_DOMAIN is not set')];
-  }
+export function tunnelLines(config: Config, tunnels: Tunnels, liveKeys: number | undefined): Line[] {
+  const { ngrok, cloudflared, funnel } = tunnels;
+  const ways = [
+    ...ngrokLines(config, ngrok),
+    ...(cloudflared.kind === 'systemd' ? [activeLine(cloudflaredUnit, cloudflared)] : []),
+    ...(funnel === undefined ? [] : [ok('tunnel', `Tailscale Funnel leads from ${funnel} to the relay`)]),
+  ];
+  if (ways.length === 0) return [ok('tunnel', 'none')];
   const lines: Line[] = [];
-  if (tunnel.kind === 'systemd') lines.push({ ...activeLine(tunnelUnit, tunnel) });
-  else if (onPath('ngrok', hostEnv))
-    lines.push(ok('tunnel', `NGROK_DOMAIN is set, and no ${tunnelUnit} is installed: ${expose} says how`));
-  else lines.push(warning('tunnel', 'NGROK_DOMAIN is set, and there is no ngrok on PATH', expose));
   const off = limitsOff(config);
   if (off.length > 0) {
     lines.push(
@@ -114,7 +117,30 @@ export function tunnelLines(config: Config, tunnel: ServiceState, liveKeys: numb
       ),
     );
   }
-  return lines;
+  if (!config.trustProxy.includes('loopback')) {
+    lines.push(
+      warning(
+        'tunnel-callers',
+        'TRUST_PROXY is not loopback: every caller looks like this machine, and wrong keys of all strangers count together',
+        'set TRUST_PROXY=loopback in config.env',
+      ),
+    );
+  }
+  return [...ways, ...lines];
+}
+
+/** None where there is no sign of ngrok. */
+function ngrokLines({ ngrokDomain, hostEnv }: Config, service: ServiceState): Line[] {
+  if (ngrokDomain === undefined) {
+    if (service.kind !== 'systemd') return [];
+    const detail = `${ngrokUnit} is installed, and NGROK_DOMAIN is not set: a page fetch could fetch the relay itself`;
+    return [warning('tunnel', detail, 'set NGROK_DOMAIN in config.env')];
+  }
+  const expose = 'bin/claude-relay expose ngrok';
+  if (service.kind === 'systemd') return [activeLine(ngrokUnit, service)];
+  return onPath('ngrok', hostEnv)
+    ? [ok('tunnel', `NGROK_DOMAIN is set, and no ${ngrokUnit} is installed: ${expose} makes one`)]
+    : [warning('tunnel', 'NGROK_DOMAIN is set, and there is no ngrok on PATH', expose)];
 }
 
 function onPath(program: string, env: Config['hostEnv']): boolean {

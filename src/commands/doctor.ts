@@ -6,10 +6,10 @@ import { clockFacts, clockLine, watchClock } from './doctor-clock.ts';
 import { diskLines } from './doctor-disk.ts';
 import { failure, fixText, lineJson, lineText, ok, summary, type Line } from './doctor-line.ts';
 import { relayLines } from './doctor-relay.ts';
-import { serviceLines, startCommand, tunnelLines } from './doctor-service.ts';
+import { serviceLines, tunnelLines, tunnelsOf } from './doctor-service.ts';
 import { settingsFailures, settingsLines } from './doctor-settings.ts';
 import { withExamples } from './examples.ts';
-import { relayUnit, serviceState, tunnelUnit } from './service-state.ts';
+import { relayUnit, serviceState } from './service-state.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 export type DoctorContext = { config(): Config; configFile(): string };
@@ -75,11 +75,11 @@ async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGene
   yield* claudeLines(config, terminal);
   const service = await serviceState(relayUnit, config.hostEnv);
   // Before the doctor itself writes to the database, which would look like the relay's writing.
-  yield* await relayLines(config, startCommand(service));
+  yield* await relayLines(config, service);
   yield* serviceLines(service);
   const { lines, records } = diskLines(config, Date.now());
   yield* lines;
-  yield* tunnelLines(config, await serviceState(tunnelUnit, config.hostEnv), records?.liveKeys);
+  yield* tunnelLines(config, await tunnelsOf(config), records?.liveKeys);
   yield clockLine(await clockFacts(config, records?.newest, moved()));
 }
 

@@ -11,6 +11,7 @@ import { relayUnit } from '../service/relay-unit.ts';
 import { runner } from '../service/run.ts';
 import { planService, requireServiceLogin, type ServicePlan } from '../service/service-environment.ts';
 import { ServiceError } from '../service/service-error.ts';
+import { funnelUrl } from '../service/tailscale.ts';
 import { installSystemd, uninstallSystemd, unitPath, relayService } from '../service/systemd.ts';
 import { userManager, hasNamespaces } from '../service/user-manager.ts';
 import { withExamples } from './examples.ts';
@@ -85,6 +86,11 @@ export async function install(options: Options, context: InstallContext): Promis
       recursive: true,
       force: true,
     });
+    if (shell !== undefined && (await funnelUrl(runner(env), localUrl(shell))) !== undefined) {
+      say(
+        `Warning: Tailscale Funnel still leads to port ${shell.port} of this machine: bin/claude-relay expose tailscale --off`,
+      );
+    }
     tellData(shell?.dataDir, options.purge === true, say);
     return;
   }

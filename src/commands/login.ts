@@ -10,7 +10,7 @@ import type { Config } from '../config.ts';
 import { CommandError } from './command-error.ts';
 import { withExamples } from './examples.ts';
 import { hiddenInput } from './hidden-input.ts';
-import { relayAgent, relayUnit, serviceState, type ServiceState } from './service-state.ts';
+import { relayUnit, restartCommand, serviceState } from './service-state.ts';
 import { setVariable } from './settings-edit.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { makeScratch } from './scratch.ts';
@@ -49,7 +49,7 @@ async function login(context: LoginContext, paste: boolean, terminal: Terminal):
     );
   }
   const service = await serviceState(relayUnit, config.hostEnv);
-  terminal.err(`It counts from the next start on: ${restart(service)}. Then: claude-relay doctor\n`);
+  terminal.err(`It counts from the next start on: ${restartCommand(service)}. Then: claude-relay doctor\n`);
 }
 
 async function readToken(config: Config, paste: boolean, terminal: Terminal): Promise<string> {
@@ -123,16 +123,4 @@ export function checkedToken(text: string): string {
         ? "That is a key of the relay's own."
         : 'That is no token of claude setup-token, which begins with sk-ant-oat.';
   throw new CommandError(`${what} Nothing was changed.`);
-}
-
-function restart(service: ServiceState): string {
-  switch (service.kind) {
-    case 'systemd':
-      return `systemctl --user restart ${relayUnit}`;
-    case 'launchd':
-      return `launchctl kickstart -k gui/$(id -u)/${relayAgent}`;
-    case 'no manager':
-    case 'not installed':
-      return 'stop the relay (Ctrl-C) and ./run.sh';
-  }
 }

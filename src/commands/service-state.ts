@@ -5,7 +5,8 @@ import type { Config } from '../config.ts';
 
 /** The units that `install.sh` and `systemd/` have. */
 export const relayUnit = 'claude-relay.service';
-export const tunnelUnit = 'claude-relay-ngrok.service';
+export const ngrokUnit = 'claude-relay-ngrok.service';
+export const cloudflaredUnit = 'claude-relay-cloudflared.service';
 /** The launchd agent of the relay on macOS. */
 export const relayAgent = 'claude-relay';
 
@@ -66,6 +67,32 @@ function fields(text: string): Record<string, string | undefined> {
   return Object.fromEntries(
     text.split('\n').map((line) => [line.split('=')[0] ?? '', line.slice(line.indexOf('=') + 1)]),
   );
+}
+
+/** How a relay that does not run is started on this machine. */
+export function startCommand(service: ServiceState): string {
+  switch (service.kind) {
+    case 'systemd':
+      return `systemctl --user start ${relayUnit}`;
+    case 'launchd':
+      return `launchctl kickstart gui/$(id -u)/${relayAgent}`;
+    case 'no manager':
+    case 'not installed':
+      return './run.sh';
+  }
+}
+
+/** How one that runs is started again. */
+export function restartCommand(service: ServiceState): string {
+  switch (service.kind) {
+    case 'systemd':
+      return `systemctl --user restart ${relayUnit}`;
+    case 'launchd':
+      return `launchctl kickstart -k gui/$(id -u)/${relayAgent}`;
+    case 'no manager':
+    case 'not installed':
+      return 'stop the relay (Ctrl-C) and ./run.sh';
+  }
 }
 
 /** What a service manager's client needs: no login of config.env goes to it. */

@@ -1,5 +1,6 @@
 /** Runs a program of the system and waits for it: service managers, tunnels. */
 import { execFile } from 'node:child_process';
+import { loginVariables } from '../config.ts';
 
 export type Ran = {
   /** Undefined when there is no such program, or it did not end in time. */
@@ -15,14 +16,15 @@ export type Run = (
   options?: { timeoutMs?: number },
 ) => Promise<Ran>;
 
-/** Resolves however the program ended. `env` is its whole environment. */
+/** Resolves however the program ended. `env` is its whole environment, but for a login, which is none of its business. */
 export function runner(env: Readonly<Record<string, string>>): Run {
+  const own = Object.fromEntries(Object.entries(env).filter(([name]) => !loginVariables.has(name)));
   return (command, args, { timeoutMs = 60_000 } = {}) =>
     new Promise((resolve) => {
       const child = execFile(
         command,
         args,
-        { env, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 4 * 1024 * 1024 },
+        { env: own, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 4 * 1024 * 1024 },
         (error, stdout, stderr) => {
           const code = error === null ? 0 : (error as { code?: number | string }).code;
           resolve({

@@ -1,9 +1,14 @@
 /** Tailscale Funnel (client 1.52 or newer): tailscaled itself keeps it up, also after a reboot. */
+import type { Run } from './run.ts';
 import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 import { ServiceError } from './service-error.ts';
 
 type Status = { BackendState?: string; Self?: { DNSName?: string } };
-type ServeConfig = { Web?: Record<string, { Handlers?: Record<string, { Proxy?: string }> }> };
+/** The keys are `<name>:<port>`. */
+type ServeConfig = {
+  Web?: Record<string, { Handlers?: Record<string, { Proxy?: string }> }>;
+  AllowFunnel?: Record<string, boolean>;
+};
 
 /** The ports that Funnel has (tailscale.com/kb/1223/funnel). */
 export const funnelPorts = [443, 8443, 10000] as const;
@@ -44,9 +49,7 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
       'This machine has no name in its tailnet. Turn on MagicDNS: https://login.tailscale.com/admin/dns',
     );
   say(`ok   connected as ${name}`);
-  const serving = parsed((await run('tailscale', ['serve', 'status', '--json'])).stdout) as
-    | ServeConfig
-    | undefined;
+  const serving = await served(run);
   const other = serving?.Web?.[`${name}:${httpsPort}`]?.Handlers?.['/'];
   if (other !== undefined && other.Proxy !== local) {
     throw new ServiceError(
@@ -77,6 +80,23 @@ export async function tailscaleOff({
   const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
   if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr))
     refuse(ran, '`tailscale funnel off`', rules);
+}
+
+/** The public URL at which tailscaled leads to the relay, if it does. */
+export async function funnelUrl(run: Run, local: string): Promise<string | undefined> {
+  // `null` where nothing was ever served.
+  const { Web = {}, AllowFunnel = {} } = (await served(run)) ?? {};
+  const at = Object.keys(Web).find(
+    (key) =>
+      AllowFunnel[key] === true &&
+      Object.values(Web[key]?.Handlers ?? {}).some(({ Proxy }) => Proxy === local),
+  );
+  return at === undefined ? undefined : `https://${at.replace(/:443$/, '')}`;
+}
+
+async function served(run: Run): Promise<ServeConfig | undefined> {
+  const { stdout } = await run('tailscale', ['serve', 'status', '--json'], { timeoutMs: 15_000 });
+  return parsed(stdout) as ServeConfig | undefined;
 }
 
 function parsed(text: string): unknown {
