@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -181,6 +181,14 @@ describe('the key', () => {
     assert.doesNotMatch(wrong.stderr, /crk_wrong/);
   });
 
+  test('of other data than the relay has: it says that a key has to be given', async () => {
+    const { status, stderr } = await ask(['x'], {
+      env: { DATA_DIR: join(scratch, 'others'), PORT: '0', CLAUDE_RELAY_URL: relay.url },
+    });
+    assert.equal(status, 1);
+    assert.match(stderr, /keeps its keys elsewhere than in .*others.*--key/);
+  });
+
   test('ends when the call fails, too', async () => {
     relay.model.setReply(() => ({
       kind: 'error',
@@ -211,6 +219,10 @@ describe('where it asks', () => {
   });
 
   test('CLAUDE_RELAY_URL and --url', async () => {
+    assert.equal(
+      (await ask(['x'], { env: { CLAUDE_RELAY_URL: '', CLAUDE_RELAY_KEY: '' } })).stdout,
+      'hello\n',
+    );
     assert.equal((await ask(['x'], { env: { PORT: '1', CLAUDE_RELAY_URL: relay.url } })).stdout, 'hello\n');
     assert.equal((await ask(['--url', `${relay.url}/`, 'x'], { env: { PORT: '1' } })).stdout, 'hello\n');
     assert.match((await ask(['x'], { env: { PORT: '0' } })).stderr, /PORT is 0.*--url/);
@@ -315,6 +327,18 @@ describe('how it ends', () => {
     assert.deepEqual(await promise, { status: 0, stdout: 'line 0\n', stderr: '' });
     await eventually('no process is left', () => relay.children().length === 0);
   });
+});
+
+test('an answer that cannot be written is a failure', { skip: !existsSync('/dev/full') }, async () => {
+  relay.model.setReply(() => ({ kind: 'text', text: 'hello' }));
+  const script = `'${join(root, 'bin/claude-relay')}' ask x > /dev/full`;
+  const { promise, resolve } = Promise.withResolvers<[number, string]>();
+  execFile('sh', ['-c', script], { env: environment() }, (error, _stdout, stderr) =>
+    resolve([Number(error?.code ?? 0), stderr]),
+  );
+  const [status, stderr] = await promise;
+  assert.equal(status, 1);
+  assert.match(stderr, /^claude-relay: the output could not be written: ENOSPC.*\n$/);
 });
 
 describe('a terminal', () => {

@@ -74,7 +74,9 @@ async function ask(
   terminal: Terminal,
 ): Promise<void> {
   const { hostEnv } = config;
-  const url = relayUrl(config, options.url ?? hostEnv['CLAUDE_RELAY_URL']);
+  // Set to nothing is as good as not set.
+  const url = relayUrl(config, options.url ?? (hostEnv['CLAUDE_RELAY_URL'] || undefined));
+  const ownKey = options.key ?? (hostEnv['CLAUDE_RELAY_KEY'] || undefined);
   const prompt = await promptOf(words);
   const stop = new AbortController();
   const signals = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -85,7 +87,7 @@ async function ask(
   };
   for (const signal of Object.keys(signals)) process.on(signal, onSignal);
   try {
-    await withKey(config, options.key ?? hostEnv['CLAUDE_RELAY_KEY'], async (key) => {
+    await withKey(config, ownKey, async (key) => {
       const answer = await callRelay(`${url}/v1/complete`, {
         key,
         body: bodyOf(prompt, options),
@@ -93,6 +95,11 @@ async function ask(
       }).catch((error: unknown) => {
         throw unreachable(error, url);
       });
+      if (answer.status === 401 && ownKey === undefined) {
+        throw new CommandError(
+          `The relay at ${url} keeps its keys elsewhere than in ${config.dataDir}, as the demo does: give one of them with --key.`,
+        );
+      }
       await print(answer, options, terminal, stop).catch((error: unknown) => {
         throw (error as NodeJS.ErrnoException).code === 'ECONNRESET' ? brokenOff() : error;
       });
@@ -141,7 +148,7 @@ async function withKey(
   given: string | undefined,
   work: (key: string) => Promise<void>,
 ): Promise<void> {
-  if (given !== undefined && given !== '') return work(given);
+  if (given !== undefined) return work(given);
   const store = openStore(config.dataDir, { waitMs: 5000 });
   try {
     const lent = openKeys(store).lend(ownLabel, ownSecretMs, 'ask');

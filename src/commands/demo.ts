@@ -33,6 +33,8 @@ export async function demo(config: Config, once: boolean): Promise<void> {
   try {
     const demoConfig: Config = {
       ...config,
+      // On a terminal the log would stand between the words for people.
+      logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
       dataDir: join(home, 'data'),
       hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },
     };

@@ -17,11 +17,12 @@ export function processTerminal(): Terminal {
   let gone = false;
   // Without a listener a closed pipe would end the command with a stack trace.
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    const known = gone;
     gone = true;
-    if (code === 'EPIPE') return;
-    // A disk that is full, for one: what was asked for, perhaps a secret that is shown once, is nowhere.
-    process.stderr.write(`claude-relay: the output could not be written (${code}).\n`);
+    // Nobody reads: that is how a pipe ends. A full disk is a failure: what was asked for, perhaps a secret that is shown once, is nowhere.
+    if (known || code === 'EPIPE') return;
     process.exitCode = 1;
+    process.stderr.write(`claude-relay: the output could not be written (${code}).\n`);
   });
   return {
     out: (text) => void process.stdout.write(text),
