@@ -233,7 +233,7 @@ describe('where it asks', () => {
     assert.equal(status, 1);
     assert.equal(
       stderr,
-      'claude-relay: No relay listens at http://127.0.0.1:1. Start it (./run.sh), or see claude-relay doctor.\n',
+      'claude-relay: No relay listens at http://127.0.0.1:1. Start it (./run.sh), or see bin/claude-relay doctor.\n',
     );
   });
 

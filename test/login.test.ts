@@ -86,11 +86,14 @@ describe('without a terminal: the token on stdin', () => {
   test('through a symbolic link, which stays one', () => {
     mkdirSync(join(scratch, 'elsewhere'));
     const target = join(scratch, 'elsewhere/real.env');
-    writeFileSync(target, 'PORT=8800\n');
-    symlinkSync(target, file);
-    assert.equal(login(token).status, 0);
-    assert.ok(lstatSync(file).isSymbolicLink());
-    assert.equal(readFileSync(target, 'utf8'), `PORT=8800\nCLAUDE_CODE_OAUTH_TOKEN=${token}\n`);
+    symlinkSync('elsewhere/real.env', file);
+    for (const before of ['', 'PORT=8800\n']) {
+      if (before !== '') writeFileSync(target, before);
+      assert.equal(login(token).status, 0);
+      assert.ok(lstatSync(file).isSymbolicLink());
+      assert.equal(readFileSync(target, 'utf8'), `${before}CLAUDE_CODE_OAUTH_TOKEN=${token}\n`);
+      assert.equal(mode(target), 0o600);
+    }
   });
 
   const wrong: [name: string, input: string, message: RegExp][] = [

@@ -115,7 +115,7 @@ async function ask(
 /** The words, with what comes on stdin in the place of `-`. */
 async function promptOf(words: readonly string[]): Promise<string> {
   if (words.length === 0 && process.stdin.isTTY) {
-    throw new CommandError('Give a prompt: claude-relay ask "Say hello.", or - to read it from stdin.');
+    throw new CommandError('Give a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
   }
   if (words.length > 0 && !words.includes('-')) return words.join(' ');
   const input = await textOfStream(process.stdin);
@@ -247,7 +247,9 @@ function brokenOff(): CommandError {
 function unreachable(error: unknown, url: string): unknown {
   switch ((error as NodeJS.ErrnoException).code ?? '') {
     case 'ECONNREFUSED':
-      return new CommandError(`No relay listens at ${url}. Start it (./run.sh), or see claude-relay doctor.`);
+      return new CommandError(
+        `No relay listens at ${url}. Start it (./run.sh), or see bin/claude-relay doctor.`,
+      );
     case 'ECONNRESET':
       return brokenOff();
     default:

@@ -55,8 +55,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         const { keys, terminal, now } = records;
         const list = keys.list({ revoked: options.all === true });
         if (options.json === true) terminal.out(json(list.map((item) => keyJson(item, now()))));
-        else if (list.length === 0)
-          terminal.err('There are no keys: make one with claude-relay key create <label>.\n');
+        else if (list.length === 0) terminal.err('There are no keys: make one with bin/genkey <label>.\n');
         else terminal.out(keyTable(terminal, list, now()));
       }),
     );

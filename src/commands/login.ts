@@ -49,7 +49,9 @@ async function login(context: LoginContext, paste: boolean, terminal: Terminal):
     );
   }
   const service = await serviceState(relayUnit, config.hostEnv);
-  terminal.err(`It counts from the next start on: ${restartCommand(service)}. Then: claude-relay doctor\n`);
+  terminal.err(
+    `It counts from the next start on: ${restartCommand(service)}. Then: bin/claude-relay doctor\n`,
+  );
 }
 
 async function readToken(config: Config, paste: boolean, terminal: Terminal): Promise<string> {

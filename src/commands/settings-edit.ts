@@ -1,15 +1,18 @@
 /** Sets one variable in config.env; every other line stays as it is. */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual, parseEnv } from 'node:util';
 import { CommandError } from './command-error.ts';
@@ -40,22 +43,19 @@ export function withVariable(text: string, name: string, value: string): string 
 /** Replaces the file in one step, readable by its owner alone; a symbolic link stays one. Throws CommandError. */
 export function setVariable(file: string, name: string, value: string): void {
   try {
-    const target = existing(file);
-    const edited = withVariable(target === undefined ? '' : readFileSync(target, 'utf8'), name, value);
-    replace(target ?? file, edited);
+    const target = targetOf(file);
+    replace(target, withVariable(existsSync(target) ? readFileSync(target, 'utf8') : '', name, value));
   } catch (error) {
     if (error instanceof CommandError) throw error;
     throw new CommandError(`${file} could not be written: ${(error as Error).message}`);
   }
 }
 
-function existing(file: string): string | undefined {
-  try {
-    return realpathSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** Where a symbolic link leads to, also when nothing is there yet. */
+function targetOf(file: string): string {
+  if (existsSync(file)) return realpathSync(file);
+  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  return isLink ? resolve(dirname(file), readlinkSync(file)) : file;
 }
 
 function replace(file: string, text: string): void {
