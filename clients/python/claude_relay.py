@@ -927,7 +927,6 @@ class _Exchange:
                 f"No connection to the relay at {self._url}: {_reason(error)}. "
                 "Is it running, and is CLAUDE_RELAY_URL its URL?",
             ) from error
-        self._response = response
         self.request_id = response.getheader("request-id")
         if not 200 <= response.status < 300:
             raise self._error(response)
@@ -948,10 +947,10 @@ class _Exchange:
         except (BrokenPipeError, ConnectionResetError):
             # Refused before all of it was sent: the answer says why.
             pass
-        response = connection.getresponse()
+        self._response = connection.getresponse()
         # An end among the headers looks like the end of them.
         self._call.remaining()
-        return response
+        return self._response
 
     def _pieces(self) -> Iterator[bytes]:
         """The body as it comes. A connection that ends before it does is `connection_lost`."""
