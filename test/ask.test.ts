@@ -130,7 +130,7 @@ describe('the prompt', () => {
 
   test('none, on a terminal: a sentence and no wait', async () => {
     const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask`, { env: environment() });
-    await terminal.until(/Give a prompt: claude-relay ask "Say hello\."/);
+    await terminal.until(/Give a prompt: bin\/claude-relay ask "Say hello\."/);
     assert.equal(await terminal.exited, 1);
   });
 });
@@ -338,7 +338,7 @@ test('an answer that cannot be written is a failure', { skip: !existsSync('/dev/
   );
   const [status, stderr] = await promise;
   assert.equal(status, 1);
-  assert.match(stderr, /^claude-relay: the output could not be written: ENOSPC.*\n$/);
+  assert.match(stderr, /^claude-relay: the output could not be written \(ENOSPC\)\.\n$/);
 });
 
 describe('a terminal', () => {
