@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
+import { openKeys } from '../../src/keys/store.ts';
+import { openStore } from '../../src/store/sqlite.ts';
 import { startStandIn, type ReplyFunction, type StandIn } from '../../src/standin/server.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -126,7 +128,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     );
     const relay: TestRelay = {
       url: listening,
-      key: options.key ?? command('genkey', 'test'),
+      key: options.key ?? mintKey(env['DATA_DIR'] ?? dataDir),
       process: child,
       model,
       home,
@@ -167,6 +169,16 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   } catch (error) {
     await stop('SIGKILL');
     throw error;
+  }
+}
+
+/** As `bin/genkey` does, without a process for it: that has tests of its own. */
+function mintKey(dataDir: string): string {
+  const store = openStore(dataDir, { waitMs: 5000 });
+  try {
+    return openKeys(store).create('test', {}, 'test').token;
+  } finally {
+    store.close();
   }
 }
 
