@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { ConfigError, loadConfig, settings, type Config, type SettingName } from './config.ts';
+import { ConfigError, loadConfig, loadLeniently, settings, type Config, type SettingName } from './config.ts';
 
 let directory: string;
 before(() => {
@@ -239,4 +239,17 @@ describe('config.env.example', () => {
     const inForce = loadConfig({ env: {}, file: file(text.replaceAll(/^#(?=[A-Z])/gm, '')) });
     assert.deepEqual({ ...inForce, hostEnv: {} }, loadConfig({ env: {} }));
   });
+});
+
+test('settings that are wrong leave the environment', () => {
+  const env = { HOME: '/home/me', PORT: '1234' };
+  assert.equal(loadLeniently(file(''), env).config?.port, 1234);
+  assert.deepEqual(loadLeniently(file('PORT'), env), { config: undefined, env });
+});
+
+test('nothing else in the program reads the environment', () => {
+  const readers = globSync('**/*.ts', { cwd: import.meta.dirname })
+    .filter((name) => !name.endsWith('.test.ts'))
+    .filter((name) => readFileSync(join(import.meta.dirname, name), 'utf8').includes('process.env'));
+  assert.deepEqual(readers, ['config.ts']);
 });

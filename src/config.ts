@@ -379,6 +379,21 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
   };
 }
 
+/** The settings where they are right, and the environment in any case: to take something away, they need not be right. */
+export function loadLeniently(
+  file: string,
+  env: ConfigSources['env'] = process.env,
+): { config: Config | undefined; env: Record<string, string> } {
+  try {
+    const config = loadConfig({ env, file });
+    return { config, env: config.hostEnv };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    return { config: undefined, env: Object.fromEntries(set) };
+  }
+}
+
 /**
  * The entry of `models` that stands for a model: its own name, or, for a full id of a family (`claude-sonnet-4-5-20250929`), the
  * family's alias. A larger context window (`[1m]`) costs more and has to be named itself.

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Argument, Option, type Command } from 'commander';
-import { loadConfig, type Config } from '../config.ts';
+import { loadConfig, type Config, loadLeniently } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { localUrl } from '../service/await-ready.ts';
 import { cloudflared } from '../service/cloudflared.ts';
@@ -21,7 +21,6 @@ import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
 import { parseCount } from './parse.ts';
 import { withExamples } from './examples.ts';
-import { lenient } from './lenient.ts';
 import { limitsOff } from './limits-off.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -73,7 +72,7 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
 async function expose(tool: Tool, options: Options, context: ExposeContext): Promise<void> {
   const { terminal = processTerminal() } = context;
   const say = (line: string): void => terminal.err(`${line}\n`);
-  const { config: readable, env } = lenient(context.file());
+  const { config: readable, env } = loadLeniently(context.file());
   const home = env['HOME'] ?? '';
   const { uid, username: name } = userInfo();
   const httpsPort = Number(options.httpsPort);
