@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { lockedArgs, lockedEnv } from '../src/claude/lock.ts';
-import { initializeLine, parseLine, userLine } from '../src/claude/protocol.ts';
+import { initializeLine, parseLine } from '../src/claude/protocol.ts';
 
 export type Bench = {
   claudeBin: string;
@@ -31,9 +31,10 @@ export function bareEnv(bench: Bench): Record<string, string> {
   );
 }
 
-/** What a caller writes to the CLI: the system prompt and the turn. */
+/** What a caller writes to the CLI: the system prompt and the prompt, as a message of the CLI's own. */
 export function turnLines({ system, prompt }: Bench): string {
-  return initializeLine('init', [system]) + userLine([{ type: 'text', text: prompt }]);
+  const message = { role: 'user', content: [{ type: 'text', text: prompt }] };
+  return `${initializeLine('init', [system])}${JSON.stringify({ type: 'user', message })}\n`;
 }
 
 /** A process that waits for its turn; `cwd` goes when it goes. */

@@ -31,8 +31,8 @@ describe('not ready, by name', { concurrency: 2 }, () => {
     ['drops-tools', 'offers-no-tool'],
     ['lists-a-tool', 'init-lists-nothing'],
     ['reads-at-files', 'at-file-not-read'],
-    ['loses-system-prompt', 'system-verbatim'],
-    ['ignores-settings', 'conversation-verbatim'],
+    ['loses-system-prompt', 'nothing-added'],
+    ['ignores-settings', 'names-no-owner'],
     ['never-starts', 'starts'],
   ] as const;
   for (const [cli, check] of cases) {

@@ -76,7 +76,7 @@ for (const cli of clis) {
           system.every((text) => /^(?:x-anthropic-billing-header:|You are a Claude agent)/.test(text)),
         );
         assert.deepEqual(request.json?.tools ?? [], []);
-        assert.ok(request.body.length < 3000, `${request.body.length} bytes`);
+        assert.ok(request.body.length < 1000, `${request.body.length} bytes`);
       }
     });
 

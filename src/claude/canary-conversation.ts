@@ -1,7 +1,5 @@
-/** A conversation for the proof: whatever a request can hold beside a prompt must reach the model as it is, and nothing else. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+/** A conversation for the proof: whatever a request can hold next to a prompt. Pure. */
 import type { Conversation } from '../conversation.ts';
-import type { SeenRequest } from '../standin/server.ts';
 import type { Canary } from './canary.ts';
 
 /** With the names of the CLI's tools for the caller's own, and files and commands where a prompt could have them. */
@@ -43,31 +41,4 @@ export function canaryConversation({ secretPath, toolUses }: Canary, id: string)
     maxTokens: 321,
     stopSequences: [`/stop ${id}`],
   };
-}
-
-/** Each difference between the conversation and what reached the model of it. */
-export function conversationFailures(asked: Conversation, request: SeenRequest | undefined): string[] {
-  if (request === undefined) return ['it did not reach the model'];
-  let body: Record<string, unknown>;
-  try {
-    // The marks of the prompt cache are the relay's own.
-    body = JSON.parse(request.body, (key, value: unknown) =>
-      key === 'cache_control' ? undefined : value,
-    ) as Record<string, unknown>;
-  } catch {
-    return ['a request of unknown shape'];
-  }
-  const expected: Record<string, unknown> = {
-    messages: asked.messages,
-    tools: asked.tools,
-    tool_choice: asked.toolChoice,
-    temperature: asked.temperature,
-    max_tokens: asked.maxTokens,
-    stop_sequences: asked.stopSequences,
-    // The API refuses it beside the others.
-    thinking: undefined,
-  };
-  return Object.keys(expected)
-    .filter((field) => !isDeepStrictEqual(body[field], expected[field]))
-    .map((field) => `${field} did not reach the model as asked`);
 }

@@ -15,6 +15,8 @@ export type ToolUse = { id: string; name: string; input: Record<string, unknown>
 export const unknownTool = 'RelayCanaryNoSuchTool';
 
 export type Canary = {
+  /** Where all of it lies. */
+  directory: string;
   /** The file that prompts mention and tools ask for. */
   secretPath: string;
   /** What a prompt's `!` command would create. */
@@ -64,6 +66,7 @@ export function createCanary(): Canary {
   ];
 
   return {
+    directory,
     secretPath,
     shellPath: at('shell'),
     markers,

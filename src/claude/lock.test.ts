@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { lockedArgs, lockedEnv, standInEnv, unexpectedInInit, untouchedContent } from './lock.ts';
+import { lockedArgs, lockedEnv, standInEnv, unexpectedInInit } from './lock.ts';
 
 describe('the environment', () => {
   const host = {
@@ -46,6 +46,11 @@ describe('the environment', () => {
     assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1');
     assert.ok(!('CLAUDE_CODE_OAUTH_TOKEN' in env));
     assert.ok(!('HTTPS_PROXY' in env));
+    const token = standInEnv(host, '/own', 'http://127.0.0.1:1', 'setup-token');
+    assert.equal(token['CLAUDE_CODE_OAUTH_TOKEN'], 'sk-ant-oat01-stub');
+    const stored = standInEnv(host, '/own', 'http://127.0.0.1:1', 'stored-login');
+    assert.ok(!('CLAUDE_CODE_OAUTH_TOKEN' in stored));
+    for (const other of [token, stored]) assert.ok(!('ANTHROPIC_API_KEY' in other));
   });
 });
 
@@ -55,13 +60,6 @@ test('the flags hold nothing of a caller but the model', () => {
     first.filter((arg, index) => arg !== second[index]),
     ['opus'],
   );
-});
-
-test('the last block of a message is empty', () => {
-  assert.deepEqual(untouchedContent([{ type: 'text', text: '/init' }]), [
-    { type: 'text', text: '/init' },
-    { type: 'text', text: '' },
-  ]);
 });
 
 describe('an init event', () => {

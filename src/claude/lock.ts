@@ -4,14 +4,9 @@
  * Pure. Each entry closes one hole that was measured on real builds of the CLI (2.1.197 and 2.1.330); the proof
  * (`proof.ts`) checks the result against the build that is installed, because next month's can change any of it.
  */
-import type { UserBlock } from '../conversation.ts';
 
-/**
- * Flags of every process the relay starts. The caller's text is never among them: argv is readable by every local user.
- *
- * `maxTurns` is how often the model may be asked. Once is a request; only the proof asks twice, to see its tools refused.
- */
-export function lockedArgs(model: string, maxTurns: 1 | 2 = 1): string[] {
+/** Flags of every process the relay starts. The caller's text is never among them: argv is readable by every local user. */
+export function lockedArgs(model: string): string[] {
   return [
     '-p',
     '--input-format',
@@ -35,7 +30,7 @@ export function lockedArgs(model: string, maxTurns: 1 | 2 = 1): string[] {
     '--no-session-persistence',
     // A model that asks for tools that nobody offered cannot make the CLI ask again: killing it at the first sign comes too late at times.
     '--max-turns',
-    String(maxTurns),
+    '1',
     '--model',
     model,
   ];
@@ -148,22 +143,44 @@ export function lockedEnv(host: HostEnv, tmpDir: string): Record<string, string>
   return { ...env, TMPDIR: tmpDir, ...fixedEnv };
 }
 
-/** The same environment with no login in it and a dummy key for a stand-in upstream on loopback: what the proof and the demo run under. */
-export function standInEnv(host: HostEnv, tmpDir: string, baseUrl: string): Record<string, string> {
-  const env = lockedEnv(host, tmpDir);
-  for (const name of loginEnv) delete env[name];
-  return { ...env, ANTHROPIC_API_KEY: 'sk-ant-stub', ANTHROPIC_BASE_URL: baseUrl };
-}
+/** The ways in which owners are logged in: a key of the API, a token of `claude setup-token`, and the login that the CLI stored. */
+export const dummyLogins = ['api-key', 'setup-token', 'stored-login'] as const;
+export type DummyLogin = (typeof dummyLogins)[number];
+
+/** What `.credentials.json` holds of the dummy login. It never expires, so the CLI does not ask anybody for another. */
+export const dummyCredentials = {
+  accessToken: 'sk-ant-oat01-stored-stub',
+  refreshToken: 'sk-ant-ort01-stub',
+  expiresAt: 4_102_444_800_000,
+  scopes: ['user:inference', 'user:profile'],
+  subscriptionType: 'max',
+} as const;
+
+/** The header with which the CLI sends each dummy. */
+export const dummyHeaders: Readonly<Record<DummyLogin, readonly [name: string, value: string]>> = {
+  'api-key': ['x-api-key', 'sk-ant-stub'],
+  'setup-token': ['authorization', 'Bearer sk-ant-oat01-stub'],
+  'stored-login': ['authorization', `Bearer ${dummyCredentials.accessToken}`],
+};
 
 /**
- * The content of a user message that the CLI passes on untouched.
- *
- * The CLI looks for a command (`/...`) and for `@file` mentions in the last block only, and drops empty text blocks before it
- * builds the API request (seen on 2.1.197 and 2.1.330). So an empty last block leaves nothing to find, and the model
- * receives exactly the caller's blocks.
+ * The same environment with a dummy login for a stand-in upstream on loopback: what the proof and the demo run under. A stored login
+ * has no variable: it lies in the configuration directory.
  */
-export function untouchedContent(content: readonly UserBlock[]): UserBlock[] {
-  return [...content, { type: 'text', text: '' }];
+export function standInEnv(
+  host: HostEnv,
+  tmpDir: string,
+  baseUrl: string,
+  login: DummyLogin = 'api-key',
+): Record<string, string> {
+  const env = lockedEnv(host, tmpDir);
+  for (const name of loginEnv) delete env[name];
+  return {
+    ...env,
+    ANTHROPIC_BASE_URL: baseUrl,
+    ...(login === 'api-key' ? { ANTHROPIC_API_KEY: 'sk-ant-stub' } : {}),
+    ...(login === 'setup-token' ? { CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' } : {}),
+  };
 }
 
 /** What a turn's `system/init` event lists, as far as the lock is concerned. */

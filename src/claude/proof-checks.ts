@@ -1,45 +1,37 @@
-/**
- * What two canary runs must have shown for the lock to be proved. Pure.
- *
- * The first run's prompt begins with a command and its fake model asks for every dangerous tool; the second has no system
- * prompt, and its prompt begins with what the CLI could take for a shell command; a whole conversation follows in it.
- */
-import { blocksOf, textOf, type RequestBlock } from '../standin/messages.ts';
-import type { Conversation } from '../conversation.ts';
+/** What the canary runs must have shown for the lock to be proved. Pure. */
 import type { SeenRequest } from '../standin/server.ts';
 import { unknownTool, type MarkerName, type ToolUse } from './canary.ts';
-import { conversationFailures } from './canary-conversation.ts';
-import type { CanaryRun } from './canary-run.ts';
-import { unexpectedInInit } from './lock.ts';
+import type { CanaryPerson } from './canary-home.ts';
+import type { CanaryRun, ToolResult } from './canary-run.ts';
+import { dummyHeaders, unexpectedInInit } from './lock.ts';
+import { compareSent, type Sent } from './sent.ts';
 
 /** `name` is stable; `detail` is for the owner. */
 export type ProofCheck = { name: string; ok: boolean; detail: string };
 
 export type CanaryEvidence = {
-  tools: CanaryRun;
-  bare: CanaryRun;
-  /** What the second run was asked when its first turn was over. */
-  conversation: Conversation;
+  /** One run for each kind of login. */
+  runs: readonly CanaryRun[];
+  /** What the fake model asked for, in each of them once. */
   toolUses: readonly ToolUse[];
   markers: Readonly<Record<MarkerName, string>>;
+  /** Whom the configuration of some runs names. */
+  person: CanaryPerson;
   /** Traces of what ran, by file name. */
   traces: readonly string[];
   /** Lines of the host's own instruction files. */
   hostLines: readonly string[];
 };
 
-/** An empty system prompt leaves a header and one sentence (117 to 165 characters on the builds seen); a coding prompt has thousands. */
-const maxBareSystemCharacters = 600;
-
 export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
-  const { tools, bare, markers, traces, toolUses } = evidence;
-  const runs = [tools, bare];
+  const { runs, markers, traces, toolUses } = evidence;
   const starts = check('starts', runs.map(startFailure));
   // Nothing can be said of a CLI that did not run.
   if (!starts.ok) return [starts];
 
   const seen = runs.flatMap((run) => run.requests);
   const said = runs.map((run) => run.stdout).join('\n');
+  const sent = runs.flatMap((run) => sentBy(run));
   const leaked = (...names: MarkerName[]): string[] => [
     ...names
       .filter((name) => seen.some((request) => request.body.includes(markers[name])))
@@ -61,29 +53,33 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       'streams-the-answer',
       runs.map((run) => (run.streamed ? undefined : "the model's answer did not come as events")),
     ),
-    // The refusal of the tools goes back to the model in both; the second run has two turns.
-    check('asks-no-more', [requestsFailure(tools, 2), requestsFailure(bare, 3)]),
+    check('asks-no-more', runs.map(requestsFailure)),
     check(
       'init-lists-nothing',
       runs.flatMap((run) => (run.init ? unexpectedInInit(run.init) : 'no init event')),
     ),
+    check('offers-no-tool', runs.flatMap(offeredTools)),
     check(
-      'offers-no-tool',
-      seen.length === 0
-        ? ['no request reached the model']
-        : // The conversation offers the caller's own.
-          [...tools.requests, ...bare.requests.slice(0, 1)].flatMap(offeredTools),
+      'slash-command-not-run',
+      runs.map((run) => (run.requests.length === 0 ? 'the prompt did not reach the model' : undefined)),
     ),
-    check('slash-command-not-run', [
-      tools.requests.length === 0 ? 'the prompt did not reach the model' : undefined,
+    check('sent-verbatim', [
+      ...runs.map((run) =>
+        run.requests.length < run.asked.length ? 'it did not reach the model' : undefined,
+      ),
+      ...sent.flatMap(({ lost }) => lost),
     ]),
-    check('prompt-verbatim', runs.map(promptFailure)),
-    check('conversation-verbatim', conversationFailures(evidence.conversation, bare.requests[1])),
-    check('system-verbatim', [systemFailure(tools)]),
-    check('no-prompt-of-its-own', [ownPromptFailure(bare)]),
+    check(
+      'nothing-added',
+      sent.flatMap(({ added }) => added),
+    ),
+    check(
+      'names-no-owner',
+      runs.flatMap((run) => ownerFailures(run, evidence.person)),
+    ),
     check('at-file-not-read', leaked('secret')),
     check('shell-command-not-run', left('shell')),
-    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, runs)]),
+    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, seen)]),
     check('no-skill', leaked('skill')),
     check('no-command', leaked('command')),
     check('no-agent', leaked('agent')),
@@ -98,9 +94,12 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       'no-session-kept',
       runs.flatMap((run) => run.sessions.map(() => 'the conversation was written to a file')),
     ),
-    check('no-real-credential', seen.flatMap(credentialFailure)),
+    check('no-real-credential', runs.flatMap(credentialFailures)),
     ...toolNames(toolUses).map((name) =>
-      check(`tool-use-refused:${name}`, [refusalFailure(name, toolUses, tools)]),
+      check(
+        `tool-use-refused:${name}`,
+        runs.map((run) => refusalFailure(name, toolUses, run)),
+      ),
     ),
     check(
       'canary-untouched',
@@ -109,32 +108,27 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   ];
 }
 
-/** Bytes that the CLI adds to a request: its body without prompt and system prompt. 0 when there was none. */
+/** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 when there was none. */
 export function addedBytes(run: CanaryRun): number {
-  const request = run.requests[0];
-  if (request === undefined) return 0;
-  const own = [run.prompt, run.system].map((text) => Buffer.byteLength(JSON.stringify(text)) - 2);
+  const [request] = run.requests;
+  const [asked] = run.asked;
+  if (request === undefined || asked === undefined) return 0;
+  const own = [asked.messages, ...asked.system].map((part) => Buffer.byteLength(JSON.stringify(part)) - 2);
   return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
 }
 
-/** A text that the CLI puts before the model's eyes by itself. */
-export type AddedText = {
-  /** The role of the message that it is in, `system` for the system prompt. */
-  where: string;
-  characters: number;
-};
+/** The lengths of the texts that the CLI adds to the system prompt, in characters; to the messages it adds none. */
+export function addedTexts(run: CanaryRun): number[] {
+  return (sentBy(run)[0]?.listed ?? []).map((text) => text.length);
+}
 
-/** The texts in a request that are neither its prompt nor its system prompt. */
-export function addedTexts(run: CanaryRun): AddedText[] {
-  const request = run.requests[0]?.json;
-  if (request === undefined) return [];
-  const own = new Set([run.prompt, run.system]);
-  return [{ role: 'system', content: request.system }, ...request.messages].flatMap(({ role, content }) =>
-    blocksOf(content)
-      .flatMap((block) => textOf(block) ?? [])
-      .filter((text) => !own.has(text))
-      .map((text) => ({ where: role, characters: text.length })),
-  );
+/** Of each turn that reached the model. */
+function sentBy({ asked, requests }: CanaryRun): Sent[] {
+  const system = asked[0]?.system ?? [];
+  return asked.flatMap((conversation, turn) => {
+    const request = requests[turn];
+    return request === undefined ? [] : [compareSent(conversation, system, request)];
+  });
 }
 
 function check(name: string, failures: readonly (string | undefined)[]): ProofCheck {
@@ -158,77 +152,62 @@ function startFailure(run: CanaryRun): string | undefined {
 }
 
 function turnFailure(run: CanaryRun): string | undefined {
-  if (run.result === undefined) return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
-  return run.result.is_error
-    ? `the result is an error: ${(run.result.result ?? '').slice(0, 200)}`
-    : undefined;
+  if (run.results.length < run.asked.length) {
+    return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
+  }
+  // A turn in which the model asks for a tool ends when the CLI may not ask it again.
+  const failed = run.results.find((result) => result.is_error && result.subtype !== 'error_max_turns');
+  return failed === undefined ? undefined : `the result is an error: ${(failed.result ?? '').slice(0, 200)}`;
 }
 
 /** What the CLI asks by itself would take the prompt along, and cost tokens. */
-function requestsFailure({ requests }: CanaryRun, expected: number): string | undefined {
-  return requests.length > expected
-    ? `${requests.length} requests reached the model where ${expected} were asked for`
+function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
+  return requests.length > asked.length
+    ? `${requests.length} requests reached the model where ${asked.length} were asked for`
     : undefined;
 }
 
-function offeredTools(request: SeenRequest): string[] {
-  if (request.json === undefined) return ['a request of unknown shape'];
-  return (request.json.tools ?? []).slice(0, 5).map((tool) => `offered ${tool.name}`);
+/** To a conversation that brings no tool of its own. */
+function offeredTools({ asked, requests }: CanaryRun): string[] {
+  return asked.flatMap((conversation, turn) => {
+    const request = requests[turn];
+    if (conversation.tools !== undefined || request === undefined) return [];
+    if (request.json === undefined) return ['a request of unknown shape'];
+    return (request.json.tools ?? []).slice(0, 5).map((tool) => `offered ${tool.name}`);
+  });
 }
 
-/** Of the first request: the prompt is one whole block, and its text is nowhere else. */
-function promptFailure(run: CanaryRun): string | undefined {
-  const request = run.requests[0];
-  if (request === undefined) return 'no request reached the model';
-  const blocks = (request.json?.messages ?? [])
-    .filter((message) => message.role === 'user')
-    .flatMap((message) => blocksOf(message.content));
-  return onceFailure('the prompt', run.prompt, blocks, request.body);
+/** Nowhere in a request, nor in its headers. The account's id goes to the API with every request, in `metadata`. */
+function ownerFailures({ requests, login }: CanaryRun, person: CanaryPerson): string[] {
+  return requests.flatMap(({ body, headers }) => {
+    const all = body + JSON.stringify(headers);
+    const { accountId, ...never } = person;
+    const found = Object.entries(never)
+      .filter(([, text]) => all.includes(text))
+      .map(([name]) => name);
+    if (all.replace(/"metadata":\{"user_id":"(?:\\.|[^"\\])*"\}/, '').includes(accountId))
+      found.push('accountId');
+    return found.map((name) => `the owner's ${name} is in the request (${login})`);
+  });
 }
 
-function systemFailure(run: CanaryRun): string | undefined {
-  const request = run.requests[0];
-  if (request === undefined) return 'no request reached the model';
-  return onceFailure('the system prompt', run.system, blocksOf(request.json?.system), request.body);
-}
-
-function onceFailure(
-  what: string,
-  text: string,
-  blocks: readonly RequestBlock[],
-  body: string,
-): string | undefined {
-  const whole = blocks.filter((block) => textOf(block) === text).length;
-  if (whole !== 1) return `${what} is in ${whole} blocks, not in one`;
-  const times = body.split(JSON.stringify(text).slice(1, -1)).length - 1;
-  return times === 1 ? undefined : `${what} is in the request ${times} times`;
-}
-
-function ownPromptFailure(run: CanaryRun): string | undefined {
-  const request = run.requests[0];
-  if (request === undefined) return 'no request reached the model';
-  const length = blocksOf(request.json?.system).reduce((sum, block) => sum + (textOf(block)?.length ?? 0), 0);
-  return length <= maxBareSystemCharacters
-    ? undefined
-    : `with no system prompt given, ${length} characters of the CLI's own are sent`;
-}
-
-function hostTextFailures(hostLines: readonly string[], runs: readonly CanaryRun[]): string[] {
-  const texts = runs.flatMap((run) => run.requests.slice(0, 1).map((request) => request.body));
+function hostTextFailures(hostLines: readonly string[], seen: readonly SeenRequest[]): string[] {
   const found = hostLines.some((line) => {
     const escaped = JSON.stringify(line).slice(1, -1);
-    return texts.some((text) => text.includes(escaped));
+    return seen.some(({ body }) => body.includes(escaped));
   });
   // Which line is the owner's business: it is not repeated here.
   return found ? ["text of the host's own instruction files reached the model"] : [];
 }
 
-function credentialFailure(request: SeenRequest): string[] {
-  const { authorization } = request.headers;
-  const key = request.headers['x-api-key'];
-  return authorization === undefined && key === 'sk-ant-stub'
-    ? []
-    : ['another login than the dummy was used'];
+function credentialFailures({ requests, login }: CanaryRun): string[] {
+  const [name, value] = dummyHeaders[login];
+  return requests
+    .filter(({ headers }) => {
+      const sent = [headers.authorization, headers['x-api-key']].filter((header) => header !== undefined);
+      return sent.length !== 1 || headers[name] !== value;
+    })
+    .map(() => `another login than the dummy was used (${login})`);
 }
 
 /**
@@ -246,22 +225,8 @@ function refusalFailure(name: string, toolUses: readonly ToolUse[], run: CanaryR
   return odd === undefined ? undefined : `it came back as: ${odd.text.slice(0, 160)}`;
 }
 
-/** Looked up by id: 2.1.330 renames a `Task` to `Agent` in what it sends back. */
-function toolResults(
-  name: string,
-  toolUses: readonly ToolUse[],
-  run: CanaryRun,
-): { isError: boolean; text: string }[] {
+/** Looked up by id: 2.1.330 renames a `Task` to `Agent`. */
+function toolResults(name: string, toolUses: readonly ToolUse[], run: CanaryRun): readonly ToolResult[] {
   const ids = new Set<unknown>(toolUses.filter((use) => use.name === name).map((use) => use.id));
-  return run.requests
-    .flatMap((request) => request.json?.messages ?? [])
-    .flatMap((message) => blocksOf(message.content))
-    .filter((block) => block.type === 'tool_result' && ids.has(block['tool_use_id']))
-    .map((block) => {
-      const { content } = block;
-      return {
-        isError: block['is_error'] === true,
-        text: typeof content === 'string' ? content : JSON.stringify(content ?? ''),
-      };
-    });
+  return run.toolResults.filter(({ id }) => ids.has(id));
 }

@@ -40,9 +40,13 @@ describe('the lock holds', () => {
       assert.deepEqual(failed(proof), []);
       assert.equal(proof.proved, true);
       assert.equal(proof.cliVersion, cli.version);
-      const characters = proof.addedTexts.reduce((sum, text) => sum + text.characters, 0);
-      assert.ok(characters > 100 && characters < proof.addedBytes, JSON.stringify(proof.addedTexts));
-      assert.ok(proof.addedBytes > 500 && proof.addedBytes < 5000, String(proof.addedBytes));
+      // The line for the API's accounting and one sentence.
+      assert.equal(proof.addedTexts.length, 2);
+      assert.ok(
+        proof.addedTexts.every((characters) => characters < 100),
+        String(proof.addedTexts),
+      );
+      assert.ok(proof.addedBytes > 500 && proof.addedBytes < 1000, String(proof.addedBytes));
       const tools = proof.checks.filter((check) => check.name.startsWith('tool-use-refused:'));
       assert.ok(tools.length >= 12, `${tools.length} tools tried`);
       assert.ok(proof.checks.some((check) => check.name === 'at-file-not-read'));
@@ -65,22 +69,28 @@ describe('the proof fails closed, by name', () => {
     { cli: 'runs-slash-commands', includes: ['slash-command-not-run'], excludes: ['at-file-not-read'] },
     {
       cli: 'loses-system-prompt',
-      includes: ['system-verbatim', 'no-prompt-of-its-own'],
-      excludes: ['prompt-verbatim'],
+      includes: ['sent-verbatim', 'nothing-added'],
+      excludes: ['names-no-owner'],
     },
     {
       cli: 'ignores-settings',
-      includes: ['conversation-verbatim'],
-      excludes: ['prompt-verbatim', 'offers-no-tool'],
+      includes: ['sent-verbatim', 'nothing-added', 'names-no-owner'],
+      excludes: ['offers-no-tool'],
     },
+    {
+      cli: 'names-the-account',
+      includes: ['nothing-added', 'names-no-owner'],
+      excludes: ['sent-verbatim', 'no-real-credential'],
+    },
+    { cli: 'adds-to-system', includes: ['nothing-added'], excludes: ['names-no-owner'] },
     { cli: 'reads-settings', includes: ['no-hook-ran', 'no-claude-md', 'no-output-style', 'no-agent'] },
     { cli: 'starts-an-mcp-server', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
     { cli: 'lists-a-skill', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
-    { cli: 'changes-a-byte', includes: ['prompt-verbatim'], excludes: ['system-verbatim'] },
-    { cli: 'asks-beside', includes: ['asks-no-more'], excludes: ['conversation-verbatim'] },
-    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['prompt-verbatim'] },
-    { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['prompt-verbatim'] },
-    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['prompt-verbatim'] },
+    { cli: 'changes-a-byte', includes: ['sent-verbatim'], excludes: ['names-no-owner'] },
+    { cli: 'asks-beside', includes: ['asks-no-more'], excludes: ['sent-verbatim'] },
+    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'] },
+    { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['sent-verbatim'] },
+    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['sent-verbatim'] },
     { cli: 'never-starts', includes: ['starts'] },
     { cli: 'garbage', includes: ['starts'] },
   ];
@@ -106,6 +116,15 @@ describe('the proof fails closed, by name', () => {
     const proof = await proveLock({ claudeBin: fixtureCli('opens-inbox'), hostEnv: hostEnv() });
     assert.deepEqual(failed(proof), ['init-lists-nothing']);
     assert.match(detail(proof, 'init-lists-nothing'), /messaging_socket_path/);
+  });
+
+  test('a message that names the account, with each login that has one', async () => {
+    const proof = await proveLock({ claudeBin: fixtureCli('names-the-account'), hostEnv: hostEnv() });
+    assert.equal(
+      detail(proof, 'names-no-owner'),
+      "the owner's email is in the request (stored-login); the owner's email is in the request (setup-token)",
+    );
+    assert.ok(!JSON.stringify(proof).includes('@example.invalid'));
   });
 
   test("the host's own instructions are recognised, and not repeated", async () => {

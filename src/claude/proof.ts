@@ -1,6 +1,6 @@
 /**
- * The proof: the installed CLI, in the host's real configuration but with a dummy login, is run under the lock against a
- * stand-in for the model, with a canary. What the model would have been sent, and what was left on the host, tells whether the
+ * The proof: the installed CLI, in the host's real configuration but with a dummy login of each kind, runs under the lock against a
+ * stand-in for the model, with a canary. What the model would have been sent, and what was left on the host, shows whether the
  * lock holds on this build. There is no way to serve without it.
  */
 import { randomBytes } from 'node:crypto';
@@ -11,10 +11,10 @@ import type { Conversation } from '../conversation.ts';
 import type { Reply } from '../standin/reply.ts';
 import { canaryPrompts, createCanary, type Canary } from './canary.ts';
 import { canaryConversation } from './canary-conversation.ts';
+import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from './canary-home.ts';
 import { runCanary, type CanaryRun } from './canary-run.ts';
-import type { HostEnv } from './lock.ts';
-import { addedBytes, addedTexts, checkEvidence, type AddedText, type ProofCheck } from './proof-checks.ts';
-import { turnLines } from './turn-lines.ts';
+import type { DummyLogin, HostEnv } from './lock.ts';
+import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './proof-checks.ts';
 
 export type { ProofCheck } from './proof-checks.ts';
 
@@ -26,10 +26,10 @@ export type Proof = {
   provedAt: string;
   durationMs: number;
   checks: readonly ProofCheck[];
-  /** What the CLI adds to every request: the bytes of its body without prompt and system prompt. */
+  /** What the CLI adds to a request: the bytes of its body without messages and system prompt. */
   addedBytes: number;
-  /** Those of them that are text for the model. */
-  addedTexts: readonly AddedText[];
+  /** Those of them that are text for the model: the lengths of texts in the system prompt, in characters. */
+  addedTexts: readonly number[];
 };
 
 export type ProofOptions = {
@@ -37,7 +37,7 @@ export type ProofOptions = {
   hostEnv: HostEnv;
   /** Ends the proof early; it is then not proved. */
   signal?: AbortSignal;
-  /** For each of two runs that happen at the same time. */
+  /** For each of the runs, which happen at the same time. */
   timeoutMs?: number;
 };
 
@@ -66,62 +66,75 @@ export async function proveLock(options: ProofOptions): Promise<Proof> {
 async function withCanary(options: ProofOptions): Promise<Outcome> {
   const canary = createCanary();
   try {
-    const conversation = canaryConversation(canary, randomBytes(6).toString('hex'));
-    const [tools, bare] = await runBoth(options, canary, conversation);
+    const person = createPerson();
+    const runs = await runAll(options, canary, person);
     const { toolUses, markers } = canary;
     return {
       checks: checkEvidence({
-        tools,
-        bare,
-        conversation,
+        runs,
         toolUses,
         markers,
+        person,
         traces: canary.traces(),
         hostLines: hostInstructionLines(options.hostEnv),
       }),
-      cliVersion: (tools.init ?? bare.init)?.claude_code_version,
-      addedBytes: addedBytes(tools),
-      addedTexts: addedTexts(tools),
+      cliVersion: runs.find((run) => run.init !== undefined)?.init?.claude_code_version,
+      addedBytes: Math.max(...runs.map(addedBytes)),
+      addedTexts: runs.map(addedTexts)[0] ?? [],
     };
   } finally {
     canary.remove();
   }
 }
 
-function runBoth(
-  options: ProofOptions,
-  canary: Canary,
-  conversation: Conversation,
-): Promise<[CanaryRun, CanaryRun]> {
+/** A run for each kind of login, at the same time. */
+function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Promise<CanaryRun[]> {
   const id = randomBytes(6).toString('hex');
   const prompts = canaryPrompts(canary, id);
   const common = {
     claudeBin: options.claudeBin,
-    hostEnv: options.hostEnv,
     plant: canary.plant,
     timeoutMs: options.timeoutMs ?? 15_000,
     signal: options.signal,
   };
-  const done: Reply = { kind: 'text', text: 'done' };
   const askForTools: Reply = {
     kind: 'blocks',
     blocks: canary.toolUses.map((use) => ({ type: 'tool_use', ...use })),
   };
+  const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
+  const conversation = { conversation: canaryConversation(canary, id), reply: askForTools };
   return Promise.all([
     runCanary({
       ...common,
-      system: `You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`,
-      prompt: prompts.command,
-      reply: (_request, index) => (index === 0 ? askForTools : done),
+      // The host's configuration as it is, with the one kind of login that takes nothing out of it.
+      hostEnv: options.hostEnv,
+      login: 'api-key',
+      turns: [{ conversation: ask(system, prompts.command), reply: askForTools }],
     }),
     runCanary({
       ...common,
-      system: '',
-      prompt: prompts.mention,
-      further: turnLines(conversation),
-      reply: (_request, index) => (index === 1 ? askForTools : done),
+      hostEnv: canaryEnv(options.hostEnv, canary, person, 'stored-login'),
+      login: 'stored-login',
+      turns: [{ conversation: ask([], prompts.mention), reply: askForTools }, conversation],
+    }),
+    runCanary({
+      ...common,
+      hostEnv: canaryEnv(options.hostEnv, canary, person, 'setup-token'),
+      login: 'setup-token',
+      turns: [{ conversation: ask(system, prompts.mention), reply: askForTools }, conversation],
     }),
   ]);
+}
+
+function ask(system: readonly string[], prompt: string): Conversation {
+  return { system, messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }] };
+}
+
+/** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
+function canaryEnv(host: HostEnv, canary: Canary, person: CanaryPerson, login: DummyLogin): HostEnv {
+  const directory = join(canary.directory, login);
+  makeCanaryHome(directory, host, person, login);
+  return { ...host, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
 }
 
 const maxInstructionBytes = 256 * 1024;
@@ -131,7 +144,7 @@ const minLineCharacters = 24;
 /** Lines of the instruction files that the host's own sessions would be given, to look for them in what the model would be sent. */
 function hostInstructionLines(host: HostEnv): string[] {
   const home = host['HOME'] ?? homedir();
-  const config = host['CLAUDE_CONFIG_DIR'] ?? join(home, '.claude');
+  const config = configDirectory(host);
   const files = [
     join(config, 'CLAUDE.md'),
     join(config, 'AGENTS.md'),

@@ -6,8 +6,7 @@
  */
 import { z } from 'zod';
 import type { Effort } from '../api.ts';
-import type { ModelEvent, UserBlock } from '../conversation.ts';
-import { untouchedContent } from './lock.ts';
+import type { ModelEvent } from '../conversation.ts';
 
 /** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
 export function initializeLine(requestId: string, system: readonly string[]): string {
@@ -59,13 +58,13 @@ export function sideQuestionLine(requestId: string, question: string): string {
   });
 }
 
-/** Starts the turn. */
-export function userLine(content: readonly UserBlock[]): string {
+/** Starts the turn. Its text never reaches the model: the body's own messages take its place. */
+export function startLine(): string {
   return line({
     type: 'user',
-    // 2.1.330 then leaves the text alone; 2.1.197 ignores it (`untouchedContent` serves both).
+    // 2.1.330 then does not look into the text; 2.1.197 ignores the field.
     client_composed: true,
-    message: { role: 'user', content: untouchedContent(content) },
+    message: { role: 'user', content: [{ type: 'text', text: '.' }] },
     parent_tool_use_id: null,
     session_id: '',
   });

@@ -37,27 +37,31 @@ function bodyOf(conversation: Conversation): Record<string, unknown> {
   >;
 }
 
-test('a prompt is two lines, and nothing is set that nobody asked for', () => {
+test('a turn is three lines, and sets nothing that nobody asked for', () => {
   const lines = linesOf(simple);
   assert.deepEqual(
     lines.map(({ type, request }) => request?.subtype ?? type),
-    ['initialize', 'user'],
+    ['apply_flag_settings', 'initialize', 'user'],
   );
-  assert.deepEqual(lines[1]?.message?.content, [
-    { type: 'text', text: '/prompt @file' },
-    { type: 'text', text: '' },
+  const names = (fields: Partial<Conversation>): string[] =>
+    Object.keys(settingsOf({ ...simple, ...fields })?.env ?? {});
+  assert.deepEqual(names({}), ['CLAUDE_CODE_EXTRA_BODY']);
+  assert.deepEqual(Object.keys(bodyOf(simple)), ['messages']);
+  assert.equal(settingsOf({ ...simple, effort: 'low' })?.effortLevel, 'low');
+  assert.deepEqual(names({ maxTokens: 5 }), [
+    'CLAUDE_CODE_MAX_OUTPUT_TOKENS',
+    'CLAUDE_CODE_DISABLE_THINKING',
+    'CLAUDE_CODE_EXTRA_BODY',
   ]);
-  assert.deepEqual(settingsOf({ ...simple, effort: 'low' }), { effortLevel: 'low' });
-  assert.deepEqual(settingsOf({ ...simple, maxTokens: 5 }), {
-    env: { CLAUDE_CODE_MAX_OUTPUT_TOKENS: '5', CLAUDE_CODE_DISABLE_THINKING: '1' },
-  });
 });
 
-test('of anything more, no word is in a message of the CLI', () => {
+test('no word of a conversation is in a message of the CLI', () => {
   const { messages } = simple;
   const [first] = messages;
   assert.ok(first);
   const more: Partial<Conversation>[] = [
+    {},
+    { effort: 'low', maxTokens: 5 },
     { messages: [...messages, { role: 'assistant', content: [{ type: 'text', text: 'x' }] }, first] },
     { temperature: 0 },
     { topP: 0.5 },
@@ -81,11 +85,7 @@ test('of anything more, no word is in a message of the CLI', () => {
   ];
   for (const fields of more) {
     const conversation = { ...simple, ...fields };
-    const user = linesOf(conversation).at(-1);
-    assert.deepEqual(user?.message?.content, [
-      { type: 'text', text: '.' },
-      { type: 'text', text: '' },
-    ]);
+    assert.deepEqual(linesOf(conversation).at(-1)?.message?.content, [{ type: 'text', text: '.' }]);
     assert.ok(Array.isArray(bodyOf(conversation)['messages']), JSON.stringify(fields));
   }
 });

@@ -1,29 +1,22 @@
 /**
- * What a turn writes to its process: settings, the system prompt, and the message that starts it. Pure.
+ * What a turn writes to its process: settings, the system prompt, and the line that starts it. Pure.
  *
- * One prompt goes as the CLI's own user message. Anything more (earlier turns, images, documents, tools, sampling) goes into the body
- * of the CLI's request as it is, by `CLAUDE_CODE_EXTRA_BODY`, which replaces what the CLI would have put there: then the CLI never
- * looks at a word of it. Seeding the turns one by one instead was measured on 2.1.197 and 2.1.330: it drops thinking blocks and the
- * images of failed tool results, shrinks and re-encodes images and adds a note to them, drops blank text with the message around it,
- * joins assistant turns across a tool result (2.1.197), and takes 5 to 20 ms for each turn. docs/architecture.md has the rows.
+ * Every conversation goes into the body of the CLI's request as it is, by `CLAUDE_CODE_EXTRA_BODY`, which replaces what the CLI would
+ * have put there: the CLI looks at no word of it, and adds none to it. A prompt as the CLI's own user message gets company instead:
+ * the e-mail address of the owner's account, the working directory, the platform and the date (2.1.197, 2.1.330 and 2.1.332).
+ * docs/adr/007-conversations-in-the-body.md has the reasons and the figures.
  */
-import type { Conversation, Message, Tool, UserBlock } from '../conversation.ts';
-import { initializeLine, settingsLine, userLine, type FlagSettings } from './protocol.ts';
+import type { Conversation, Message, Tool } from '../conversation.ts';
+import { initializeLine, settingsLine, startLine, type FlagSettings } from './protocol.ts';
 
-/** In one write: the CLI reads the lines in order, and what belongs before the turn is before it. */
+/** In one write: the CLI reads the lines in order, and the settings count before the turn begins. */
 export function turnLines(conversation: Conversation): string {
-  const messages = mergeNeighbours(conversation.messages);
-  const prompt = promptOf(conversation, messages);
-  const settings = settingsOf(conversation, prompt === undefined ? messages : undefined);
   return (
-    (settings === undefined ? '' : settingsLine('settings', settings)) +
+    settingsLine('settings', settingsOf(conversation)) +
     initializeLine('initialize', conversation.system) +
-    userLine(prompt ?? placeholder)
+    startLine()
   );
 }
-
-/** Starts the turn and never reaches the model: the body's own messages take its place. */
-const placeholder: readonly UserBlock[] = [{ type: 'text', text: '.' }];
 
 /** Neighbours of one role are one message. */
 function mergeNeighbours(messages: readonly Message[]): Message[] {
@@ -41,38 +34,19 @@ function mergeNeighbours(messages: readonly Message[]): Message[] {
   return merged;
 }
 
-/** The blocks of a conversation that is one prompt with nothing beside it but a system prompt, an effort and a limit; undefined for any other. */
-function promptOf(
-  conversation: Conversation,
-  messages: readonly Message[],
-): readonly UserBlock[] | undefined {
-  const [message, ...more] = messages;
-  if (more.length > 0 || message?.role !== 'user' || Object.keys(bodyFields(conversation)).length > 0) {
-    return undefined;
-  }
-  // A blank text the CLI would drop.
-  const isPrompt = message.content.every((block) => block.type === 'text' && block.text.trim() !== '');
-  return isPrompt && message.content.length > 0 ? message.content : undefined;
-}
-
-function settingsOf(
-  conversation: Conversation,
-  messages: readonly Message[] | undefined,
-): FlagSettings | undefined {
+function settingsOf(conversation: Conversation): FlagSettings {
   const { effort, maxTokens } = conversation;
-  const env: Record<string, string> = {};
-  if (maxTokens !== undefined) env['CLAUDE_CODE_MAX_OUTPUT_TOKENS'] = String(maxTokens);
-  if (!thinksByItself(conversation)) env['CLAUDE_CODE_DISABLE_THINKING'] = '1';
-  if (messages !== undefined) {
-    env['CLAUDE_CODE_EXTRA_BODY'] = JSON.stringify({
-      messages: withCacheMark(messages),
-      ...bodyFields(conversation),
-    });
-  }
-  if (effort === undefined && Object.keys(env).length === 0) return undefined;
+  const body = {
+    messages: withCacheMark(mergeNeighbours(conversation.messages)),
+    ...bodyFields(conversation),
+  };
   return {
     ...(effort === undefined ? {} : { effortLevel: effort }),
-    ...(Object.keys(env).length === 0 ? {} : { env }),
+    env: {
+      ...(maxTokens === undefined ? {} : { CLAUDE_CODE_MAX_OUTPUT_TOKENS: String(maxTokens) }),
+      ...(thinksByItself(conversation) ? {} : { CLAUDE_CODE_DISABLE_THINKING: '1' }),
+      CLAUDE_CODE_EXTRA_BODY: JSON.stringify(body),
+    },
   };
 }
 

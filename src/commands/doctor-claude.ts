@@ -87,9 +87,8 @@ function* proofLines(proof: Proof): Generator<Line> {
   if (proof.addedBytes > 0) yield ok('claude-adds', addedInWords(proof));
 }
 
-/** A token is some four characters of English. */
+/** A token is about four characters of English. */
 function addedInWords({ addedBytes, addedTexts }: Proof): string {
-  const characters = addedTexts.reduce((sum, text) => sum + text.characters, 0);
-  const parts = addedTexts.map((text) => `${text.characters} in ${text.where}`).join(', ');
-  return `${addedBytes} bytes to each request; of them ${characters} characters of text for the model, some ${Math.ceil(characters / 4)} tokens (${parts})`;
+  const characters = addedTexts.reduce((sum, length) => sum + length, 0);
+  return `${addedBytes} bytes to each request; ${characters} characters of them are text in the system prompt, about ${Math.ceil(characters / 4)} tokens; nothing to the messages`;
 }

@@ -9,6 +9,8 @@ export type OpenTurn = {
   home: string;
   /** Further flags. */
   args: readonly string[];
+  /** Further variables, such as another login; undefined takes one out. */
+  env?: Readonly<Record<string, string | undefined>>;
   prompt: string;
   /** What the model answers, in turn; then `done`. */
   replies?: readonly Reply[];
@@ -26,15 +28,21 @@ export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[
       ...'-p --input-format stream-json --output-format stream-json --verbose'.split(' '),
       ...options.args,
     ],
-    env: (tmpDir) => ({
-      HOME: options.home,
-      PATH: process.env['PATH'] ?? '',
-      TMPDIR: tmpDir,
-      ANTHROPIC_API_KEY: 'sk-ant-stub',
-      ANTHROPIC_BASE_URL: standIn.url,
-      DISABLE_AUTOUPDATER: '1',
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    }),
+    env: (tmpDir) => {
+      const env = {
+        HOME: options.home,
+        PATH: process.env['PATH'],
+        TMPDIR: tmpDir,
+        ANTHROPIC_API_KEY: 'sk-ant-stub',
+        ANTHROPIC_BASE_URL: standIn.url,
+        DISABLE_AUTOUPDATER: '1',
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+        ...options.env,
+      };
+      return Object.fromEntries(
+        Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      );
+    },
     ...(options.prepareCwd === undefined ? {} : { prepareCwd: options.prepareCwd }),
     listener: {
       onLine: (text) => {

@@ -1,0 +1,137 @@
+/** The model sees nothing of the owner: with every login, on every route, streamed and whole, from a spare and from a cold process. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createPerson, makeCanaryHome } from '../src/claude/canary-home.ts';
+import { dummyHeaders, dummyLogins, lockedArgs, type DummyLogin } from '../src/claude/lock.ts';
+import { compareSent } from '../src/claude/sent.ts';
+import type { SeenRequest } from '../src/standin/server.ts';
+import { openTurn } from './support/open-turn.ts';
+import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
+
+const person = createPerson();
+
+/** A home that names the person, in its path, too. */
+function makeHome(login: DummyLogin): { home: string; remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'owner-test-'));
+  const home = join(directory, person.user);
+  mkdirSync(home);
+  makeCanaryHome(join(home, '.claude'), { HOME: join(directory, 'none') }, person, login);
+  return { home, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/** The login's own variables; undefined takes one out that the relay's environment would have. */
+function loginEnv(login: DummyLogin, home: string): Record<string, string | undefined> {
+  return {
+    // Where it is named, `.claude.json` lies in it.
+    CLAUDE_CONFIG_DIR: join(home, '.claude'),
+    USER: person.user,
+    LOGNAME: person.user,
+    ANTHROPIC_API_KEY: login === 'api-key' ? 'sk-ant-stub' : undefined,
+    CLAUDE_CODE_OAUTH_TOKEN: login === 'setup-token' ? 'sk-ant-oat01-stub' : undefined,
+  };
+}
+
+const prompt = '/cost @~/.claude.json Who am I?';
+const system = 'You know nobody.';
+const routes = {
+  '/v1/complete': { prompt, system },
+  '/v1/messages': { max_tokens: 4096, system, messages: [{ role: 'user', content: prompt }] },
+  '/v1/chat/completions': {
+    messages: [
+      { role: 'system', content: system },
+      { role: 'user', content: prompt },
+    ],
+  },
+};
+const requests = Object.entries(routes).flatMap(([path, body]) => [
+  { path, body: { ...body, model: 'opus' } },
+  { path, body: { ...body, model: 'opus', stream: true } },
+]);
+
+function assertNothingOfTheOwner(request: SeenRequest, login: DummyLogin): void {
+  const [name, value] = dummyHeaders[login];
+  assert.equal(request.headers[name], value);
+  const sent = compareSent(
+    { system: [system], messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }] },
+    [system],
+    request,
+  );
+  assert.deepEqual({ lost: sent.lost, added: sent.added }, { lost: [], added: [] });
+  const { metadata: _ids, ...forTheModel } = JSON.parse(request.body) as Record<string, unknown>;
+  const all = JSON.stringify(forTheModel);
+  for (const [what, text] of Object.entries({ ...person, host: hostname(), cwd: tmpdir() }))
+    assert.ok(!all.includes(text), `${what} in ${all}`);
+}
+
+for (const cli of clis) {
+  for (const login of dummyLogins) {
+    describe(`on Claude Code ${cli.version}, with ${login}`, () => {
+      let home: ReturnType<typeof makeHome>;
+      let relay: TestRelay;
+      before(async () => {
+        home = makeHome(login);
+        relay = await startTestRelay({
+          claudeBin: cli.path,
+          home: home.home,
+          env: loginEnv(login, home.home),
+          settings: { WARM_SPARES: '1', PER_KEY_CONCURRENCY: '6', GLOBAL_CONCURRENCY: '6' },
+        });
+      });
+      after(async () => {
+        await relay.stop();
+        home.remove();
+      });
+
+      test('each route sends what the caller sent and nothing of the owner', async () => {
+        // One of those that start together gets the spare; then each waits for one.
+        const together = await Promise.all(requests.map((request) => kindOf(request)));
+        const alone: string[] = [];
+        for (const request of requests) {
+          await eventually('a spare waits', async () => (await waitingSpares()) > 0, 30_000);
+          alone.push(await kindOf(request));
+        }
+        // The headers of a stream leave before it is known.
+        const kinds = new Set([...together, ...alone]);
+        assert.ok(kinds.has('claim') && kinds.has('spawn'), [...kinds].join());
+        assert.equal(relay.model.requests.length, 2 * requests.length);
+        for (const request of relay.model.requests) assertNothingOfTheOwner(request, login);
+      });
+
+      async function waitingSpares(): Promise<number> {
+        const response = await fetch(`${relay.url}/ready`, {
+          headers: { authorization: `Bearer ${relay.key}` },
+        });
+        const { spares } = (await response.json()) as { spares: { waiting: number } };
+        return spares.waiting;
+      }
+
+      /** Sends it; resolves to how it came by its process. */
+      async function kindOf({ path, body }: (typeof requests)[number]): Promise<string> {
+        const response = await relay.post(body, { path });
+        const text = await response.text();
+        assert.equal(response.status, 200, text);
+        assert.match(text, /hello/);
+        return /\b(?:claim|spawn)\b/.exec(response.headers.get('server-timing') ?? '')?.[0] ?? 'unknown';
+      }
+    });
+
+    test(`the control: on ${cli.version}, a prompt as the CLI's own message brings the address along, with ${login}`, async () => {
+      const { home, remove } = makeHome(login);
+      try {
+        const [request] = await openTurn({
+          claudeBin: cli.path,
+          home,
+          args: lockedArgs('opus').slice(6),
+          env: loginEnv(login, home),
+          prompt: 'Who am I?',
+        });
+        assert.equal(request?.body.includes(person.email), login !== 'api-key');
+      } finally {
+        remove();
+      }
+    });
+  }
+}
