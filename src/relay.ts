@@ -121,6 +121,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     claudeBin,
     hostEnv: config.hostEnv,
     provedIdentity: () => readiness.provedIdentity(),
+    onLockBroken: (breach) => readiness.lockBroken(breach),
   });
   tendSpares = () => runner.tend();
   tendSpares();

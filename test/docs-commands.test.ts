@@ -172,6 +172,7 @@ const otherOptions: Readonly<Record<string, string>> = {
   '--help': 'every command',
   '--tools': 'claude',
   '--setting-sources': 'claude',
+  '--permission-mode': 'claude',
   '--strict-mcp-config': 'claude',
   '--disable-slash-commands': 'claude',
   '--no-session-persistence': 'claude',

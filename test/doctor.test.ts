@@ -129,7 +129,7 @@ describe('a machine where all is well', () => {
       assertLine(
         report.line('claude-adds'),
         'ok',
-        /^\d{3,4} bytes to each request; of them \d{3,4} characters of text for the model, some \d+ tokens \(.*\)$/,
+        /^8\d\d bytes to each request; 136 characters of them are text in the system prompt, about 34 tokens; nothing to the messages$/,
       );
       assert.ok(!existsSync(dataDir), 'it makes nothing');
     });
@@ -142,13 +142,19 @@ describe('a machine where all is well', () => {
         expiresAt: Date.now() + 3_600_000,
         refreshTokenExpiresAt: Date.now() + 30 * 86_400_000,
         scopes: ['user:inference', 'user:profile'],
-        subscriptionType: 'max',
+        subscriptionType: 'team',
       };
       writeFileSync(join(home, '.claude/.credentials.json'), JSON.stringify({ claudeAiOauth }));
       const oauthAccount = { emailAddress: 'marker@example.com', organizationName: 'marker organisation' };
       writeFileSync(join(home, '.claude.json'), JSON.stringify({ oauthAccount }));
       const report = await doctor({ CLAUDE_BIN: cli.path });
-      assertLine(report.line('login'), 'ok', /^the subscription of Claude Code's own login \(max\)/);
+      assertLine(report.line('login'), 'ok', /^the subscription of Claude Code's own login \(team\)/);
+      assertLine(
+        report.line('organisation'),
+        'warning',
+        /\(team\): its settings apply to each turn/,
+        /bin\/claude-relay login$/,
+      );
       assert.doesNotMatch(report.text, /marker/);
     });
   }
@@ -223,6 +229,20 @@ describe('Claude Code', () => {
       'failure',
       /not installed/,
       /^npm install -g @anthropic-ai\/claude-code$/,
+    );
+  });
+
+  test('is a script: a warning, as the program that it starts can change unseen', async () => {
+    assertLine((await doctor()).line('claude'), 'warning', /is a script/, /CLAUDE_BIN/);
+  });
+
+  test('keeps settings of an organisation: a warning, whatever the plan', async () => {
+    mkdirSync(join(home, '.claude'));
+    writeFileSync(join(home, '.claude/remote-settings.json'), '{}');
+    assertLine(
+      (await doctor()).line('organisation'),
+      'warning',
+      /^settings of an organisation have been fetched/,
     );
   });
 

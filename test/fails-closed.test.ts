@@ -179,6 +179,23 @@ describe('a CLI that changes', () => {
   });
 });
 
+test('a shim that switches to another version: that one is proved before it serves', async () => {
+  const relay = await startTestRelay({ claudeBin: fixture('switches-version') });
+  try {
+    assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);
+    writeFileSync(join(relay.home, 'version'), '2.1.197\n');
+    const refused = await relay.complete({ prompt: 'hello' });
+    assert.equal(refused.status, 503, JSON.stringify(refused.body));
+    assert.equal(refused.body['error'], 'not_ready');
+    assert.ok(Number(refused.headers.get('retry-after')) > 0);
+    await eventually('the other version is proved', () => countProved(relay) === 2, 60_000);
+    assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);
+    assert.match(relay.output().stdout, /"cli":"2\.1\.197"/);
+  } finally {
+    await relay.stop();
+  }
+});
+
 function countProved(relay: TestRelay): number {
   return relay.output().stdout.split('"msg":"the lock is proved"').length - 1;
 }

@@ -1,38 +1,13 @@
 /** The model sees nothing of the owner: with every login, on every route, streamed and whole, from a spare and from a cold process. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createPerson, makeCanaryHome } from '../src/claude/canary-home.ts';
 import { dummyHeaders, dummyLogins, lockedArgs, type DummyLogin } from '../src/claude/lock.ts';
 import { compareSent } from '../src/claude/sent.ts';
 import type { SeenRequest } from '../src/standin/server.ts';
 import { openTurn } from './support/open-turn.ts';
+import { makeOwnerHome, person, type OwnerHome } from './support/owner-home.ts';
 import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
-
-const person = createPerson();
-
-/** A home that names the person, in its path, too. */
-function makeHome(login: DummyLogin): { home: string; remove: () => void } {
-  const directory = mkdtempSync(join(tmpdir(), 'owner-test-'));
-  const home = join(directory, person.user);
-  mkdirSync(home);
-  makeCanaryHome(join(home, '.claude'), { HOME: join(directory, 'none') }, person, login);
-  return { home, remove: () => rmSync(directory, { recursive: true, force: true }) };
-}
-
-/** The login's own variables; undefined takes one out that the relay's environment would have. */
-function loginEnv(login: DummyLogin, home: string): Record<string, string | undefined> {
-  return {
-    // Where it is named, `.claude.json` lies in it.
-    CLAUDE_CONFIG_DIR: join(home, '.claude'),
-    USER: person.user,
-    LOGNAME: person.user,
-    ANTHROPIC_API_KEY: login === 'api-key' ? 'sk-ant-stub' : undefined,
-    CLAUDE_CODE_OAUTH_TOKEN: login === 'setup-token' ? 'sk-ant-oat01-stub' : undefined,
-  };
-}
 
 const prompt = '/cost @~/.claude.json Who am I?';
 const system = 'You know nobody.';
@@ -69,20 +44,20 @@ function assertNothingOfTheOwner(request: SeenRequest, login: DummyLogin): void 
 for (const cli of clis) {
   for (const login of dummyLogins) {
     describe(`on Claude Code ${cli.version}, with ${login}`, () => {
-      let home: ReturnType<typeof makeHome>;
+      let owner: OwnerHome;
       let relay: TestRelay;
       before(async () => {
-        home = makeHome(login);
+        owner = makeOwnerHome(login);
         relay = await startTestRelay({
           claudeBin: cli.path,
-          home: home.home,
-          env: loginEnv(login, home.home),
+          home: owner.home,
+          env: owner.env,
           settings: { WARM_SPARES: '1', PER_KEY_CONCURRENCY: '6', GLOBAL_CONCURRENCY: '6' },
         });
       });
       after(async () => {
         await relay.stop();
-        home.remove();
+        owner.remove();
       });
 
       test('each route sends what the caller sent and nothing of the owner', async () => {
@@ -119,13 +94,13 @@ for (const cli of clis) {
     });
 
     test(`the control: on ${cli.version}, a prompt as the CLI's own message brings the address along, with ${login}`, async () => {
-      const { home, remove } = makeHome(login);
+      const { home, env, remove } = makeOwnerHome(login);
       try {
         const [request] = await openTurn({
           claudeBin: cli.path,
           home,
           args: lockedArgs('opus').slice(6),
-          env: loginEnv(login, home),
+          env,
           prompt: 'Who am I?',
         });
         assert.equal(request?.body.includes(person.email), login !== 'api-key');

@@ -1,5 +1,5 @@
 /** The installed CLI: where it is, whether it is still the same file, and whether it is logged in. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { lockedEnv, type HostEnv } from './lock.ts';
 import { startProcess } from './process.ts';
@@ -32,6 +32,21 @@ function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the file is a script, which starts another program; false when it cannot be read. */
+export function isScript(path: string): boolean {
+  try {
+    const file = openSync(path, 'r');
+    try {
+      const start = Buffer.alloc(2);
+      return readSync(file, start) === 2 && start.toString('latin1') === '#!';
+    } finally {
+      closeSync(file);
+    }
   } catch {
     return false;
   }

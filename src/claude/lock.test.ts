@@ -95,6 +95,11 @@ describe('an init event', () => {
       expected: ['output_style: Explanatory'],
     },
     {
+      what: 'a mode that asks nobody',
+      init: { ...clean, permissionMode: 'bypassPermissions' },
+      expected: ['permissionMode: bypassPermissions'],
+    },
+    {
       what: 'a socket',
       init: { ...clean, messaging_socket_path: '/tmp/1.sock' },
       expected: ['messaging_socket_path: /tmp/1.sock'],

@@ -24,6 +24,9 @@ export function lockedArgs(model: string): string[] {
     // No settings file counts: no hook, permission rule, output style, plugin or env of the host's.
     '--setting-sources=',
     '--disable-slash-commands',
+    // 2.1.300 would begin in a mode in which each request names the home directory, the working directory and the platform.
+    '--permission-mode',
+    'default',
     // A hook that an administrator's managed settings start all the same is told of, whatever its kind; the turn then ends.
     '--include-hook-events',
     // Nothing of the conversation is written under the config directory.
@@ -191,6 +194,7 @@ export type InitListing = {
   slash_commands?: unknown;
   plugins?: unknown;
   output_style?: unknown;
+  permissionMode?: unknown;
   messaging_socket_path?: unknown;
   [other: string]: unknown;
 };
@@ -207,12 +211,17 @@ export function unexpectedInInit(init: InitListing): string[] {
     ...unlisted('slash_commands', init.slash_commands ?? []),
     ...unlisted('plugins', init.plugins ?? [], isBuiltinPlugin),
     // Its text would go to the model. Absent and null mean none.
-    ...unlisted('output_style', [init.output_style ?? 'default'], (style) => style === 'default'),
+    ...unlisted('output_style', [init.output_style ?? 'default'], isDefault),
+    ...unlisted('permissionMode', [init.permissionMode ?? 'default'], isDefault),
     ...unlisted(
       'messaging_socket_path',
       init.messaging_socket_path === undefined ? [] : [init.messaging_socket_path],
     ),
   ];
+}
+
+function isDefault(value: unknown): boolean {
+  return value === 'default';
 }
 
 /** Plugins that are compiled into the CLI (2.1.330 lists three) come from no file of the host's. */

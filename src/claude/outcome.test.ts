@@ -239,9 +239,21 @@ describe('errors', () => {
     ],
     [
       'the lock broken',
-      { cause: 'lock_broken', found: ['tools: Bash'] },
+      { cause: 'lock_broken', breach: { kind: 'listing', found: ['tools: Bash'] } },
       none,
       { code: 'upstream_error', message: /did not allow/ },
+    ],
+    [
+      'a hook that ran',
+      { cause: 'lock_broken', breach: { kind: 'hook', found: ['Stop'] } },
+      none,
+      { code: 'upstream_error', message: /ran a hook/, shouldRetry: false },
+    ],
+    [
+      'another version than the one that was proved',
+      { cause: 'lock_broken', breach: { kind: 'version', found: ['version 2, proved 1'] } },
+      none,
+      { code: 'not_ready', message: /another version/, retryAfter: 5 },
     ],
     [
       'an end before the start',
@@ -310,7 +322,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
       { ...none, initSeen: false },
     ],
     [{ cause: 'client_gone' }, { ...none, initSeen: false }],
-    [{ cause: 'lock_broken', found: [] }, none],
+    [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, none],
   ];
   const spent: [TurnEnd, Collected][] = [
     [result(), whole],
@@ -322,7 +334,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
     [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, none],
     [{ cause: 'client_gone' }, none],
     [{ cause: 'exit', started: true }, none],
-    [{ cause: 'lock_broken', found: [] }, half],
+    [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, half],
   ];
   for (const [end, was] of free) assert.equal(mayHaveSpent(end, was), false, JSON.stringify(end));
   for (const [end, was] of spent) assert.equal(mayHaveSpent(end, was), true, JSON.stringify(end));

@@ -7,6 +7,7 @@
  */
 import type { Answer } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
+import type { Breach } from './breach.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
 import type { CliResult } from './protocol.ts';
 
@@ -17,7 +18,7 @@ export type TurnEnd =
   | { cause: 'stopped' }
   /** The CLI began a second message by itself: the first was lost on the way. */
   | { cause: 'second_message' }
-  | { cause: 'lock_broken'; found: readonly string[] }
+  | { cause: 'lock_broken'; breach: Breach }
   | { cause: 'exit'; started: boolean }
   | { cause: 'garbage'; reason: string }
   | { cause: 'timeout'; afterMs: number; limit: 'relay' | 'request' }
@@ -64,10 +65,7 @@ function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
     case 'second_message':
       return lostOnTheWay();
     case 'lock_broken':
-      return failed(
-        'upstream_error',
-        'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
-      );
+      return lockBroken(end.breach);
     case 'exit':
       return failed(
         'upstream_error',
@@ -91,6 +89,28 @@ function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
         ok: false,
         error: new RelayError('shutting_down', 'The relay was stopped. Try again.', { retryAfter: 5 }),
       };
+  }
+}
+
+function lockBroken({ kind }: Breach): Outcome {
+  switch (kind) {
+    case 'version':
+      return failed(
+        'not_ready',
+        'Claude Code is another version than the one that was proved. The relay is proving this one. Try again in a few seconds.',
+        { retryAfter: 5 },
+      );
+    case 'hook':
+      return failed(
+        'upstream_error',
+        'Claude Code ran a hook, so the request was stopped. The relay takes no requests until its owner has looked at it.',
+        { shouldRetry: false },
+      );
+    case 'listing':
+      return failed(
+        'upstream_error',
+        'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
+      );
   }
 }
 

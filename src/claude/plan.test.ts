@@ -27,6 +27,7 @@ describe('the plan', () => {
   }
 
   const hostEnv = { HOME: '/nonexistent', PATH: process.env['PATH'] };
+  const onLockBroken = (): void => assert.fail('the lock was broken');
 
   test('a subscription’s windows, asked for once a minute', async () => {
     const claudeBin = answering({
@@ -39,7 +40,13 @@ describe('the plan', () => {
       },
     });
     let now = 0;
-    const plan = createPlan({ claudeBin, hostEnv, provedIdentity: () => 'proved', now: () => now });
+    const plan = createPlan({
+      claudeBin,
+      hostEnv,
+      provedIdentity: () => 'proved',
+      onLockBroken,
+      now: () => now,
+    });
     const expected = {
       five_hour: { utilization: 42, resets_at: '2030-01-01T05:00:00Z' },
       seven_day: { utilization: 7.5, resets_at: '2030-01-05T00:00:00Z' },
@@ -56,7 +63,7 @@ describe('the plan', () => {
 
   test('none while the lock is not proved', async () => {
     const claudeBin = answering({ rate_limits_available: false, rate_limits: null });
-    const plan = createPlan({ claudeBin, hostEnv, provedIdentity: () => undefined });
+    const plan = createPlan({ claudeBin, hostEnv, provedIdentity: () => undefined, onLockBroken });
     assert.equal(await plan.windows(), null);
     assert.throws(() => readFileSync(`${claudeBin}.starts`));
   });
@@ -65,7 +72,13 @@ describe('the plan', () => {
     const claudeBin = join(scratch, 'silent');
     writeFileSync(claudeBin, '#!/bin/sh\nsleep 60\n');
     chmodSync(claudeBin, 0o755);
-    const plan = createPlan({ claudeBin, hostEnv, provedIdentity: () => 'proved', timeoutMs: 100 });
+    const plan = createPlan({
+      claudeBin,
+      hostEnv,
+      provedIdentity: () => 'proved',
+      onLockBroken,
+      timeoutMs: 100,
+    });
     assert.equal(await plan.windows(), null);
     await plan.close();
   });
@@ -81,6 +94,7 @@ describe('the plan', () => {
           ANTHROPIC_BASE_URL: 'http://127.0.0.1:9',
         },
         provedIdentity: () => 'proved',
+        onLockBroken,
       });
       assert.equal(await plan.windows(), null);
       await plan.close();

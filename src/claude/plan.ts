@@ -3,9 +3,10 @@
  * asks the vendor's usage endpoint itself; the answer is kept for a minute.
  */
 import { z } from 'zod';
+import { breachIn, type Breach } from './breach.ts';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { startProcess } from './process.ts';
-import { parseLine, usageRequestLine } from './protocol.ts';
+import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
 /** One window: percent used (0-100) and when it starts anew (ISO 8601), as far as the vendor tells. */
 export type PlanWindow = { utilization: number | null; resets_at: string | null };
@@ -24,6 +25,8 @@ export type PlanOptions = {
   hostEnv: HostEnv;
   /** Undefined while the lock is not proved: then no process is started. */
   provedIdentity: () => string | undefined;
+  /** The process that is asked broke the lock; it is killed. */
+  onLockBroken: (breach: Breach) => void;
   now?: () => number;
   timeoutMs?: number;
 };
@@ -61,6 +64,7 @@ export function createPlan(options: PlanOptions): Plan {
 
 async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWindows> {
   let windows: PlanWindows = null;
+  let broken = false;
   const end = (): void => child.terminate();
   const child = startProcess({
     command: options.claudeBin,
@@ -69,7 +73,14 @@ async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWi
     env: (tmpDir) => lockedEnv(options.hostEnv, tmpDir),
     listener: {
       onLine: (text) => {
-        const found = readAnswer(text);
+        const event = readLine(text);
+        const breach = event === undefined ? undefined : breachIn(event, undefined);
+        if (breach !== undefined && !broken) {
+          broken = true;
+          child.kill();
+          options.onLockBroken(breach);
+        }
+        const found = event === undefined || broken ? undefined : readAnswer(event);
         if (found === undefined) return;
         windows = found;
         child.finish();
@@ -87,16 +98,22 @@ async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWi
   return windows;
 }
 
-/** Undefined: another line than the answer. */
-function readAnswer(text: string): PlanWindows | undefined {
+/** Undefined for what is not the protocol. */
+function readLine(text: string): CliEvent | undefined {
   try {
-    const event = parseLine(text);
-    if (event.kind !== 'control_response' || event.requestId !== 'usage') return undefined;
-    const { rate_limits: limits } = answer.parse(event.response['response']);
-    return limits === null || limits === undefined
-      ? null
-      : { five_hour: limits.five_hour, seven_day: limits.seven_day };
+    return parseLine(text);
   } catch {
     return undefined;
   }
+}
+
+/** Undefined: another line than the answer. */
+function readAnswer(event: CliEvent): PlanWindows | undefined {
+  if (event.kind !== 'control_response' || event.requestId !== 'usage') return undefined;
+  const parsed = answer.safeParse(event.response['response']);
+  if (!parsed.success) return undefined;
+  const { rate_limits: limits } = parsed.data;
+  return limits === null || limits === undefined
+    ? null
+    : { five_hour: limits.five_hour, seven_day: limits.seven_day };
 }

@@ -11,6 +11,7 @@ test('a parsed init event keeps every list that the lock looks at', () => {
     slash_commands: ['cost'],
     plugins: [{ path: '/home/owner/plugin' }],
     output_style: 'verse',
+    permissionMode: 'auto',
     messaging_socket_path: '/run/inbox',
   };
   const event = parseLine(JSON.stringify({ type: 'system', subtype: 'init', ...listings }));

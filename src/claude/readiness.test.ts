@@ -27,6 +27,8 @@ type World = {
   file: { identity: string | undefined };
 };
 
+const listing = { kind: 'listing', found: ['tools: Bash'] } as const;
+
 let open: (() => Promise<void>) | undefined;
 afterEach(async () => {
   await open?.();
@@ -126,7 +128,7 @@ test('a file that is gone is not ready, one that comes back is proved', async ()
 test('a turn that broke the lock ends readiness until the proof has passed again', async () => {
   const { readiness, end, begun, phases } = world();
   await end(proof());
-  readiness.lockBroken(['tools: Bash']);
+  readiness.lockBroken(listing);
   assert.match(reason(readiness), /a turn listed what is not allowed \(tools: Bash\)/);
   assert.equal(begun(), 2);
   await end(proof());
@@ -136,12 +138,59 @@ test('a turn that broke the lock ends readiness until the proof has passed again
 
 test('a turn that broke the lock while a proof ran is not forgotten by that proof', async () => {
   const { readiness, end, begun } = world();
-  readiness.lockBroken(['tools: Bash']);
+  readiness.lockBroken(listing);
   await end(proof());
   assert.notEqual(reason(readiness), 'ready');
   assert.equal(begun(), 2);
   await end(proof());
   assert.equal(reason(readiness), 'ready');
+});
+
+test('a hook ends readiness for good, whatever is proved or changed after it', async () => {
+  const { readiness, end, begun, file } = world(1);
+  await end(proof());
+  readiness.lockBroken({ kind: 'hook', found: ['SessionStart'] });
+  readiness.lockBroken({ kind: 'version', found: ['version 2, proved 1'] });
+  for (const identity of ['v1', 'v2']) {
+    file.identity = identity;
+    assert.notEqual(reason(readiness), 'ready');
+    await readiness.settled();
+  }
+  assert.equal(begun(), 1, 'no proof would run the hook again');
+});
+
+test('a hook that runs in the proof is not run again by another proof', async () => {
+  const { readiness, end, begun } = world(1);
+  await end(proof('no-hook-ran'));
+  await new Promise((resolve) => void setTimeout(resolve, 30));
+  assert.match(reason(readiness), /no-hook-ran/);
+  assert.equal(begun(), 1);
+});
+
+test('the same listing after a proof that passed waits for a change of the file', async () => {
+  const { readiness, end, begun, file } = world(1);
+  await end(proof());
+  readiness.lockBroken(listing);
+  await end(proof());
+  assert.equal(reason(readiness), 'ready');
+  readiness.lockBroken(listing);
+  assert.match(reason(readiness), /again after the lock had been proved/);
+  assert.equal(begun(), 2, 'it is not proved in a circle');
+  file.identity = 'v2';
+  assert.notEqual(reason(readiness), 'ready');
+  await end(proof());
+  assert.equal(reason(readiness), 'ready');
+});
+
+test('another version is proved, and then it is the proved one', async () => {
+  const { readiness, end } = world();
+  assert.equal(readiness.provedVersion(), undefined);
+  await end(proof());
+  assert.equal(readiness.provedVersion(), '1.0.0');
+  readiness.lockBroken({ kind: 'version', found: ['version 2.0.0, proved 1.0.0'] });
+  assert.equal(readiness.provedVersion(), undefined);
+  await end({ ...proof(), cliVersion: '2.0.0' });
+  assert.equal(readiness.provedVersion(), '2.0.0');
 });
 
 test('closing ends a proof that runs, and no other begins', async () => {

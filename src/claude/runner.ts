@@ -40,7 +40,7 @@ export type RunningTurn = Turn & {
 export type RunnerOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
-  readiness: Pick<Readiness, 'check' | 'lockBroken' | 'provedIdentity'>;
+  readiness: Pick<Readiness, 'check' | 'lockBroken' | 'provedIdentity' | 'provedVersion'>;
   timeoutMs: number;
   spares: { max: number; maxAgeMs: number; defaultModel: string };
   /** Requests that wait for a slot. */
@@ -69,6 +69,8 @@ export function createRunner(options: RunnerOptions): Runner {
       ? { warmUp: (process, onFailed) => startWarmUp((text) => process.write(text), onFailed) }
       : {}),
     provedIdentity: () => readiness.provedIdentity(),
+    provedVersion: () => readiness.provedVersion(),
+    onLockBroken: (breach) => readiness.lockBroken(breach),
     // On two processors a start beside a turn that is getting under way would slow that turn down.
     hasRoom: () => options.queued() === 0 && (starting === 0 || starting + 1 < processors),
   });
@@ -92,7 +94,8 @@ export function createRunner(options: RunnerOptions): Runner {
       onAnswering: leave,
       ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
       unsatisfied: (schema, value) => schemas.unsatisfied(schema, value),
-      onLockBroken: (found) => readiness.lockBroken(found),
+      provedVersion: readiness.provedVersion(),
+      onLockBroken: (breach) => readiness.lockBroken(breach),
     });
     void turn.finished.then(leave);
     return turn;

@@ -17,11 +17,14 @@ type Played = ClaudeProcess & {
 function pool(overrides: Partial<SparesOptions> = {}) {
   const world = { now: 0, identity: 'one' as string | undefined, room: true };
   const started: Played[] = [];
+  const broken: string[] = [];
   const spares = createSpares({
     max: 2,
     maxAgeMs: 60_000,
     defaultModel: 'opus',
     provedIdentity: () => world.identity,
+    provedVersion: () => '1',
+    onLockBroken: (breach) => broken.push(breach.kind),
     hasRoom: () => world.room,
     now: () => world.now,
     start: (model) => {
@@ -53,7 +56,13 @@ function pool(overrides: Partial<SparesOptions> = {}) {
     },
     ...overrides,
   });
-  return { world, spares, started, parked: () => started.filter((each) => each.alive && !each.claimed) };
+  return {
+    world,
+    spares,
+    started,
+    broken,
+    parked: () => started.filter((each) => each.alive && !each.claimed),
+  };
 }
 
 function random(seed: number): () => number {
@@ -143,4 +152,27 @@ test('the pool follows what is asked for', () => {
       .toSorted(),
     ['haiku', 'sonnet'],
   );
+});
+
+test('a process that breaks the lock while it waits is killed and reported once', () => {
+  const init = { type: 'system', subtype: 'init', tools: [], mcp_servers: [], claude_code_version: '1' };
+  const cases: [line: object, reported: string[]][] = [
+    [{ type: 'system', subtype: 'hook_started', hook_name: 'SessionStart' }, ['hook']],
+    [{ ...init, tools: ['Bash'] }, ['listing']],
+    [{ ...init, claude_code_version: '2' }, ['version']],
+    [{ type: 'stream_event' }, []],
+  ];
+  for (const [line, reported] of cases) {
+    const { spares, broken, parked, started } = pool({ max: 1 });
+    spares.tend();
+    const [waiting] = parked();
+    waiting?.listener.onLine(JSON.stringify(init));
+    assert.equal(waiting?.alive, true, 'what it may print does no harm');
+    waiting?.listener.onLine(JSON.stringify(line));
+    waiting?.listener.onLine(JSON.stringify(line));
+    assert.equal(waiting?.alive, false, JSON.stringify(line));
+    assert.deepEqual(broken, reported);
+    assert.equal(spares.claim('opus'), undefined);
+    assert.equal(started.length, 1);
+  }
 });

@@ -3,6 +3,8 @@
  * requests share one. They hold no request's data: the caller's text is sent to a spare only when a request has claimed it.
  */
 import { readFileSync } from 'node:fs';
+import { breachIn, type Breach } from './breach.ts';
+import { parseLine, type CliEvent } from './protocol.ts';
 import { planSpares } from './spare-plan.ts';
 import type { ClaudeProcess } from './process.ts';
 import type { WarmUp } from './warm-up.ts';
@@ -35,6 +37,10 @@ export type SparesOptions = {
   warmUp?: (process: ClaudeProcess, onFailed: () => void) => WarmUp;
   /** The identity of the CLI's file, and whether the lock is proved for it; undefined when none may wait. */
   provedIdentity: () => string | undefined;
+  /** What the CLI said its version was in the proof. */
+  provedVersion: () => string | undefined;
+  /** A process broke the lock while it waited; it is killed. */
+  onLockBroken: (breach: Breach) => void;
   /** Whether the processors have time for a start that no request waits for. */
   hasRoom: () => boolean;
   now?: () => number;
@@ -93,8 +99,21 @@ export function createSpares(options: SparesOptions): Spares {
       notBefore = now() + backoffMs;
       backoffMs = Math.min(backoffMs * 2, longestBackoffMs);
     };
+    const onLine = (text: string): void => {
+      if (spare.ended) return;
+      let event: CliEvent;
+      try {
+        event = parseLine(text);
+      } catch {
+        return onEnd();
+      }
+      const breach = breachIn(event, options.provedVersion());
+      if (breach === undefined) return spare.warmUp?.onLine(text);
+      onEnd();
+      options.onLockBroken(breach);
+    };
     // When it breaks while it waits, it is nobody's.
-    process.listener = { onLine: (text) => spare.warmUp?.onLine(text), onGarbage: onEnd, onExit: onEnd };
+    process.listener = { onLine, onGarbage: onEnd, onExit: onEnd };
     if (identity === coldIdentity) return;
     spare.warmUp = options.warmUp?.(process, () => {
       coldIdentity = identity;

@@ -46,14 +46,19 @@ ${stream('content_block_start', { index: 0, content_block: { type: 'text', text:
   }),
 };
 
-type Options = { timeoutMs?: number; last?: string; abort?: { reason: string; afterMs: number } };
+type Options = {
+  timeoutMs?: number;
+  last?: string;
+  provedVersion?: string;
+  abort?: { reason: string; afterMs: number };
+};
 type Ran = FinishedTurn & { texts: string[]; broken: string[][]; tookMs: number };
 
-/** Prints the lines once both of its own have come, does `last`, and tells how the turn ended when its process is gone. */
+/** Prints the lines once all of its own have come, does `last`, and tells how the turn ended when its process is gone. */
 async function turn(lines: readonly string[], options: Options = {}): Promise<Ran> {
-  const script = `read -r init; read -r prompt
+  const script = `read -r settings; read -r init; read -r start
+case $settings in *'the prompt'*) ;; *) exit 9 ;; esac
 case $init in *'"the system prompt"'*) ;; *) exit 9 ;; esac
-case $prompt in *'"the prompt"'*) ;; *) exit 9 ;; esac
 cat <<'LINES'
 ${lines.join('\n')}
 LINES
@@ -77,7 +82,8 @@ ${options.last ?? 'cat >/dev/null'}`;
     timeoutMs: options.timeoutMs ?? 20_000,
     signal: stop.signal,
     unsatisfied: () => Promise.resolve(undefined),
-    onLockBroken: (found) => broken.push([...found]),
+    provedVersion: options.provedVersion,
+    onLockBroken: ({ kind, found }) => broken.push([kind, ...found]),
     onEvent: ({ delta }) => {
       if (isTextDelta(delta)) texts.push(delta.text);
     },
@@ -140,17 +146,42 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
 describe('a turn that fails', { concurrency: 2 }, () => {
   test('the lock: a tool, a hook, or an answer before anything was listed', async () => {
     const { init, tool, hook, begin, hello, end, result } = said;
-    const cases: [string[], string][] = [
-      [[tool, begin, hello, end, result], 'tools: Bash'],
-      [[init, hook, begin, hello, end, result], 'hook: Stop'],
-      [[begin, hello, end, result], 'no init event before the answer'],
-      [[init, begin, hello, tool, end, result], 'tools: Bash'],
+    const cases: [string[], string[]][] = [
+      [
+        [tool, begin, hello, end, result],
+        ['listing', 'tools: Bash'],
+      ],
+      [
+        [init, hook, begin, hello, end, result],
+        ['hook', 'Stop'],
+      ],
+      [
+        [begin, hello, end, result],
+        ['listing', 'no init event before the answer'],
+      ],
+      [
+        [init, begin, hello, tool, end, result],
+        ['listing', 'tools: Bash'],
+      ],
     ];
     for (const [lines, found] of cases) {
       const ended = await turn(lines);
       assert.equal(codeOf(ended), 'upstream_error');
-      assert.deepEqual(ended.broken, [[found]]);
+      assert.deepEqual(ended.broken, [found]);
     }
+  });
+
+  test('another version than the one that was proved is not answered, and may be tried again', async () => {
+    const { init, begin, hello, end, result } = said;
+    const other = init.replace('"model"', '"claude_code_version":"2.0.1","model"');
+    const ended = await turn([other, begin, hello, end, result], { provedVersion: '2.0.0' });
+    assert.equal(codeOf(ended), 'not_ready');
+    assert.deepEqual(ended.texts, []);
+    assert.deepEqual(ended.broken, [['version', 'version 2.0.1, proved 2.0.0']]);
+    assert.equal(
+      answerOf(await turn([other, begin, hello, end, result], { provedVersion: '2.0.1' })).text,
+      'Hello',
+    );
   });
 
   test('a broken stream whose answer came in another way', async () => {

@@ -7,7 +7,7 @@ import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from 
 import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
 import { withoutExactNumbers } from '../exact-json.ts';
-import { unexpectedInInit } from './lock.ts';
+import { breachIn, type Breach } from './breach.ts';
 import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
@@ -27,8 +27,9 @@ export type TurnOptions = {
   signal: AbortSignal;
   /** Called once, when the process is about to ask the model. */
   onAsking?: () => void;
-  /** A turn listed what the relay did not put there. */
-  onLockBroken: (found: readonly string[]) => void;
+  /** The version of the CLI that was proved; undefined for any. */
+  provedVersion?: string | undefined;
+  onLockBroken: (breach: Breach) => void;
   /** Called when the model begins to answer. */
   onAnswering?: () => void;
   /**
@@ -126,16 +127,16 @@ export function runTurn(options: TurnOptions): Turn {
   const onAbort = (): void => {
     finish({ cause: options.signal.reason === shutdown ? 'shutdown' : 'client_gone' }, interrupt);
   };
-  const lockBroken = (found: readonly string[]): void => {
+  const lockBroken = (breach: Breach): void => {
     if (ended) return;
-    finish({ cause: 'lock_broken', found }, kill);
-    options.onLockBroken(found);
+    finish({ cause: 'lock_broken', breach }, kill);
+    options.onLockBroken(breach);
   };
 
   const onStream = (event: ModelEvent): void => {
     if (event.type === 'message_start') {
       // Nothing of the model's passes before the process has said what it offers.
-      if (!seen.initSeen) return lockBroken(['no init event before the answer']);
+      if (!seen.initSeen) return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
       if (message.started) return finish({ cause: 'second_message' }, kill);
       cli.write(noFurtherRequests.line);
     }
@@ -159,18 +160,16 @@ export function runTurn(options: TurnOptions): Turn {
   };
 
   const onEvent = (event: CliEvent): void => {
+    const breach = breachIn(event, options.provedVersion);
+    if (breach !== undefined) return lockBroken(breach);
     switch (event.kind) {
       case 'init': {
-        const found = unexpectedInInit(event.init);
-        if (found.length > 0) return lockBroken(found);
         seen.initSeen = true;
         seen.initModel = event.init.model;
         times.initAt ??= performance.now();
         options.onAsking?.();
         return;
       }
-      case 'hook':
-        return lockBroken([`hook: ${event.name}`]);
       case 'stream':
         return onStream(event.event);
       case 'assistant':
@@ -186,6 +185,7 @@ export function runTurn(options: TurnOptions): Turn {
         if (event.requestId === noFurtherRequests.id) return;
         if (!event.ok) finish({ cause: 'garbage', reason: 'initialize was refused' }, kill);
         return;
+      case 'hook':
       case 'other':
     }
   };

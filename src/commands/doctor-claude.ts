@@ -1,5 +1,8 @@
 /** Claude Code, as the doctor sees it: where it is, how it is logged in, whether the lock holds on it, and what it adds. */
-import { CliMissing, findCli, loginStatus, type Login } from '../claude/cli.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { configDirectory } from '../claude/canary-home.ts';
+import { CliMissing, findCli, isScript, loginStatus, type Login } from '../claude/cli.ts';
 import { proveLock, type Proof } from '../claude/proof.ts';
 import type { Config } from '../config.ts';
 import { failure, ok, warning, type Line } from './doctor-line.ts';
@@ -20,11 +23,35 @@ export async function* claudeLines(config: Config, terminal: Terminal): AsyncGen
     yield failure('claude', error.message, 'npm install -g @anthropic-ai/claude-code');
     return;
   }
-  yield ok('claude', claudeBin);
+  yield programLine(claudeBin);
   requireScratch();
-  yield loginLine(await loginStatus(claudeBin, config.hostEnv), config.hostEnv, Date.now());
+  const login = await loginStatus(claudeBin, config.hostEnv);
+  yield loginLine(login, config.hostEnv, Date.now());
+  yield* organisationLines(login, config.hostEnv);
   const proof = proveLock({ claudeBin, hostEnv: config.hostEnv });
   yield* proofLines(await withProgress(terminal, 'proving the lock on the installed Claude Code', proof));
+}
+
+/** A script can start another program tomorrow, and the relay sees no change of its file. */
+function programLine(claudeBin: string): Line {
+  return isScript(claudeBin)
+    ? warning(
+        'claude',
+        `${claudeBin} is a script: when it starts another version, the relay notices at the next turn only, and that turn fails`,
+        'set CLAUDE_BIN to the program that the script starts',
+      )
+    : ok('claude', claudeBin);
+}
+
+/** An organisation's settings apply under the lock. The CLI keeps those that it got in a file. */
+function* organisationLines({ plan }: Login, env: Config['hostEnv']): Generator<Line> {
+  const isSeat = plan === 'team' || plan === 'enterprise';
+  if (!isSeat && !existsSync(join(configDirectory(env), 'remote-settings.json'))) return;
+  yield warning(
+    'organisation',
+    `${isSeat ? `a seat of a plan for organisations (${plan})` : 'settings of an organisation have been fetched'}: its settings apply to each turn, and a hook among them makes the relay not ready until it is restarted`,
+    'read "Seats of an organisation" in SECURITY.md, or use another login: bin/claude-relay login',
+  );
 }
 
 /** How the CLI is logged in, in words: never a credential, an address or a name. `now` in milliseconds since 1970. */

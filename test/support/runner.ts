@@ -41,6 +41,8 @@ export async function startTestRunner(options: {
   timeoutMs?: number;
   /** A home of the test's own, which stays. */
   home?: string;
+  /** Further environment (a login, a proxy); undefined takes a variable out. */
+  env?: Readonly<Record<string, string | undefined>>;
 }): Promise<TestRunner> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'runner-home-'));
   const model = await startStandIn({
@@ -55,11 +57,13 @@ export async function startTestRunner(options: {
       PATH: process.env['PATH'],
       ANTHROPIC_API_KEY: 'sk-ant-stub',
       ANTHROPIC_BASE_URL: model.url,
+      ...options.env,
     },
     readiness: {
       check: () => {},
       provedIdentity: () => 'proved',
-      lockBroken: (found) => broken.push([...found]),
+      provedVersion: () => undefined,
+      lockBroken: ({ found }) => broken.push([...found]),
     },
     timeoutMs: options.timeoutMs ?? 60_000,
     spares: { max: options.spares ?? 0, maxAgeMs: 600_000, defaultModel: 'opus' },

@@ -1,0 +1,89 @@
+/**
+ * The API under its own name, played on loopback: a proxy that leads each name to one TLS server, whose certificate is of an authority that
+ * exists for the test. The CLI speaks to it as to the real host, with what it keeps for that one: settings, limits, the profile.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, request as ask } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TLSSocket } from 'node:tls';
+import { startStandIn, type StandIn } from '../../src/standin/server.ts';
+
+export type ApiHost = {
+  /** What leads a CLI here, in place of `ANTHROPIC_BASE_URL`. */
+  env: Record<string, string | undefined>;
+  model: StandIn;
+  /** Everything that was asked for, such as `GET api.anthropic.com/api/oauth/profile`. */
+  asked: string[];
+  close: () => Promise<void>;
+};
+
+/** `managedSettings` are those of the account's organisation; none by default. */
+export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
+  const folder = mkdtempSync(join(tmpdir(), 'api-host-'));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const names = 'subjectAltName=DNS:api.anthropic.com,DNS:platform.claude.com';
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const files = ['-keyout', key, '-out', cert];
+  execFileSync(
+    'openssl',
+    ['req', '-x509', ...curve, '-days', '2', '-subj', '/CN=api', '-addext', names, ...files],
+    { stdio: 'pipe' },
+  );
+  const identity = { isServer: true, key: readFileSync(key), cert: readFileSync(cert) };
+  const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const asked: string[] = [];
+  // The CLI keeps what it got, and takes an equal checksum for "the same as before".
+  const checksum = createHash('sha256')
+    .update(JSON.stringify(managedSettings ?? {}))
+    .digest('hex');
+  const settings = JSON.stringify({ uuid: 'settings', checksum, settings: managedSettings });
+
+  const api = createServer((incoming, outgoing) => {
+    const path = new URL(incoming.url ?? '/', 'https://api').pathname;
+    asked.push(`${incoming.method} ${incoming.headers.host}${path}`);
+    if (path === '/api/claude_code/settings' && managedSettings !== undefined) {
+      outgoing.writeHead(200, { 'content-type': 'application/json' });
+      return outgoing.end(settings);
+    }
+    const { method, headers, url = '/' } = incoming;
+    const upstream = ask(new URL(url, model.url), { method, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
+    });
+    upstream.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => upstream.destroy());
+    return incoming.pipe(upstream);
+  });
+  const sockets = new Set<Socket>();
+  const proxy = createServer((_request, response) => response.writeHead(502).end());
+  proxy.on('connect', (_request, socket: Socket) => {
+    sockets.add(socket);
+    socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    const secured = new TLSSocket(socket, identity);
+    for (const end of [socket, secured]) end.on('error', () => {});
+    api.emit('connection', secured);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const { port } = proxy.address() as AddressInfo;
+  return {
+    env: {
+      ANTHROPIC_BASE_URL: undefined,
+      HTTPS_PROXY: `http://127.0.0.1:${port}`,
+      NODE_EXTRA_CA_CERTS: cert,
+    },
+    model,
+    asked,
+    close: async () => {
+      proxy.close();
+      for (const socket of sockets) socket.destroy();
+      await model.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
