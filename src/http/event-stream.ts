@@ -15,6 +15,8 @@ export const maxUnreadBytes = 1024 * 1024;
 export const maxUnreadMs = 30_000;
 
 const ping = ': ping\n\n';
+/** Milliseconds between the first two pings to a client that has closed its side: the second one shows whether it is gone. */
+const probeAgainMs = 1;
 
 export type EventStream = {
   /** The status has been sent: whatever goes wrong now has to be told as events. */
@@ -58,6 +60,15 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
   const waited = performance.now() - exchange.startedAt;
   let silence = setTimeout(whenSilent, Math.max(1, pingAfterMs - waited));
 
+  /** Before the answer has begun, `probeHalfClosed` does the same. */
+  const onHalfClosed = (): void => {
+    if (!begun) return;
+    clearTimeout(silence);
+    whenSilent();
+    clearTimeout(silence);
+    silence = setTimeout(whenSilent, probeAgainMs);
+  };
+
   const onRead = (): void => {
     clearTimeout(unread?.timer);
     unread?.read.resolve();
@@ -65,8 +76,10 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
   };
   const stop = (): void => {
     clearTimeout(silence);
+    outgoing.req.socket.off('end', onHalfClosed);
     onRead();
   };
+  outgoing.req.socket.on('end', onHalfClosed);
   outgoing.on('drain', onRead);
   outgoing.on('close', stop);
   // What is written to a connection that has just gone is nobody's error.

@@ -1,9 +1,10 @@
 /** The listening socket, with bounds on everything a client can do before it is known. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { openExchange, respondError } from './exchange.ts';
 import { RelayError, type ErrorCode } from '../errors.ts';
+import { probeHalfClosed } from './half-close.ts';
 
 export type ServerOptions = {
   host: string;
@@ -29,6 +30,10 @@ export async function listen(
   options: ServerOptions,
 ): Promise<HttpServer> {
   const listener = getRequestListener(fetch, { errorHandler: malformed });
+  const answer = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    probeHalfClosed(outgoing);
+    void listener(incoming, outgoing);
+  };
   const server = createServer(
     {
       headersTimeout,
@@ -38,13 +43,19 @@ export async function listen(
       maxHeaderSize: 16 * 1024,
       noDelay: true,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing),
+    answer,
   );
+  // A client may close its side when it has sent its request. Node's own handling would close the other side with it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxHeadersCount = 100;
   server.timeout = options.longestAnswerMs + 60_000;
+  server.on('connection', (socket) => {
+    // Each request of a connection listens to it.
+    socket.setMaxListeners(0);
+  });
   server.on('clientError', refuse);
   // An expectation other than 100-continue may be passed over; the server's own 417 would have no body.
-  server.on('checkExpectation', (incoming, outgoing) => void listener(incoming, outgoing));
+  server.on('checkExpectation', answer);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
