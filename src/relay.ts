@@ -9,6 +9,8 @@ import { createRunner, type Runner } from './claude/runner.ts';
 import { ConfigError, type Config } from './config.ts';
 import { RelayError } from './errors.ts';
 import { createApp, type AppContext } from './http/app.ts';
+import { Connections } from './http/connections.ts';
+import { connectionsFor, fileLimit } from './http/file-limit.ts';
 import { recordOf } from './http/record.ts';
 import { Jobs } from './http/jobs.ts';
 import { LargeBodies } from './http/large-bodies.ts';
@@ -125,6 +127,13 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
   });
   tendSpares = () => runner.tend();
   tendSpares();
+  const connections = new Connections(
+    connectionsFor(fileLimit(), {
+      concurrency: config.globalConcurrency,
+      spares: config.warmSpares,
+      fetches: config.fetch.concurrency,
+    }),
+  );
   const context: AppContext = {
     pages,
     config,
@@ -137,6 +146,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     runner,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
     repeats: new Repeats(),
+    connections,
     largeBodies: new LargeBodies(config.maxInputBytes + config.maxAttachmentBytes),
     trusted,
     strangers: createStrangers({ ...wrongKeys, clock: systemClock }),
@@ -166,11 +176,12 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     host: config.host,
     port: config.port,
     longestAnswerMs: config.requestTimeoutMs + config.queueTimeoutMs,
+    connections,
   }).catch(async (error: unknown) => {
     await closeParts();
     throw error;
   });
-  log.info({ url: server.url }, 'listening');
+  log.info({ url: server.url, connections: connections.most }, 'listening');
 
   const close = async (): Promise<void> => {
     draining = true;

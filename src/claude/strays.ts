@@ -8,6 +8,8 @@ import { readdir, readFile } from 'node:fs/promises';
 
 /** One that starts others meanwhile is found again; it cannot go on for ever. */
 const mostRounds = 20;
+/** Files that are open at once: as many as there are processes could be more than the system allows. */
+const atOnce = 4;
 
 /** SIGKILL to every process whose TMPDIR is `tmpDir`. Resolves to how many there were; never rejects. */
 export async function killStrays(tmpDir: string): Promise<number> {
@@ -23,16 +25,17 @@ export async function killStrays(tmpDir: string): Promise<number> {
 async function killOnce(tmpDir: string): Promise<number> {
   const marker = Buffer.from(`TMPDIR=${tmpDir}\0`);
   const names = await readdir('/proc').catch((): string[] => []);
-  const found = await Promise.all(
-    names
-      .filter((name) => /^\d+$/.test(name))
-      .map(async (name) => {
-        // Another user's cannot be read, and is none of ours.
-        const environment = await readFile(`/proc/${name}/environ`).catch(() => undefined);
-        return environment?.includes(marker) === true && kill(Number(name));
-      }),
-  );
-  return found.filter(Boolean).length;
+  const pids = names.filter((name) => /^\d+$/.test(name));
+  let killed = 0;
+  const look = async (): Promise<void> => {
+    for (let pid = pids.pop(); pid !== undefined; pid = pids.pop()) {
+      // Another user's cannot be read, and is none of ours.
+      const environment = await readFile(`/proc/${pid}/environ`).catch(() => undefined);
+      if (environment?.includes(marker) === true && kill(Number(pid))) killed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, look));
+  return killed;
 }
 
 function kill(pid: number): boolean {

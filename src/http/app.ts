@@ -16,6 +16,7 @@ import type { Admission } from '../limits/admission.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
 import type { Strangers } from '../limits/strangers.ts';
 import type { PageFetcher } from '../pages/fetch.ts';
+import type { Connections } from './connections.ts';
 import { countTokens } from './count-tokens.ts';
 import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
 import { fetchPage } from './fetch-page.ts';
@@ -44,6 +45,7 @@ export type AppContext = {
   strangers: Strangers;
   jobs: Jobs;
   largeBodies: LargeBodies;
+  connections: Connections;
   repeats: Repeats;
   /** Whose X-Forwarded-For is believed (TRUST_PROXY). */
   trusted: TrustedProxies;

@@ -21,6 +21,7 @@ export function identify(request: Request, exchange: Exchange, route: KeyRoute, 
     throw unauthorized();
   }
   exchange.key = key;
+  if (exchange.outgoing !== undefined) context.connections.know(exchange.outgoing.req.socket);
   const lane = route === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
   exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), Date.now());

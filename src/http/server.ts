@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import type { Connections } from './connections.ts';
 import { openExchange, respondError } from './exchange.ts';
 import { RelayError, type ErrorCode } from '../errors.ts';
 import { probeHalfClosed } from './half-close.ts';
@@ -11,6 +12,7 @@ export type ServerOptions = {
   port: number;
   /** An answer may take this long to begin, in milliseconds: a connection on which nothing moves for longer is closed. */
   longestAnswerMs: number;
+  connections: Connections;
 };
 
 export type HttpServer = {
@@ -31,6 +33,7 @@ export async function listen(
 ): Promise<HttpServer> {
   const listener = getRequestListener(fetch, { errorHandler: malformed });
   const answer = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    options.connections.asks(incoming, outgoing);
     probeHalfClosed(outgoing);
     void listener(incoming, outgoing);
   };
@@ -52,6 +55,7 @@ export async function listen(
   server.on('connection', (socket) => {
     // Each request of a connection listens to it.
     socket.setMaxListeners(0);
+    options.connections.add(socket);
   });
   server.on('clientError', refuse);
   // An expectation other than 100-continue may be passed over; the server's own 417 would have no body.

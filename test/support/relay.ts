@@ -39,6 +39,8 @@ export type TestRelayOptions = {
   scratch?: string;
   /** A key of an earlier relay on the same data; a new one by default. */
   key?: string;
+  /** Open files that the system allows the relay; as many as this process by default. */
+  fileLimit?: number;
   /** Whether to wait until the lock is proved (the default) or only until the relay listens. */
   until?: 'ready' | 'listening';
 };
@@ -103,7 +105,12 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     }).trim();
-  const child = spawn(join(root, 'bin/claude-relay'), ['--config', noFile, 'serve'], {
+  const limited =
+    options.fileLimit === undefined
+      ? []
+      : ['/bin/sh', '-c', `ulimit -n ${options.fileLimit}; exec "$@"`, 'sh'];
+  const [program, ...args] = [...limited, join(root, 'bin/claude-relay'), '--config', noFile, 'serve'];
+  const child = spawn(program, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

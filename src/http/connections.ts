@@ -1,0 +1,105 @@
+/**
+ * The open connections, never more than the system has files for. A new one is let in at the cost of the one that has been of no use
+ * for longest: first those that never showed a valid key, then those that wait for their next request, then those whose request still
+ * arrives. A request that is answered is never cut off for another.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** Connections beyond the most, for those that have just been accepted and whose request has not been read yet. */
+export const newcomers = 16;
+
+type Connection = {
+  readonly socket: Socket;
+  /** It has been open long enough for a request that came with it to have been read. */
+  settled: boolean;
+  /** A valid key came with one of its requests. */
+  known: boolean;
+  readonly exchanges: Set<{ incoming: IncomingMessage; outgoing: ServerResponse }>;
+};
+
+export class Connections {
+  readonly #most: number;
+  readonly #all = new Map<Socket, Connection>();
+  /** Each connection is in one of these, the one that has been there for longest first. */
+  readonly #strangers = new Set<Connection>();
+  readonly #idle = new Set<Connection>();
+  readonly #asking = new Set<Connection>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get most(): number {
+    return this.#most;
+  }
+
+  get open(): number {
+    return this.#all.size;
+  }
+
+  add(socket: Socket): void {
+    const connection: Connection = { socket, settled: false, known: false, exchanges: new Set() };
+    this.#all.set(socket, connection);
+    this.#strangers.add(connection);
+    socket.once('close', () => this.#remove(connection));
+    if (this.#all.size > this.#most + newcomers) this.#close(this.#leastUseful() ?? connection);
+    // What is there to be read is read in the next round of the event loop.
+    setImmediate(() => {
+      setImmediate(() => {
+        connection.settled = true;
+        if (this.#all.size > this.#most) this.#close(this.#leastUseful());
+      });
+    });
+  }
+
+  /** A request whose headers are complete. */
+  asks(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    const connection = this.#all.get(incoming.socket);
+    if (connection === undefined) return;
+    const exchange = { incoming, outgoing };
+    connection.exchanges.add(exchange);
+    this.#place(connection);
+    outgoing.once('close', () => {
+      connection.exchanges.delete(exchange);
+      if (this.#all.has(connection.socket)) this.#place(connection);
+    });
+  }
+
+  /** Its key is valid. */
+  know(socket: Socket): void {
+    const connection = this.#all.get(socket);
+    if (connection !== undefined) connection.known = true;
+  }
+
+  #place(connection: Connection): void {
+    for (const set of [this.#strangers, this.#idle, this.#asking]) set.delete(connection);
+    const set =
+      connection.exchanges.size > 0 ? this.#asking : connection.known ? this.#idle : this.#strangers;
+    set.add(connection);
+  }
+
+  #leastUseful(): Connection | undefined {
+    for (const connection of this.#strangers) if (connection.settled) return connection;
+    for (const connection of this.#idle) return connection;
+    for (const connection of this.#asking) if (!isWorkedFor(connection)) return connection;
+    return undefined;
+  }
+
+  #close(connection: Connection | undefined): void {
+    if (connection === undefined) return;
+    connection.socket.destroy();
+    // At once, and not when the system has closed it: it must not be chosen twice.
+    this.#remove(connection);
+  }
+
+  #remove(connection: Connection): void {
+    this.#all.delete(connection.socket);
+    for (const set of [this.#strangers, this.#idle, this.#asking]) set.delete(connection);
+  }
+}
+
+/** A request of it has arrived and is not answered. Whoever has only not read the answer yet can be cut off. */
+function isWorkedFor({ exchanges }: Connection): boolean {
+  return [...exchanges].some(({ incoming, outgoing }) => incoming.complete && !outgoing.writableEnded);
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { connectionsFor, fileLimit } from './file-limit.ts';
+
+const usual = { concurrency: 2, spares: 1, fetches: 8 };
+
+for (const [files, demand, connections] of [
+  [1024, usual, 860],
+  [256, usual, 92],
+  // Each process has 12 files, each fetch 6.
+  [1024, { concurrency: 3, spares: 3, fetches: 9 }, 818],
+  // No limit is taken for 64.
+  [4096, { concurrency: 0, spares: 0, fetches: 0 }, 2864],
+  [100, usual, 16],
+  [20_000, usual, 10_000],
+  [Number.POSITIVE_INFINITY, usual, 10_000],
+] as const) {
+  test(`${files} files and ${JSON.stringify(demand)} leave ${connections} connections`, () => {
+    assert.equal(connectionsFor(files, demand), connections);
+  });
+}
+
+test('the file limit is the one that the system sets', () => {
+  const source = `import { fileLimit } from '${import.meta.resolve('./file-limit.ts')}'; console.log(fileLimit());`;
+  const limited = [
+    '-c',
+    'ulimit -n 300; exec "$@"',
+    'sh',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    source,
+  ];
+  assert.equal(execFileSync('/bin/sh', limited, { encoding: 'utf8' }).trim(), '300');
+  assert.ok(fileLimit() > 100);
+});

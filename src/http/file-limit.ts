@@ -1,0 +1,38 @@
+/**
+ * How many connections the file limit of this process allows. Each is an open file, and so is each pipe to a Claude Code process:
+ * connections get what is left when everything else that the settings allow at once has its files.
+ */
+import { newcomers } from './connections.ts';
+
+/** The process itself: its event loop, log, database, worker threads, and a proof of the lock. Measured: 41 without the proof. */
+const ownFiles = 64;
+/** Four pipes; six more while it starts, and the search for strays when it ends. */
+const filesOfProcess = 12;
+/** A connection, or its name look-up before that. */
+const filesOfFetch = 6;
+/** What a limit of 0 stands for: the most that the settings allow otherwise. */
+const unlimited = 64;
+
+/** Bounds on the result: below the first nothing works, and beyond the second memory is what runs out. */
+const fewestConnections = 16;
+const mostConnections = 10_000;
+
+type FileDemand = { concurrency: number; spares: number; fetches: number };
+
+export function connectionsFor(fileLimit: number, { concurrency, spares, fetches }: FileDemand): number {
+  const processes = (concurrency === 0 ? unlimited : concurrency) + spares;
+  const reserve =
+    ownFiles + processes * filesOfProcess + (fetches === 0 ? unlimited : fetches) * filesOfFetch + newcomers;
+  return Math.min(mostConnections, Math.max(fewestConnections, fileLimit - reserve));
+}
+
+/** Open files that the system allows this process. Node has raised it to the hard limit at its start. */
+export function fileLimit(): number {
+  // Otherwise the report looks up the names of connected hosts, and waits for that.
+  Object.assign(process.report, { excludeNetwork: true });
+  const { userLimits } = process.report.getReport() as {
+    userLimits?: { open_files?: { soft?: number | 'unlimited' } };
+  };
+  const soft = userLimits?.open_files?.soft;
+  return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
+}
