@@ -253,11 +253,10 @@ function logReadiness(log: Logger, state: ReadinessState): void {
 }
 
 /** For the owner: what is wrong with the database, or where a defect is, without its message, which could hold content. */
-function logCause(log: Logger, requestId: string, { code, message, details: { cause } }: RelayError): void {
+function logCause(log: Logger, requestId: string, { code, details: { cause } }: RelayError): void {
   if (cause instanceof RelayError) return logCause(log, requestId, cause);
-  if (code === 'not_ready' && cause !== undefined && storeFailure(cause) !== undefined) {
-    return log.error({ request_id: requestId, reason: message }, 'not ready');
-  }
+  const reason = code === 'not_ready' ? storeFailure(cause) : undefined;
+  if (reason !== undefined) return log.error({ request_id: requestId, reason }, 'not ready');
   if (code !== 'internal' && (code !== 'not_ready' || cause === undefined)) return;
   const frames =
     cause instanceof Error ? (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];

@@ -281,14 +281,40 @@ test('/health and /ready need no key and tell no path', async () => {
   const text = await ready.text();
   assertHeaders(ready, ready.headers.get('request-id'));
   assert.ok(!text.includes(relay.dataDir) && !text.includes('claude.exe'), text);
-  const { checks } = JSON.parse(text) as { checks: { name: string; ok: boolean }[] };
-  for (const name of ['lock_proved', 'login', 'database', 'accepting'])
-    assert.ok(
-      checks.some((check) => check.name === name),
-      name,
-    );
   const head = await fetch(`${relay.url}/health`, { method: 'HEAD' });
   assert.deepEqual([head.status, await head.text()], [200, '']);
+});
+
+describe('/ready gives its details', () => {
+  const stranger = 'host: relay.example.com';
+  const cases: [who: string, detailed: boolean, headers: () => string][] = [
+    ['to a program of this machine', true, () => 'host: localhost:8799'],
+    ['to a caller with a key', true, () => `${stranger}\r\nauthorization: Bearer ${relay.key}`],
+    ['not to a stranger', false, () => stranger],
+    ['not to a caller with a wrong key', false, () => `${stranger}\r\nx-api-key: nonsense`],
+    ['not to what a tunnel forwards', false, () => 'host: localhost:8799\r\nx-forwarded-for: 192.0.2.1'],
+  ];
+  for (const [who, detailed, headers] of cases) {
+    test(who, async () => {
+      const { received } = await rawExchange(relay.url, [
+        `GET /ready HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,
+      ]);
+      assert.match(received, /^HTTP\/1\.1 (?:200|503) /);
+      const body = JSON.parse(received.slice(received.indexOf('\r\n\r\n'))) as Record<string, unknown>;
+      const checks = body['checks'] as { name: string; ok: boolean }[];
+      if (detailed) {
+        assert.deepEqual(Object.keys(body), ['ok', 'checks', 'spares', 'connections']);
+        assert.deepEqual(
+          checks.map(({ name }) => name),
+          ['lock_proved', 'accepting', 'login', 'database', 'ledger', 'last_answer'],
+        );
+      } else {
+        assert.deepEqual(Object.keys(body), ['ok', 'checks']);
+        // The lock may be proved by now.
+        assert.deepEqual(checks, body['ok'] === true ? [] : [{ name: 'lock_proved', ok: false }]);
+      }
+    });
+  }
 });
 
 test('/v1/models: rows for both SDKs, full ids included', async () => {

@@ -380,7 +380,9 @@ describe('while the relay runs', () => {
       assertLine(same.line('relay'), 'ok', /takes requests/);
       assert.ok(!same.lines.some(({ name }) => name === 'relay-data'), same.text);
       assertLine(same.line('keys'), 'ok', /^1 in use$/);
-      const other = await doctor({ PORT: port });
+      assertLine(same.line('connections'), 'ok', /^\d+ at most/);
+      const other = await doctor({ PORT: port, QUEUE_MAX: '10000' });
+      assertLine(other.line('connections'), 'warning', /let 1\d{4} requests run or wait/, /ulimit -n/);
       assertLine(other.line('relay-data'), 'warning', /keeps its data elsewhere/);
     } finally {
       await relay.stop();

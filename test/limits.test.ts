@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test, type TestContext } from 'node:test';
 import { lastUserTexts } from '../src/standin/messages.ts';
+import { rawExchange } from './support/raw.ts';
 import {
   eventually,
   query,
@@ -263,7 +264,7 @@ describe('limits', { concurrency: 3 }, () => {
       await ready.text(),
       /"database","ok":false,"detail":"the database is locked by another program"/,
     );
-    assert.match(relay.output().stdout, /"reason":"The relay cannot count requests: the database is locked/);
+    assert.match(relay.output().stdout, /"reason":"the database is locked/);
     other.exec('ROLLBACK');
     other.close();
     assert.equal((await one(relay, 'quick')).status, 200);
@@ -273,6 +274,14 @@ describe('limits', { concurrency: 3 }, () => {
     assert.equal((await one(relay, 'quick')).body['error'], 'not_ready');
     await eventually('/ready tells', async () =>
       (await (await fetch(`${relay.url}/ready`)).text()).includes('removed or replaced'),
+    );
+    const { received } = await rawExchange(relay.url, [
+      'GET /ready HTTP/1.1\r\nhost: relay.example.com\r\nconnection: close\r\n\r\n',
+    ]);
+    // A stranger learns the names of the checks.
+    assert.match(
+      received,
+      /\r\n\r\n\{"ok":false,"checks":\[(?:\{"name":"(?:database|ledger)","ok":false\},?)+\]\}$/,
     );
     assert.equal(turns(relay), 2);
   });

@@ -14,6 +14,8 @@ const health = z.object({ ok: z.literal(true) });
 const readiness = z.object({
   ok: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  /** Absent where HOST is no loopback address: the relay takes the doctor for a stranger then. */
+  connections: z.object({ open: z.int(), most: z.int() }).optional(),
 });
 
 export async function relayLines(config: Config, service: ServiceState): Promise<Line[]> {
@@ -75,12 +77,28 @@ async function runningLines(config: Config, url: string, restart: string): Promi
         ),
       ];
   const failed = state.checks.filter((check) => !check.ok);
-  if (state.ok) return [ok('relay', 'it runs and takes requests'), ...where];
+  const files = connectionLines(config, state.connections?.most);
+  if (state.ok) return [ok('relay', 'it runs and takes requests'), ...where, ...files];
   return [
     ...failed.map(({ name, detail = '' }) =>
       failure(`relay/${name}`, detail, fixes[name] ?? 'bin/claude-relay logs -n 20 shows the last requests'),
     ),
     ...where,
+    ...files,
+  ];
+}
+
+/** Each request that runs or waits has a connection. */
+function connectionLines({ globalConcurrency, queueMax, fetch }: Config, most: number | undefined): Line[] {
+  if (most === undefined) return [];
+  const requests = globalConcurrency + queueMax + fetch.concurrency;
+  if (requests < most) return [ok('connections', `${most} at most, by its limit of open files`)];
+  return [
+    warning(
+      'connections',
+      `its limit of open files allows ${most} connections, and the settings let ${requests} requests run or wait`,
+      'ulimit -n 4096 before its start (a service: LimitNOFILE=), or lower QUEUE_MAX',
+    ),
   ];
 }
 

@@ -12,16 +12,12 @@ import { limitsOf } from './key-limits.ts';
  * `rate_limited` for an address that keeps sending wrong ones, or `forbidden` when the key may not use the route.
  */
 export function identify(request: Request, exchange: Exchange, route: KeyRoute, context: AppContext): Key {
-  const { headers } = request;
-  const token = bearer(headers.get('authorization')) ?? headers.get('x-api-key') ?? undefined;
-  const key = token === undefined ? undefined : context.keys.verify(token);
+  const key = validKey(request, exchange, context);
   if (key === undefined) {
-    const forwarded = headers.get('x-forwarded-for') ?? undefined;
-    context.strangers.wrongKey(clientAddress(exchange.remoteAddress, forwarded, context.trusted));
+    noteWrongKey(request, exchange, context);
     throw unauthorized();
   }
   exchange.key = key;
-  if (exchange.outgoing !== undefined) context.connections.know(exchange.outgoing.req.socket);
   const lane = route === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
   exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), Date.now());
@@ -29,6 +25,30 @@ export function identify(request: Request, exchange: Exchange, route: KeyRoute, 
     throw new RelayError('forbidden', `This key may not use ${exchange.route}.`);
   }
   return key;
+}
+
+/** Whether a request that needs no key comes with one. Throws `rate_limited` for an address that keeps sending wrong ones. */
+export function hasKey(request: Request, exchange: Exchange, context: AppContext): boolean {
+  if (tokenOf(request) === undefined) return false;
+  const key = validKey(request, exchange, context);
+  if (key === undefined) noteWrongKey(request, exchange, context);
+  return key !== undefined;
+}
+
+function validKey(request: Request, { outgoing }: Exchange, context: AppContext): Key | undefined {
+  const token = tokenOf(request);
+  const key = token === undefined ? undefined : context.keys.verify(token);
+  if (key !== undefined && outgoing !== undefined) context.connections.know(outgoing.req.socket);
+  return key;
+}
+
+function tokenOf({ headers }: Request): string | undefined {
+  return bearer(headers.get('authorization')) ?? headers.get('x-api-key') ?? undefined;
+}
+
+function noteWrongKey({ headers }: Request, { remoteAddress }: Exchange, context: AppContext): void {
+  const forwarded = headers.get('x-forwarded-for') ?? undefined;
+  context.strangers.wrongKey(clientAddress(remoteAddress, forwarded, context.trusted));
 }
 
 /** The same whatever was wrong with the key. */

@@ -66,10 +66,12 @@ export const modelsAnswer = z.strictObject({
 
 export const healthAnswer = z.strictObject({ ok: z.literal(true) });
 
+/** A stranger gets the names of the checks that failed, and nothing else. */
 export const readyAnswer = z.strictObject({
   ok: z.boolean(),
   checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
-  spares: z.strictObject({ waiting: z.int(), rss_bytes: z.int() }),
+  spares: z.strictObject({ waiting: z.int(), rss_bytes: z.int() }).optional(),
+  connections: z.strictObject({ open: z.int(), most: z.int() }).optional(),
 });
 
 /** One of `html`, `text`, `markdown`, `metadata` and `body` is there. */

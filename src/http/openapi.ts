@@ -164,7 +164,10 @@ function operations(model: string): Record<string, Record<string, Operation>> {
         ...told('ready', 'A request would be served now.', 'Ready', true),
         answers: {
           200: { about: 'It would.', schema: ['Ready'] },
-          503: { about: 'It would not, and why.', schema: ['Ready'] },
+          503: {
+            about: 'It would not. The details need a key, or a caller on the same machine.',
+            schema: ['Ready'],
+          },
         },
       },
     },

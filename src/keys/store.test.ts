@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, test } from 'node:test';
+import type { RelayError } from '../errors.ts';
+import { storeFailure } from '../store/errors.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/sqlite.ts';
 import type { KeyGrants } from './key.ts';
@@ -107,6 +109,27 @@ test('expired, revoked, unknown and wrong secrets are all just undefined', () =>
   assert.equal(keys.verify(mintToken(random, key.id).token), undefined);
   assert.equal(keys.verify(mintToken(random).token), undefined);
   assert.equal(keys.verify(''), undefined);
+});
+
+test('keys that cannot be read are refused without the reason, which is for the owner', () => {
+  const { token } = keys.create('my-app', {}, 'test');
+  keys.close();
+  store.close();
+  // What it has not read yet is only in the file.
+  store = openStore(dir);
+  keys = openKeys(store);
+  truncateSync(join(dir, 'relay.db'), 5000);
+  assert.throws(
+    () => keys.verify(token),
+    (error: RelayError) => {
+      assert.deepEqual(
+        [error.code, storeFailure(error.details.cause)],
+        ['not_ready', 'the database is corrupt'],
+      );
+      assert.match(error.message, /^The relay cannot read its keys at the moment\. The owner/);
+      return true;
+    },
+  );
 });
 
 test('whether a key still counts, by its id', () => {

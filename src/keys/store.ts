@@ -180,9 +180,13 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     try {
       return read();
     } catch (error) {
-      const reason = storeFailure(error);
-      if (reason === undefined) throw error;
-      throw new RelayError('not_ready', `The relay cannot read its keys: ${reason}.`, { cause: error });
+      if (storeFailure(error) === undefined) throw error;
+      // Without the reason: whoever asks has not shown that their key is valid.
+      throw new RelayError(
+        'not_ready',
+        'The relay cannot read its keys at the moment. The owner can see more with `claude-relay doctor`.',
+        { cause: error },
+      );
     }
   }
 

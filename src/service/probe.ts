@@ -61,9 +61,13 @@ export type ReadyAnswer = {
   wrong: string[];
 };
 
-/** What GET /ready says; undefined when nothing like it came back. */
+/** What the relay of this machine says to GET /ready; undefined when nothing like it came back. */
 export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAnswer | undefined> {
-  const answer = await probe(new URL('/ready', url).href, timeoutMs === undefined ? {} : { timeoutMs });
+  const answer = await probe(new URL('/ready', url).href, {
+    // A relay that listens on every address gives details to a caller that names this machine.
+    headers: { host: 'localhost' },
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  });
   if (!answer.ok || typeof answer.body !== 'object' || answer.body === null) return undefined;
   const { ok, checks } = answer.body as { ok?: unknown; checks?: unknown };
   if (typeof ok !== 'boolean' || !Array.isArray(checks)) return undefined;
