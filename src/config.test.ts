@@ -38,7 +38,17 @@ const cases: Record<
   HOST: {
     good: '127.0.0.2',
     becomes: { host: '127.0.0.2' },
-    bad: ['', '0.0.0.0', '::', '10.0.0.1', '127.0.0.999', '127.0.0.1.example.org', 'example.org', '127.1'],
+    bad: [
+      '',
+      '0.0.0.0',
+      '::',
+      'fe80::1%eth0',
+      '10.0.0.1',
+      '127.0.0.999',
+      '127.0.0.1.example.org',
+      'example.org',
+      '127.1',
+    ],
   },
   ALLOW_REMOTE_BIND: {
     good: '1',
@@ -49,13 +59,22 @@ const cases: Record<
   TRUST_PROXY: {
     good: ' loopback, 10.0.0.0/8,',
     becomes: { trustProxy: ['loopback', '10.0.0.0/8'] },
-    bad: [],
+    bad: ['everyone', 'localhost', '10.0.0.0/33', 'loopback,proxy.example.com', '10.0.0.1:8080', '*'],
   },
-  DATA_DIR: { good: '/srv/relay', becomes: { dataDir: '/srv/relay' }, bad: ['relative', './x', '~/x'] },
-  CLAUDE_BIN: { good: '/opt/claude', becomes: { claudeBin: '/opt/claude' }, bad: ['claude', './claude'] },
+  DATA_DIR: {
+    good: '/srv/relay',
+    becomes: { dataDir: '/srv/relay' },
+    bad: ['relative', './x', '~/x', '/srv/relay\n'],
+  },
+  CLAUDE_BIN: {
+    good: '/opt/claude',
+    becomes: { claudeBin: '/opt/claude' },
+    bad: ['claude', './claude', '/opt/\tclaude'],
+  },
   DEFAULT_MODEL: { good: 'haiku', becomes: { defaultModel: 'haiku' }, bad: ['', '--x', 'a b', 'other'] },
   ALLOWED_MODELS: {
-    good: 'opus, claude-sonnet-4-5-20250929',
+    // A model counts once.
+    good: 'opus, claude-sonnet-4-5-20250929, opus',
     becomes: { allowedModels: ['opus', 'claude-sonnet-4-5-20250929'] },
     bad: ['', ' , ', 'opus,--help', 'opus haiku'],
   },
@@ -127,7 +146,14 @@ const cases: Record<
   JOB_TTL: { good: '10', becomes: { jobTtlMs: 10_000 }, bad: ['9', '86401'] },
   LEDGER_DAYS: { good: '1', becomes: { ledgerDays: 1 }, bad: ['0', '3651'] },
   LOG_LEVEL: { good: 'silent', becomes: { logLevel: 'silent' }, bad: ['loud', 'INFO', ''] },
-  NGROK_DOMAIN: { good: 'x.ngrok.app', becomes: { ngrokDomain: 'x.ngrok.app' }, bad: [] },
+  NGROK_DOMAIN: {
+    good: 'X.ngrok.app',
+    becomes: { ngrokDomain: 'x.ngrok.app' },
+    bad: [
+      ...['https://x/', 'https://x.ngrok.app', 'x.ngrok.app/', 'x.ngrok.app:443', 'x.ngrok.app.'],
+      ...['localhost', '203.0.113.7', '*.ngrok.app', 'a,b.example.com', 'x_y.example.com'],
+    ],
+  },
 };
 
 for (const [name, { good, becomes, bad, env = {} }] of Object.entries(cases)) {
@@ -147,6 +173,21 @@ for (const [name, { good, becomes, bad, env = {} }] of Object.entries(cases)) {
 
 test('the default model is one of those allowed', () => {
   assert.match(problems({ ALLOWED_MODELS: 'sonnet' }).join(), /^DEFAULT_MODEL must be one of .*\(sonnet\)/);
+});
+
+test('an alias renames no model that is allowed', () => {
+  assert.match(
+    problems({ MODEL_ALIASES: 'gpt-4o=sonnet,opus=haiku' }).join('\n'),
+    /^MODEL_ALIASES must not rename a model of ALLOWED_MODELS; it has "opus=haiku"\. Remove opus from one of them$/,
+  );
+});
+
+test('a directory of the CLI is an absolute path, or none', () => {
+  assert.match(
+    problems({ CLAUDE_CONFIG_DIR: '.claude' }).join(),
+    /^CLAUDE_CONFIG_DIR must be an absolute path/,
+  );
+  assert.equal(loadConfig({ env: { CLAUDE_CONFIG_DIR: '' } }).hostEnv['CLAUDE_CONFIG_DIR'], undefined);
 });
 
 test('every default is a valid value', () => {

@@ -5,10 +5,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { isHostname, parseNat64, parseNetwork } from './network.ts';
 
 /** A model alias or id. It becomes an argument of the CLI, so it cannot look like a flag. */
 const modelPattern = /^[A-Za-z0-9][A-Za-z0-9._:/@[\]-]{0,127}$/;
@@ -26,28 +27,33 @@ const list = z
   .string()
   .transform((value) => value.split(',').map((part) => part.trim()))
   .transform((parts) => parts.filter((part) => part !== ''));
-const cidr = z.string().refine((value) => {
-  const [address = '', prefix, ...rest] = value.split('/');
-  const bits = isIP(address) === 6 ? 128 : 32;
-  return (
-    isIP(address) !== 0 &&
-    !address.includes('%') &&
-    rest.length === 0 &&
-    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+const cidr = z
+  .string()
+  .refine(
+    (value) => parseNetwork(value) !== undefined,
+    'must hold IP addresses or networks such as 203.0.113.7 or 203.0.113.0/24',
   );
-}, 'must hold IP addresses or networks such as 203.0.113.7 or 203.0.113.0/24');
-/** RFC 8215: where the IPv4 address sits in it is each network's choice, so no /96 of it can be judged. */
-const localNat64 = new BlockList();
-localNat64.addSubnet('64:ff9b:1::', 48, 'ipv6');
-const nat64Prefix = optional.refine((value) => {
-  if (value === undefined) return true;
-  const address = /^([^%/]*)\/96$/.exec(value)?.[1] ?? '';
-  return isIP(address) === 6 && !localNat64.check(address, 'ipv6');
-}, 'must be an IPv6 prefix of 96 bits such as 64:ff9b::/96, and not of 64:ff9b:1::/48');
+const proxy = z
+  .string()
+  .refine(
+    (value) => value === 'loopback' || parseNetwork(value) !== undefined,
+    'must hold "loopback", IP addresses or networks such as 10.0.0.0/8',
+  );
+const nat64Prefix = optional.refine(
+  (value) => value === undefined || parseNat64(value) !== undefined,
+  'must be an IPv6 prefix of 96 bits such as 64:ff9b::/96, and not of 64:ff9b:1::/48',
+);
+const hostname = optional
+  .refine(
+    (value) => value === undefined || isHostname(value),
+    'must be a host name such as name.ngrok-free.app, without https://, port or path',
+  )
+  .transform((value) => value?.toLowerCase());
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 const absolutePath = optional.refine(
-  (value) => value === undefined || isAbsolute(value),
-  'must be an absolute path',
+  // A service's unit can hold no control character.
+  (value) => value === undefined || (isAbsolute(value) && !/[\u0000-\u001f\u007f]/.test(value)),
+  'must be an absolute path, without control characters',
 );
 const model = z
   .string()
@@ -73,9 +79,11 @@ export const settings = {
   PORT: { schema: whole(0, 65535), default: '8799', about: 'TCP port; 0 picks a free one.' },
   HOST: {
     // A name could mean another address tomorrow than the one that was checked today.
-    schema: z
-      .string()
-      .refine((value) => value === 'localhost' || isIP(value) !== 0, 'must be an IP address or localhost'),
+    schema: z.string().refine(
+      // No URL can hold the zone of an address.
+      (value) => value === 'localhost' || (isIP(value) !== 0 && !value.includes('%')),
+      'must be an IP address without a zone, or localhost',
+    ),
     default: '127.0.0.1',
     about: 'Address to listen on. Anything but loopback is refused unless ALLOW_REMOTE_BIND=1.',
   },
@@ -85,7 +93,7 @@ export const settings = {
     about: '1 allows a HOST that other machines can reach. A tunnel is the better way in.',
   },
   TRUST_PROXY: {
-    schema: list,
+    schema: list.pipe(z.array(proxy)),
     default: '',
     about:
       'Proxies whose X-Forwarded-For is believed: "loopback", addresses or CIDRs, comma-separated. Empty: none.',
@@ -103,7 +111,9 @@ export const settings = {
   },
   DEFAULT_MODEL: { schema: model, default: 'opus', about: 'Model of a request that names none.' },
   ALLOWED_MODELS: {
-    schema: list.pipe(z.array(model).min(1, 'must name at least one model')),
+    schema: list
+      .pipe(z.array(model).min(1, 'must name at least one model'))
+      .transform((models) => [...new Set(models)]),
     default: 'opus,sonnet,haiku',
     about:
       'Models that may be asked for, comma-separated: aliases or full model ids. An alias allows the full ids of its family, too.',
@@ -225,7 +235,7 @@ export const settings = {
     about: 'Least severity that is logged.',
   },
   NGROK_DOMAIN: {
-    schema: optional,
+    schema: hostname,
     default: '',
     about: 'The reserved ngrok domain of the tunnel, for the tunnel service.',
   },
@@ -321,6 +331,11 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
     );
   }
   for (const [name, target] of value.MODEL_ALIASES) {
+    if (value.ALLOWED_MODELS.includes(name)) {
+      problems.push(
+        `MODEL_ALIASES must not rename a model of ALLOWED_MODELS; it has ${JSON.stringify(`${name}=${target}`)}. Remove ${name} from one of them`,
+      );
+    }
     if (listedAs(target, value.ALLOWED_MODELS) === undefined) {
       problems.push(
         `MODEL_ALIASES must map to models of ALLOWED_MODELS (${value.ALLOWED_MODELS.join(', ')}); it has ${JSON.stringify(`${name}=${target}`)}`,
@@ -332,12 +347,19 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(value.HOST)}`,
     );
   }
-  if (problems.length > 0) throw new ConfigError(problems);
-
   const hostEnv: Record<string, string> = {};
   for (const [name, text] of [...Object.entries(fromFile), ...Object.entries(env)]) {
     if (text !== undefined) hostEnv[name] = text;
   }
+  const { CLAUDE_CONFIG_DIR } = hostEnv;
+  if (CLAUDE_CONFIG_DIR === '') delete hostEnv['CLAUDE_CONFIG_DIR'];
+  else if (CLAUDE_CONFIG_DIR !== undefined && !isAbsolute(CLAUDE_CONFIG_DIR)) {
+    problems.push(
+      `CLAUDE_CONFIG_DIR must be an absolute path: each Claude Code process has another working directory (it is ${JSON.stringify(CLAUDE_CONFIG_DIR)})`,
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
   return {
     port: value.PORT,
     host: value.HOST,

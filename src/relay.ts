@@ -6,7 +6,7 @@ import { createPlan } from './claude/plan.ts';
 import { proveLock } from './claude/proof.ts';
 import { startReadiness, type Readiness, type ReadinessState } from './claude/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
-import { ConfigError, type Config } from './config.ts';
+import type { Config } from './config.ts';
 import { RelayError } from './errors.ts';
 import { createApp, type AppContext } from './http/app.ts';
 import { Connections } from './http/connections.ts';
@@ -24,11 +24,12 @@ import { auditLine } from './ledger/audit.ts';
 import { openLedger } from './ledger/ledger.ts';
 import { openUsage } from './ledger/usage.ts';
 import { createAdmission } from './limits/admission.ts';
-import { trustedProxies, type TrustedProxies } from './limits/client-address.ts';
+import { trustedProxies } from './limits/client-address.ts';
 import { systemClock } from './limits/clock.ts';
 import type { LaneLimits } from './limits/lane-limits.ts';
 import { createStrangers } from './limits/strangers.ts';
-import { createFetcher, type PageFetcher } from './pages/fetch.ts';
+import { createFetcher } from './pages/fetch.ts';
+import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
 import { storeFailure } from './store/errors.ts';
 import { openStore } from './store/sqlite.ts';
@@ -55,10 +56,15 @@ export type RelayOptions = {
 /** Wrong keys of one address in five minutes before it is slowed down, and the addresses remembered. */
 const wrongKeys = { limit: 20, windowMs: 300_000, maxAddresses: 10_000 };
 
-/** Throws ConfigError or StoreError; rejects when the address is taken. */
+/** Throws StoreError; rejects when the address is taken. */
 export async function startRelay({ config, claudeBin, log, overrides = {} }: RelayOptions): Promise<Relay> {
-  const trusted = trustedProxiesOf(config);
-  const pages = fetcherOf(config);
+  const trusted = trustedProxies(config.trustProxy);
+  const pages = createFetcher({
+    ...config.fetch,
+    get selfNames() {
+      return publicNames(config);
+    },
+  });
   sweepDirectories();
   const store = openStore(config.dataDir);
   const keys = openKeys(store);
@@ -219,22 +225,6 @@ function fetchLimits({ fetch }: Config): LaneLimits {
     keyDaily: fetch.keyDaily,
     globalDaily: fetch.globalDaily,
   };
-}
-
-function fetcherOf({ fetch, ngrokDomain }: Config): PageFetcher {
-  try {
-    return createFetcher({ ...fetch, selfNames: ngrokDomain === undefined ? [] : [ngrokDomain] });
-  } catch (error) {
-    throw new ConfigError([`FETCH_DENY_CIDRS or FETCH_NAT64: ${(error as Error).message}`]);
-  }
-}
-
-function trustedProxiesOf(config: Config): TrustedProxies {
-  try {
-    return trustedProxies(config.trustProxy);
-  } catch (error) {
-    throw new ConfigError([`TRUST_PROXY: ${(error as Error).message}`]);
-  }
 }
 
 function logReadiness(log: Logger, state: ReadinessState): void {

@@ -6,6 +6,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { loadConfig } from '../src/config.ts';
+import { parseTarget } from '../src/pages/url.ts';
+import { publicNames } from '../src/service/public-names.ts';
 import { root, startTestRelay, type TestRelay } from './support/relay.ts';
 import { serviceUser, type Said, type ServiceUser } from './support/service.ts';
 
@@ -240,6 +243,9 @@ describe('fine', () => {
       }
       const { stdout } = await user.run('bin/claude-relay', ['--config', user.configFile, 'doctor']);
       assert.match(stdout, /^ok {3}tunnel: (?!none)/m, 'the doctor sees it');
+      const names = publicNames(loadConfig({ env: { HOME: user.home }, file: user.configFile }));
+      const rules = { ports: [443], selfNames: names, denied: () => false };
+      assert.throws(() => parseTarget(own, rules), { code: 'blocked_hostname' }, 'no page fetch goes there');
       const unit = user.unit(`claude-relay-${tool}.service`);
       assert.equal(existsSync(unit), tool !== 'tailscale');
       assert.equal((await expose(tool, ['--off'])).status, 0);

@@ -16,7 +16,10 @@ describe('POST /v1/fetch', () => {
       canary.listen(0, '127.0.0.1', resolve);
     });
     relay = await startTestRelay({
-      settings: { FETCH_RPM: '8', FETCH_DAILY: '9', PER_KEY_RPM: '3', WARM_SPARES: '0' },
+      settings: {
+        ...{ FETCH_RPM: '8', FETCH_DAILY: '9', PER_KEY_RPM: '3', WARM_SPARES: '0' },
+        NGROK_DOMAIN: 'Relay.Owner-Site.app',
+      },
     });
   });
   after(async () => {
@@ -34,6 +37,8 @@ describe('POST /v1/fetch', () => {
       [`http://[::1]:8080/secret-path?secret-query`, 'blocked_address'],
       [`http://127.0.0.1:${port}/`, 'blocked_address'],
       ['http://localhost/', 'blocked_hostname'],
+      // The relay's own public name.
+      ['https://relay.owner-site.app/v1/models', 'blocked_hostname'],
     ] as const;
     for (const [url, code] of targets) {
       const response = await fetchPage({ url });

@@ -10,8 +10,9 @@ for (const [files, demand, connections] of [
   [256, usual, 92],
   // Each process has 12 files, each fetch 6.
   [1024, { concurrency: 3, spares: 3, fetches: 9 }, 818],
-  // No limit is taken for 64.
-  [4096, { concurrency: 0, spares: 0, fetches: 0 }, 2864],
+  // No limit is taken for 64 processes, and for as many fetches as connections.
+  [4096, { concurrency: 0, spares: 0, fetches: 0 }, 464],
+  [4096, { concurrency: 0, spares: 0, fetches: 1_000_000 }, 464],
   [100, usual, 16],
   [20_000, usual, 10_000],
   [Number.POSITIVE_INFINITY, usual, 10_000],

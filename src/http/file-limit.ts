@@ -10,7 +10,7 @@ const ownFiles = 64;
 const filesOfProcess = 12;
 /** A connection, or its name look-up before that. */
 const filesOfFetch = 6;
-/** What a limit of 0 stands for: the most that the settings allow otherwise. */
+/** What a GLOBAL_CONCURRENCY of 0 (no limit) stands for: the most that it can be otherwise. */
 const unlimited = 64;
 
 /** Bounds on the result: below the first nothing works, and beyond the second memory is what runs out. */
@@ -21,9 +21,11 @@ type FileDemand = { concurrency: number; spares: number; fetches: number };
 
 export function connectionsFor(fileLimit: number, { concurrency, spares, fetches }: FileDemand): number {
   const processes = (concurrency === 0 ? unlimited : concurrency) + spares;
-  const reserve =
-    ownFiles + processes * filesOfProcess + (fetches === 0 ? unlimited : fetches) * filesOfFetch + newcomers;
-  return Math.min(mostConnections, Math.max(fewestConnections, fileLimit - reserve));
+  const rest = fileLimit - ownFiles - processes * filesOfProcess - newcomers;
+  // Each fetch has a connection that asked for it, so there are never more of them than connections.
+  const shared = Math.floor(rest / (1 + filesOfFetch));
+  const left = fetches === 0 ? shared : Math.max(shared, rest - fetches * filesOfFetch);
+  return Math.min(mostConnections, Math.max(fewestConnections, left));
 }
 
 /** Open files that the system allows this process. Node has raised it to the hard limit at its start. */

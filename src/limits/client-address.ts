@@ -5,26 +5,22 @@
  * end as long as the one who vouches for an entry is trusted, and the first one who is not is the client.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { parseNetwork } from '../network.ts';
 
 export type TrustedProxies = (address: string) => boolean;
 
 const loopback = ['127.0.0.0/8', '::1'] as const;
 
 /**
- * `entries`: addresses, CIDR ranges, or `loopback`. Throws an `Error` that names an entry which is none of these.
+ * `entries`: addresses, CIDR ranges, or `loopback`. Throws a `RangeError` that names an entry which is none of these.
  */
 export function trustedProxies(entries: readonly string[]): TrustedProxies {
   const list = new BlockList();
   for (const entry of entries.flatMap((each) => (each === 'loopback' ? loopback : [each]))) {
-    const [address = '', prefix, ...rest] = entry.split('/');
-    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
-    const bits = family === 'ipv4' ? 32 : 128;
-    const length = prefix === undefined ? bits : Number(prefix);
-    const isPrefix = prefix === undefined || (/^\d{1,3}$/.test(prefix) && length <= bits);
-    if (isIP(address) === 0 || !isPrefix || rest.length > 0) {
-      throw new Error(`"${entry}" is not an IP address, a CIDR range or "loopback"`);
-    }
-    list.addSubnet(address, length, family);
+    const network = parseNetwork(entry);
+    if (network === undefined)
+      throw new RangeError(`"${entry}" is not an IP address, a CIDR range or "loopback"`);
+    list.addSubnet(network.address, network.prefix, network.family);
   }
   return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }

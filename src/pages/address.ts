@@ -5,6 +5,7 @@
  * ("unicast assignments are currently limited to 2000::/3"), and the RFCs and vendors named on each line.
  */
 import { BlockList, isIP } from 'node:net';
+import { parseNat64, parseNetwork } from '../network.ts';
 
 const deniedIpv4 = [
   '0.0.0.0/8', // "this network"; 0.0.0.0 reaches localhost on Linux. RFC 1122
@@ -38,9 +39,6 @@ const deniedIpv6 = [
   '2620:4f:8000::/48', // AS112. RFC 7534
   '3fff::/20', // documentation. RFC 9637
 ] as const;
-
-/** RFC 8215: where the IPv4 address sits is each network's choice, so it cannot be judged. */
-const localNat64 = '64:ff9b:1::/48';
 
 export type AddressRules = {
   /** The networks of every interface of this host, in CIDR form: the neighbours of the host are not the public. */
@@ -108,25 +106,18 @@ function hextetsOf(address: string): number[] {
   return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
 }
 
-function addNetwork(list: BlockList, network: string): void {
-  const [address = '', length, ...rest] = network.trim().split('/');
-  const family = isIP(address);
-  const width = family === 4 ? 32 : 128;
-  const prefix = length === undefined ? width : /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
-  if (family === 0 || address.includes('%') || rest.length > 0 || !(prefix <= width)) {
-    throw new RangeError(`Not an IP address or network: ${JSON.stringify(network)}`);
-  }
-  list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
+function addNetwork(list: BlockList, text: string): void {
+  const network = parseNetwork(text.trim());
+  if (network === undefined) throw new RangeError(`Not an IP address or network: ${JSON.stringify(text)}`);
+  list.addSubnet(network.address, network.prefix, network.family);
 }
 
-function nat64Network(network: string): BlockList {
+function nat64Network(text: string): BlockList {
   const list = new BlockList();
-  const local = new BlockList();
-  addNetwork(list, network);
-  addNetwork(local, localNat64);
-  const [address = '', length] = network.trim().split('/');
-  if (isIP(address) !== 6 || length !== '96' || local.check(address, 'ipv6')) {
-    throw new RangeError(`Not a /96 that NAT64 addresses can be decoded from: ${JSON.stringify(network)}`);
+  const network = parseNat64(text.trim());
+  if (network === undefined) {
+    throw new RangeError(`Not a /96 that NAT64 addresses can be decoded from: ${JSON.stringify(text)}`);
   }
+  list.addSubnet(network.address, network.prefix, network.family);
   return list;
 }

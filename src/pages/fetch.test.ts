@@ -47,6 +47,22 @@ test('a blocked URL asks no name server and opens no connection', async () => {
   await fetcher.close();
 });
 
+test('a public name that the relay gets while it runs is no page from then on', async () => {
+  const names: string[] = [];
+  const fetcher = createFetcher({
+    ports: [80],
+    denyCidrs: [],
+    selfNames: names,
+    ipv6: true,
+    userAgent: 'test/1',
+  });
+  names.push('late.site.com');
+  await assert.rejects(fetcher.fetchPage(request('http://late.site.com/'), forever), {
+    code: 'blocked_hostname',
+  });
+  await fetcher.close();
+});
+
 test('the deadline, the caller and the relay can each end a fetch', async () => {
   const fetcher = create();
   await assert.rejects(fetcher.fetchPage(request('http://example.com/', 100), forever), { code: 'timeout' });

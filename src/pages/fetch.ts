@@ -20,7 +20,7 @@ export type PageConfig = {
   readonly ports: readonly number[];
   /** Networks or addresses that are denied besides the special ones and the host's own. */
   readonly denyCidrs: readonly string[];
-  /** The relay's own public host names. */
+  /** The relay's own public host names. Read at each hop, as a tunnel can come while the relay runs. */
   readonly selfNames: readonly string[];
   /** The /96 through which this host reaches IPv4 by NAT64, if it does. */
   readonly nat64?: string | undefined;
@@ -67,8 +67,11 @@ export type PageFetcher = {
 export function createFetcher(config: PageConfig): PageFetcher {
   const caps = { ...defaultCaps, ...config.caps };
   const currentJudge = createHostJudge({ deny: config.denyCidrs, nat64: config.nat64 });
-  const selfNames = config.selfNames.map(nameOf);
-  const rules = (): UrlRules => ({ ports: config.ports, selfNames, denied: currentJudge() });
+  const rules = (): UrlRules => ({
+    ports: config.ports,
+    selfNames: config.selfNames.map(nameOf),
+    denied: currentJudge(),
+  });
   const context = (): HopContext => ({
     denied: currentJudge(),
     caps,

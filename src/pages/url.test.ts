@@ -40,6 +40,8 @@ test('a relative URL has a base or is none', () => {
 test('the relay itself is no page', () => {
   assert.equal(code('http://relay.site.com/'), 'blocked_hostname');
   assert.equal(code('http://RELAY.site.com.:8080/'), 'blocked_hostname');
+  assert.equal(code('https://box.tail0000.ts.net/'), 'blocked_hostname');
+  assert.equal(code('https://box.ts.net.site.com/'), 'https://box.ts.net.site.com/');
   assert.equal(code('http://relay.site.com.evil.org/'), 'http://relay.site.com.evil.org/');
 });
 

@@ -16,7 +16,8 @@ const maxUrlLength = 8192;
 const specialSuffixes = [
   ...'localhost localdomain localdomain6 local internal intranet private corp home lan home.arpa'.split(' '),
   ...'mail svc onion i2p alt test invalid example metadata.goog metadata.packet.net'.split(' '),
-  ...'metadata.platformequinix.com'.split(' '),
+  // Names of tailnets: of the neighbours of this machine, or of this relay behind Tailscale Funnel.
+  ...'metadata.platformequinix.com ts.net'.split(' '),
 ];
 
 export type UrlRules = {

@@ -1,5 +1,6 @@
 /** What every tunnel tool has in common. */
 import type { Config } from '../config.ts';
+import { isHostname } from '../network.ts';
 import { saidBy, type Ran, type Run } from './run.ts';
 import { ServiceError } from './service-error.ts';
 
@@ -62,8 +63,7 @@ export function refuse(ran: Ran, what: string, rules: readonly (readonly [RegExp
 
 /** Throws ServiceError unless this is a host name with a dot, such as relay.example.com. */
 export function requireHostname(name: string, from: string): string {
-  if (/^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i.test(name))
-    return name.toLowerCase();
+  if (isHostname(name)) return name.toLowerCase();
   throw new ServiceError(
     `${from} must be a host name such as relay.example.com; it is ${JSON.stringify(name)}.`,
   );

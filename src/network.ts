@@ -1,0 +1,30 @@
+/** Networks and host names as text: one definition for the settings and for the parts that use them. Pure. */
+import { BlockList, isIP } from 'node:net';
+
+export type Network = { address: string; prefix: number; family: 'ipv4' | 'ipv6' };
+
+/** An address, or a network such as `203.0.113.0/24`; undefined for any other text. */
+export function parseNetwork(text: string): Network | undefined {
+  const [address = '', length, ...rest] = text.split('/');
+  const family = isIP(address);
+  const width = family === 4 ? 32 : 128;
+  const prefix = length === undefined ? width : /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
+  if (family === 0 || address.includes('%') || rest.length > 0 || !(prefix <= width)) return undefined;
+  return { address, prefix, family: family === 4 ? 'ipv4' : 'ipv6' };
+}
+
+/** RFC 8215: where the IPv4 address sits is each network's choice, so it cannot be judged. */
+const localNat64 = new BlockList();
+localNat64.addSubnet('64:ff9b:1::', 48, 'ipv6');
+
+/** A prefix of 96 bits, behind which an IPv4 address stands. */
+export function parseNat64(text: string): Network | undefined {
+  const network = parseNetwork(text);
+  const isPrefix = network?.family === 'ipv6' && text.endsWith('/96');
+  return isPrefix && !localNat64.check(network.address, 'ipv6') ? network : undefined;
+}
+
+/** A host name with a dot, such as relay.example.com: no URL, no port, no address. */
+export function isHostname(text: string): boolean {
+  return /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i.test(text);
+}
