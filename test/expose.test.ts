@@ -17,7 +17,7 @@ let relay: TestRelay;
 let edge: Server;
 let publicUrl: string;
 /** What stands between the internet and the relay. */
-let behaviour: 'forwards' | 'lets everybody in' | 'serves something else' = 'forwards';
+let behaviour: 'forwards' | 'hides itself' | 'lets everybody in' | 'serves something else' = 'forwards';
 let forwardedFor: string[] = [];
 
 before(async () => {
@@ -32,7 +32,7 @@ before(async () => {
   }
   // The provider's edge: it reaches the relay while the tunnel is up, and says who asked.
   edge = createServer((incoming, outgoing) => {
-    if (behaviour !== 'forwards') {
+    if (behaviour !== 'forwards' && behaviour !== 'hides itself') {
       const body = behaviour === 'lets everybody in' ? '{"ok":true}' : '<html>hello</html>';
       outgoing.writeHead(200, { 'content-type': 'application/json' }).end(body);
       return;
@@ -44,7 +44,8 @@ before(async () => {
     }
     const target = new URL(incoming.url ?? '/', local);
     forwardedFor.push(target.origin);
-    const headers = { ...incoming.headers, host: target.host, 'x-forwarded-for': '203.0.113.9' };
+    const shown = behaviour === 'hides itself' ? {} : { 'x-forwarded-for': '203.0.113.9' };
+    const headers = { ...incoming.headers, host: target.host, ...shown };
     const call = request(target, { method: incoming.method ?? 'GET', headers }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);
@@ -287,6 +288,11 @@ describe('the public URL is checked', () => {
     const { status, stderr } = await expose('check', ['--url', publicUrl]);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /without a valid key it is 401/);
+    assert.doesNotMatch(stderr, /shows its details/);
+    behaviour = 'hides itself';
+    const hidden = await expose('check', ['--url', publicUrl]);
+    assert.equal(hidden.status, 0, hidden.stderr);
+    assert.match(hidden.stderr, /Warning: .*\/ready shows its details to strangers/);
   });
 });
 

@@ -130,6 +130,11 @@ async function expose(tool: Tool, options: Options, context: ExposeContext): Pro
     const exposure = await checkExposure(url, options.wait * 1000);
     if (exposure.state === 'safe') {
       say(`ok   ${url}/health answers, and without a valid key it is 401`);
+      if (exposure.showsDetails) {
+        say(
+          `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Let the proxy pass Host, or send X-Forwarded-For.`,
+        );
+      }
       return;
     }
     const log = tunnel?.service === undefined ? '' : await tunnelLog(run, tunnel.service.name);

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { probe, type Probed } from './probe.ts';
 
 export type Exposure =
-  | { state: 'safe' }
+  /** `showsDetails`: the relay takes strangers there for programs of its own machine, and `/ready` tells them more. */
+  | { state: 'safe'; showsDetails: boolean }
   /** The relay is not reached (yet): the tunnel is not up, the name not known, or something else answers there. */
   | { state: 'unreachable'; reason: string }
   /** Something answers a stranger with other than 401: nobody may leave it like that. */
@@ -36,7 +37,8 @@ async function checkOnce(publicUrl: string): Promise<Exposure> {
       };
     }
   }
-  return { state: 'safe' };
+  const ready = await probe(at('/ready'), { timeoutMs });
+  return { state: 'safe', showsDetails: ready.ok && field(ready.body, 'spares') !== undefined };
 }
 
 function isHealthy(answer: Probed): boolean {
