@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 
 import { RelayError } from '../errors.ts';
-import type { ArticleJob } from './article-worker.ts';
+import type { Article, ArticleJob } from './article/read.ts';
 import type { Slots } from './slots.ts';
 
 /** As source or as built: the worker's file has the same ending as this one. */
@@ -21,11 +21,11 @@ const resourceLimits = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 
 const timeoutMs = 6000;
 
 /** Throws `page_too_complex`; rejects with the signal's reason when it aborts. */
-export async function readArticle(job: ArticleJob, slots: Slots, signal: AbortSignal): Promise<string> {
+export async function readArticle(job: ArticleJob, slots: Slots, signal: AbortSignal): Promise<Article> {
   return slots.use('article', signal, () => runWorker(job, signal));
 }
 
-async function runWorker(job: ArticleJob, signal: AbortSignal): Promise<string> {
+async function runWorker(job: ArticleJob, signal: AbortSignal): Promise<Article> {
   signal.throwIfAborted();
   const worker = new Worker(workerFile, {
     workerData: job,
@@ -38,7 +38,7 @@ async function runWorker(job: ArticleJob, signal: AbortSignal): Promise<string> 
   });
   const limit = AbortSignal.timeout(timeoutMs);
   try {
-    return await new Promise<string>((resolve, reject) => {
+    return await new Promise<Article>((resolve, reject) => {
       const tooComplex = (cause?: unknown): void =>
         reject(
           new RelayError('page_too_complex', 'The page is too large or too deep to be read as an article.', {

@@ -142,7 +142,9 @@ export function createFetcher(config: PageConfig): PageFetcher {
         return { content: { metadata: { ...page.metadata, json_ld: page.jsonLd } }, cut: false, size: 0 };
       }
       const output = new Output(max_bytes);
-      output.addText(await readArticle({ html: page.text, url, format }, articles, signal));
+      const title = page.metadata.title ?? '';
+      const article = await readArticle({ html: page.text, url, format, title }, articles, signal);
+      output.addText(article.text);
       const text = output.toString();
       return {
         content: format === 'text' ? { text } : { markdown: text },

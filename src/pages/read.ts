@@ -60,8 +60,11 @@ export async function readPage(
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
   const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
   const metadata = createMetadataCollector(url);
-  const observers = request.format === 'metadata' ? [jsonLd, metadata] : [jsonLd];
-  const stripper = createStripper(output, { strip: request.strip || article, observers });
+  const stripper = createStripper(output, {
+    strip: request.strip || article,
+    formulas: article,
+    observers: [jsonLd, metadata],
+  });
   const reader: Stripper =
     kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
 

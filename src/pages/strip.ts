@@ -26,6 +26,8 @@ export type PageObserver = {
 export type StripOptions = {
   /** False keeps everything; the page is still cut at a token when it is too long. */
   readonly strip: boolean;
+  /** Keeps formulas, which some pages hold in scripts that are TeX; nothing runs them. */
+  readonly formulas?: boolean;
   readonly observers: readonly PageObserver[];
 };
 
@@ -48,10 +50,12 @@ const textModes = new Map<string, PageTokenizer['state']>([
 ]);
 
 export function isJsonLd(tag: Token.TagToken): boolean {
+  return isScript(tag, /^\s*application\/ld\+json\s*(;|$)/i);
+}
+
+function isScript(tag: Token.TagToken, ofType: RegExp): boolean {
   const type = tag.attrs.find(({ name }) => name === 'type')?.value ?? '';
-  return (
-    tag.tagName === 'script' && type.length < knownLength && /^\s*application\/ld\+json\s*(;|$)/i.test(type)
-  );
+  return tag.tagName === 'script' && type.length < knownLength && ofType.test(type);
 }
 
 export function createStripper(output: Output, options: StripOptions): Stripper {
@@ -66,6 +70,7 @@ class StripHandler implements TokenHandler {
   readonly tokenizer: PageTokenizer;
   readonly #output: Output;
   readonly #strip: boolean;
+  readonly #formulas: boolean;
   readonly #observers: readonly PageObserver[];
   readonly #svg = new SvgSpan();
   readonly #ambiguity = new Ambiguity();
@@ -78,10 +83,11 @@ class StripHandler implements TokenHandler {
   #lessThanLast = false;
   #cut = false;
 
-  constructor(output: Output, { strip, observers }: StripOptions) {
+  constructor(output: Output, { strip, formulas = false, observers }: StripOptions) {
     this.tokenizer = new PageTokenizer(this, output.max);
     this.#output = output;
     this.#strip = strip;
+    this.#formulas = formulas;
     this.#observers = observers;
   }
 
@@ -93,7 +99,7 @@ class StripHandler implements TokenHandler {
       return this.#drop(tag);
     }
     for (const observer of this.#observers) observer.startTag(tag);
-    const drop = name === 'svg' || name === 'style' || (name === 'script' && !isJsonLd(tag));
+    const drop = name === 'svg' || name === 'style' || (name === 'script' && !this.#keepScript(tag));
     const ambiguous = this.#ambiguity.covers(name);
     if (this.#readText(name)) {
       this.#text = { name, keep: !drop, ambiguous };
@@ -152,6 +158,10 @@ class StripHandler implements TokenHandler {
   onEof(token: Token.EOFToken): void {
     // A tag that the page breaks off in is no tag.
     if (!this.#strip) this.#emit(this.#wholeRaw(token), true);
+  }
+
+  #keepScript(tag: Token.TagToken): boolean {
+    return isJsonLd(tag) || (this.#formulas && isScript(tag, /^\s*math\/tex\s*(;|$)/i));
   }
 
   /** Tells the tokenizer how to read what follows; false when it goes on as before. */

@@ -57,7 +57,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     const { markdown } = await page('/article', { format: 'markdown' });
     assert.match(
       markdown ?? '',
-      /^## Heading\n\nA paragraph, long enough, with \*\*bold\*\* words and a \[link\]\(http:\/\/www\.site\.com\/link\)/,
+      /^# Heading\n\nA paragraph, long enough, with \*\*bold\*\* words and a \[link\]\(http:\/\/www\.site\.com\/link\)/,
     );
     const cut = await page('/article', { format: 'text', max_bytes: 20 });
     assert.deepEqual([cut.text, cut.truncated], ['Heading\n\nA paragraph', true]);

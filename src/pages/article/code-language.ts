@@ -1,0 +1,78 @@
+/** The language of a code block, from the class names and attributes that highlighters leave. */
+import { all, classesOf, type DomElement, isElement, named } from './dom.ts';
+
+/** Names that are a language also when they stand alone, as in `class="hljs python"`. */
+const names = new Set(
+  (
+    'ada apache arduino asm awk bash bat batch c c# c++ clojure cmake cobol coffeescript console cpp crystal csharp css csv ' +
+    'cuda cython d dart diff dockerfile dos elixir elm erlang fish fortran fsharp gherkin glsl go golang gradle graphql groovy ' +
+    'haml handlebars haskell hcl html http ini java javascript js json json5 jsonc jsx julia kotlin kt latex less lisp lua ' +
+    'makefile markdown matlab md mermaid nginx nim nix objc objectivec ocaml pascal patch perl php plaintext postgresql ' +
+    'powershell ps1 prolog properties proto protobuf ps pug puppet py pycon python python3 r racket rb rest rst ruby rust rs ' +
+    'sass scala scheme scss sh shell solidity sql stylus svelte swift tcl terraform tex text toml ts tsx turtle typescript ' +
+    'vb vbnet verilog vhdl vim vue wasm xhtml xml yaml yml zig zsh'
+  ).split(' '),
+);
+const none = /^(default|ignore|none|nohighlight|no-highlight|unknown|undefined|null)$/i;
+const wellFormed = /^[\w+#.-]{1,40}$/;
+
+export function codeLanguage(block: DomElement): string {
+  const inner = all(block, named('CODE PRE')).slice(0, 8);
+  for (const element of [...inner, block]) {
+    const language = fromAttributes(element) ?? fromClasses(element) ?? bareName(element);
+    if (language !== undefined) return language;
+  }
+  let around = block.parentNode;
+  for (
+    let level = 0;
+    level < 4 &&
+    isElement(around) &&
+    /^(DIV|FIGURE|SPAN|TD|TR|TBODY|TABLE|[\w]+-[\w-]+)$/.test(around.nodeName);
+    level += 1
+  ) {
+    const language = fromAttributes(around) ?? fromClasses(around) ?? fromFigure(around);
+    // What holds more than this block speaks of something else.
+    if (language !== undefined && around.textContent.length <= 2 * block.textContent.length + 200)
+      return language;
+    around = around.parentNode;
+  }
+  return '';
+}
+
+function usable(name: string | null | undefined): string | undefined {
+  return name !== null && name !== undefined && wellFormed.test(name) && !none.test(name) ? name : undefined;
+}
+
+function fromAttributes(element: DomElement): string | undefined {
+  const lang = /^(PRE|CODE)$/.test(element.nodeName) ? element.getAttribute('lang') : null;
+  return (
+    usable(element.getAttribute('data-language')) ?? usable(element.getAttribute('data-lang')) ?? usable(lang)
+  );
+}
+
+const patterns = [
+  /(?:^|\s)lang(?:uage)?-([\w+#.-]+)/i,
+  /(?:^|\s)highlight-(?:source|text)-([\w+#.]+)/i,
+  /(?:^|\s)brush:\s*([\w+#.-]+)/i,
+  /(?:^|\s)src-([\w+#.-]+)/,
+  /(?:^|\s)sourceCode\s+([\w+#.-]+)/,
+];
+
+function fromClasses(element: DomElement): string | undefined {
+  const classes = element.getAttribute('class') ?? '';
+  for (const pattern of patterns) {
+    const language = usable(pattern.exec(classes)?.[1]);
+    if (language !== undefined) return language;
+  }
+  const highlighted = /(?:^|\s)highlight-([\w+#.]+)/.exec(classes)?.[1];
+  return names.has(highlighted?.toLowerCase() ?? '') ? highlighted : undefined;
+}
+
+function bareName(element: DomElement): string | undefined {
+  return classesOf(element).find((name) => names.has(name.toLowerCase()));
+}
+
+/** `<figure class="highlight js">`, `<div class="syntaxhighlighter js">`. */
+function fromFigure(element: DomElement): string | undefined {
+  return /highlight/.test(element.getAttribute('class') ?? '') ? bareName(element) : undefined;
+}

@@ -1,0 +1,103 @@
+/** The text of a code block: its lines as a browser shows them, without line numbers and buttons. */
+import { classesOf, type DomElement, type DomNode, isElement, isText } from './dom.ts';
+
+const skippedNames = new Set('BUTTON CLIPBOARD-COPY NOSCRIPT SCRIPT STYLE TEMPLATE'.split(' '));
+const rowNames = new Set('BLOCKQUOTE DD DIV DT FIGURE LI OL P PRE SECTION TABLE TBODY TR UL'.split(' '));
+/** Between whose children white space is only how the page was written. */
+const structureNames = new Set('OL TABLE TBODY THEAD TR UL'.split(' '));
+const lineClass = /^(line|token-line|code-?line|view-line|highlight(ed)?-line|hll|[\w-]+-code-line)$/i;
+const gutterClass = /gutter|line-?num|lineno|blob-num|^(ln|lnt|lntd)$/i;
+const copyClass = /copy|clipboard|^(sr-only|visually-hidden)$/i;
+
+/** Whether an element holds line numbers and nothing else. */
+export function isGutter(element: DomElement): boolean {
+  return (
+    (classesOf(element).some((name) => gutterClass.test(name)) || element.hasAttribute('data-line-number')) &&
+    /^[\s\d.:|+-]*$/.test(element.textContent)
+  );
+}
+
+/** Walked without recursion; each character is looked at a fixed number of times. */
+export function codeText(block: DomElement): string {
+  const pieces: string[] = [];
+  let atLineStart = true;
+  /** A line has ended, and its line end is still to come: in the page's text, or by us. */
+  let lineEnded: 'span' | 'block' | false = false;
+
+  const add = (text: string): void => {
+    if (text === '') return;
+    pieces.push(text);
+    atLineStart = text.endsWith('\n');
+  };
+  const endLine = (): void => {
+    if (lineEnded !== false || !atLineStart) add('\n');
+    lineEnded = false;
+  };
+  const starts = new Map<DomElement, number>();
+  const enter = (node: DomNode): boolean => {
+    if (isText(node)) {
+      const text = node.nodeValue ?? '';
+      const written = structureNames.has(node.parentNode?.nodeName ?? '') && text.trim() === '';
+      if (text === '' || written) return false;
+      if (lineEnded !== false && !/^\r?\n/.test(text)) add('\n');
+      lineEnded = false;
+      add(text);
+      return false;
+    }
+    if (!isElement(node) || isSkipped(node)) return false;
+    if (node.nodeName === 'BR') {
+      if (lineEnded === 'block') add('\n');
+      lineEnded = false;
+      add('\n');
+    }
+    if (node !== block && isLine(node)) {
+      endLine();
+      starts.set(node, pieces.length);
+    }
+    return true;
+  };
+  const leave = (node: DomNode): void => {
+    const start = isElement(node) ? starts.get(node) : undefined;
+    // A line that ends with its own line end needs no other.
+    if (start === undefined || lineEnded !== false || (pieces.length > start && atLineStart)) return;
+    lineEnded = rowNames.has(node.nodeName) ? 'block' : 'span';
+  };
+
+  let node: DomNode | null = block;
+  while (node !== null) {
+    if (enter(node) && node.firstChild !== null) {
+      node = node.firstChild;
+      continue;
+    }
+    leave(node);
+    while (node !== null && node !== block && node.nextSibling === null) {
+      node = node.parentNode;
+      if (node !== null) leave(node);
+    }
+    node = node === block ? null : (node?.nextSibling ?? null);
+  }
+  return pieces
+    .join('')
+    .replace(/^[ \t\u00a0]+/gm, (indent) => indent.replaceAll('\u00a0', ' '))
+    .replace(/^(?:[ \t]*\n)+/, '')
+    .trimEnd();
+}
+
+/** Line numbers, buttons, and words for those who cannot see. */
+export function isSkipped(element: DomElement): boolean {
+  if (skippedNames.has(element.nodeName) || isGutter(element)) return true;
+  return classesOf(element).some((name) => copyClass.test(name)) && element.textContent.trim().length < 40;
+}
+
+function isLine(element: DomElement): boolean {
+  if (rowNames.has(element.nodeName)) return true;
+  if (element.nodeName === 'CODE') {
+    const siblings = element.parentNode?.nodeName === 'PRE' ? element.parentNode.children : [];
+    return siblings.filter(({ nodeName }) => nodeName === 'CODE').length > 1;
+  }
+  return (
+    element.hasAttribute('data-line') ||
+    classesOf(element).some((name) => lineClass.test(name)) ||
+    /display:\s*(block|flex|grid)/i.test(element.getAttribute('style') ?? '')
+  );
+}

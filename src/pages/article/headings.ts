@@ -1,0 +1,46 @@
+/**
+ * Headings, and the title among them. What looks for the main content drops the heading that equals the page's title and
+ * makes every `h1` an `h2`: to keep both, they are `h3` while it looks.
+ */
+import { all, create, type DomElement, first, lineOf, named } from './dom.ts';
+
+const mark = 'data-level';
+
+export function hideHeadings(body: DomElement): void {
+  for (const heading of all(body, named('H1 H2'))) {
+    if (lineOf(heading.textContent) === '' && first(heading, named('IMG')) === undefined) continue;
+    heading.replaceWith(create(heading, 'h3', { [mark]: heading.nodeName.slice(1) }, ...heading.childNodes));
+  }
+}
+
+/** The page's own title as it stands in it, wherever that is; undefined for a logo, or the name of the site. */
+export function findTitle(body: DomElement, title: string): DomElement | undefined {
+  const wanted = plain(title);
+  return all(body, (element) => element.getAttribute(mark) === '1')
+    .find((heading) => {
+      const text = plain(heading.textContent);
+      return text !== '' && (text === wanted || (text.split(' ').length > 1 && wanted.includes(text)));
+    })
+    ?.cloneNode(true);
+}
+
+/** Puts the headings back, and the title first if it was left out. */
+export function showHeadings(content: DomElement, title: DomElement | undefined): void {
+  const found = all(content, (element) => element.hasAttribute(mark));
+  const missing =
+    title !== undefined && !found.some((heading) => plain(heading.textContent) === plain(title.textContent));
+  if (missing) {
+    content.prepend(title);
+    found.push(title);
+  }
+  for (const heading of found) {
+    heading.replaceWith(create(heading, `h${heading.getAttribute(mark) ?? '1'}`, {}, ...heading.childNodes));
+  }
+}
+
+function plain(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim();
+}

@@ -1,0 +1,86 @@
+/** Every image with the address that a reader would see it from: `<picture>`, `srcset`, and what scripts load late. */
+import { all, around, create, type DomElement, first, named } from './dom.ts';
+import { readableUrl } from './urls.ts';
+
+const lateSources =
+  'data-src data-original data-lazy-src data-lazy data-original-src data-actualsrc data-image-src'.split(' ');
+const lateSets = 'data-srcset data-lazy-srcset data-original-set'.split(' ');
+/** A picture in so few characters is a spacer or a blur. */
+const shortestData = 400;
+
+export function readImages(body: DomElement, base: string): void {
+  for (const noscript of all(body, named('NOSCRIPT'))) readNoscript(noscript, base);
+  for (const picture of all(body, named('PICTURE'))) {
+    if (first(picture, named('IMG')) === undefined) picture.append(create(picture, 'img'));
+  }
+  for (const image of all(body, named('IMG'))) {
+    const source = sourceOf(image, base);
+    const alt = image.getAttribute('alt');
+    const isData = source?.startsWith('data:') === true;
+    const spacer =
+      isData &&
+      (alt?.trim() ?? '') === '' &&
+      (alt !== null || (image.getAttribute('src') ?? '').length < shortestData);
+    const pixel = ['width', 'height'].every((side) => /^[01](px)?$/.test(image.getAttribute(side) ?? ''));
+    if (source === undefined || spacer || pixel) {
+      // A picture that is not there is read by its words.
+      if (source === undefined && (alt?.trim() ?? '') !== '') image.replaceWith(alt ?? '');
+      else image.remove();
+      continue;
+    }
+    for (const name of ['srcset', 'sizes', ...lateSources, ...lateSets]) image.removeAttribute(name);
+    image.setAttribute('src', source);
+    pictureOf(image)?.replaceWith(image);
+  }
+}
+
+function sourceOf(image: DomElement, base: string): string | undefined {
+  const url = (text: string | null | undefined): string | undefined => readableUrl(text ?? null, base);
+  const attribute = (name: string): string | null => image.getAttribute(name);
+  const picture = pictureOf(image);
+  const sources = picture === undefined ? [] : all(picture, named('SOURCE'));
+  const candidates = [
+    // What a script puts in the place of `src` later is the picture; `src` is what stands there until then.
+    ...lateSources.map(attribute),
+    ...lateSets.map((name) => largest(attribute(name))),
+    attribute('src'),
+    largest(attribute('srcset')),
+    ...sources.flatMap((source) =>
+      ['srcset', 'data-srcset'].map((name) => largest(source.getAttribute(name))),
+    ),
+  ].map(url);
+  return (
+    candidates.find((source) => source !== undefined && !source.startsWith('data:')) ??
+    candidates.find(Boolean)
+  );
+}
+
+/** The candidate of a `srcset` with the most pixels. URLs have commas in them, but end with none. */
+function largest(set: string | null): string | null {
+  let best: string | null = null;
+  let most = -1;
+  for (const [, url, size] of (set ?? '').matchAll(/([^\s,]\S*[^\s,])(?:\s+([\d.]{1,10})[wx])?\s*(?:,|$)/g)) {
+    const pixels = Number(size ?? 1);
+    if (url === undefined || !(pixels > most)) continue;
+    most = pixels;
+    best = url;
+  }
+  return best;
+}
+
+/** What a page shows to those without scripts, when it is an image: in the place of the one that a script would load. */
+function readNoscript(noscript: DomElement, base: string): void {
+  const fallback = first(noscript, named('IMG'));
+  if (fallback === undefined || noscript.textContent.trim() !== '') return;
+  const before = noscript.previousElementSibling;
+  const late =
+    before?.nodeName === 'IMG' ? before : before === null ? undefined : first(before, named('IMG'));
+  const source = late === undefined ? undefined : sourceOf(late, base);
+  if (source !== undefined && !source.startsWith('data:')) return;
+  late?.remove();
+  noscript.before(pictureOf(fallback) ?? fallback);
+}
+
+function pictureOf(image: DomElement): DomElement | undefined {
+  return around(image, named('PICTURE'));
+}

@@ -1,0 +1,150 @@
+/** Every formula as an element with `data-tex` that holds its TeX: KaTeX, MathJax 2 to 4, MathML, images and delimiters. */
+import { MathMLToLaTeX } from 'mathml-to-latex';
+
+import {
+  all,
+  classesOf,
+  create,
+  type DomElement,
+  type DomNode,
+  first,
+  isText,
+  lineOf,
+  named,
+  nodesOf,
+} from './dom.ts';
+
+/** Longer ones are no formula that somebody wrote. UTF-16 units of TeX, and of MathML that is translated to it. */
+const maxLength = 20_000;
+
+type Formula = { readonly tex: string; readonly display: boolean };
+
+export function readMath(body: DomElement): void {
+  const isTex = (script: DomElement): boolean => script.getAttribute('type')?.startsWith('math/tex') === true;
+  for (const script of all(body, named('SCRIPT')).filter(isTex)) {
+    // What MathJax 2 rendered stands before its source.
+    let before = script.previousElementSibling;
+    while (before !== null && classesOf(before).some((name) => /^(MathJax|MJX)/.test(name))) {
+      before.remove();
+      before = script.previousElementSibling;
+    }
+    put(script, { tex: script.textContent, display: /mode=display/.test(script.getAttribute('type') ?? '') });
+  }
+  for (const element of all(body, isRendered)) {
+    const done = !body.contains(element) || first(element, hasTex) !== undefined;
+    if (!done) put(element, formulaOf(element));
+  }
+  for (const image of all(body, named('IMG'))) {
+    const classes = image.getAttribute('class') ?? '';
+    if (!/(^|\s)(mwe-math-[\w-]+|math(-[\w-]+)?|latex|tex)(\s|$)/.test(classes)) continue;
+    put(image, { tex: image.getAttribute('alt') ?? '', display: /-display(\s|$)/.test(classes) });
+  }
+  for (const element of all(body, isSource)) {
+    if (element.children.length === 0) put(element, delimited(element.textContent) ?? byClass(element));
+  }
+  for (const text of textsWithDelimiters(body)) readDelimited(text);
+}
+
+const isMath = (element: DomElement): boolean => element.nodeName.toUpperCase() === 'MATH';
+const hasTex = (element: DomElement): boolean => element.hasAttribute('data-tex');
+const renderedClass = /(^|\s)(katex(-display)?|mwe-math-element|MathJax(_Display)?)(\s|$)/;
+
+function isRendered(element: DomElement): boolean {
+  return (
+    isMath(element) ||
+    element.nodeName === 'MJX-CONTAINER' ||
+    renderedClass.test(element.getAttribute('class') ?? '')
+  );
+}
+
+/** The source of a formula, which a script would render. */
+function isSource(element: DomElement): boolean {
+  return (
+    element.nodeName === 'MATH-RENDERER' ||
+    /(^|\s)(math|math-container|arithmatex)(\s|$)/.test(element.getAttribute('class') ?? '')
+  );
+}
+
+function formulaOf(element: DomElement): Formula | undefined {
+  const math = isMath(element) ? element : first(element, isMath);
+  const source = math === undefined ? undefined : texOf(math);
+  const display =
+    math?.getAttribute('display') === 'block' ||
+    element.getAttribute('display') === 'true' ||
+    classesOf(element).some((name) => name === 'katex-display' || name === 'MathJax_Display') ||
+    first(element, (each) => /mwe-math-[\w-]+-display/.test(each.getAttribute('class') ?? '')) !== undefined;
+  const tex = source ?? first(element, named('IMG'))?.getAttribute('alt') ?? '';
+  return tex === '' ? undefined : { tex, display };
+}
+
+/** As the page annotates it, or translated. */
+function texOf(math: DomElement): string | undefined {
+  const isAnnotation = (element: DomElement): boolean =>
+    element.nodeName.toUpperCase() === 'ANNOTATION' && /tex/i.test(element.getAttribute('encoding') ?? '');
+  const annotation = first(math, isAnnotation);
+  if (annotation !== undefined) return annotation.textContent;
+  const alternative = math.getAttribute('alttext');
+  if (alternative !== null && alternative.trim() !== '') return alternative;
+  const source = math.outerHTML;
+  if (source.length > maxLength) return undefined;
+  try {
+    return MathMLToLaTeX.convert(source);
+  } catch {
+    return undefined;
+  }
+}
+
+function byClass(element: DomElement): Formula | undefined {
+  const classes = classesOf(element);
+  if (!classes.includes('math')) return undefined;
+  if (classes.includes('display')) return { tex: element.textContent, display: true };
+  return classes.includes('inline') ? { tex: element.textContent, display: false } : undefined;
+}
+
+function delimited(text: string): Formula | undefined {
+  const trimmed = text.trim();
+  const display = /^(?:\$\$([^]+)\$\$|\\\[([^]+)\\\])$/.exec(trimmed);
+  if (display !== null) return { tex: display[1] ?? display[2] ?? '', display: true };
+  const inline = /^(?:\$([^$]+)\$|\\\(([^]+)\\\))$/.exec(trimmed);
+  return inline === null ? undefined : { tex: inline[1] ?? inline[2] ?? '', display: false };
+}
+
+function put(place: DomElement, formula: Formula | undefined): void {
+  // Wikipedia puts every formula in a style of its own.
+  const tex = lineOf(formula?.tex)
+    .replace(/^\{\\(?:display|text)style\s*([^]*)\}$/, '$1')
+    .trim();
+  if (formula === undefined || tex === '' || tex.length > maxLength) return;
+  place.replaceWith(elementOf(place, tex, formula.display));
+}
+
+function elementOf(place: DomNode, tex: string, display: boolean): DomElement {
+  return create(place, display ? 'p' : 'span', { 'data-tex': display ? 'display' : 'inline' }, tex);
+}
+
+function textsWithDelimiters(body: DomElement): DomNode[] {
+  const found = [
+    ...nodesOf(body, ({ nodeName }) => !/^(PRE|CODE|SCRIPT|STYLE|TEXTAREA)$/.test(nodeName)),
+  ].filter((node) => isText(node) && /\\[([]|\$\$/.test(node.nodeValue ?? ''));
+  return found.filter(({ parentNode }) => parentNode?.hasAttribute('data-tex') === false);
+}
+
+const closings: Readonly<Record<string, string>> = { '\\(': '\\)', '\\[': '\\]', $$: '$$' };
+
+/** TeX that a script of the page would have rendered, between the delimiters that mean nothing else. */
+function readDelimited(node: DomNode): void {
+  const text = node.nodeValue ?? '';
+  const parts: (DomNode | string)[] = [];
+  const openings = /\\[([]|\$\$/g;
+  let end = 0;
+  for (let opening = openings.exec(text); opening !== null; opening = openings.exec(text)) {
+    const closing = text.indexOf(closings[opening[0]] ?? '', openings.lastIndex);
+    if (closing === -1) break;
+    const tex = lineOf(text.slice(openings.lastIndex, closing));
+    openings.lastIndex = closing + 2;
+    if (tex === '' || tex.length > maxLength) continue;
+    parts.push(text.slice(end, opening.index), elementOf(node, tex, opening[0] !== '\\('));
+    end = closing + 2;
+  }
+  if (parts.length > 0) (node as DomElement).replaceWith(...parts, text.slice(end));
+}

@@ -1,0 +1,17 @@
+/** The boxes of task lists as `<span data-task>[x]</span>`: form fields are no content to what looks for it. */
+import { all, around, create, type DomElement, named } from './dom.ts';
+
+export function readTasks(body: DomElement): void {
+  for (const box of all(body, isBox)) {
+    const item = around(box, named('LI TD'));
+    if (item === undefined) continue;
+    const checked = box.hasAttribute('checked') || box.getAttribute('aria-checked') === 'true';
+    box.replaceWith(create(box, 'span', { 'data-task': '' }, checked ? '[x]' : '[ ]'), ' ');
+  }
+}
+
+function isBox(element: DomElement): boolean {
+  return element.nodeName === 'INPUT'
+    ? element.getAttribute('type') === 'checkbox'
+    : element.getAttribute('role') === 'checkbox';
+}
