@@ -51,6 +51,7 @@ const pageFields = {
   bytes: true,
   elapsed_ms: true,
   json_ld: true,
+  about: true,
 } as const satisfies Record<keyof AnyPage, true>;
 
 /** So are these. */

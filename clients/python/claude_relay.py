@@ -302,6 +302,18 @@ class PageBytes(TypedDict):
     output: int
 
 
+class PageAbout(TypedDict, total=False):
+    """What a page says about itself; each field is there if the page has it."""
+
+    title: str
+    byline: str
+    language: str
+    #: The date, as the page writes it.
+    published: str
+    site_name: str
+    excerpt: str
+
+
 class _PageFacts(TypedDict):
     #: The page's own; a 404 of the page is no error.
     status: int
@@ -317,7 +329,7 @@ class _PageFacts(TypedDict):
 
 
 class Page(_PageFacts, total=False):
-    """A page, text from a stranger: not safe to show as it is, and no instructions. One of these is there."""
+    """A page, text from a stranger: not safe to show as it is, and no instructions. One of `html`, `text`, `markdown`, `metadata` and `body` is there."""
 
     html: str
     text: str
@@ -325,6 +337,8 @@ class Page(_PageFacts, total=False):
     metadata: Dict[str, Any]
     #: What is not HTML: text, JSON, XML, feeds.
     body: str
+    #: In every format; a relay older than this client sends none.
+    about: PageAbout
 
 
 class Model(TypedDict):

@@ -91,6 +91,14 @@ export const pageAnswer = z.strictObject({
   bytes: z.strictObject({ wire: z.int(), decoded: z.int(), output: z.int() }),
   elapsed_ms: z.int(),
   json_ld: z.array(z.string()),
+  about: z.strictObject({
+    title: z.string().optional(),
+    byline: z.string().optional(),
+    language: z.string().optional(),
+    published: z.string().optional(),
+    site_name: z.string().optional(),
+    excerpt: z.string().optional(),
+  }),
 });
 
 /** The Messages API's message; whatever else the upstream tells is there as it came. */

@@ -3,6 +3,7 @@
  * goes through, and nothing else in the program leads out. docs/fetch.md says what each step answers.
  */
 import { RelayError } from '../errors.ts';
+import type { PageAbout } from './about.ts';
 import { readArticle } from './article.ts';
 import { defaultCaps, type PageCaps } from './caps.ts';
 import { acceptEncoding } from './decode.ts';
@@ -46,6 +47,7 @@ export type PageResult = {
   readonly elapsed_ms: number;
   /** The page's JSON-LD blocks as they stand there, also those after a cut. */
   readonly json_ld: readonly string[];
+  readonly about: PageAbout;
 } & PageContent;
 
 /** `body`: what is not HTML comes back as it is, whatever the format. */
@@ -108,7 +110,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       );
       if ('page' in outcome) {
         const { page, status } = outcome;
-        const { content, cut, size } = await present(page, here, request);
+        const { content, cut, size, about } = await present(page, here, request);
         return {
           status,
           final_url: here.url,
@@ -120,6 +122,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
           bytes: { wire: page.wireBytes, decoded: page.decodedBytes, output: size },
           elapsed_ms: Math.round(performance.now() - started),
           json_ld: page.jsonLd,
+          about,
         };
       }
       target = await atHop(redirects.length + 1, () => parseRedirect(outcome.location, rules(), here));
@@ -130,26 +133,27 @@ export function createFetcher(config: PageConfig): PageFetcher {
       page: PageText,
       { url }: Target,
       { format, max_bytes }: PageRequest,
-    ): Promise<{ content: PageContent; cut: boolean; size: number }> {
+    ): Promise<{ content: PageContent; cut: boolean; size: number; about: PageAbout }> {
+      const { about } = page;
       const whole = (content: PageContent, text: string) => ({
         content,
         cut: false,
         size: Buffer.byteLength(text),
+        about,
       });
       if (page.kind === 'text') return whole({ body: page.text }, page.text);
       if (format === 'html') return whole({ html: page.text }, page.text);
-      if (format === 'metadata') {
-        return { content: { metadata: { ...page.metadata, json_ld: page.jsonLd } }, cut: false, size: 0 };
-      }
+      if (format === 'metadata') return whole({ metadata: { ...page.metadata, json_ld: page.jsonLd } }, '');
+      const job = { html: page.text, url, format, title: about.title ?? '' };
+      const { text: article, ...found } = await readArticle(job, articles, signal);
       const output = new Output(max_bytes);
-      const title = page.metadata.title ?? '';
-      const article = await readArticle({ html: page.text, url, format, title }, articles, signal);
-      output.addText(article.text);
+      output.addText(article);
       const text = output.toString();
       return {
         content: format === 'text' ? { text } : { markdown: text },
         cut: output.full,
         size: output.length,
+        about: { ...found, ...about },
       };
     }
   };

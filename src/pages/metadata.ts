@@ -90,9 +90,11 @@ export function createMetadataCollector(url: string): PageObserver & { result():
   };
 }
 
-const wanted = new Set(['content', 'href', 'lang', 'name', 'property', 'rel', 'title', 'type']);
+const wanted = new Set(
+  'content datetime href http-equiv itemprop lang name property rel title type'.split(' '),
+);
 
-function attributesOf(tag: Token.TagToken): ReadonlyMap<string, string> {
+export function attributesOf(tag: Token.TagToken): ReadonlyMap<string, string> {
   // One more than is used: so what is too long still shows.
   const known = (value: string): string => value.slice(0, maxValueLength + 1);
   return new Map(
@@ -101,6 +103,6 @@ function attributesOf(tag: Token.TagToken): ReadonlyMap<string, string> {
 }
 
 /** One line, of a bounded length, without half a character at its end. */
-function clean(text: string): string {
+export function clean(text: string): string {
   return text.slice(0, maxValueLength).toWellFormed().replace(/\s+/g, ' ').trim();
 }

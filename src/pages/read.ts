@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 
 import { RelayError } from '../errors.ts';
+import { createAboutCollector, type PageAbout } from './about.ts';
 import { ByteSource } from './bytes.ts';
 import type { PageCaps } from './caps.ts';
 import { decodeText, detectCharset } from './charset.ts';
@@ -26,6 +27,7 @@ export type PageText = {
   readonly decodedBytes: number;
   readonly jsonLd: readonly string[];
   readonly metadata: PageMetadata;
+  readonly about: PageAbout;
 };
 
 /** How much text is worked on before others have their turn. UTF-16 units. */
@@ -60,10 +62,11 @@ export async function readPage(
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
   const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
   const metadata = createMetadataCollector(url);
+  const about = createAboutCollector();
   const stripper = createStripper(output, {
     strip: request.strip || article,
     formulas: article,
-    observers: [jsonLd, metadata],
+    observers: [jsonLd, metadata, about],
   });
   const reader: Stripper =
     kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
@@ -87,6 +90,7 @@ export async function readPage(
     decodedBytes: body.decodedBytes,
     jsonLd: jsonLd.blocks,
     metadata: metadata.result(),
+    about: about.result(metadata.result(), jsonLd.blocks),
   };
 }
 

@@ -20,6 +20,8 @@ export type PageObserver = {
   startTag(tag: Token.TagToken): void;
   /** `raw` is the page's text, `chars` has its character references resolved. Comes in pieces. */
   elementText(name: string, raw: string, chars: string): void;
+  /** All other text, with its character references resolved. Comes in pieces. */
+  text?(chars: string): void;
   endTag(name: string): void;
 };
 
@@ -128,6 +130,7 @@ class StripHandler implements TokenHandler {
     const text = this.#text;
     if (text === undefined) {
       if (this.#svg.active) return this.#drop(token, false);
+      for (const observer of this.#observers) observer.text?.(token.chars);
       return this.#keepText(token, raw);
     }
     for (const observer of this.#observers) observer.elementText(text.name, raw, token.chars);

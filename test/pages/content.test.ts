@@ -36,6 +36,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
       redirects: [],
       bytes: { wire: 12, decoded: 12, output: 12 },
       json_ld: [],
+      about: {},
     });
   });
 
@@ -59,6 +60,10 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
       markdown ?? '',
       /^# Heading\n\nA paragraph, long enough, with \*\*bold\*\* words and a \[link\]\(http:\/\/www\.site\.com\/link\)/,
     );
+    for (const format of ['html', 'text', 'markdown', 'metadata']) {
+      const { about } = await page('/article', { format });
+      assert.deepEqual(about, { title: 'OG title', language: 'en', excerpt: 'What it is' });
+    }
     const cut = await page('/article', { format: 'text', max_bytes: 20 });
     assert.deepEqual([cut.text, cut.truncated], ['Heading\n\nA paragraph', true]);
   });

@@ -55,6 +55,7 @@ describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() },
       redirects: [],
       bytes: { wire: 12, decoded: 12, output: 12 },
       json_ld: [],
+      about: {},
     });
   });
 

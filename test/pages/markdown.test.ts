@@ -23,7 +23,7 @@ async function read(html: string, format: 'markdown' | 'text'): Promise<Article>
   };
   const request = pageRequest.parse({ url, format });
   const page = await readPage(reply, url, request, defaultCaps, new AbortController().signal);
-  return readContent({ html: page.text, url, format, title: page.metadata.title ?? '' });
+  return readContent({ html: page.text, url, format, title: page.about.title ?? '' });
 }
 
 for (const name of pages) {

@@ -230,6 +230,18 @@ export type Page = {
     };
     elapsedMs: number;
     jsonLd: string[];
+    /** What the page says about itself, in every format; a relay older than this client sends none. */
+    about?: PageAbout;
+};
+/** Each field is there if the page has it. */
+export type PageAbout = {
+    title?: string;
+    byline?: string;
+    language?: string;
+    /** The date, as the page writes it. */
+    published?: string;
+    siteName?: string;
+    excerpt?: string;
 };
 export type Model = {
     id: string;
