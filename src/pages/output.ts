@@ -5,6 +5,7 @@ export class Output {
   #bytes = Buffer.alloc(0);
   #length = 0;
   #full = false;
+  #incomplete = false;
   /** Pieces that are known to fit, not yet written: most are a few characters long. */
   #waiting = '';
   /** The first half of a surrogate pair whose second half is in the next piece. */
@@ -17,6 +18,11 @@ export class Output {
   /** True once something did not fit. Nothing is added after that. */
   get full(): boolean {
     return this.#full;
+  }
+
+  /** True once anything of the page is missing: what did not fit, or what `leaveOut` was called for. */
+  get incomplete(): boolean {
+    return this.#full || this.#incomplete;
   }
 
   /** Bytes of UTF-8. */
@@ -33,18 +39,21 @@ export class Output {
     this.#add(split ? text.slice(0, -1) : text, references);
   }
 
-  /** Ends it before a piece that is known not to fit. */
-  end(): void {
-    this.#full = true;
+  /** Notes that a piece is missing which is too large; what follows it is still added. */
+  leaveOut(): void {
+    if (!this.#full) this.#incomplete = true;
   }
 
   /** Adds all of it, or nothing. */
   addWhole(piece: string): void {
-    if (!this.#surelyFits(piece)) {
-      this.#flush();
-      if (Buffer.byteLength(piece) > this.max - this.#length) this.#full = true;
-    }
+    if (!this.fits(piece)) this.#full = true;
     this.#add(piece);
+  }
+
+  fits(piece: string): boolean {
+    if (this.#surelyFits(piece)) return true;
+    this.#flush();
+    return Buffer.byteLength(piece) <= this.max - this.#length;
   }
 
   toString(): string {

@@ -83,7 +83,8 @@ export async function readPage(
   return {
     kind,
     text: output.toString(),
-    truncated: (output.full && !metadataOnly) || body.cut,
+    // A tag that was too large holds nothing of the text of an article.
+    truncated: body.cut || (!metadataOnly && (article ? output.full : output.incomplete)),
     contentType: type.value,
     charset,
     wireBytes: body.wireBytes,

@@ -2,17 +2,20 @@
  * A page without scripts, styles, svg and comments, as it streams by.
  *
  * parse5's tokenizer and a few flags: no tree and no stack, so no page makes it slow or large. What is kept is cut out
- * of the page as it stands, never written anew. It makes pages smaller; it does not make them safe to show: handlers in
- * attributes, `javascript:` links and forms stay.
+ * of the page as it stands, but for what nobody reads: `data:` URLs, and tags that are too large. It makes pages smaller;
+ * it does not make them safe to show: handlers in attributes, `javascript:` links and forms stay.
  *
  * Two rules keep the result free of what was taken out, however a browser reads it: no tag that changes how text is read
  * is kept where browsers may disagree about it (ambiguity.ts), and a cut never joins a `<` to what follows.
  */
-import { type Token, TokenizerMode, type TokenHandler } from 'parse5';
+import { Token, type TokenHandler } from 'parse5';
 
 import { Ambiguity } from './ambiguity.ts';
+import { DataUrls } from './data-urls.ts';
 import type { Output } from './output.ts';
 import { SvgSpan } from './svg.ts';
+import { longestTag, shortenTag, type ShortTag, TagSource } from './tag-source.ts';
+import { textModes } from './text-modes.ts';
 import { knownLength, PageTokenizer } from './tokenizer.ts';
 
 /** Sees the page's own tags and the text of its text-only elements, kept or not. */
@@ -38,19 +41,6 @@ export type Stripper = {
   end(): void;
 };
 
-/** Elements after whose start tag text is read differently: HTML standard, sections 13.2.6.2 and 13.2.6.4. */
-const textModes = new Map<string, PageTokenizer['state']>([
-  ['title', TokenizerMode.RCDATA],
-  ['textarea', TokenizerMode.RCDATA],
-  ['style', TokenizerMode.RAWTEXT],
-  ['xmp', TokenizerMode.RAWTEXT],
-  ['iframe', TokenizerMode.RAWTEXT],
-  ['noembed', TokenizerMode.RAWTEXT],
-  ['noframes', TokenizerMode.RAWTEXT],
-  ['script', TokenizerMode.SCRIPT_DATA],
-  ['plaintext', TokenizerMode.PLAINTEXT],
-]);
-
 export function isJsonLd(tag: Token.TagToken): boolean {
   return isScript(tag, /^\s*application\/ld\+json\s*(;|$)/i);
 }
@@ -68,6 +58,12 @@ export function createStripper(output: Output, options: StripOptions): Stripper 
   };
 }
 
+/**
+ * What does not fit ends the page, for little room is lost by that. Of what is larger, in UTF-16 units and as a part of
+ * all the room, only that is left out.
+ */
+const largeTag = { length: 256, share: 1 / 8 } as const;
+
 class StripHandler implements TokenHandler {
   readonly tokenizer: PageTokenizer;
   readonly #output: Output;
@@ -80,13 +76,17 @@ class StripHandler implements TokenHandler {
   #text: { readonly name: string; readonly keep: boolean; readonly ambiguous: boolean } | undefined;
   /** Set when ambiguous text has come to its first `<`: the rest of the element's text goes. */
   #textEnded = false;
+  /** Of the text of a style sheet or a script. */
+  #urls: DataUrls | undefined;
+  /** The beginning of a tag that is too long to be held as it stands; of a doctype, only that it is. */
+  #begun: TagSource | 'doctype' | undefined;
   /** Where in the page the next token starts, in UTF-16 units. */
   #offset = 0;
   #lessThanLast = false;
   #cut = false;
 
   constructor(output: Output, { strip, formulas = false, observers }: StripOptions) {
-    this.tokenizer = new PageTokenizer(this, output.max);
+    this.tokenizer = new PageTokenizer(this, (token, end) => this.#begin(token, end));
     this.#output = output;
     this.#strip = strip;
     this.#formulas = formulas;
@@ -96,9 +96,11 @@ class StripHandler implements TokenHandler {
   onStartTag(tag: Token.TagToken): void {
     const name = tag.tagName;
     const { inHtml } = this.#svg;
+    this.#endUrls();
+    if (name === 'style' || name === 'script') this.#urls = new DataUrls(name);
     if (this.#svg.active && this.#svg.start(tag)) {
       if (inHtml) this.#readText(name);
-      return this.#drop(tag);
+      return this.#dropTag(tag);
     }
     for (const observer of this.#observers) observer.startTag(tag);
     const drop = name === 'svg' || name === 'style' || (name === 'script' && !this.#keepScript(tag));
@@ -108,37 +110,27 @@ class StripHandler implements TokenHandler {
       this.#textEnded = false;
     }
     if (name === 'svg' && !tag.selfClosing) this.#svg.enter();
-    if (drop) return this.#drop(tag);
+    if (drop) return this.#dropTag(tag);
     if (this.#keepTag(tag)) this.#ambiguity.start(tag);
   }
 
   onEndTag(tag: Token.TagToken): void {
     const name = tag.tagName;
-    if (this.#svg.active && this.#svg.end(name)) return this.#drop(tag);
+    this.#endUrls();
+    if (this.#svg.active && this.#svg.end(name)) return this.#dropTag(tag);
     for (const observer of this.#observers) observer.endTag(name);
     const text = this.#text;
     this.#text = undefined;
     const stray = name === 'svg' || name === 'style' || name === 'script';
-    if (text === undefined ? stray : !text.keep) return this.#drop(tag);
+    if (text === undefined ? stray : !text.keep) return this.#dropTag(tag);
     // Before it is kept: this is the one `</noscript` that may stand there.
     this.#ambiguity.end(name);
     if (!this.#keepTag(tag) && text !== undefined) this.#emit(`</${name}>`, true);
   }
 
   onCharacter(token: Token.CharacterToken): void {
-    const raw = this.#raw(token);
-    const text = this.#text;
-    if (text === undefined) {
-      if (this.#svg.active) return this.#drop(token, false);
-      for (const observer of this.#observers) observer.text?.(token.chars);
-      return this.#keepText(token, raw);
-    }
-    for (const observer of this.#observers) observer.elementText(text.name, raw, token.chars);
-    if (!text.keep || this.#textEnded) return this.#drop(token, false);
-    const lessThan = text.ambiguous ? raw.indexOf('<') : -1;
-    if (lessThan === -1) return this.#keepText(token, raw);
-    this.#textEnded = true;
-    this.#keepText(token, raw, lessThan);
+    const raw = this.#take(token);
+    this.#addText(this.#urls?.write(raw) ?? raw, token.chars);
   }
 
   onNullCharacter(token: Token.CharacterToken): void {
@@ -150,17 +142,36 @@ class StripHandler implements TokenHandler {
   }
 
   onComment(token: Token.CommentToken): void {
-    this.#drop(token);
+    this.#endUrls();
+    this.#drop(this.#take(token));
   }
 
   onDoctype(token: Token.DoctypeToken): void {
-    if (this.#svg.active) return this.#drop(token);
-    this.#keepTag(token);
+    const raw = this.#take(token);
+    const tooLong = this.#begun !== undefined || raw.length > longestTag;
+    this.#begun = undefined;
+    if (this.#svg.active) this.#drop(raw);
+    else if (tooLong || !this.#emitWhole(raw)) this.#leaveOut();
   }
 
   onEof(token: Token.EOFToken): void {
+    this.#endUrls();
+    const { text, complete } = this.#takeTag(token);
     // A tag that the page breaks off in is no tag.
-    if (!this.#strip) this.#emit(this.#wholeRaw(token), true);
+    if (this.#strip) return;
+    if (!complete || text === undefined || !this.#emitWhole(text)) this.#output.leaveOut();
+  }
+
+  /** What is let go of a token before it is complete. */
+  #begin(token: Token.Token, end: number): void {
+    const raw = this.#takeTo(end);
+    if (token.type === Token.TokenType.COMMENT) return this.#drop(raw);
+    if (token.type === Token.TokenType.DOCTYPE) {
+      this.#begun = 'doctype';
+    } else {
+      if (!(this.#begun instanceof TagSource)) this.#begun = new TagSource();
+      this.#begun.write(raw);
+    }
   }
 
   #keepScript(tag: Token.TagToken): boolean {
@@ -174,28 +185,69 @@ class StripHandler implements TokenHandler {
     return mode !== undefined;
   }
 
-  #keepTag(token: Token.TagToken | Token.DoctypeToken): boolean {
-    const raw = this.#wholeRaw(token);
-    if (this.#strip && this.#ambiguity.inNoscript && /<\/noscript/i.test(raw)) {
-      this.#drop(token);
+  #keepTag(tag: Token.TagToken): boolean {
+    const source = this.#takeTag(tag);
+    if (this.#strip && this.#ambiguity.inNoscript && /<\/noscript/i.test(source.text ?? '')) {
+      this.#cut = true;
       return false;
     }
-    this.#emit(raw, true);
-    this.#pass(token);
+    this.#emitTag(source, tag);
     return true;
   }
 
-  #keepText(token: Token.CharacterToken, raw: string, length = raw.length): void {
-    this.#emit(this.#strip ? raw.slice(0, length) : raw, false);
-    this.#pass(token);
-    if (length < raw.length) this.#cut = true;
+  #dropTag(tag: Token.TagToken): void {
+    const source = this.#takeTag(tag);
+    if (this.#strip) this.#cut = true;
+    else this.#emitTag(source, tag);
   }
 
-  /** `whole`: false for what a cut may divide, should it be kept after all. */
-  #drop(token: Token.Token, whole = true): void {
-    if (!this.#strip) this.#emit(whole ? this.#wholeRaw(token) : this.#raw(token), whole);
-    else this.#cut = true;
-    this.#pass(token);
+  /** The tag as it is; without its attributes where it is too large. */
+  #emitTag({ text, complete }: ShortTag, tag: Token.TagToken): void {
+    if (!complete) this.#output.leaveOut();
+    if (text !== undefined && this.#emitWhole(text)) return;
+    this.#leaveOut();
+    if (tag.tagName.length < knownLength) this.#emit(bareTag(tag), true);
+  }
+
+  /** False when it is large and does not fit. */
+  #emitWhole(text: string): boolean {
+    const large = Math.max(largeTag.length, this.#output.max * largeTag.share);
+    if (text.length > large && !this.#output.fits(text)) return false;
+    this.#emit(text, true);
+    return true;
+  }
+
+  #leaveOut(): void {
+    this.#output.leaveOut();
+    this.#cut = true;
+  }
+
+  #addText(piece: string, chars: string): void {
+    const text = this.#text;
+    if (text !== undefined) {
+      for (const observer of this.#observers) observer.elementText(text.name, piece, chars);
+    } else if (!this.#svg.active) {
+      for (const observer of this.#observers) observer.text?.(chars);
+    }
+    if (text === undefined ? this.#svg.active : !text.keep || this.#textEnded) return this.#drop(piece);
+    const lessThan = this.#strip && text?.ambiguous === true ? piece.indexOf('<') : -1;
+    if (lessThan === -1) return this.#emit(piece, false);
+    this.#textEnded = true;
+    this.#emit(piece.slice(0, lessThan), false);
+    this.#cut = true;
+  }
+
+  /** The text of a style sheet or a script is over. */
+  #endUrls(): void {
+    const rest = this.#urls?.end() ?? '';
+    this.#urls = undefined;
+    if (rest !== '') this.#addText(rest, '');
+  }
+
+  /** For what a cut may divide, should it be kept after all. */
+  #drop(piece: string): void {
+    if (this.#strip) this.#cut = true;
+    else this.#emit(piece, false);
   }
 
   #emit(raw: string, whole: boolean): void {
@@ -208,22 +260,31 @@ class StripHandler implements TokenHandler {
     this.#lessThanLast = raw.endsWith('<');
   }
 
-  /** The token as it stands in the page, with what the tokenizer ignored before it (`</>`). */
-  #raw({ location }: Token.Token): string {
+  #takeTag(token: Token.TagToken | Token.EOFToken): ShortTag {
+    const raw = this.#take(token);
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (!(begun instanceof TagSource)) return shortenTag(raw);
+    begun.write(raw);
+    return begun.end();
+  }
+
+  /** The token, or what is left of it, as it stands in the page, with what the tokenizer ignored before it (`</>`). */
+  #take({ location }: Token.Token): string {
+    return this.#takeTo(location?.endOffset ?? this.#offset);
+  }
+
+  #takeTo(end: number): string {
     const { html, droppedBufferSize } = this.tokenizer.preprocessor;
-    const end = location?.endOffset ?? this.#offset;
-    return html.slice(this.#offset - droppedBufferSize, end - droppedBufferSize);
+    const raw = html.slice(this.#offset - droppedBufferSize, end - droppedBufferSize);
+    this.#offset = end;
+    return raw;
   }
+}
 
-  /** The same of what is kept whole or not at all; the text of one that cannot fit is no longer there. */
-  #wholeRaw(token: Token.Token): string {
-    const length = (token.location?.endOffset ?? this.#offset) - this.#offset;
-    if (length <= this.#output.max) return this.#raw(token);
-    this.#output.end();
-    return '';
-  }
-
-  #pass({ location }: Token.Token): void {
-    this.#offset = location?.endOffset ?? this.#offset;
-  }
+/** Its name, and what decides how the text after it is read. */
+function bareTag(tag: Token.TagToken): string {
+  if (tag.type === Token.TokenType.END_TAG) return `</${tag.tagName}>`;
+  const type = isJsonLd(tag) ? ' type="application/ld+json"' : '';
+  return `<${tag.tagName}${type}${tag.selfClosing ? '/' : ''}>`;
 }

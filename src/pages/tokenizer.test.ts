@@ -83,8 +83,8 @@ test('a long name, value or list of attributes is still the page’s own, and ne
   }
 });
 
-test('a token that is longer than what is returned is dropped, or ends it, however it comes', () => {
-  const long = (unit: string): string => unit.repeat(Math.ceil(200_000 / unit.length));
+test('a long token leaves the same, whatever pieces it comes in', () => {
+  const long = (unit: string): string => unit.repeat(Math.ceil(140_000 / unit.length));
   const middles = [
     `<!--${long('🎉\r\n-')}-->`,
     `<a b="${long('&amp;')}">`,
@@ -99,12 +99,14 @@ test('a token that is longer than what is returned is dropped, or ends it, howev
     `<noscript><a b="${long('</noscript>')}">`,
     `<!--${long('x')}`,
     `<a ${long('b')}`,
+    `<a b="${long('b')}data:image/png,${long('b')}" c='data:image/png,${long('"')}'>`,
+    `<style>a{b:url('data:image/png,${long('"')}')}</style>`,
   ];
   const jsonLd = '<script type=application/ld+json>1</script>';
   for (const middle of middles) {
     const page = `one &am<p>two${middle}three${jsonLd}<!-- -->four`;
     for (const strip of [true, false]) {
-      for (const max of [8, 1000, 100_000, 1_000_000]) {
+      for (const max of [8, 1_000_000]) {
         const read = (size: number) => {
           const output = new Output(max);
           const collector = createJsonLdCollector(1000);
@@ -114,7 +116,7 @@ test('a token that is longer than what is returned is dropped, or ends it, howev
           return [output.toString(), output.full, collector.blocks];
         };
         const whole = read(page.length);
-        for (const size of [1000, 65_536, 65_537]) {
+        for (const size of [4096, 65_537]) {
           assert.deepEqual(
             read(size),
             whole,

@@ -8,16 +8,18 @@ import { Token, Tokenizer, type TokenHandler } from 'parse5';
 export const knownLength = 4096;
 /** More than any tag means to have; those after them are not known. */
 const maxAttributes = 1000;
+/** The source of a longer token is let go piece by piece. UTF-16 units. */
+const longestHeld = 65_536;
 /** Text that is not dropped, because the tokenizer may step back to it: more than a reference has. */
 const stepBack = 64;
 
 export class PageTokenizer extends Tokenizer {
-  readonly #longest: number;
+  readonly #beforeLeaving: (token: Token.Token, end: number) => void;
 
-  /** Of a tag or a comment that is longer than `longest`, the text is not kept. */
-  constructor(handler: TokenHandler, longest: number) {
+  /** `beforeLeaving` is the last to see the source of an unfinished token up to that place in the page. */
+  constructor(handler: TokenHandler, beforeLeaving: (token: Token.Token, end: number) => void = () => {}) {
     super({ sourceCodeLocationInfo: true }, handler);
-    this.#longest = longest;
+    this.#beforeLeaving = beforeLeaving;
   }
 
   /** The next piece of the page; its text passes on, whatever its length, and is not held until its token ends. */
@@ -70,9 +72,10 @@ export class PageTokenizer extends Tokenizer {
     const token = this.currentToken;
     if (token === null) return;
     const { offset, droppedBufferSize } = this.preprocessor;
-    if (offset - (token.location?.startOffset ?? offset) > this.#longest) {
+    if (offset - (token.location?.startOffset ?? offset) > longestHeld) {
       // What stands before the token passes on first; then the run that has not been added to it yet.
       this._emitCurrentCharacterToken(token.location);
+      if (this.preprocessor.willDropParsedChunk()) this.#beforeLeaving(token, offset - stepBack);
       this.preprocessor.dropParsedChunk(stepBack);
       this.entityStartPos -= this.preprocessor.droppedBufferSize - droppedBufferSize;
     }

@@ -1,0 +1,132 @@
+/**
+ * `data:` URLs become short: nobody reads an image as letters, and it can be larger than the page around it.
+ *
+ * Text goes through in pieces of any size. What is left of a URL is its head and one word: `data:image/png;base64,omitted`.
+ */
+
+/** Where the text stands: this decides what a URL can begin after, and what ends it. */
+export type UrlPlace = 'value' | 'list' | 'style' | 'script';
+
+export const omitted = 'omitted';
+/** Nothing else in a text can be the beginning of such a URL. */
+export const mayHoldDataUrl = /data:/i;
+
+/** The head of a URL: a type and parameters, as HTML, JSON and scripts write them. */
+const head = /data:((?:[\w.+/&#=%\\-]|; ?){0,100}),/iy;
+const slash = String.raw`(?:\\?/|&#47;|&#x2f;|\\u002f)`;
+const typed = new RegExp(
+  `^(?:;.*|(?:application|audio|font|image|message|model|multipart|text|video|x-[\\w-]+)${slash}.*)?$`,
+  'i',
+);
+/** The longest that `head` can match. UTF-16 units. */
+const longestHead = 206;
+/** More than what can stand before a URL, or what ends it. UTF-16 units. */
+const longestEdge = 8;
+
+/** In a script, `<!--`, `<script` and `-->` decide where it ends: nothing of them is taken out. */
+const scriptEnds = { '"': /(?<!\\)"|-{0,2}[<>]/g, "'": /(?<!\\)'|-{0,2}[<>]/g } as const;
+
+const ends = {
+  '"': /(?<!\\)"/g,
+  "'": /(?<!\\)'/g,
+  '(': /\)/g,
+  '&quot;': /(?<!\\)&(?:quot|#34|#x22);/gi,
+  '&apos;': /(?<!\\)&(?:apos|#39|#x27);/gi,
+  gap: /[\s"'<>)]/g,
+  value: /(?!)/g,
+} as const;
+
+export class DataUrls {
+  readonly #place: UrlPlace;
+  /** What was let through last: a URL is known by what stands before it. */
+  #before = '';
+  /** Not let through yet. */
+  #waiting = '';
+  /** What ends the URL that is being read, and whether it is long enough to be replaced. */
+  #url: { readonly end: RegExp; readonly isLong: boolean } | undefined;
+  #started = false;
+
+  constructor(place: UrlPlace) {
+    this.#place = place;
+  }
+
+  write(piece: string): string {
+    return this.#read(piece, false);
+  }
+
+  /** What is left at the end of the text. */
+  end(): string {
+    return this.#read('', true);
+  }
+
+  #read(piece: string, last: boolean): string {
+    this.#waiting += piece;
+    const out: string[] = [];
+    while (this.#url === undefined ? this.#toUrl(out, last) : this.#throughUrl(out, last));
+    return out.join('');
+  }
+
+  /** Lets the text through up to the next URL; false when more of the text is needed. */
+  #toUrl(out: string[], last: boolean): boolean {
+    const at = this.#waiting.search(mayHoldDataUrl);
+    if (at === -1) {
+      // The word itself may be cut in two.
+      out.push(this.#pass(last ? this.#waiting.length : Math.max(0, this.#waiting.length - 'data'.length)));
+      return false;
+    }
+    out.push(this.#pass(at));
+    const text = this.#waiting;
+    head.lastIndex = 0;
+    const [found = '', type = ''] = head.exec(text) ?? [];
+    if (found === '' && !last && text.length < longestHead && !text.includes(',')) return false;
+    const end = found !== '' && typed.test(type) ? this.#endOfUrl() : undefined;
+    out.push(this.#pass(end === undefined ? 'data:'.length : found.length));
+    if (end !== undefined) this.#url = { end, isLong: false };
+    return true;
+  }
+
+  /** Replaces the URL up to its end; false when more of the text is needed. */
+  #throughUrl(out: string[], last: boolean): boolean {
+    const { end, isLong } = this.#url ?? { end: ends.value, isLong: false };
+    // The first letter of what was left was looked at before, with what stands before it.
+    end.lastIndex = isLong ? 1 : 0;
+    const found = end.exec(this.#waiting)?.index;
+    if (found === undefined && !last) {
+      // The end may be cut in two.
+      const known = this.#waiting.length - longestEdge;
+      if (!isLong && known <= omitted.length) return false;
+      if (!isLong) out.push(omitted);
+      this.#url = { end, isLong: true };
+      this.#waiting = this.#waiting.slice(known);
+      return false;
+    }
+    const length = found ?? this.#waiting.length;
+    if (!isLong) out.push(length > omitted.length ? omitted : this.#waiting.slice(0, length));
+    this.#url = undefined;
+    this.#before = omitted;
+    this.#waiting = this.#waiting.slice(length);
+    return true;
+  }
+
+  #pass(length: number): string {
+    const passed = this.#waiting.slice(0, length);
+    this.#waiting = this.#waiting.slice(length);
+    this.#before = (this.#before + passed.slice(-longestEdge)).slice(-longestEdge);
+    this.#started ||= /\S/.test(passed);
+    return passed;
+  }
+
+  /** What ends a URL that begins here; undefined where a URL cannot begin. */
+  #endOfUrl(): RegExp | undefined {
+    const before = this.#before;
+    const mark = before.at(-1);
+    if (mark === '"' || mark === "'") return (this.#place === 'script' ? scriptEnds : ends)[mark];
+    if (this.#place === 'script') return undefined;
+    if (mark === '(') return ends['('];
+    if (this.#place === 'style') return mark !== undefined && /\s/.test(mark) ? ends.gap : undefined;
+    if (/&(?:quot|#34|#x22);$/i.test(before)) return ends['&quot;'];
+    if (/&(?:apos|#39|#x27);$/i.test(before)) return ends['&apos;'];
+    if (!this.#started) return this.#place === 'list' ? ends.gap : ends.value;
+    return mark !== undefined && /[\s,;=]/.test(mark) ? ends.gap : undefined;
+  }
+}

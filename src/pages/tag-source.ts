@@ -1,0 +1,138 @@
+/**
+ * A tag as the page has it, but for values that nobody reads: a `data:` URL, and a value that is too long.
+ *
+ * Only text between the delimiters of a value is replaced, by text without delimiters, so that every reader finds the end
+ * of the tag where it was. The states are those of the HTML standard, sections 13.2.5.6 to 13.2.5.40.
+ */
+import { DataUrls, mayHoldDataUrl, omitted, type UrlPlace } from './data-urls.ts';
+
+/** UTF-16 units of one value. */
+export const longestValue = 16_384;
+/** UTF-16 units of a tag whose values were replaced. */
+export const longestTag = 65_536;
+/** In the place of a value that is too long: no page is at this URL, should it be one. */
+const omittedValue = `data:,${omitted}`;
+/** More than the names that are compared. */
+const knownName = 32;
+
+export type ShortTag = {
+  /** Undefined when it is too long all the same. */
+  readonly text: string | undefined;
+  /** False when a value was too long: something that can be read may be missing. */
+  readonly complete: boolean;
+};
+
+/** What follows in each state, up to where the state changes. */
+const runs = {
+  open: /[^A-Za-z>]*/y,
+  tagName: /[^\t\n\f\r />]*/y,
+  beforeName: /[\t\n\f\r /]*/y,
+  name: /[^\t\n\f\r />=]*/y,
+  afterName: /[\t\n\f\r ]*/y,
+  beforeValue: /[\t\n\f\r ]*/y,
+  double: /[^"]*/y,
+  single: /[^']*/y,
+  unquoted: /[^\t\n\f\r >]*/y,
+} as const;
+type State = keyof typeof runs;
+
+/** The same of a tag that is at hand. */
+export function shortenTag(raw: string): ShortTag {
+  if (raw.length <= longestValue && !mayHoldDataUrl.test(raw)) return { text: raw, complete: true };
+  const source = new TagSource();
+  source.write(raw);
+  return source.end();
+}
+
+/** A tag that comes in pieces, each with what the tokenizer ignored before it (`</>`). */
+export class TagSource {
+  #state: State = 'open';
+  #text: string | undefined = '';
+  #complete = true;
+  #name = '';
+  #value: { urls: DataUrls; text: string | undefined } | undefined;
+
+  write(piece: string): void {
+    let at = 0;
+    while (at < piece.length) {
+      const run = runs[this.#state];
+      run.lastIndex = at;
+      const text = run.exec(piece)?.[0] ?? '';
+      at += text.length;
+      if (this.#value !== undefined) this.#addToValue(this.#value.urls.write(text));
+      else this.#add(text);
+      if (this.#state === 'name') this.#name = (this.#name + text).slice(0, knownName);
+      const next = piece[at];
+      if (next === undefined) break;
+      const { state, taken } = follow(this.#state, next);
+      this.#enter(state, this.#state);
+      if (!taken) continue;
+      if (state === 'name') this.#name = next;
+      this.#add(next);
+      at += 1;
+    }
+  }
+
+  end(): ShortTag {
+    this.#endValue();
+    return { text: this.#text, complete: this.#complete };
+  }
+
+  #enter(state: State, from: State): void {
+    if (from === 'double' || from === 'single' || from === 'unquoted') this.#endValue();
+    if (state === 'double' || state === 'single' || state === 'unquoted') {
+      this.#value = { urls: new DataUrls(placeOf(this.#name)), text: '' };
+    }
+    this.#state = state;
+  }
+
+  #endValue(): void {
+    const value = this.#value;
+    if (value === undefined) return;
+    this.#addToValue(value.urls.end());
+    this.#value = undefined;
+    this.#complete &&= value.text !== undefined;
+    this.#add(value.text ?? omittedValue);
+  }
+
+  #addToValue(text: string): void {
+    const value = this.#value;
+    if (value?.text === undefined) return;
+    value.text = value.text.length + text.length > longestValue ? undefined : value.text + text;
+  }
+
+  #add(text: string): void {
+    if (this.#text === undefined) return;
+    this.#text = this.#text.length + text.length > longestTag ? undefined : this.#text + text;
+  }
+}
+
+/** Where the character that ended a run leads, and whether it is a part of what it ended. */
+function follow(state: State, next: string): { state: State; taken: boolean } {
+  switch (state) {
+    case 'open':
+      return next === '>' ? { state, taken: true } : { state: 'tagName', taken: false };
+    case 'beforeName':
+      // The first character of a name belongs to it, `=` as well.
+      return next === '>' ? { state: 'open', taken: true } : { state: 'name', taken: true };
+    case 'name':
+    case 'afterName':
+      if (next === '=') return { state: 'beforeValue', taken: true };
+      if (next === '/' || next === '>') return { state: 'beforeName', taken: false };
+      return state === 'name' ? { state: 'afterName', taken: false } : { state: 'name', taken: true };
+    case 'beforeValue':
+      if (next === '"') return { state: 'double', taken: true };
+      if (next === "'") return { state: 'single', taken: true };
+      return next === '>' ? { state: 'beforeName', taken: false } : { state: 'unquoted', taken: false };
+    case 'double':
+    case 'single':
+      return { state: 'beforeName', taken: true };
+    case 'tagName':
+    case 'unquoted':
+      return { state: 'beforeName', taken: false };
+  }
+}
+
+function placeOf(name: string): UrlPlace {
+  return /srcset$/i.test(name) ? 'list' : 'value';
+}
