@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ByteSource } from './bytes.ts';
-import { decodeText, detectCharset } from './charset.ts';
+import { openText } from './charset.ts';
+import type { EncodingRule } from './content-type.ts';
 
 async function* parts(bytes: Uint8Array, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield Buffer.from(bytes.subarray(at, at + size));
@@ -12,13 +13,13 @@ async function read(
   bytes: Uint8Array,
   label?: string,
   size = bytes.length,
-  kind: 'html' | 'text' = 'html',
+  rule: EncodingRule = 'html',
 ): Promise<[charset: string, text: string]> {
   const source = new ByteSource(parts(bytes, Math.max(1, size)));
-  const charset = await detectCharset(source, label, kind);
+  const text = await openText(source, label, rule);
   const pieces: string[] = [];
-  for await (const piece of decodeText(source, charset)) pieces.push(piece);
-  return [charset, pieces.join('')];
+  for await (const piece of text.pieces()) pieces.push(piece);
+  return [text.charset, pieces.join('')];
 }
 
 const cases: readonly (readonly [
@@ -59,6 +60,15 @@ const cases: readonly (readonly [
   ['replacement', Buffer.from('secret'), 'iso-2022-kr', 'replacement', '\ufffd'],
   ['replacement of nothing', Buffer.from(''), 'hz-gb-2312', 'replacement', ''],
   ['nothing', Buffer.from(''), undefined, 'utf-8', ''],
+  ['UTF-8 that breaks off', Buffer.from('été').subarray(0, -1), undefined, 'utf-8', 'ét\ufffd'],
+  [
+    'UTF-8 with a wrong byte',
+    Buffer.concat([Buffer.from('é'.repeat(10)), Buffer.from([0xff])]),
+    undefined,
+    'utf-8',
+    `${'é'.repeat(10)}\ufffd`,
+  ],
+  ['U+FEFF that is no mark', Buffer.from('a\ufeffé'), undefined, 'utf-8', 'a\ufeffé'],
 ];
 for (const [name, bytes, label, charset, text] of cases) {
   test(name, async () => {
@@ -68,8 +78,37 @@ for (const [name, bytes, label, charset, text] of cases) {
 }
 
 test('a character that the sample cuts is no sign against UTF-8', async () => {
-  const [charset] = await read(Buffer.from(`${'x'.repeat(65_535)}é`));
+  const [charset] = await read(Buffer.from(`é${'x'.repeat(65_533)}é`));
   assert.equal(charset, 'utf-8');
+});
+
+test('letters decide the encoding wherever they begin', async () => {
+  const ascii = Buffer.alloc(200_000, 'x');
+  for (const [letters, charset] of [
+    [Buffer.from('é'), 'utf-8'],
+    [Buffer.from([0xe9]), 'windows-1252'],
+  ] as const) {
+    for (const size of [1, 65_536, 300_000]) {
+      const [found, text] = await read(Buffer.concat([ascii, letters]), undefined, size);
+      assert.deepEqual([found, text.slice(-2), text.length], [charset, 'xé', 200_001]);
+    }
+  }
+});
+
+test('JSON and XML are UTF-8, whatever their bytes are', async () => {
+  const bytes = Buffer.from([0x22, 0xe9, 0x22]);
+  assert.deepEqual(await read(bytes, undefined, 1, 'json'), ['utf-8', '"\ufffd"']);
+  assert.deepEqual(await read(bytes, undefined, 1, 'xml'), ['utf-8', '"\ufffd"']);
+  assert.deepEqual(await read(bytes, 'latin1', 1, 'json'), ['windows-1252', '"é"']);
+  const xml = '<?xml version="1.0"?><a>é</a>';
+  assert.deepEqual(await read(Buffer.from(xml, 'utf16le'), undefined, 3, 'xml'), ['utf-16le', xml]);
+});
+
+test('the search for <meta charset> has an end', async () => {
+  const meta = '<meta charset=gbk>';
+  const head = (size: number): Buffer => Buffer.from(`<!--${'x'.repeat(size)}-->${meta}`);
+  assert.equal((await read(head(500_000)))[0], 'gbk');
+  assert.equal((await read(head(600_000)))[0], 'utf-8');
 });
 
 test('JSON and texts are no HTML: of what they hold only an XML declaration names their encoding', async () => {

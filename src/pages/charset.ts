@@ -1,66 +1,111 @@
 /**
- * From bytes to text: which encoding, by the order of the HTML standard (byte order mark, header, `<meta>`), and a
+ * From bytes to text: which encoding, by the order of the HTML standard (byte order mark, header, the page itself), and a
  * decoder that follows the Encoding standard.
  *
  * Node 24's own TextDecoder is right for windows-1252 and the other single-byte encodings, but not for all pairs of
- * Shift_JIS, EUC-JP, EUC-KR and Big5; `@exodus/bytes` is, and the sniffer brings it along.
+ * Shift_JIS, EUC-JP, EUC-KR and Big5; `@exodus/bytes` is.
  */
+import { isAscii } from 'node:buffer';
 import { getBOMEncoding, normalizeEncoding, TextDecoder } from '@exodus/bytes/encoding.js';
-import { getEncoding } from 'encoding-sniffer';
 
 import type { ByteSource } from './bytes.ts';
+import type { EncodingRule } from './content-type.ts';
+import { findMetaCharset, readableEncoding } from './meta-charset.ts';
 
-/** How far the standard looks for `<meta charset>`. Bytes. */
-const prescanBytes = 1024;
-/** How far a page that names no encoding is tested for being UTF-8. Bytes. */
+/** How far an XML declaration is read. Bytes. */
+const declarationBytes = 1024;
+/** How much of a page that names no encoding is tested for being UTF-8, from its first letter outside ASCII. Bytes. */
 const utf8TestBytes = 65_536;
 
-/** The name of the encoding, in lower case. `label` is the charset parameter of the Content-Type header. */
-export async function detectCharset(
+/** The text of a page while it is read. */
+export class TextReader {
+  readonly #source: ByteSource;
+  #charset: string | undefined;
+
+  constructor(source: ByteSource, charset: string | undefined) {
+    this.#source = source;
+    this.#charset = charset;
+  }
+
+  /** The name of the encoding, in lower case. Without a declaration it is known once the text was read. */
+  get charset(): string {
+    return this.#charset ?? 'utf-8';
+  }
+
+  /** Without a byte order mark. What is not of the encoding becomes U+FFFD. */
+  async *pieces(): AsyncGenerator<string> {
+    const named = this.#charset !== undefined;
+    if (!named) {
+      yield* this.#ascii();
+      this.#charset = isUtf8(await this.#source.peek(utf8TestBytes)) ? 'utf-8' : 'windows-1252';
+    }
+    if (this.charset === 'replacement') {
+      // Encodings that are only used for attacks decode to one U+FFFD: Encoding standard, section 14.1.
+      if ((await this.#source.next()) !== undefined) yield '\ufffd';
+      return;
+    }
+    // A mark names its encoding; without one, U+FEFF after the first letters is a letter.
+    const decoder = new TextDecoder(this.charset, { ignoreBOM: !named });
+    for await (const bytes of this.#source) yield decoder.decode(bytes, { stream: true });
+    yield decoder.decode();
+  }
+
+  /** What comes before the first letter that shows the encoding: it reads the same in all that are possible. */
+  async *#ascii(): AsyncGenerator<string> {
+    for await (const bytes of this.#source) {
+      const end = isAscii(bytes) ? bytes.length : bytes.findIndex((byte) => byte >= 0x80);
+      yield bytes.toString('latin1', 0, end);
+      if (end === bytes.length) continue;
+      this.#source.putBack(bytes.subarray(end));
+      return;
+    }
+  }
+}
+
+/** `label` is the charset parameter of the Content-Type header. */
+export async function openText(
   source: ByteSource,
   label: string | undefined,
-  kind: 'html' | 'text',
-): Promise<string> {
-  const start = await source.peek(prescanBytes);
-  const inside = kind === 'html' ? prescan(start) : xmlDeclaration(start);
-  const declared = getBOMEncoding(start) ?? normalizeEncoding(label ?? '') ?? normalizeEncoding(inside ?? '');
-  return declared ?? (isUtf8(await source.peek(utf8TestBytes)) ? 'utf-8' : 'windows-1252');
+  rule: EncodingRule,
+): Promise<TextReader> {
+  const start = await source.peek(declarationBytes);
+  const outside = getBOMEncoding(start) ?? normalizeEncoding(label ?? '') ?? undefined;
+  return new TextReader(source, outside ?? (await namedInside(source, start, rule)));
 }
 
-/** What `<meta>` or an XML declaration says. The sniffer has no answer for "nothing": its default shows. */
-function prescan(start: Uint8Array): string | undefined {
-  const options = { maxBytes: prescanBytes };
-  const found = getEncoding(start, { ...options, defaultEncoding: 'utf-8' });
-  return found === getEncoding(start, { ...options, defaultEncoding: 'windows-1252' }) ? found : undefined;
+/** JSON is always UTF-8, XML is by default: RFC 8259 section 8.1, XML 1.0 section 4.3.3. */
+async function namedInside(
+  source: ByteSource,
+  start: Buffer,
+  rule: EncodingRule,
+): Promise<string | undefined> {
+  switch (rule) {
+    case 'html':
+      return (await findMetaCharset(source)) ?? xmlDeclaration(start);
+    case 'xml':
+      return xmlDeclaration(start) ?? 'utf-8';
+    case 'json':
+      return 'utf-8';
+    case 'text':
+      return xmlDeclaration(start);
+  }
 }
 
-/**
- * JSON or a text may speak of `<meta charset>` and mean another page; XML says it of itself in its first line. That this
- * could be read shows that it is not UTF-16, whatever it says.
- */
 function xmlDeclaration(start: Buffer): string | undefined {
-  const label = /^<\?xml\s[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']/.exec(start.toString('latin1'))?.[1];
-  return label === undefined || /^utf-?16/i.test(label) ? undefined : label;
+  const text = start.toString('latin1');
+  if (text.startsWith('<\0?\0x\0')) return 'utf-16le';
+  if (text.startsWith('\0<\0?\0x')) return 'utf-16be';
+  const [, double, single] =
+    /^<\?xml[^>]*?encoding[\t\n\r ]*=[\t\n\r ]*(?:"([^">]*)"|'([^'>]*)')[^>]*>/.exec(text) ?? [];
+  return readableEncoding(double ?? single);
 }
 
-/** The text of the bytes, without a byte order mark. What is not of the encoding becomes U+FFFD. */
-export async function* decodeText(source: ByteSource, charset: string): AsyncGenerator<string> {
-  if (charset === 'replacement') {
-    // Encodings that are only used for attacks decode to one U+FFFD: Encoding standard, section 14.1.
-    if ((await source.next()) !== undefined) yield '\ufffd';
-    return;
-  }
-  const decoder = new TextDecoder(charset);
-  for await (const bytes of source) yield decoder.decode(bytes, { stream: true });
-  yield decoder.decode();
-}
-
-function isUtf8(start: Uint8Array): boolean {
-  try {
-    // As a stream, where the page goes on: a sequence that the end of the sample cuts is not an error.
-    new TextDecoder('utf-8', { fatal: true }).decode(start, { stream: start.length >= utf8TestBytes });
-    return true;
-  } catch {
-    return false;
-  }
+/** A few bytes that are wrong do not make every letter wrong. */
+function isUtf8(sample: Uint8Array): boolean {
+  if (sample.length === 0) return true;
+  // As a stream: where the sample or the page breaks off within a letter, that shows nothing.
+  const text = new TextDecoder('utf-8').decode(sample, { stream: true });
+  const wrong = text.match(/\ufffd/g)?.length ?? 0;
+  const letters = (text.match(/[^\0-\x7f]/gu)?.length ?? 0) - wrong;
+  return letters > 0 && wrong * 10 <= letters;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readContentType, sniffKind } from './content-type.ts';
+import { readContentType } from './content-type.ts';
+import { isBinary, sniffKind } from './sniff.ts';
 
 const kinds: readonly (readonly [header: string | string[] | undefined, kind: string, charset?: string])[] = [
   ['text/html', 'html'],
@@ -22,9 +23,17 @@ const kinds: readonly (readonly [header: string | string[] | undefined, kind: st
   [undefined, 'unknown'],
   ['', 'unknown'],
   ['html', 'unknown'],
-  ['text/html, text/plain', 'unknown'],
+  ['text/html, text/plain', 'text'],
+  ['text/html;charset=gbk, text/html', 'html', 'gbk'],
+  ['text/plain;charset=gbk, text/html', 'html'],
+  ['text/html; x="a; charset=koi8-r, b"; charset=gbk', 'html', 'gbk'],
+  ['text/html; charset="gbk', 'html', 'gbk'],
+  ['text/html; charset=gbk; charset=koi8-r', 'html', 'gbk'],
+  ['text/html; xcharset=gbk', 'html'],
   [['image/png', 'text/html; charset=x'], 'html', 'x'],
   [['text/html', 'nonsense'], 'html'],
+  ['*/*', 'unknown'],
+  ['unknown/unknown', 'unknown'],
 ];
 for (const [header, kind, charset] of kinds) {
   test(`${JSON.stringify(header)}: ${kind}`, () => {
@@ -39,7 +48,11 @@ test('what an untyped body starts with', () => {
     ['\n  <html lang=en>', 'html'],
     ['<!-- x --><p>', 'html'],
     ['\ufeff<p>x', 'html'],
-    ['<pre>', 'text'],
+    ['<pre>', 'html'],
+    ['<article>', 'html'],
+    ['<nav>', 'text'],
+    ['<?xml version="1.0"?><html>', 'text'],
+    ['\ufeff<nav>', 'text'],
     ['{"a":1}', 'text'],
     ['plain', 'text'],
     ['', 'text'],
@@ -48,5 +61,36 @@ test('what an untyped body starts with', () => {
     ['%!PS-Adobe-3.0\n', 'unsupported'],
   ] as const) {
     assert.equal(sniffKind(Buffer.from(start)), kind, start);
+  }
+});
+
+test('the type decides where a page names its encoding', () => {
+  for (const [header, encoding] of [
+    ['text/html', 'html'],
+    ['application/xhtml+xml', 'xml'],
+    ['text/xml', 'xml'],
+    ['application/rss+xml', 'xml'],
+    ['application/json', 'json'],
+    ['application/problem+json; charset=x', 'json'],
+    ['text/plain', 'text'],
+    ['application/yaml', 'text'],
+    [undefined, 'text'],
+  ] as const) {
+    assert.equal(readContentType(header).encoding, encoding, header);
+  }
+});
+
+test('bytes that no text has are binary, but for those of UTF-16', () => {
+  for (const [start, binary] of [
+    [Buffer.from('text \x1b[0m\x0c\t\r\n'), false],
+    [Buffer.from('\x00'), true],
+    [Buffer.from('PK\x03\x04'), true],
+    [Buffer.from('\ufeffa', 'utf16le'), false],
+    [Buffer.from('<?xml version="1.0"?>', 'utf16le'), false],
+    [Buffer.from('text', 'utf16le'), true],
+    [Buffer.concat([Buffer.alloc(1023, 'x'), Buffer.from([0])]), true],
+    [Buffer.concat([Buffer.alloc(1024, 'x'), Buffer.from([0])]), false],
+  ] as const) {
+    assert.equal(isBinary(start), binary, JSON.stringify(start.toString('latin1', 0, 20)));
   }
 });

@@ -1,54 +1,62 @@
 /** What a reply says it is, and whether that can be returned (pure). Media types: RFC 9110 section 8.3. */
+import { MIMEType } from 'node:util';
 
 /** `html` is cleaned and can be read as an article; `text` comes back as it is; `unknown` is decided by its first bytes. */
 export type ContentKind = 'html' | 'text' | 'unknown' | 'unsupported';
 
+/** Where a page of this type names its encoding, and which one it has if it names none. */
+export type EncodingRule = 'html' | 'xml' | 'json' | 'text';
+
 export type ContentType = {
   readonly kind: ContentKind;
+  readonly encoding: EncodingRule;
   /** The header as sent, or '' when there was none that is a media type. */
   readonly value: string;
   /** The label of the charset parameter, not yet checked. */
   readonly charset?: string;
 };
 
-const mediaType = /^\s*([\w!#$&^.+-]+\/[\w!#$&^.+-]+)\s*(?:;|$)/;
-const charsetParameter = /;\s*charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;"']+))/i;
+/** One of the comma-separated values of a header: a comma in quotes does not end it. */
+const oneValue = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
+/** MIME Sniffing section 7: no type at all. */
+const unknownTypes = new Set(['*/*', 'unknown/unknown', 'application/unknown']);
 
-/** Of several headers the last that is a media type counts, as browsers do. */
+/** Of several values the last media type counts, and keeps the charset of one before it that names the same type. */
 export function readContentType(header: string | string[] | undefined): ContentType {
-  const values = [header ?? []].flat();
-  const value = values.findLast((value) => mediaType.test(value));
-  const essence = mediaType.exec(value ?? '')?.[1]?.toLowerCase();
-  if (value === undefined || essence === undefined) return { kind: 'unknown', value: '' };
-  const [, double, single, bare] = charsetParameter.exec(value) ?? [];
-  const charset = double ?? single ?? bare;
-  return { kind: kindOf(essence), value: value.trim(), ...(charset === undefined ? {} : { charset }) };
+  let found: Omit<ContentType, 'charset'> = { kind: 'unknown', encoding: 'text', value: '' };
+  let essence = '';
+  let charset: string | undefined;
+  for (const value of [header ?? []].flat().flatMap((value) => value.match(oneValue) ?? [])) {
+    const type = parse(value);
+    if (type === undefined || type.essence === '*/*') continue;
+    if (type.essence !== essence) charset = undefined;
+    essence = type.essence;
+    charset = type.params.get('charset') ?? charset;
+    found = { kind: kindOf(essence), encoding: encodingRule(essence), value: value.trim() };
+  }
+  // Some servers quote the label with apostrophes, which the standard takes for a part of it.
+  const label = charset?.replace(/^'(.*)'$/, '$1');
+  return { ...found, ...(label === undefined ? {} : { charset: label }) };
+}
+
+function parse(value: string): MIMEType | undefined {
+  try {
+    return new MIMEType(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function kindOf(essence: string): ContentKind {
   if (essence === 'text/html' || essence === 'application/xhtml+xml') return 'html';
+  if (unknownTypes.has(essence)) return 'unknown';
   // An event stream has no end, and is text in name only.
   if (essence === 'text/event-stream') return 'unsupported';
   if (essence.startsWith('text/')) return 'text';
   return /^application\/([\w.+-]+\+)?(json|xml)$/.test(essence) ? 'text' : 'unsupported';
 }
 
-/** How the first bytes of a page without a usable type can begin: WHATWG MIME Sniffing section 7.1, the HTML tags. */
-const htmlStart =
-  /^[\t\n\f\r ]*<(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s>]|^[\t\n\f\r ]*<!--/i;
-/** Section 7.1 again: documents that can begin with nothing but printable bytes. */
-const documentStart = /^(?:%PDF-|%!PS-Adobe-)/;
-// oxlint-disable-next-line no-control-regex
-const binaryByte = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
-
-/** What an untyped body is, from its first bytes: WHATWG MIME Sniffing sections 7.1 and 7.2. */
-export function sniffKind(start: Uint8Array): Exclude<ContentKind, 'unknown'> {
-  const text = Buffer.from(start.buffer, start.byteOffset, Math.min(start.byteLength, 1445)).toString(
-    'latin1',
-  );
-  const bom = /^(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)/.exec(text)?.[0] ?? '';
-  if (bom.length === 2) return 'text';
-  const rest = text.slice(bom.length);
-  if (binaryByte.test(rest) || documentStart.test(rest)) return 'unsupported';
-  return htmlStart.test(rest) ? 'html' : 'text';
+function encodingRule(essence: string): EncodingRule {
+  if (essence === 'text/html') return 'html';
+  return /[/+](json|xml)$/.exec(essence)?.[1] === 'json' ? 'json' : /[/+]xml$/.test(essence) ? 'xml' : 'text';
 }

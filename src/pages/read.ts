@@ -6,13 +6,14 @@ import { RelayError } from '../errors.ts';
 import { createAboutCollector, type PageAbout } from './about.ts';
 import { ByteSource } from './bytes.ts';
 import type { PageCaps } from './caps.ts';
-import { decodeText, detectCharset } from './charset.ts';
-import { readContentType, sniffKind } from './content-type.ts';
+import { openText } from './charset.ts';
+import { type ContentType, readContentType } from './content-type.ts';
 import { decode, readCoding } from './decode.ts';
 import { createJsonLdCollector } from './json-ld.ts';
 import { createMetadataCollector, type PageMetadata } from './metadata.ts';
 import { Output } from './output.ts';
 import type { PageRequest } from './request.ts';
+import { isBinary, sniffBytes, sniffKind } from './sniff.ts';
 import { createStripper, type Stripper } from './strip.ts';
 import { type Reply, WireLimitError } from './transport.ts';
 
@@ -54,8 +55,9 @@ export async function readPage(
     body.cut = true;
   };
   const source = new ByteSource(body.decoded(decode(body.wire(), coding, onCut)));
-  const kind = await kindOf(type.kind, bodiless, source);
-  const charset = await detectCharset(source, type.charset, kind);
+  const kind = bodiless ? 'html' : await kindOf(type, source);
+  const encoding = type.kind === 'unknown' && kind === 'html' ? 'html' : type.encoding;
+  const reader = await openText(source, type.charset, encoding);
 
   const article = request.format === 'text' || request.format === 'markdown';
   const metadataOnly = kind === 'html' && request.format === 'metadata';
@@ -68,10 +70,10 @@ export async function readPage(
     formulas: article,
     observers: [jsonLd, metadata, about],
   });
-  const reader: Stripper =
+  const writer: Stripper =
     kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
 
-  await pump(decodeText(source, charset), reader, () => {
+  await pump(reader.pieces(), writer, () => {
     signal.throwIfAborted();
     // What a page says about itself can be anywhere in it, and is no longer for that.
     if (!output.full || metadataOnly) return true;
@@ -86,7 +88,7 @@ export async function readPage(
     // A tag that was too large holds nothing of the text of an article.
     truncated: body.cut || (!metadataOnly && (article ? output.full : output.incomplete)),
     contentType: type.value,
-    charset,
+    charset: reader.charset,
     wireBytes: body.wireBytes,
     decodedBytes: body.decodedBytes,
     jsonLd: jsonLd.blocks,
@@ -96,33 +98,34 @@ export async function readPage(
 }
 
 /** Passes the text on in pieces of one size, and lets the event loop turn after each; `goOn` false ends it. */
-async function pump(text: AsyncIterable<string>, reader: Stripper, goOn: () => boolean): Promise<void> {
+async function pump(text: AsyncIterable<string>, writer: Stripper, goOn: () => boolean): Promise<void> {
   let waiting = '';
   for await (const piece of text) {
     waiting += piece;
     while (waiting.length >= turnLength) {
-      reader.write(waiting.slice(0, turnLength));
+      writer.write(waiting.slice(0, turnLength));
       waiting = waiting.slice(turnLength);
       if (!goOn()) return;
       await setImmediate();
     }
   }
-  reader.write(waiting);
-  reader.end();
+  writer.write(waiting);
+  writer.end();
 }
 
-async function kindOf(
-  kind: ReturnType<typeof readContentType>['kind'],
-  bodiless: boolean,
-  source: ByteSource,
-): Promise<'html' | 'text'> {
-  if (bodiless) return 'html';
-  if (kind === 'html' || kind === 'text') return kind;
-  const start = await source.peek(1445);
-  if (start.length === 0) return 'html';
-  const sniffed = sniffKind(start);
-  if (sniffed === 'unsupported') throw unsupportedType();
-  return sniffed;
+async function kindOf(type: ContentType, source: ByteSource): Promise<'html' | 'text'> {
+  if (type.kind === 'html') return 'html';
+  const start = await source.peek(sniffBytes);
+  if (type.kind === 'unknown') {
+    const sniffed = start.length === 0 ? 'html' : sniffKind(start);
+    if (sniffed === 'unsupported') throw unsupportedType();
+    return sniffed;
+  }
+  const utf16 = /^utf-?16/i.test(type.charset ?? '');
+  if (!utf16 && isBinary(start)) {
+    throw new RelayError('unsupported_content_type', 'The page is sent as text, but it holds binary data.');
+  }
+  return 'text';
 }
 
 function unsupportedType(): RelayError {

@@ -1,0 +1,89 @@
+/**
+ * The encoding that a page names in itself, found as Chromium finds it.
+ *
+ * The HTML standard looks at 1024 bytes and takes no notice of elements, so that `<meta charset>` in a script or a title
+ * counts, and one after a long comment does not. Browsers read tags, and go on to the end of the head.
+ */
+import { normalizeEncoding } from '@exodus/bytes/encoding.js';
+import type { Token, TokenHandler } from 'parse5';
+
+import type { ByteSource } from './bytes.ts';
+import { textModes } from './text-modes.ts';
+import { PageTokenizer } from './tokenizer.ts';
+
+/** So far every `<meta>` counts, and then only those of the head. Bytes. */
+const everywhereBytes = 1024;
+/** The largest head that is searched. Bytes. */
+const headBytes = 524_288;
+
+/** Start tags, and end tags but for those of html and head, that do not end the head. */
+const headNames = new Set('script noscript style link meta object title base'.split(' '));
+
+/** The name of the encoding, in lower case. What was looked at stays in the source. */
+export async function findMetaCharset(source: ByteSource): Promise<string | undefined> {
+  const search = new MetaSearch();
+  let looked = 0;
+  for (let size = everywhereBytes; !search.done && size <= headBytes; size *= 2) {
+    const start = await source.peek(size);
+    search.tokenizer.read(start.toString('latin1', looked));
+    looked = start.length;
+    if (looked < size) break;
+  }
+  return search.charset;
+}
+
+class MetaSearch implements TokenHandler {
+  readonly tokenizer = new PageTokenizer(this);
+  charset: string | undefined;
+  done = false;
+  #inHead = true;
+
+  onStartTag(tag: Token.TagToken): void {
+    const name = tag.tagName;
+    if (this.#isOver(tag)) return;
+    this.tokenizer.state = textModes.get(name) ?? this.tokenizer.state;
+    if (name === 'meta') this.charset = charsetOf(tag);
+    this.done = this.charset !== undefined;
+    if (!headNames.has(name) && name !== 'html' && name !== 'head') this.#inHead = false;
+  }
+
+  onEndTag(tag: Token.TagToken): void {
+    if (!this.#isOver(tag) && !headNames.has(tag.tagName)) this.#inHead = false;
+  }
+
+  #isOver({ location }: Token.TagToken): boolean {
+    this.done ||= !this.#inHead && (location?.startOffset ?? 0) >= everywhereBytes;
+    return this.done;
+  }
+
+  onCharacter(): void {}
+  onNullCharacter(): void {}
+  onWhitespaceCharacter(): void {}
+  onComment(): void {}
+  onDoctype(): void {}
+  onEof(): void {}
+}
+
+/** HTML standard, section 13.2.3.2, the part on `<meta>`. */
+function charsetOf({ attrs }: Token.TagToken): string | undefined {
+  const value = (name: string): string | undefined => attrs.find((attr) => attr.name === name)?.value;
+  const isPragma = value('http-equiv')?.toLowerCase() === 'content-type';
+  const content = isPragma ? charsetInContent(value('content') ?? '') : undefined;
+  const charset = readableEncoding(value('charset') ?? content);
+  return charset === 'x-user-defined' ? 'windows-1252' : charset;
+}
+
+/** HTML standard, "extracting a character encoding from a meta element". */
+function charsetInContent(content: string): string | undefined {
+  const [, double, single, bare] =
+    /charset[\t\n\f\r ]*=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|([^\t\n\f\r ;"'][^\t\n\f\r ;]*))/i.exec(
+      content,
+    ) ?? [];
+  return double ?? single ?? bare;
+}
+
+/** The encoding of a label. That the label could be read shows that the page is not UTF-16, whatever it says. */
+export function readableEncoding(label: string | undefined): string | undefined {
+  const encoding = normalizeEncoding(label ?? '') ?? undefined;
+  return encoding?.startsWith('utf-16') === true ? 'utf-8' : encoding;
+}
