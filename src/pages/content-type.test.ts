@@ -34,6 +34,24 @@ const kinds: readonly (readonly [header: string | string[] | undefined, kind: st
   [['text/html', 'nonsense'], 'html'],
   ['*/*', 'unknown'],
   ['unknown/unknown', 'unknown'],
+  ['application/octet-stream', 'file'],
+  ['binary/octet-stream', 'file'],
+  ...[
+    'text/yaml text/csv text/x-anything text/markdown text/vnd.graphviz message/rfc822 message/http',
+    'application/yaml application/x-yaml application/toml application/x-ndjson application/jsonl',
+    'application/javascript application/x-javascript application/ecmascript application/typescript',
+    'application/sql application/graphql application/x-sh application/x-python application/x-httpd-php',
+    'application/csv application/rtf application/x-tex application/x-subrip application/n-quads',
+    'application/vnd.apple.mpegurl application/vnd.oai.openapi application/x-www-form-urlencoded',
+    'application/openapi+yaml application/problem+json application/geo+json-seq model/gltf+json',
+  ].flatMap((types) => types.split(' ').map((type) => [type, 'text'] as const)),
+  ['application/vnd.oai.openapi+json;version=3.1', 'text'],
+  ...[
+    'application/zip application/gzip application/wasm application/x-tar application/msword',
+    'application/vnd.openxmlformats-officedocument.wordprocessingml.document application/json-x',
+    'application/protobuf application/cbor application/jsonp image/png audio/mpeg video/mp4 font/woff2',
+    'multipart/mixed application/ld+jsonx application/vnd.ms-excel application/postscript',
+  ].flatMap((types) => types.split(' ').map((type) => [type, 'unsupported'] as const)),
 ];
 for (const [header, kind, charset] of kinds) {
   test(`${JSON.stringify(header)}: ${kind}`, () => {

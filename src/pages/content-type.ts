@@ -1,10 +1,15 @@
 /** What a reply says it is, and whether that can be returned (pure). Media types: RFC 9110 section 8.3. */
 import { MIMEType } from 'node:util';
 
-/** `html` is cleaned and can be read as an article; `text` comes back as it is; `unknown` is decided by its first bytes. */
-export type ContentKind = 'html' | 'text' | 'unknown' | 'unsupported';
+import { isTextual } from './text-types.ts';
 
-/** Where a page of this type names its encoding, and which one it has if it names none. */
+/**
+ * `html` is cleaned and can be read as an article; `text` comes back as it is. The first bytes decide the other two:
+ * `file` is text or refused, `unknown` can also be HTML.
+ */
+export type ContentKind = 'html' | 'text' | 'file' | 'unknown' | 'unsupported';
+
+/** Where a page of this type can name its encoding, and which encoding is its default. */
 export type EncodingRule = 'html' | 'xml' | 'json' | 'text';
 
 export type ContentType = {
@@ -18,6 +23,14 @@ export type ContentType = {
 
 /** One of the comma-separated values of a header: a comma in quotes does not end it. */
 const oneValue = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
+/** What servers send for a file whose type they do not know, and to make a browser save it. */
+const fileTypes = new Set([
+  'application/octet-stream',
+  'binary/octet-stream',
+  'application/download',
+  'application/force-download',
+  'application/x-download',
+]);
 /** MIME Sniffing section 7: no type at all. */
 const unknownTypes = new Set(['*/*', 'unknown/unknown', 'application/unknown']);
 
@@ -50,10 +63,8 @@ function parse(value: string): MIMEType | undefined {
 function kindOf(essence: string): ContentKind {
   if (essence === 'text/html' || essence === 'application/xhtml+xml') return 'html';
   if (unknownTypes.has(essence)) return 'unknown';
-  // An event stream has no end, and is text in name only.
-  if (essence === 'text/event-stream') return 'unsupported';
-  if (essence.startsWith('text/')) return 'text';
-  return /^application\/([\w.+-]+\+)?(json|xml)$/.test(essence) ? 'text' : 'unsupported';
+  if (fileTypes.has(essence)) return 'file';
+  return isTextual(essence) ? 'text' : 'unsupported';
 }
 
 function encodingRule(essence: string): EncodingRule {

@@ -13,8 +13,9 @@ function read(
   body: Iterable<Buffer>,
   request: Record<string, unknown> = {},
   signal = forever,
+  type = 'text/html',
 ): Promise<PageText> {
-  const reply = { status: 200, headers: { 'content-type': 'text/html' }, body: Readable.from(body) };
+  const reply = { status: 200, headers: { 'content-type': type }, body: Readable.from(body) };
   return readPage(reply, url, pageRequest.parse({ url, ...request }), defaultCaps, signal);
 }
 
@@ -38,4 +39,20 @@ test('nobody works on for a caller that has gone', async () => {
   }
   await assert.rejects(read(endless(), {}, gone.signal), /gone/);
   assert.ok(given < 30, `${given} pieces were still read`);
+});
+
+test('every type of text returns text and refuses binary data', async () => {
+  const types = 'text/csv application/toml application/octet-stream unknown/unknown application/ld+json';
+  for (const type of types.split(' ')) {
+    const { text, kind } = await read([Buffer.from('a: é\n')], {}, forever, type);
+    assert.deepEqual([text, kind], ['a: é\n', 'text']);
+    await assert.rejects(read([Buffer.from('PK\x03'), Buffer.from('\x04\x14')], {}, forever, type), {
+      code: 'unsupported_content_type',
+    });
+  }
+  const binary = [Buffer.from([0x1f, 0x8b, 8, 0])];
+  await assert.rejects(read(binary, {}, forever, 'text/plain'), { message: /sent as text/ });
+  await assert.rejects(read(binary, {}, forever, 'image/png'), { message: /neither HTML nor text/ });
+  const { text } = await read([Buffer.from('été', 'utf16le')], {}, forever, 'text/plain; charset=utf-16');
+  assert.equal(text, 'été');
 });

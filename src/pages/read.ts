@@ -121,6 +121,7 @@ async function kindOf(type: ContentType, source: ByteSource): Promise<'html' | '
     if (sniffed === 'unsupported') throw unsupportedType();
     return sniffed;
   }
+  if (type.kind === 'file' && sniffKind(start) === 'unsupported') throw unsupportedType();
   const utf16 = /^utf-?16/i.test(type.charset ?? '');
   if (!utf16 && isBinary(start)) {
     throw new RelayError('unsupported_content_type', 'The page is sent as text, but it holds binary data.');

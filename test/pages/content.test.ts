@@ -148,10 +148,9 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     'image/svg+xml',
     'video/mp4',
     'application/zip',
-    'application/octet-stream',
+    'application/msword',
     'text/event-stream',
     'multipart/x-mixed-replace',
-    'application/javascript',
   ]) {
     test(`${type} is refused by its headers`, async () => {
       assert.equal(await code(`/type?type=${encodeURIComponent(type)}`), 'unsupported_content_type');
@@ -164,6 +163,19 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     // The same server counts a body that somebody reads.
     await page('/type?type=text/plain');
     assert.equal((await network.internet()).bodiesRead, 1);
+  });
+
+  test('text is returned under whatever type it is sent', async () => {
+    for (const type of [
+      'application/octet-stream',
+      'application/javascript',
+      'application/yaml',
+      'application/x-ndjson',
+      'application/vnd.oai.openapi+json;version=3.1',
+    ]) {
+      const { body, content_type: sent } = await page(`/type?type=${encodeURIComponent(type)}`);
+      assert.deepEqual([body, sent], ['body', type]);
+    }
   });
 
   for (const [name, { text }] of Object.entries(encodings)) {

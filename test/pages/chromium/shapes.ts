@@ -29,11 +29,11 @@ const page = (start: string, type: Shape['type'] = html): Shape => ({
   bytes: join(start, '<p>', letters, '</p>'),
 });
 
-const undeclared = 'Chromium never guesses UTF-8, so that authors declare it; a reader wants the letters.';
+const undeclared = 'Chromium never guesses UTF-8, so that authors declare it. A reader wants the letters.';
 
 /** Where a page names its encoding. */
 const named = {
-  'a page that names nothing': page('<!doctype html><title>t</title>'),
+  'windows-1252 without a declaration': page('<!doctype html><title>t</title>'),
   'meta at once': page(meta),
   'meta after a comment of 3 kB': page(`<!doctype html><!--${filler(3000)}--><html><head>${meta}`),
   'meta after a comment of 70 kB': page(`<html><head><!--${filler(70_000)}-->${meta}`),
@@ -70,7 +70,7 @@ const named = {
   'meta of an unknown encoding, then another': page(`<meta charset=klingon>${meta}`),
   'meta of UTF-16': { type: html, bytes: utf8('<meta charset=utf-16><p>été €</p>') },
   'meta of x-user-defined': page('<meta charset=x-user-defined>'),
-  'meta of UTF-8 on a page that is not': page('<meta charset=utf-8>'),
+  'meta of UTF-8 on a page in another encoding': page('<meta charset=utf-8>'),
   'meta http-equiv': page(pragma('text/html; charset=macintosh')),
   'meta http-equiv after its content': page('<meta content="a; charset=macintosh" http-equiv=Content-Type>'),
   'meta http-equiv in quotes': page(pragma("text/html; charset='macintosh'")),
@@ -136,28 +136,31 @@ const late = {
     bytes: join(`<p>${filler(70_000)}`, utf8('été €')),
     differs: { why: undeclared, returns: { text: `[70000 x]été €` } },
   },
-  'UTF-8 that nothing names': {
+  'UTF-8 without a declaration': {
     type: html,
     bytes: utf8('<p>été €'),
     differs: { why: undeclared, returns: { text: 'été €' } },
   },
-  'Cyrillic that nothing names': {
+  'windows-1251 without a declaration': {
     type: html,
     // "Привет" in windows-1251.
     bytes: join('<p>', Buffer.from([0xcf, 0xf0, 0xe8, 0xe2, 0xe5, 0xf2])),
     differs: {
-      why: 'Chromium guesses the language. A few letters more can change such a guess, so the relay makes none.',
+      why: 'Chromium guesses the language. A few more letters can change a guess, so the relay does not guess.',
       returns: { text: 'Ïðèâåò' },
     },
   },
-  'one letter of UTF-8 and one that is none': { type: html, bytes: join('<p>', utf8('é'), ' ', letters) },
+  'one UTF-8 letter among letters of windows-1252': {
+    type: html,
+    bytes: join('<p>', utf8('é'), ' ', letters),
+  },
 } satisfies Record<string, Shape>;
 
 /** What a page is: HTML, text, or nothing that is shown. */
 const kinds = {
   'text that holds HTML and meta': { type: 'text/plain', bytes: join(`<html>${meta}<p>`, letters) },
   'text with line ends of all kinds': { type: 'text/plain; charset=utf-8', bytes: utf8('\n\na\r\nb\rc\nd') },
-  'text with a byte that is none after 1 kB': {
+  'text with control bytes after 1 kB': {
     type: 'text/plain; charset=utf-8',
     bytes: join(filler(1100), Buffer.from([0, 1]), ' end'),
   },
@@ -168,13 +171,25 @@ const kinds = {
     type: 'text/plain; charset=utf-16le',
     bytes: utf16('été €'),
     differs: {
-      why: 'Chromium saves it because it holds zero bytes; the header says why it does.',
+      why: 'Chromium saves it because it holds zero bytes. The header explains them.',
       returns: { text: 'été €' },
+    },
+  },
+  'text with an XML declaration': {
+    type: 'text/plain',
+    bytes: join('<?xml version="1.0" encoding="macintosh"?><a>', letters, '</a>'),
+    differs: {
+      why: 'Chromium ignores the declaration. Git forges send XML files as text.',
+      returns: { text: '<?xml version="1.0" encoding="macintosh"?><a>ÈtÈ cafÈ</a>' },
     },
   },
   'JSON that quotes meta': { type: 'application/json', bytes: utf8(`{"a":"${meta} été €"}`) },
   'JSON that is not UTF-8': { type: 'application/problem+json', bytes: join('{"a":"', letters, '"}') },
   'JSON with a header': { type: 'application/json; charset=macintosh', bytes: join('{"a":"', letters, '"}') },
+  'JavaScript with a header': {
+    type: 'application/javascript; charset=utf-8',
+    bytes: utf8('a = "<p>été €"'),
+  },
   'YAML as text': { type: 'text/yaml; charset=utf-8', bytes: utf8('a: "<p>été €"') },
   'XML that quotes meta': {
     type: 'application/xml',
@@ -201,12 +216,21 @@ const kinds = {
   'no type, a mark before HTML': {
     bytes: utf8('\ufeff<p>été</p>'),
     differs: {
-      why: 'Chromium shows the tags; a mark says nothing of what follows it.',
+      why: 'Chromium shows the tags. A mark says nothing about what follows it.',
       returns: { text: 'été' },
     },
   },
-  'a type that is none': { type: 'html', bytes: ascii('<html><p>a</p>') },
-  'a type that is unknown': { type: 'unknown/unknown', bytes: ascii('<html><p>a</p>') },
+  'an invalid type': { type: 'html', bytes: ascii('<html><p>a</p>') },
+  'a type that means unknown': { type: 'unknown/unknown', bytes: ascii('<html><p>a</p>') },
+  'a text file': {
+    type: 'application/octet-stream',
+    bytes: utf8('<p>été €'),
+    differs: {
+      why: 'Chromium saves it. Git forges send source files like this.',
+      returns: { text: '<p>été €' },
+    },
+  },
+  'a binary file': { type: 'application/octet-stream', bytes: join('PK\x03\x04', filler(50)) },
   'a language in a comment, a title and a text': {
     type: html,
     bytes: ascii('<!-- <html lang=fr> --><title><html lang=it></title><p>&lt;html lang=es><html lang=de>a'),
