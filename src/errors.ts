@@ -79,6 +79,8 @@ export type ErrorDetails = {
   limit?: LimitName;
   /** False when waiting a little cannot help (a daily limit): sent as `x-should-retry: false`. */
   shouldRetry?: boolean;
+  /** The upstream refused the login of the host: no request can work before the owner acts. */
+  loginLost?: true;
   /** Which redirect of a fetch the error is about: 0 is the URL of the request. Sent as `hop`. */
   hop?: number;
   /** Which part of the request it is about, as its dialect names places. Sent as `param` in the OpenAI dialect. */

@@ -102,7 +102,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
         name: 'login',
         ok: !loginRefused,
         ...(loginRefused
-          ? { detail: 'the login was refused at its last use: log in again on the host' }
+          ? { detail: 'the login was refused at its last use: log in again on the host, or fix its account' }
           : {}),
       },
       { name: 'database', ok: disk.ok, ...(disk.ok ? {} : { detail: disk.reason }) },
@@ -159,7 +159,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     readyChecks,
     onFinished: (exchange, status, error) => {
       memory.touch();
-      if (error?.code === 'upstream_auth') loginRefused = true;
+      if (error?.details.loginLost === true) loginRefused = true;
       if (status === 200 && exchange.stopReason !== undefined) {
         loginRefused = false;
         lastAnswerAt = Date.now();

@@ -53,15 +53,56 @@ function stops(stopReason: string, text = `stopped for ${stopReason}`): Case {
   };
 }
 
+/** What a proxy, a web filter or a captive portal answers in place of the API. */
+function page(status: number, title: string): Reply {
+  const body = `<!DOCTYPE html><html><head><title>${title}</title></head><body>${title} for jane@example.com</body></html>`;
+  return { kind: 'raw', status, headers: { 'content-type': 'text/html' }, body };
+}
+
+function notTheApi(reply: Reply): Case {
+  return {
+    reply,
+    status: 502,
+    says: 'upstream_error',
+    message: /a web filter or a login page/,
+  };
+}
+
 const cases: Record<string, Case> = {
-  '401': {
-    reply: http(401, 'authentication_error'),
+  '403, a page of a web filter': notTheApi(page(403, 'Blocked by Acme Web Filter')),
+  '401, a page of a captive portal': notTheApi(page(401, 'Log in to the Acme network')),
+  '407, a page of a proxy': notTheApi(page(407, 'Proxy Authentication Required')),
+  '403 of the API': {
+    reply: http(403, 'permission_error'),
     status: 503,
     says: 'upstream_auth',
-    message: /log in again on the host/,
+    message: /permissions on the host/,
   },
-  '403': {
-    reply: http(403, 'permission_error'),
+  '400 that quotes a header of the login': {
+    reply: http(400, 'invalid_request_error', 'messages.0.content.0: unexpected x-api-key'),
+    status: 400,
+    says: 'bad_request',
+    requests: 4,
+  },
+  'a usage limit up to a date': {
+    reply: http(
+      400,
+      'invalid_request_error',
+      'You have reached your specified API usage limits. You will regain access on 2999-02-01 at 00:00 UTC.',
+    ),
+    status: 429,
+    says: 'rate_limited',
+    message: /until 2999-02-01/,
+    requests: 4,
+  },
+  'a disabled organization': {
+    reply: http(400, 'invalid_request_error', 'This organization has been disabled.'),
+    status: 503,
+    says: 'upstream_auth',
+    message: /disabled/,
+  },
+  '401 of the API': {
+    reply: http(401, 'authentication_error'),
     status: 503,
     says: 'upstream_auth',
     message: /log in again on the host/,
@@ -231,7 +272,7 @@ for (const cli of clis) {
               assert.match(String(body['message']), expected.message ?? /./);
               assert.equal(body['request_id'], headers.get('request-id'));
               // Neither the CLI's own sentence nor a part of an answer takes the place of the error.
-              assert.doesNotMatch(said, /API Error|half an|another answer|127\.0\.0\.1/);
+              assert.doesNotMatch(said, /API Error|half an|another answer|127\.0\.0\.1|Acme|jane/);
             }
             if (status === 429) assert.equal(headers.get('retry-after'), String(body['retry_after']));
             if (!expected.fast || tookMs < 1000) return;
@@ -320,3 +361,27 @@ for (const cli of clis) {
     });
   });
 }
+
+test('/ready reports a lost login after a refusal of the login, and after no other refusal', async (t) => {
+  let reply: Reply = other;
+  const relay = await startTestRelay({ reply: () => reply });
+  t.after(() => relay.stop());
+  const disabled = http(400, 'invalid_request_error', 'This organization has been disabled.');
+  const steps: [Reply, string, boolean][] = [
+    [page(403, 'Blocked by Acme Web Filter'), 'upstream_error', true],
+    [http(403, 'permission_error'), 'upstream_auth', true],
+    [http(400, 'invalid_request_error', 'messages.0: unexpected x-api-key'), 'bad_request', true],
+    [disabled, 'upstream_auth', false],
+    [page(401, 'Log in to the Acme network'), 'upstream_error', false],
+    [other, '', true],
+    [http(401, 'authentication_error', 'Invalid bearer token'), 'upstream_auth', false],
+  ];
+  for (const [next, code, isReady] of steps) {
+    reply = next;
+    const { body, headers } = await relay.complete({ prompt: 'hi' });
+    assert.equal(body['error'] ?? '', code, JSON.stringify(body));
+    if (code.startsWith('upstream_')) assert.equal(headers.get('x-should-retry'), 'false');
+    const ready = await fetch(`${relay.url}/ready`);
+    assert.equal(ready.status, isReady ? 200 : 503, JSON.stringify(body));
+  }
+});

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { ErrorDetails } from '../errors.ts';
 import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
 import { createMessage } from './message.ts';
-import type { CliResult } from './protocol.ts';
+import type { CliFailure, CliResult } from './protocol.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 const nowS = now / 1000;
@@ -28,7 +28,7 @@ function seen({ text, stopReason, started = true, ...fields }: Seen): Collected 
     initSeen: true,
     initModel: 'claude-asked',
     tools: false,
-    assistantError: undefined,
+    failure: undefined,
     planResetsAt: undefined,
     ...fields,
   };
@@ -40,6 +40,10 @@ const whole = seen({ text: 'the answer', stopReason: 'end_turn' });
 const none = seen({ text: '', stopReason: undefined, started: false });
 /** One whose message broke off. */
 const half = seen({ text: 'halfway', stopReason: undefined });
+
+function failure(kind: string): CliFailure {
+  return { kind, code: undefined, apiType: undefined, typed: false, text: '' };
+}
 
 function result(fields: Partial<CliResult> = {}): TurnEnd {
   return {
@@ -100,25 +104,29 @@ describe('errors', () => {
     'limit' | 'retryAfter' | 'shouldRetry'
   >;
   const rows: [string, TurnEnd, Collected, Expected][] = [
-    ['401', error(401), none, { code: 'upstream_auth', message: /log in again on the host/ }],
-    ['403', error(403), none, { code: 'upstream_auth' }],
+    [
+      '401',
+      error(401, 'Failed to authenticate. API Error: 401 Invalid bearer token'),
+      none,
+      { code: 'upstream_auth', message: /log in again on the host/, shouldRetry: false },
+    ],
     [
       'a login refused, with no status',
       error(null),
-      { ...none, assistantError: 'authentication_failed' },
-      { code: 'upstream_auth' },
+      { ...none, failure: failure('authentication_failed') },
+      { code: 'upstream_auth', shouldRetry: false },
     ],
     [
       'no credit, as 400',
       error(400),
-      { ...none, assistantError: 'billing_error' },
-      { code: 'upstream_auth', message: /billing/ },
+      { ...none, failure: failure('billing_error') },
+      { code: 'upstream_auth', message: /billing/, shouldRetry: false },
     ],
     ['429', error(429), none, { code: 'rate_limited', limit: 'plan', retryAfter: 30 }],
     [
       '429 by its word',
       error(null),
-      { ...none, assistantError: 'rate_limit' },
+      { ...none, failure: failure('rate_limit') },
       { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
     ],
     [
@@ -146,7 +154,19 @@ describe('errors', () => {
       { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
     ],
     ['529', error(529), none, { code: 'upstream_overloaded', retryAfter: 10 }],
-    ['503', error(503), none, { code: 'upstream_overloaded', retryAfter: 10 }],
+    ['503', error(503), none, { code: 'upstream_error' }],
+    [
+      '503, by its word',
+      error(503, 'API Error: 503 Overloaded. This is a server-side issue'),
+      none,
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
+    [
+      'an error of the API after a tool call, which ends as one turn too many',
+      result({ subtype: 'error_max_turns', is_error: true, result: undefined }),
+      { ...half, failure: { ...failure('unknown'), text: 'API Error: Overloaded' } },
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
     [
       'overloaded in the middle, by its word',
       error(null, 'API Error: Overloaded'),
@@ -162,7 +182,7 @@ describe('errors', () => {
     [
       'overloaded by the kind of error',
       error(null, 'x'),
-      { ...none, assistantError: 'overloaded' },
+      { ...none, failure: failure('overloaded') },
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
@@ -171,8 +191,7 @@ describe('errors', () => {
       none,
       { code: 'bad_request', message: /: overloaded prompt$/ },
     ],
-    ['404', error(404), none, { code: 'not_found' }],
-    ['no such model', error(null), { ...none, assistantError: 'model_not_found' }, { code: 'not_found' }],
+    ['no such model', error(null), { ...none, failure: failure('model_not_found') }, { code: 'not_found' }],
     ['413', error(413), none, { code: 'payload_too_large' }],
     [
       '400',
@@ -197,7 +216,7 @@ describe('errors', () => {
       'too long, without them',
       error(400, 'Prompt is too long'),
       none,
-      { code: 'bad_request', message: /refused the request: prompt is too long\.$/ },
+      { code: 'bad_request', message: /refused the request: prompt is too long$/ },
     ],
     [
       '400 with a long sentence',
@@ -226,8 +245,8 @@ describe('errors', () => {
       { code: 'upstream_error', message: /lost in the middle/ },
     ],
     [
-      'a second message',
-      { cause: 'second_message' },
+      'a message that broke off',
+      { cause: 'broken_off' },
       half,
       { code: 'upstream_error', message: /lost in the middle/ },
     ],
@@ -330,6 +349,8 @@ test('a turn that cannot have cost anything gives its count back, any other does
     // A reset takes with it what had arrived.
     [error(null, 'API Error: Connection to the API was lost (ECONNRESET). Try again.'), none],
     [error(null, 'API Error: Unable to connect to API (ECONNRESET)'), none],
+    [error(null, 'API Error: No response from API (waited 5m)'), none],
+    [error(null, 'API Error: Stream idle timeout - no chunks received'), none],
     // It was about to ask, and nobody knows whether it did.
     [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, none],
     [{ cause: 'client_gone' }, none],

@@ -8,16 +8,18 @@
 import type { Answer } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 import type { Breach } from './breach.ts';
+import { errorOf } from './cause-errors.ts';
+import { causeOf, type Refusal } from './causes.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
-import type { CliResult } from './protocol.ts';
+import type { CliFailure, CliResult } from './protocol.ts';
 
 /** What ended the turn; the first cause wins. */
 export type TurnEnd =
   | { cause: 'result'; result: CliResult }
   /** The model stopped for a reason after which the CLI would go on by itself. */
   | { cause: 'stopped' }
-  /** The CLI began a second message by itself: the first was lost on the way. */
-  | { cause: 'second_message' }
+  /** The stream ended without a stop reason, or a second message began: the answer was lost on the way, and the CLI asks for it again. */
+  | { cause: 'broken_off' }
   | { cause: 'lock_broken'; breach: Breach }
   | { cause: 'exit'; started: boolean }
   | { cause: 'garbage'; reason: string }
@@ -35,7 +37,8 @@ export type Collected = {
   initModel: string;
   /** Tools of the caller's own were on offer: asking for one is an answer. */
   tools: boolean;
-  assistantError: string | undefined;
+  /** What the CLI said of a request that failed. */
+  failure: CliFailure | undefined;
   /** Unix seconds at which a used-up plan is usable again. */
   planResetsAt: number | undefined;
 };
@@ -62,7 +65,7 @@ function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
         return failed('upstream_error', 'The model asked for a tool, and none is on offer here.');
       }
       return answered(seen, null);
-    case 'second_message':
+    case 'broken_off':
       return lostOnTheWay();
     case 'lock_broken':
       return lockBroken(end.breach);
@@ -114,15 +117,6 @@ function lockBroken({ kind }: Breach): Outcome {
   }
 }
 
-/** What 2.1.330 calls troubles of the host's account, some of which come with status 400. */
-const accountErrors: ReadonlySet<string> = new Set([
-  'oauth_org_not_allowed',
-  'account_on_hold',
-  'verification_required',
-  'billing_error',
-  'cloud_credential_error',
-]);
-
 function judgeResult(result: CliResult, seen: Collected, nowMs: number): Outcome {
   if (!result.is_error && result.subtype === 'success') {
     // An answer that no message of the model stands behind is the CLI talking for itself (a prompt taken for a command).
@@ -133,41 +127,15 @@ function judgeResult(result: CliResult, seen: Collected, nowMs: number): Outcome
     if (seen.message.stopReason === undefined) return lostOnTheWay();
     return answered(seen, result.total_cost_usd);
   }
-  const said = upstreamSentence(result.result);
-  const status = result.api_error_status ?? undefined;
-  if (status === 401 || status === 403 || seen.assistantError === 'authentication_failed') {
-    return failed(
-      'upstream_auth',
-      'Claude Code is not logged in, or its login was refused: log in again on the host.',
-    );
-  }
-  if (seen.assistantError !== undefined && accountErrors.has(seen.assistantError)) {
-    return failed(
-      'upstream_auth',
-      'The account that Claude Code is logged in with cannot be used: see to its billing and login on the host.',
-    );
-  }
-  if (status === 429 || seen.assistantError === 'rate_limit') return rateLimited(seen, nowMs);
-  if (status === 529 || status === 503 || saysOverloaded(result, seen)) {
-    return failed('upstream_overloaded', 'The model is overloaded. Try again in a moment.', {
-      retryAfter: 10,
-    });
-  }
-  if (status === 404 || seen.assistantError === 'model_not_found') {
-    return failed('not_found', 'The model does not exist, or the login of the host may not use it.');
-  }
-  if (status === 413) return failed('payload_too_large', 'The request is too large for the model.');
-  if (status === 400) return failed('bad_request', `The model refused the request${said}`);
-  return failed('upstream_error', 'The request to the model failed. Try again.');
-}
-
-/** 2.1.197 gives an error in the middle of a stream no status; the API's own word for it is all there is. */
-function saysOverloaded(result: CliResult, seen: Collected): boolean {
-  if (seen.assistantError === 'overloaded') return true;
-  return (
-    (result.api_error_status ?? undefined) === undefined &&
-    /^API Error:.{0,80}\boverloaded/is.test(result.result ?? '')
-  );
+  const refusal: Refusal = {
+    status: result.api_error_status ?? undefined,
+    ...(seen.failure ?? { kind: undefined, code: undefined, apiType: undefined, typed: false }),
+    // A turn whose message had a tool call ends as one too many, without the sentence.
+    text: seen.failure?.text || (result.result ?? ''),
+  };
+  const { cause, reason } = causeOf(refusal);
+  if (cause === 'rate_limited') return rateLimited(seen, nowMs);
+  return { ok: false, error: errorOf(cause, reason, refusal.text, nowMs) };
 }
 
 function lostOnTheWay(): Outcome {
@@ -192,19 +160,6 @@ function rateLimited(seen: Collected, nowMs: number): Outcome {
     retryAfter: 30,
     limit: 'plan',
   });
-}
-
-/**
- * The upstream's own words out of `API Error: 400 ...`, for the caller who sent the request; bounded. What is too long the CLI tells
- * in words of its own (2.1.197, 2.1.330); a client knows the API's.
- */
-function upstreamSentence(text = ''): string {
-  const said = /^API Error: \d{3} (.+)$/s.exec(text)?.[1];
-  if (said !== undefined) return `: ${said.slice(0, 300)}`;
-  const tooLong = /^Prompt is too long(?: · the request is ~(\d+) tokens \(limit (\d+)\))?/.exec(text);
-  if (tooLong === null) return '.';
-  const [, tokens, limit] = tooLong;
-  return `: prompt is too long${tokens === undefined ? '.' : `: ${tokens} tokens > ${limit} maximum`}`;
 }
 
 function answered({ message, initModel }: Collected, costUsd: number | null): Outcome {
@@ -258,6 +213,6 @@ export function mayHaveSpent(end: TurnEnd, seen: Collected): boolean {
 /** As 2.1.197 and 2.1.330 word it; a connection that was refused, or a name that does not resolve, is none of these. */
 function lostAfterAsking({ is_error: failed, api_error_status: status, result = '' }: CliResult): boolean {
   const lost =
-    /\b(?:ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT)\b|connection [\w ]{0,30}(?:lost|dropped|closed)|timed out/i;
+    /\b(?:ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT)\b|connection [\w ]{0,30}(?:lost|dropped|closed)|timed out|no response from|idle timeout/i;
   return failed && (status ?? undefined) === undefined && lost.test(result.slice(0, 300));
 }

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import type { Effort } from '../api.ts';
+import type { Refusal } from './causes.ts';
 import type { ModelEvent } from '../conversation.ts';
 
 /** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
@@ -92,9 +93,13 @@ const initSchema = z.looseObject({
   apiKeySource: z.string().catch(''),
 });
 
-const assistantSchema = z.object({
-  type: z.literal('assistant'),
-  error: z.string().optional().catch(undefined),
+/** A message that the CLI wrote in place of the model's, because a request failed. 2.1.197 has no field that begins with `api_`. */
+const failureSchema = z.object({
+  error: z.string(),
+  is_api_error_message: z.boolean().optional().catch(undefined),
+  api_error: z.string().optional().catch(undefined),
+  api_error_type: z.string().optional().catch(undefined),
+  message: z.object({ content: z.array(z.object({ text: z.string().catch('') })) }).catch({ content: [] }),
 });
 
 const hookSchema = z.object({ hook_name: z.string().catch('unnamed') });
@@ -118,6 +123,19 @@ const streamSchema = z.object({
   event: z.looseObject({ type: z.string() }),
 });
 
+function failureOf(read: z.infer<typeof failureSchema>): CliFailure {
+  return {
+    kind: read.error,
+    code: read.api_error,
+    apiType: read.api_error_type,
+    typed: read.is_api_error_message === true,
+    text: read.message.content.map(({ text }) => text).join(''),
+  };
+}
+
+/** What the CLI says of a request that failed; `causes.ts` reads it. */
+export type CliFailure = Omit<Refusal, 'status'>;
+
 export type CliInit = z.infer<typeof initSchema>;
 export type CliResult = z.infer<typeof resultSchema>;
 
@@ -125,7 +143,10 @@ export type CliResult = z.infer<typeof resultSchema>;
 export type CliEvent =
   | { kind: 'init'; init: CliInit }
   | { kind: 'stream'; event: ModelEvent }
-  | { kind: 'assistant'; error: string | undefined }
+  /** The CLI's words for a request that failed. */
+  | { kind: 'failure'; failure: CliFailure }
+  /** The CLI is about to send a request. */
+  | { kind: 'requesting' }
   | { kind: 'rate_limit'; status: string; resetsAt: number | undefined }
   /** A hook runs: the lock does not hold. */
   | { kind: 'hook'; name: string }
@@ -145,11 +166,14 @@ export function parseLine(text: string): CliEvent {
       if (typeof subtype === 'string' && subtype.startsWith('hook_')) {
         return { kind: 'hook', name: hookSchema.parse(message).hook_name };
       }
+      if (subtype === 'status' && 'status' in message && message.status === 'requesting')
+        return { kind: 'requesting' };
       return { kind: 'other' };
     case 'stream_event':
       return { kind: 'stream', event: streamSchema.parse(message).event };
     case 'assistant':
-      return { kind: 'assistant', error: assistantSchema.parse(message).error };
+      if (!('error' in message) || typeof message.error !== 'string') return { kind: 'other' };
+      return { kind: 'failure', failure: failureOf(failureSchema.parse(message)) };
     case 'rate_limit_event': {
       const info = rateLimitSchema.parse(message).rate_limit_info;
       return { kind: 'rate_limit', status: info.status, resetsAt: info.resetsAt };

@@ -54,7 +54,7 @@ type Options = {
 };
 type Ran = FinishedTurn & { texts: string[]; broken: string[][]; tookMs: number };
 
-/** Prints the lines once all of its own have come, does `last`, and tells how the turn ended when its process is gone. */
+/** Prints the lines once those of the turn have come, does `last`, and tells how the turn ended when its process is gone. */
 async function turn(lines: readonly string[], options: Options = {}): Promise<Ran> {
   const script = `read -r settings; read -r init; read -r start
 case $settings in *'the prompt'*) ;; *) exit 9 ;; esac

@@ -85,7 +85,7 @@ export function runTurn(options: TurnOptions): Turn {
     initSeen: false,
     initModel: '',
     tools: structured !== undefined || (request.tools ?? []).length > 0,
-    assistantError: undefined,
+    failure: undefined,
     planResetsAt: undefined,
   };
   const { message } = seen;
@@ -137,7 +137,7 @@ export function runTurn(options: TurnOptions): Turn {
     if (event.type === 'message_start') {
       // Nothing of the model's passes before the process has said what it offers.
       if (!seen.initSeen) return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
-      if (message.started) return finish({ cause: 'second_message' }, kill);
+      if (message.started) return finish({ cause: 'broken_off' }, kill);
       cli.write(noFurtherRequests.line);
     }
     let told: readonly ModelEvent[];
@@ -172,8 +172,8 @@ export function runTurn(options: TurnOptions): Turn {
       }
       case 'stream':
         return onStream(event.event);
-      case 'assistant':
-        seen.assistantError ??= event.error;
+      case 'failure':
+        seen.failure ??= event.failure;
         return;
       case 'rate_limit':
         if (event.status === 'rejected') seen.planResetsAt = event.resetsAt;
@@ -186,6 +186,7 @@ export function runTurn(options: TurnOptions): Turn {
         if (!event.ok) finish({ cause: 'garbage', reason: 'initialize was refused' }, kill);
         return;
       case 'hook':
+      case 'requesting':
       case 'other':
     }
   };

@@ -1,0 +1,113 @@
+/** Why a request to the model failed -> the error that its caller gets. Pure. */
+import { RelayError, type ErrorCode, type ErrorDetails } from '../errors.ts';
+
+type CauseError = {
+  code: ErrorCode;
+  /** A `:` at the end is followed by the reason, where there is one. */
+  message: string;
+  details?: ErrorDetails;
+};
+
+/** The same request will fail again: for the codes that a client would try again. */
+const forGood = { shouldRetry: false } as const;
+
+const errors = {
+  /** The login is missing, has expired or was refused. */
+  login: {
+    code: 'upstream_auth',
+    message: 'Claude Code is not logged in, or its login was refused: log in again on the host.',
+    details: { ...forGood, loginLost: true },
+  },
+  /** The login is sound, and its account or organization is closed to it. */
+  disabled: {
+    code: 'upstream_auth',
+    message:
+      'The account that Claude Code is logged in with is disabled, on hold or not allowed to use it: see to the account on the host, or log in with another.',
+    details: { ...forGood, loginLost: true },
+  },
+  account: {
+    code: 'upstream_auth',
+    message:
+      'The account that Claude Code is logged in with cannot be used for this: see to its billing and permissions on the host.',
+    details: forGood,
+  },
+  outdated: {
+    code: 'upstream_error',
+    message: 'Claude Code is too old for this model or its organization: update it on the host.',
+    details: forGood,
+  },
+  host: {
+    code: 'upstream_error',
+    message:
+      'Claude Code cannot send requests as it is set up on the host. The owner of the host can find out why with `claude-relay doctor`.',
+    details: forGood,
+  },
+  /** Something else answered in place of the API. */
+  network: {
+    code: 'upstream_error',
+    message:
+      'A proxy, a web filter or a login page in the network of the host answered in place of the model. The owner of the host has to let the requests through.',
+    details: forGood,
+  },
+  region: {
+    code: 'upstream_error',
+    message:
+      'The model refuses requests from the network of the host: usually an unsupported region, a VPN or a proxy. The owner of the host has to use another network.',
+    details: forGood,
+  },
+  tls: {
+    code: 'upstream_error',
+    message:
+      'The host does not trust the certificate of the connection to the model. The owner of the host has to see to it (NODE_EXTRA_CA_CERTS).',
+    details: forGood,
+  },
+  unreachable: { code: 'upstream_error', message: 'The host could not reach the model. Try again.' },
+  cut: { code: 'upstream_error', message: 'The connection to the model was lost. Try again.' },
+  failed: { code: 'upstream_error', message: 'The request to the model failed. Try again.' },
+  overloaded: {
+    code: 'upstream_overloaded',
+    message: 'The model is overloaded. Try again in a moment.',
+    details: { retryAfter: 10 },
+  },
+  /** A limit that the owner set for the account, up to a date. */
+  spending_limit: {
+    code: 'rate_limited',
+    message: 'The account of the host has reached the usage limit that its owner set.',
+    details: { ...forGood, limit: 'plan' },
+  },
+  model: {
+    code: 'not_found',
+    message: 'The model does not exist, or the login of the host may not use it.',
+  },
+  too_long: { code: 'bad_request', message: 'The model refused the request:' },
+  request: { code: 'bad_request', message: 'The model refused the request:' },
+  too_large: { code: 'payload_too_large', message: 'The request is too large for the model:' },
+} as const satisfies Record<string, CauseError>;
+
+/** `outcome.ts` makes the error of a `rate_limited`: it knows the times of the plan. */
+export type Cause = keyof typeof errors | 'rate_limited';
+
+/** `nowMs`: the wall clock, for a limit that ends on a date. */
+export function errorOf(
+  cause: Exclude<Cause, 'rate_limited'>,
+  reason: string | undefined,
+  text: string,
+  nowMs: number,
+): RelayError {
+  const { code, message, details = {} }: CauseError = errors[cause];
+  if (cause === 'spending_limit') return spendingLimit(message, details, text, nowMs);
+  if (!message.endsWith(':')) return new RelayError(code, message, details);
+  const said = reason === undefined ? `${message.slice(0, -1)}.` : `${message} ${reason}`;
+  return new RelayError(code, said, details);
+}
+
+function spendingLimit(message: string, details: ErrorDetails, text: string, nowMs: number): RelayError {
+  const [, day, time = '00:00'] =
+    /regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d) UTC)?/.exec(text) ?? [];
+  const until = Date.parse(`${day}T${time}:00Z`);
+  if (!(until > nowMs)) return new RelayError('rate_limited', message, { ...details, retryAfter: 3600 });
+  return new RelayError('rate_limited', `${message.slice(0, -1)}, until ${new Date(until).toISOString()}.`, {
+    ...details,
+    retryAfter: Math.ceil((until - nowMs) / 1000),
+  });
+}

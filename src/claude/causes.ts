@@ -1,0 +1,134 @@
+/**
+ * A failed request, as the CLI reports it -> its cause. Pure. The CLI's sentences come first; where one says nothing, its own codes and
+ * the API's type of error decide (2.1.330 passes that on), and then the status.
+ */
+import type { Cause } from './cause-errors.ts';
+import { callerReason } from './reason.ts';
+import { sentences } from './sentences.ts';
+
+/** What the CLI reported of a request that failed. */
+export type Refusal = {
+  /** HTTP status; undefined for a lost connection, and for most errors in the middle of a stream. */
+  status: number | undefined;
+  /** The CLI's kind of error, such as `invalid_request`. */
+  kind: string | undefined;
+  /** The CLI's name for what it recognised, such as `media_removed` (2.1.330). */
+  code: string | undefined;
+  /** `error.type` of the API's answer (2.1.330); undefined where it was not the API that answered. */
+  apiType: string | undefined;
+  /** Whether the build passes `apiType` on at all. */
+  typed: boolean;
+  text: string;
+};
+
+/** For what no sentence says: the CLI's codes (2.1.330) and its kinds. */
+const byCode: ReadonlyMap<string | undefined, Cause> = new Map<string, Cause>([
+  ['oauth_org_not_allowed', 'disabled'],
+  ['account_on_hold', 'disabled'],
+  ['api_key_auth_disabled', 'disabled'],
+  ['billing_error', 'account'],
+  ['verification_required', 'account'],
+  ['cloud_credential_error', 'login'],
+  ['provider_credentials', 'login'],
+  ['model_requires_usage_credits', 'model'],
+  ['long_context_credits_required', 'model'],
+  ['claude_code_version_too_old', 'outdated'],
+  ['message_over_context_limit', 'too_long'],
+  ['network_edge_blocked', 'region'],
+  ['tls_untrusted_ca', 'tls'],
+  ['tls_cert_signature_failure', 'tls'],
+  ['gateway_content_type', 'network'],
+  ['overloaded', 'overloaded'],
+  ['rate_limit', 'rate_limited'],
+]);
+
+/** The kinds that stand for no status. With one, the status says more. */
+const byKind: ReadonlyMap<string | undefined, Cause> = new Map<string, Cause>([
+  ['authentication_failed', 'login'],
+  ['model_not_found', 'model'],
+  ['invalid_request', 'request'],
+]);
+
+/** The status that the API sends with each of its types, for an error in the middle of a stream. */
+const statusOfType: ReadonlyMap<string | undefined, number> = new Map([
+  ['invalid_request_error', 400],
+  ['authentication_error', 401],
+  ['billing_error', 402],
+  ['permission_error', 403],
+  ['not_found_error', 404],
+  ['request_too_large', 413],
+  ['rate_limit_error', 429],
+  ['overloaded_error', 529],
+]);
+
+/** A gateway's 400 has no type, and can still hold the API's words: they begin with a place in the request. */
+const placeOfTheApi =
+  /^API Error: 400 (?:messages|system|tools|tool_choice|thinking|max_tokens|temperature|top_[pk]|stop_sequences|output_config)\b/;
+
+/** A web server's 400, with nothing of the API. */
+const bareBadRequest = /\(no body\)|^API Error: (?:400 )?Bad Request$/;
+
+export function causeOf(refusal: Refusal): { cause: Cause; reason?: string } {
+  const { text, status, kind, code } = refusal;
+  for (const [cause, says, reason, statuses] of sentences) {
+    const match = says.exec(text);
+    if (match === null || statuses?.includes(status) === false) continue;
+    const said = reason?.replace(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? '').trim();
+    return { cause, ...(said === undefined || said === '' ? {} : { reason: said }) };
+  }
+  const cause = byCode.get(code) ?? byCode.get(kind) ?? causeOfStatus(refusal);
+  if (cause !== 'request' || (isForeign(refusal) && !placeOfTheApi.test(text))) return { cause };
+  const said = callerReason(text.replace(/^API Error: (?:\d{3} )?/, ''));
+  return { cause, ...(said === undefined ? {} : { reason: said }) };
+}
+
+function causeOfStatus(refusal: Refusal): Cause {
+  const status = refusal.status ?? statusOfType.get(refusal.apiType);
+  switch (status) {
+    case undefined:
+      return byKind.get(refusal.kind) ?? 'failed';
+    case 400:
+      return bareBadRequest.test(refusal.text) ? 'network' : 'request';
+    case 422:
+      return 'request';
+    case 401:
+      return isForeign(refusal, /\b(?:key|token|oauth|credentials?|authenticat)/i) ? 'network' : 'login';
+    case 402:
+    case 403:
+      return isForeign(refusal, /\b(?:key|token|oauth|permission|account|organi[sz]ation|payment|billing)/i)
+        ? 'network'
+        : 'account';
+    case 404:
+      return isForeign(refusal) ? 'network' : 'model';
+    case 408:
+    case 409:
+    case 425:
+      return 'failed';
+    case 413:
+      return 'too_large';
+    case 429:
+      return 'rate_limited';
+    case 529:
+      return 'overloaded';
+    // Not implemented, not this version of HTTP, and the status of a captive portal.
+    case 501:
+    case 505:
+    case 511:
+      return 'network';
+    default:
+      if (status >= 500) return 'failed';
+      return isForeign(refusal, /^$/) ? 'network' : 'request';
+  }
+}
+
+/**
+ * Whether something other than the API answered. 2.1.197 passes no type on: it leaves the status out where the body was a page, and
+ * otherwise the words have to be those of the API, where they are `known`.
+ */
+function isForeign({ typed, apiType, status, text }: Refusal, known?: RegExp): boolean {
+  if (typed) return apiType === undefined;
+  if (status === undefined) return false;
+  if (text.includes('(no body)')) return true;
+  if (!text.includes('API Error:')) return false;
+  return !text.includes(`API Error: ${status} `) || known?.test(text) === false;
+}
