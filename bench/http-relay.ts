@@ -35,6 +35,7 @@ function finishedTurn(): FinishedTurn {
     },
     times: { startedAt: now, initAt: now, firstTextAt: now, endedAt: now },
     usage,
+    requests: 1,
     mayHaveSpent: true,
     diedUnasked: false,
   };

@@ -45,7 +45,8 @@ function midStream(type: string, message: string): Pick<Case, 'reply' | 'further
 
 function stops(stopReason: string, text = `stopped for ${stopReason}`): Case {
   return {
-    reply: { kind: 'text', text, stopReason },
+    // Paced like a model: in a burst of a few milliseconds the CLI can ask again before it is ended (`test/causes.test.ts`).
+    reply: { kind: 'text', text: [text, ''], stopReason, deltaDelayMs: 150 },
     further: other,
     status: 200,
     says: stopReason,

@@ -14,6 +14,12 @@ const said = {
   init: event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' }),
   tool: event('system', { subtype: 'init', tools: ['Bash'], mcp_servers: [], model: 'claude-x' }),
   hook: event('system', { subtype: 'hook_started', hook_name: 'Stop' }),
+  requesting: event('system', { subtype: 'status', status: 'requesting' }),
+  shut: event('control_response', { response: { subtype: 'success', request_id: 'no-further-requests' } }),
+  overloaded: event('assistant', {
+    error: 'unknown',
+    message: { content: [{ type: 'text', text: 'API Error: Overloaded' }] },
+  }),
   begin: `${stream('message_start', {
     message: { model: 'claude-y', usage: { input_tokens: 9, output_tokens: 1 } },
   })}
@@ -23,6 +29,7 @@ ${stream('content_block_start', { index: 0, content_block: { type: 'text', text:
   thought: stream('content_block_delta', { index: 0, delta: { type: 'odd_delta', thinking: 'hm' } }),
   stray: stream('content_block_delta', { index: 7, delta: { type: 'text_delta', text: 'Hello' } }),
   end: stream('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 4 } }),
+  stop: stream('message_stop'),
   cut: stream('message_delta', { delta: { stop_reason: 'max_tokens' }, usage: { output_tokens: 4 } }),
   broken: stream('message_delta', { delta: { stop_reason: null } }),
   result: event('result', {
@@ -135,6 +142,29 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     assert.equal(codeOf(twice), 'upstream_error');
   });
 
+  test('what the CLI asks before it can be ended is counted, in the usage of an answer and of an error', async () => {
+    const { init, requesting, begin, hello, cut, end, stop, shut } = said;
+    const rows: [string[], number, [number, number]][] = [
+      [[init, requesting, begin, hello, end, said.result], 1, [9, 4]],
+      [[init, requesting, begin, hello, cut, stop], 1, [9, 4]],
+      // A message that began reports its own tokens; of a request alone the input is known.
+      [[init, requesting, begin, hello, cut, stop, requesting, begin], 2, [18, 5]],
+      [[init, requesting, begin, hello, cut, stop, requesting], 2, [18, 4]],
+      [[init, requesting, begin, hello, cut, stop, requesting, begin, requesting], 3, [27, 5]],
+      // 2.1.197 does not announce it.
+      [[init, requesting, begin, hello, stop, begin], 2, [18, 2]],
+      // Once the way out is shut, a request that is announced goes nowhere.
+      [[init, requesting, begin, shut, hello, cut, stop, requesting], 1, [9, 4]],
+      [[init, requesting, begin, hello, stop, requesting], 2, [18, 1]],
+    ];
+    for (const [lines, requests, tokens] of rows) {
+      const ended = await turn(lines);
+      assert.equal(ended.requests, requests, lines.join('\n'));
+      assert.deepEqual([ended.usage.input_tokens, ended.usage.output_tokens], tokens, lines.join('\n'));
+      if (ended.outcome.ok) assert.deepEqual(ended.outcome.answer.usage, ended.usage);
+    }
+  });
+
   test('a process that stays after its answer is ended, and the caller does not wait for that', async () => {
     const { init, begin, hello, end, result } = said;
     const ended = await turn([init, begin, hello, end, result], { last: 'trap "" TERM; sleep 300' });
@@ -189,6 +219,16 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     const ended = await turn([init, begin, hello, broken, result]);
     assert.equal(codeOf(ended), 'upstream_error');
     assert.equal(ended.mayHaveSpent, true);
+  });
+
+  test('a stream that ends without a stop reason: the process is ended, unless it has said why', async () => {
+    const { init, begin, hello, stop, overloaded, end, result } = said;
+    const silent = await turn([init, begin, hello, stop, begin, hello, end, result]);
+    assert.equal(codeOf(silent), 'upstream_error');
+    assert.deepEqual(silent.texts, ['Hello']);
+    const failed = JSON.stringify({ type: 'result', subtype: 'error_max_turns', is_error: true });
+    const told = await turn([init, begin, hello, overloaded, stop, failed]);
+    assert.equal(codeOf(told), 'upstream_overloaded');
   });
 
   test('garbage, a refusal to begin, and an end without a result', async () => {

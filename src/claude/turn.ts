@@ -7,8 +7,9 @@ import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from 
 import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
 import { withoutExactNumbers } from '../exact-json.ts';
+import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
 import { breachIn, type Breach } from './breach.ts';
-import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
+import { createMessage, MalformedEvent } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
 import { structuredBy, type Structured } from './structured.ts';
@@ -47,8 +48,10 @@ export type TurnTimes = { startedAt: number; initAt?: number; firstTextAt?: numb
 export type FinishedTurn = {
   outcome: Outcome;
   times: TurnTimes;
-  /** What the upstream had reported by then, also of a turn that failed. */
+  /** What the upstream had reported by then, also of a turn that failed, with the requests that the CLI made by itself. */
   usage: TokenUsage;
+  /** Requests to the model, as far as the process reported them. */
+  requests: number;
   mayHaveSpent: boolean;
   /** The process ended by itself before it was about to ask the model. */
   diedUnasked: boolean;
@@ -71,8 +74,8 @@ const exitGraceMs = 2000;
 /** By then an interrupted process has closed its connection (6 to 60 ms on 2.1.197 and 2.1.330). */
 const interruptGraceMs = 100;
 
-/** After any other stop reason, and after an answer with nothing to see, the CLI would ask the model again by itself. */
-const finalStops = new Set(['end_turn', 'stop_sequence']);
+/** A process that was killed has closed its output by then. */
+const killGraceMs = 500;
 
 /** The events that are for the relay alone. */
 const keptEvents = new Set(['message_delta', 'message_stop', 'ping']);
@@ -91,7 +94,9 @@ export function runTurn(options: TurnOptions): Turn {
   const { message } = seen;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
   const { promise: finished, resolve } = Promise.withResolvers<FinishedTurn>();
+  const further = countFurtherRequests();
   let ended = false;
+  let onPrinted = (): void => {};
 
   const finish = (end: TurnEnd, stop: () => void): void => {
     if (ended) return;
@@ -100,15 +105,28 @@ export function runTurn(options: TurnOptions): Turn {
     options.signal.removeEventListener('abort', onAbort);
     stop();
     times.endedAt = performance.now();
+    if (further.ruledOut || !mayHaveAskedAgain(end, message)) return conclude(end);
+    // What it printed before the kill says whether it has asked again.
+    const late = setTimeout(() => conclude(end), killGraceMs);
+    onPrinted = () => {
+      clearTimeout(late);
+      conclude(end);
+    };
+  };
+  const conclude = (end: TurnEnd): void => {
     const judged = judge(end, seen, Date.now());
+    const usage = further.addTo(message.usage);
     const told = {
       times,
       mayHaveSpent: mayHaveSpent(end, seen),
-      usage: message.usage,
+      usage,
+      requests: 1 + further.count,
       diedUnasked: end.cause === 'exit' && !seen.initSeen,
     };
-    if (structured === undefined || !judged.ok) return resolve({ outcome: judged, ...told });
-    void satisfied(judged.answer, structured, options).then((outcome) => resolve({ outcome, ...told }));
+    if (!judged.ok) return resolve({ outcome: judged, ...told });
+    const answer = { ...judged.answer, usage };
+    if (structured === undefined) return resolve({ outcome: { ok: true, answer }, ...told });
+    void satisfied(answer, structured, options).then((outcome) => resolve({ outcome, ...told }));
   };
   const terminate = (): void => cli.terminate();
   const kill = (): void => cli.kill();
@@ -155,6 +173,9 @@ export function runTurn(options: TurnOptions): Turn {
     }
     for (const one of told) if (!keptEvents.has(one.type)) options.onEvent?.(one);
     const { stopReason } = message;
+    // Where the CLI gives up instead, it has said why by now.
+    if (event.type === 'message_stop' && stopReason === undefined && seen.failure === undefined)
+      finish({ cause: 'broken_off' }, kill);
     if (event.type === 'message_delta' && stopReason !== undefined && asksAgain(stopReason, message))
       finish({ cause: 'stopped' }, kill);
   };
@@ -193,7 +214,6 @@ export function runTurn(options: TurnOptions): Turn {
 
   cli.listener = {
     onLine: (text) => {
-      if (ended) return;
       let event: CliEvent;
       try {
         event = parseLine(text);
@@ -201,10 +221,14 @@ export function runTurn(options: TurnOptions): Turn {
         finish({ cause: 'garbage', reason: 'not the protocol' }, kill);
         return;
       }
-      onEvent(event);
+      if (message.started) further.note(event);
+      if (!ended) onEvent(event);
     },
     onGarbage: (reason) => finish({ cause: 'garbage', reason }, kill),
-    onExit: () => finish({ cause: 'exit', started: seen.initSeen }, () => {}),
+    onExit: () => {
+      finish({ cause: 'exit', started: seen.initSeen }, () => {});
+      onPrinted();
+    },
   };
   const timer = setTimeout(
     () =>
@@ -219,11 +243,6 @@ export function runTurn(options: TurnOptions): Turn {
   else cli.write(turnLines(structured?.conversation ?? request));
 
   return { finished, gone: cli.gone };
-}
-
-/** Whether the CLI would go on by itself: after this stop reason, with nothing to see, or to tell the model that its tool is none. */
-function asksAgain(stopReason: string, message: ModelMessage): boolean {
-  return !finalStops.has(stopReason) || message.text().trim() === '' || message.usesTool;
 }
 
 /** An answer by a schema is one when it was judged. Never rejects. */

@@ -25,8 +25,8 @@ export type Reply =
   | ({ kind: 'text'; text: string | readonly string[] } & AnswerOptions)
   | ({ kind: 'tool_use'; name: string; input: unknown; id?: string; text?: string } & AnswerOptions)
   | ({ kind: 'blocks'; blocks: readonly AnswerBlock[] } & AnswerOptions)
-  /** A stream as it was recorded, to the event; the connection then ends. */
-  | { kind: 'events'; events: readonly ApiEvent[]; eventDelayMs?: number }
+  /** A stream as it was recorded, to the event; the connection then ends, or is cut in the middle of the body. */
+  | { kind: 'events'; events: readonly ApiEvent[]; eventDelayMs?: number; cut?: true }
   /** An HTTP error in the API's shape. */
   | { kind: 'error'; status: number; type: string; message: string; headers?: Record<string, string> }
   /** An `error` event in a stream that had begun well. */

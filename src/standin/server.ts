@@ -171,7 +171,8 @@ async function answerMessage(
       if (reply.eventDelayMs !== undefined) await sleep(reply.eventDelayMs, undefined, { signal });
       await sendEvents(response, [event], 0, signal);
     }
-    response.end();
+    if (reply.cut === true) response.socket?.destroySoon();
+    else response.end();
     return;
   }
   const answer = answerOf(reply, `msg_standin_${index}`, request.json.model, request.body.length);
