@@ -1,6 +1,6 @@
 /**
  * JSON whose numbers are written again as they stood. What a model says is read and told again, and a double would change it on the way:
- * the digits of a 64-bit id, or 1.0, which is not 1 everywhere. Pure.
+ * the digits of a 64-bit id, or 1.0, which is not 1 everywhere.
  */
 
 /** Of the standard, and not yet in TypeScript's library. */
@@ -14,6 +14,19 @@ export function parseExactly(text: string): unknown {
 /** With all numbers as numbers. */
 export function withoutExactNumbers(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
+}
+
+const written = new WeakMap<object, string>();
+
+/** Remembers the text that an object was read from, whole JSON or not; `writtenAs` gives it back as long as the object lives. */
+export function rememberText<T extends object>(value: T, text: string): T {
+  written.set(value, text);
+  return value;
+}
+
+/** An object as it was written, where that is remembered; anything else as JSON. */
+export function writtenAs(value: object): string {
+  return written.get(value) ?? JSON.stringify(value);
 }
 
 function keepNumber(_key: string, value: unknown, context?: { source?: string }): unknown {

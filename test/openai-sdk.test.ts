@@ -394,19 +394,19 @@ for (const cli of clis) {
     });
 
     describe('recorded streams', () => {
-      const call = (id: string, name: string, args: object): object => ({
+      const call = (id: string, name: string, args: string): object => ({
         id,
         type: 'function',
-        function: { name, arguments: JSON.stringify(args) },
+        function: { name, arguments: args },
       });
-      const bern = call('toolu_1', 'get_weather', { city: 'Bern' });
+      const bern = call('toolu_1', 'get_weather', '{"city":"Bern"}');
       const cases: [keyof typeof recordings, string | null, string, object[]?][] = [
         ['text', 'Hello, world!', 'stop'],
         ['thinking', 'Thought over.', 'stop'],
         ['redactedThinking', 'Hidden thoughts.', 'stop'],
         ['citations', 'The grass is green.', 'stop'],
-        ['toolUse', 'Let me look.', 'tool_calls', [call('toolu_1', 'get_weather', { city: 'Zürich' })]],
-        ['parallelToolUse', null, 'tool_calls', [bern, call('toolu_2', 'get_time', {})]],
+        ['toolUse', 'Let me look.', 'tool_calls', [call('toolu_1', 'get_weather', '{"city": "Zürich"}')]],
+        ['parallelToolUse', null, 'tool_calls', [bern, call('toolu_2', 'get_time', '{}')]],
         ['thinkingToolUse', null, 'tool_calls', [bern]],
         ['stopSequence', 'one two ', 'stop'],
         ['maxTokens', 'cut off in the mid', 'length'],
@@ -705,7 +705,7 @@ describe('openai: 429 with a retry', () => {
   });
 });
 
-/** A call, its arguments parsed: their text is the model's own in a stream. */
+/** A call, its arguments parsed. */
 function called(call: object): unknown[] {
   assert.ok(isFunctionCall(call));
   return [call.id, call.function.name, JSON.parse(call.function.arguments)];

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import type { Answer, ModelEvent, TokenUsage } from '../conversation.ts';
-import { parseExactly } from '../exact-json.ts';
+import { parseExactly, rememberText } from '../exact-json.ts';
 
 /** Thrown for an event that the Messages API does not send, or not there. */
 export class MalformedEvent extends Error {
@@ -225,7 +225,7 @@ export function createMessage(): ModelMessage {
     content: () => {
       const cut = stopReason !== undefined && cutOff.has(stopReason);
       return blocks.map(({ value, inputJson }) => {
-        if (inputJson !== '') value['input'] = inputOf(inputJson, cut);
+        if (inputJson !== '') value['input'] = rememberText(inputOf(inputJson, cut), inputJson);
         return value;
       });
     },

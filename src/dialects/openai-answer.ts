@@ -1,5 +1,6 @@
 /** The model's answer in the words of the OpenAI dialect: the whole object, and what the stream has in common with it. Pure. */
 import type { Answer, TokenUsage } from '../conversation.ts';
+import { writtenAs } from '../exact-json.ts';
 import type { AnswerFacts } from './dialect.ts';
 
 export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
@@ -93,8 +94,9 @@ function toolCalls({ content }: Answer): ToolCall[] {
     }));
 }
 
+/** As the model wrote them, also where they are cut off: a whole answer and a stream hold the same. */
 export function argumentsOf(input: unknown): string {
-  return JSON.stringify(input ?? {});
+  return writtenAs(input ?? {});
 }
 
 /** `pause_turn` is an answer that is not complete, which is what `length` says to a client. */

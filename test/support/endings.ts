@@ -1,0 +1,211 @@
+/** The ways in which a turn can end, as the lines that the CLI prints, and a runner whose process prints them. */
+import assert from 'node:assert/strict';
+import type { ClaudeProcess } from '../../src/claude/process.ts';
+import type { RunRequest, Runner } from '../../src/claude/runner.ts';
+import { createSchemas } from '../../src/claude/schemas.ts';
+import { runTurn } from '../../src/claude/turn.ts';
+import type { ApiEvent } from '../../src/standin/messages.ts';
+import { recordedMessage, recordedText, recordedToolUse, recordings } from './recordings.ts';
+
+export type Ending = {
+  /** What the process prints after `init`. */
+  lines: readonly object[];
+  /** What it does then, instead of waiting to be ended. */
+  last?: 'exit' | 'garbage';
+  /** The stop reason of an answer, or the code of an error. */
+  says: string;
+  /** The answer's text. */
+  text?: string;
+  /** What the request has besides its prompt. */
+  asks?: 'tools' | 'schema' | 'list';
+  timeoutMs?: number;
+};
+
+const stream = (events: readonly ApiEvent[]): object[] =>
+  events.map((event) => ({ type: 'stream_event', event }));
+const result = (fields: object = {}): object => ({
+  type: 'result',
+  subtype: 'success',
+  is_error: false,
+  result: 'x',
+  total_cost_usd: 0.5,
+  ...fields,
+});
+const failure = (text: string, fields: object, status?: number): object[] => [
+  { type: 'assistant', ...fields, message: { content: [{ type: 'text', text }] } },
+  result({ is_error: true, result: text, api_error_status: status ?? null }),
+];
+const done = (events: readonly ApiEvent[]): object[] => [...stream(events), result()];
+const half = [...recordedMessage('end_turn', [recordedText(0, 'half an ')]).slice(0, 4)];
+const block = recordedMessage('end_turn', [recordedText(0, 'half an ')]).slice(0, -2);
+const byTool = (json: string, stopReason = 'tool_use'): ApiEvent[] =>
+  recordedMessage(stopReason, [recordedToolUse(0, 'toolu_1', 'structured_output', json)]);
+
+export const endings: Record<string, Ending> = {
+  'an answer': { lines: done(recordings.text), says: 'end_turn', text: 'Hello, world!' },
+  'an answer after thinking': { lines: done(recordings.thinking), says: 'end_turn', text: 'Thought over.' },
+  'an answer with citations': {
+    lines: done(recordings.citations),
+    says: 'end_turn',
+    text: 'The grass is green.',
+  },
+  'a stop sequence': { lines: done(recordings.stopSequence), says: 'stop_sequence', text: 'one two ' },
+  max_tokens: { lines: stream(recordings.maxTokens), says: 'max_tokens', text: 'cut off in the mid' },
+  'max_tokens, and two more requests': {
+    lines: [
+      ...stream(recordings.maxTokens),
+      { type: 'system', subtype: 'status', status: 'requesting' },
+      ...stream(recordings.text.slice(0, 1)),
+      { type: 'system', subtype: 'status', status: 'requesting' },
+    ],
+    says: 'max_tokens',
+    text: 'cut off in the mid',
+  },
+  'max_tokens in a tool call': {
+    lines: stream(
+      recordedMessage('max_tokens', [recordedToolUse(0, 'toolu_1', 'get_weather', '{"city": "Z')]),
+    ),
+    says: 'max_tokens',
+    text: '',
+    asks: 'tools',
+  },
+  'the end of the context window': {
+    lines: stream(recordings.contextWindow),
+    says: 'model_context_window_exceeded',
+    text: 'no more room',
+  },
+  'a refusal': { lines: stream(recordings.refusal), says: 'refusal', text: 'I cannot' },
+  'a refusal without a word': { lines: stream(recordedMessage('refusal', [])), says: 'refusal', text: '' },
+  'a paused turn': { lines: stream(recordings.pauseTurn), says: 'pause_turn', text: 'One moment.' },
+  'a tool call': {
+    lines: stream(recordings.toolUse),
+    says: 'tool_use',
+    text: 'Let me look.',
+    asks: 'tools',
+  },
+  'two tool calls': { lines: stream(recordings.parallelToolUse), says: 'tool_use', text: '', asks: 'tools' },
+  'a call of a tool that nobody offers': { lines: stream(recordings.toolUse), says: 'upstream_error' },
+  'a tool call that is no JSON': {
+    lines: stream(recordedMessage('tool_use', [recordedToolUse(0, 'toolu_1', 'get_weather', '{"city": "Z')])),
+    says: 'upstream_error',
+    asks: 'tools',
+  },
+  'an empty answer': { lines: stream(recordings.empty), says: 'end_turn', text: '' },
+  'a blank answer': {
+    lines: stream(recordedMessage('end_turn', [recordedText(0, ' ')])),
+    says: 'end_turn',
+    text: ' ',
+  },
+  'an error of the API before the answer': {
+    lines: failure('API Error: 400 messages: too odd', { error: 'unknown' }, 400),
+    says: 'bad_request',
+  },
+  'an error of the API in the middle': {
+    lines: [...stream(half), ...failure('API Error: Overloaded', { error: 'unknown' })],
+    says: 'upstream_overloaded',
+  },
+  'a lost connection in the middle': {
+    lines: [...stream(half), ...failure('API Error: Connection lost', { error: 'server_error' })],
+    says: 'upstream_error',
+  },
+  'a stream that ends after a block': {
+    lines: stream([...block, { type: 'message_stop' }]),
+    says: 'upstream_error',
+  },
+  'a stream that ends after a block, with a result': { lines: done(block), says: 'upstream_error' },
+  'a second message': { lines: stream([...half, ...half]), says: 'upstream_error' },
+  'an end of the process': { lines: stream(half), last: 'exit', says: 'upstream_error' },
+  'lines that are not the protocol': { lines: stream(half), last: 'garbage', says: 'upstream_error' },
+  'silence in the middle': { lines: stream(half), timeoutMs: 100, says: 'upstream_timeout' },
+  'an answer by a schema': { lines: stream(byTool('{"n":1}')), asks: 'schema', says: 'end_turn' },
+  'an answer by a schema of another type': {
+    lines: stream(byTool('{"value":[1,2]}')),
+    asks: 'list',
+    says: 'end_turn',
+  },
+  'an answer that does not satisfy its schema': {
+    lines: stream(byTool('{"n":"one"}')),
+    asks: 'schema',
+    says: 'invalid_output',
+  },
+  'words instead of an answer by a schema': {
+    lines: done(recordings.text),
+    asks: 'schema',
+    says: 'invalid_output',
+  },
+  'an answer by a schema, cut off': {
+    lines: stream(byTool('{"n":', 'max_tokens')),
+    asks: 'schema',
+    says: 'max_tokens',
+  },
+  'an answer by a schema of another type, cut off': {
+    lines: stream(byTool('{"value":[1', 'max_tokens')),
+    asks: 'list',
+    says: 'max_tokens',
+  },
+  'a refusal of an answer by a schema': {
+    lines: stream(recordings.refusal),
+    asks: 'schema',
+    says: 'refusal',
+  },
+};
+
+const init = { type: 'system', subtype: 'init', tools: [], mcp_servers: [], model: 'claude-asked' };
+
+/** Prints its lines when the turn starts, and ends when it is made to. */
+function scripted({ lines, last }: Ending): ClaudeProcess {
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  let ended = false;
+  const end = (): void => {
+    if (ended) return;
+    ended = true;
+    setImmediate(() => {
+      process.listener.onExit({ code: 0, signal: null });
+      resolve();
+    });
+  };
+  const process: ClaudeProcess = {
+    pid: 1,
+    listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
+    write: (text) => {
+      if (!text.includes('"type":"user"')) return;
+      setImmediate(() => {
+        for (const line of [init, ...lines]) process.listener.onLine(JSON.stringify(line));
+        if (last === 'garbage') process.listener.onLine('not JSON');
+        if (last === 'exit') end();
+      });
+    },
+    finish: end,
+    terminate: end,
+    kill: end,
+    gone,
+    stderrTail: () => '',
+  };
+  return process;
+}
+
+/** A request is about the ending that its prompt names. */
+export function scriptedRunner(): Runner {
+  const schemas = createSchemas();
+  return {
+    checkSchema: (schema) => schemas.check(schema),
+    run: (request: RunRequest, signal) => {
+      const content = request.messages.at(-1)?.content[0];
+      const ending = endings[content?.type === 'text' ? content.text : ''];
+      assert.ok(ending !== undefined);
+      const turn = runTurn({
+        request,
+        process: scripted(ending),
+        timeoutMs: ending.timeoutMs ?? 10_000,
+        signal,
+        ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
+        unsatisfied: (schema, value) => schemas.unsatisfied(schema, value),
+        onLockBroken: ({ found }) => assert.fail(found.join()),
+      });
+      return { ...turn, warm: false };
+    },
+    tend: () => {},
+    spares: () => ({ waiting: 0, rssBytes: 0 }),
+    close: () => schemas.close(),
+  };
+}
