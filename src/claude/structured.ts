@@ -3,9 +3,10 @@
  * as one text block that holds the JSON.
  */
 import type { Answer, Conversation, ModelEvent, Tool, ToolChoice } from '../conversation.ts';
-import { invalidOutput } from '../errors.ts';
-import { parseExactly } from '../exact-json.ts';
+import { invalidOutput, RelayError } from '../errors.ts';
+import { parseExactly, withoutExactNumbers } from '../exact-json.ts';
 import { createMessage } from './message.ts';
+import type { Outcome } from './outcome.ts';
 import type { JsonSchema } from './schema.ts';
 
 export type Structured = {
@@ -55,6 +56,31 @@ export function structuredBy(conversation: Conversation): Structured | undefined
       ...outcomeOf(answer, name, wrapped),
     }),
   };
+}
+
+/** Why a value does not satisfy a schema; undefined when it does. */
+type Judge = (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
+
+/** An answer by a schema is one when it was judged. Never rejects. */
+export async function satisfied(
+  answer: Answer,
+  structured: Structured,
+  { request: { schema }, unsatisfied }: { request: Conversation; unsatisfied: Judge },
+): Promise<Outcome> {
+  try {
+    const judged = structured.answer(answer);
+    if (schema !== undefined && 'structured' in judged) {
+      const why = await unsatisfied(schema, withoutExactNumbers(judged.structured));
+      if (why !== undefined) throw invalidOutput(why);
+    }
+    return { ok: true, answer: judged };
+  } catch (error) {
+    if (error instanceof RelayError) return { ok: false, error };
+    return {
+      ok: false,
+      error: new RelayError('internal', 'Something went wrong inside the relay.', { cause: error }),
+    };
+  }
 }
 
 /** What else is different in the answer. */

@@ -4,15 +4,13 @@
  */
 import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
-import type { Answer, Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
-import { invalidOutput, RelayError } from '../errors.ts';
-import { withoutExactNumbers } from '../exact-json.ts';
+import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
 import { breachIn, type Breach } from './breach.ts';
 import { createMessage, MalformedEvent } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
-import { structuredBy, type Structured } from './structured.ts';
+import { satisfied, structuredBy } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
 import { noFurtherRequests } from './way-out.ts';
 
@@ -243,25 +241,6 @@ export function runTurn(options: TurnOptions): Turn {
   else cli.write(turnLines(structured?.conversation ?? request));
 
   return { finished, gone: cli.gone };
-}
-
-/** An answer by a schema is one when it was judged. Never rejects. */
-async function satisfied(answer: Answer, structured: Structured, options: TurnOptions): Promise<Outcome> {
-  try {
-    const told = structured.answer(answer);
-    const { schema } = options.request;
-    if (schema !== undefined && 'structured' in told) {
-      const why = await options.unsatisfied(schema, withoutExactNumbers(told.structured));
-      if (why !== undefined) throw invalidOutput(why);
-    }
-    return { ok: true, answer: told };
-  } catch (error) {
-    if (error instanceof RelayError) return { ok: false, error };
-    return {
-      ok: false,
-      error: new RelayError('internal', 'Something went wrong inside the relay.', { cause: error }),
-    };
-  }
 }
 
 /** What a caller reads, and not the model's thoughts before it. */
