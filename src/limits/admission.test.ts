@@ -221,6 +221,21 @@ describe('days', () => {
     assert.deepEqual(tally(await ask(second, 2)), { granted: 1, 'key_daily 43200 no-retry': 1 });
   });
 
+  test('two relays on the same counts admit exactly the limit together, also those that waited', async () => {
+    const first = world({ keyDaily: 3, concurrency: 1 }, 5);
+    const second = world({ keyDaily: 3, concurrency: 1 }, 5, first);
+    const running = [granted(await first.ask()), granted(await second.ask())];
+    const waiting = [first, second].map(({ admission }) =>
+      admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() }),
+    );
+    // Each sees room for its own; there is one request of the day left for both.
+    for (const ticket of running) ticket.settle();
+    granted(await waiting[0]!);
+    await assert.rejects(waiting[1]!, (error) => told(error) === 'key_daily 43200 no-retry');
+    assert.deepEqual(first.used(), [3, 3]);
+    assert.equal(await first.ask(), 'key_daily 43200 no-retry');
+  });
+
   test('what retry-after tells, when waited, works', async () => {
     const w = world({ keyDaily: 1 });
     granted(await w.ask());

@@ -5,13 +5,14 @@ import type { DayClock } from './windows.ts';
 
 /**
  * Durable counts by UTC day (`2026-01-31`) and scope: `<lane>:key:<key id>` for one key, `<lane>:all` for all together.
- * Synchronous; both throw when the store cannot be used.
+ * Synchronous; all three throw when the store cannot be used.
  */
 export interface DailyCounts {
   /** The counts of both scopes, in their order. */
   read(day: string, scopes: readonly [string, string]): readonly [number, number];
-  /** Adds to all scopes or to none. */
-  add(day: string, scopes: readonly string[], delta: 1 | -1): void;
+  /** Adds 1 to all scopes and returns true, or to none and returns false when one is at its limit (null: it has none). */
+  take(day: string, wanted: readonly { scope: string; limit: number | null }[]): boolean;
+  giveBack(day: string, scopes: readonly string[]): void;
 }
 
 /** 0 turns a limit off. */
@@ -65,23 +66,30 @@ export class DailyBudget {
     };
   }
 
-  /** Counts one request, durably, and says in which day. Throws when that is impossible; then nothing was counted. */
-  count(keyId: string): string {
+  /**
+   * Counts one request, durably, if both limits have room for it, and returns the day that it counts in; undefined when one
+   * of them has none. Throws when the counts cannot be used. Whatever else it returns or throws than a day, nothing was counted.
+   */
+  take(keyId: string, limits: DailyLimits, held: Held): string | undefined {
     const day = this.#days.today();
+    const [key, all] = this.#scopes(keyId);
     try {
-      this.#counts.add(day, this.#scopes(keyId), 1);
+      const counted = this.#counts.take(day, [
+        { scope: key, limit: limits.key > 0 ? limits.key - held.key : null },
+        { scope: all, limit: limits.all > 0 ? limits.all - held.all : null },
+      ]);
       this.#writable = true;
+      return counted ? day : undefined;
     } catch (error) {
       this.#writable = false;
       throw error;
     }
-    return day;
   }
 
-  /** Takes back what `count` counted. False when that is impossible: the day then shows one more than it had. */
+  /** Takes back what `take` counted. False when that is impossible: the day then shows one more than it had. */
   giveBack(keyId: string, day: string): boolean {
     try {
-      this.#counts.add(day, this.#scopes(keyId), -1);
+      this.#counts.giveBack(day, this.#scopes(keyId));
       return true;
     } catch {
       this.#writable = false;

@@ -64,9 +64,7 @@ export class LaneAdmission {
     const use = this.#use(key);
     // The key's limits may have been raised since others of it began to wait: they come first.
     this.#pump();
-    const blocked = this.#blocked(keyId, use, now) ?? this.#slotBlocked(keyId, use);
-    if (blocked !== undefined) throw refusal(blocked);
-    const day = this.#slotFree(use) ? this.#count(keyId) : undefined;
+    const day = this.#takeOrWait(keyId, use, now);
     // From here on nothing can fail.
     const arrival: Arrival = { keyId, at: now, use, probe: this.#options.gate?.enter() };
     use.window.take(now);
@@ -126,15 +124,22 @@ export class LaneAdmission {
     return use;
   }
 
-  /** The limit, other than a slot, that has no room. */
-  #blocked(keyId: string, use: KeyUse, now: number): Blocked | undefined {
-    const { keyRpm } = use.limits;
+  /** Counts the request in the day that it returns; undefined: it has to wait for a slot, and nothing is counted. Throws its refusal. */
+  #takeOrWait(keyId: string, use: KeyUse, now: number): string | undefined {
+    const held = { key: use.queued, all: this.#queue.size };
+    const timed = this.#timeBlocked(use, now);
+    if (timed === undefined && this.#slotFree(use)) return this.#take(keyId, use, held);
+    const blocked = longest([timed, this.#dayBlocked(keyId, use, held)]) ?? this.#slotBlocked(keyId, use);
+    if (blocked !== undefined) throw refusal(blocked);
+    return undefined;
+  }
+
+  #timeBlocked({ limits, window }: KeyUse, now: number): Blocked | undefined {
     const planMs = this.#options.gate?.waitMs(this.#estimate.typicalMs) ?? 0;
-    const rpmMs = keyRpm > 0 ? use.window.waitMs(now, keyRpm) : 0;
+    const rpmMs = limits.keyRpm > 0 ? window.waitMs(now, limits.keyRpm) : 0;
     return longest([
       planMs > 0 ? { limit: 'plan', waitMs: planMs } : undefined,
       rpmMs > 0 ? { limit: 'key_rpm', waitMs: rpmMs } : undefined,
-      this.#dayBlocked(keyId, use, { key: use.queued, all: this.#queue.size }),
     ]);
   }
 
@@ -146,12 +151,18 @@ export class LaneAdmission {
     }
   }
 
-  #count(keyId: string): string {
+  /** Counts a request that has its slot, and returns the day. Throws the refusal of a day without room: another relay may have taken it. */
+  #take(keyId: string, use: KeyUse, held: Held): string {
+    const { keyDaily, globalDaily } = use.limits;
+    let day: string | undefined;
     try {
-      return this.#budget.count(keyId);
+      day = this.#budget.take(keyId, { key: keyDaily, all: globalDaily }, held);
     } catch (error) {
       throw countsUnavailable(error);
     }
+    if (day !== undefined) return day;
+    // Between the two statements the other relay may have given its count back.
+    throw refusal(this.#dayBlocked(keyId, use, held) ?? { limit: 'global_daily', waitMs: 1_000 });
   }
 
   #slotFree({ limits, running }: KeyUse): boolean {
@@ -251,10 +262,8 @@ export class LaneAdmission {
     const mayGoOn = ({ use }: Waiter) => this.#slotFree(use);
     for (let waiter = this.#queue.next(mayGoOn); waiter !== undefined; waiter = this.#queue.next(mayGoOn)) {
       try {
-        // Another day may have begun while it waited, or its key's limits may have been lowered.
-        const blocked = this.#dayBlocked(waiter.keyId, waiter.use, { key: 0, all: 0 });
-        if (blocked !== undefined) throw refusal(blocked);
-        waiter.grant(this.#count(waiter.keyId));
+        // Another day may have begun while it waited, its key's limits may be lower now, or another relay took the room.
+        waiter.grant(this.#take(waiter.keyId, waiter.use, { key: 0, all: 0 }));
       } catch (error) {
         waiter.refuse(error instanceof Error ? error : countsUnavailable(error));
       }

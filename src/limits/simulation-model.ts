@@ -185,10 +185,12 @@ export class Model {
     const readsDay = limits.keyDaily > 0 || limits.globalDaily > 0;
     if (this.failReads && readsDay) return { kind: 'error', code: 'not_ready' };
     const full = this.full(lane, key);
+    const slotFree = this.slotFree(lane, keyId, limits);
+    // One statement looks at the day and counts: where nothing can be written, it cannot look either.
+    const counts = slotFree && !full.has('key_rpm') && !full.has('plan');
+    if (counts && this.failAdds) return { kind: 'error', code: 'not_ready' };
     if (full.size > 0) return { kind: 'refused', limits: full };
-    if (this.slotFree(lane, keyId, limits)) {
-      return this.failAdds ? { kind: 'error', code: 'not_ready' } : { kind: 'granted' };
-    }
+    if (slotFree) return { kind: 'granted' };
     const { queueMax, queueTimeoutMs } = this.config;
     if (queueMax === 0 || queueTimeoutMs === 0) {
       const { keyConcurrency } = limits;

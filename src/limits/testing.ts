@@ -73,12 +73,23 @@ export class MemoryCounts implements DailyCounts {
     return [this.counts.get(`${day} ${first}`) ?? 0, this.counts.get(`${day} ${second}`) ?? 0];
   }
 
-  add(day: string, scopes: readonly string[], delta: 1 | -1): void {
+  take(day: string, wanted: readonly { scope: string; limit: number | null }[]): boolean {
     if (this.failAdds) throw new Error('disk is full');
-    for (const scope of scopes) {
-      const entry = `${day} ${scope}`;
-      this.counts.set(entry, (this.counts.get(entry) ?? 0) + delta);
-    }
+    if (this.failReads && wanted.some(({ limit }) => limit !== null)) throw new Error('database is locked');
+    const full = wanted.some(
+      ({ scope, limit }) => limit !== null && (this.counts.get(`${day} ${scope}`) ?? 0) >= limit,
+    );
+    if (!full) for (const { scope } of wanted) this.#add(`${day} ${scope}`, 1);
+    return !full;
+  }
+
+  giveBack(day: string, scopes: readonly string[]): void {
+    if (this.failAdds) throw new Error('disk is full');
+    for (const scope of scopes) this.#add(`${day} ${scope}`, -1);
+  }
+
+  #add(entry: string, delta: number): void {
+    this.counts.set(entry, (this.counts.get(entry) ?? 0) + delta);
   }
 }
 

@@ -24,6 +24,15 @@ afterEach(() => {
 
 const day = '2030-05-06';
 
+/** Counts without a limit. */
+function add(counts: DailyCounts, on: string, ...scopes: string[]): void {
+  assert.ok(counts.take(on, free(scopes)));
+}
+
+function free(scopes: readonly string[]): { scope: string; limit: null }[] {
+  return scopes.map((scope) => ({ scope, limit: null }));
+}
+
 function countOf(counts: DailyCounts, on: string, scope: string): number {
   const [first, second] = counts.read(on, [scope, 'key:nobody']);
   assert.equal(second, 0);
@@ -32,11 +41,11 @@ function countOf(counts: DailyCounts, on: string, scope: string): number {
 
 test('counts by day and scope, never below 0, and keeps them over a restart', () => {
   const counts = openDailyCounts(store);
-  counts.add(day, ['global', 'key:a'], 1);
-  counts.add(day, ['global', 'key:b'], 1);
-  counts.add(day, ['key:a'], -1);
-  counts.add(day, ['key:a'], -1);
-  counts.add(day, ['key:never'], -1);
+  add(counts, day, 'global', 'key:a');
+  add(counts, day, 'global', 'key:b');
+  counts.giveBack(day, ['key:a']);
+  counts.giveBack(day, ['key:a']);
+  counts.giveBack(day, ['key:never']);
   store.close();
   store = openStore(dir);
   const again = openDailyCounts(store);
@@ -49,45 +58,91 @@ test('counts by day and scope, never below 0, and keeps them over a restart', ()
 
 test('all scopes or none: one that cannot be written undoes the others', () => {
   const counts = openDailyCounts(store);
-  assert.throws(() => counts.add(day, ['global', 'x'.repeat(65)], 1), /constraint/);
+  assert.throws(() => counts.take(day, free(['global', 'x'.repeat(65)])), /constraint/);
   assert.equal(countOf(counts, day, 'global'), 0);
 });
 
-test('old days are removed; a clock that jumps ahead and back finds its count', () => {
+test('a scope at its limit refuses all scopes, and the limit is exact', () => {
   const counts = openDailyCounts(store);
-  for (let i = 10; i < 30; i += 1) counts.add(`2030-05-${i}`, ['global', 'key:a'], 1);
-  counts.add('2031-01-01', ['global'], 1);
-  counts.add('2030-05-29', ['global'], 1);
-  assert.equal(countOf(counts, '2030-05-29', 'global'), 2);
-  const days = store.db.prepare('SELECT DISTINCT day FROM daily_counts').all();
-  assert.ok(days.length <= 9, `${days.length} days`);
+  const take = (key: number | null, all: number | null): boolean =>
+    counts.take(day, [
+      { scope: 'key:a', limit: key },
+      { scope: 'global', limit: all },
+    ]);
+  assert.deepEqual([take(2, 5), take(2, 5), take(2, 5)], [true, true, false]);
+  assert.deepEqual([take(null, 3), take(null, 3)], [true, false]);
+  // No room at all: what waits for a slot can use up a limit before anything is counted.
+  assert.equal(counts.take('2030-05-08', [{ scope: 'key:a', limit: 0 }]), false);
+  assert.deepEqual(
+    ['key:a', 'global'].map((scope) => countOf(counts, day, scope)),
+    [3, 3],
+  );
+});
+
+const days = (from: string, count: number): string[] =>
+  Array.from({ length: count }, (_, i) =>
+    new Date(Date.parse(from) + i * 86_400_000).toISOString().slice(0, 10),
+  );
+
+test('old days are removed, and the last 400 stay', () => {
+  const counts = openDailyCounts(store);
+  for (const each of days('2030-01-01', 420)) add(counts, each, 'global');
+  const left = store.db.prepare('SELECT DISTINCT day FROM daily_counts ORDER BY day').all();
+  assert.deepEqual([left.length, left[0]?.['day']], [401, days('2030-01-01', 20)[19]]);
+});
+
+for (const [what, wrong] of [
+  ['ahead, through 30 days', days('2041-01-01', 30)],
+  ['ahead, through more days than are kept', days('2041-01-01', 450)],
+  ['back, through 30 days', days('2001-01-01', 30)],
+  ['ahead and back in turns', days('2041-01-01', 20).flatMap((ahead, i) => [ahead, `2001-02-${i + 10}`])],
+] as const) {
+  test(`today keeps its count after a clock that jumped ${what}, and over every restart`, () => {
+    let counts = openDailyCounts(store);
+    // Whatever the clock goes through before today first counts.
+    for (const each of wrong) add(counts, each, 'global');
+    for (let n = 1; n <= 3; n += 1) {
+      counts = openDailyCounts(store);
+      add(counts, day, 'global');
+      assert.equal(countOf(counts, day, 'global'), n, 'a start of the relay gives no fresh day');
+    }
+  });
+}
+
+test('today keeps its count while the clock jumps and the relay runs', () => {
+  const counts = openDailyCounts(store);
+  for (const [i, ahead] of days('2041-01-01', 60).entries()) {
+    add(counts, day, 'global');
+    add(counts, ahead, 'global');
+    assert.equal(countOf(counts, day, 'global'), i + 1);
+  }
 });
 
 const notReady = (reason: RegExp) => (error: unknown) =>
   error instanceof RelayError && error.code === 'not_ready' && reason.test(error.message);
 
-test('a locked database: add throws not_ready and counts nothing; reading goes on', () => {
+test('a locked database: take throws not_ready and counts nothing; reading goes on', () => {
   const counts = openDailyCounts(store);
-  counts.add(day, ['global'], 1);
+  add(counts, day, 'global');
   const other = new DatabaseSync(join(dir, 'relay.db'));
   other.exec('BEGIN EXCLUSIVE');
-  assert.throws(() => counts.add(day, ['global'], 1), notReady(/locked/));
+  assert.throws(() => counts.take(day, free(['global'])), notReady(/locked/));
   assert.equal(countOf(counts, day, 'global'), 1);
   other.exec('ROLLBACK');
   other.close();
-  counts.add(day, ['global'], 1);
+  add(counts, day, 'global');
   assert.equal(countOf(counts, day, 'global'), 2);
 });
 
-test('a full disk: add throws not_ready and counts none of its scopes', () => {
+test('a full disk: take throws not_ready and counts none of its scopes', () => {
   const counts = openDailyCounts(store);
   const pages = Number(store.db.prepare('PRAGMA page_count').get()?.['page_count']);
   store.db.exec(`PRAGMA max_page_count = ${pages}`);
   const scopes = Array.from({ length: 1000 }, (_, i) => `key:${String(i).padStart(40, '0')}`);
-  assert.throws(() => counts.add(day, ['global', ...scopes], 1), notReady(/disk is full/));
+  assert.throws(() => counts.take(day, free(['global', ...scopes])), notReady(/disk is full/));
   assert.equal(countOf(counts, day, 'global'), 0);
   store.db.exec('PRAGMA max_page_count = 100000');
-  counts.add(day, ['global', ...scopes], 1);
+  add(counts, day, 'global', ...scopes);
   assert.equal(countOf(counts, day, 'global'), 1);
 });
 
@@ -99,14 +154,14 @@ test('reads and writes go by the primary key', () => {
   assert.deepEqual(plan, ['SEARCH daily_counts USING PRIMARY KEY (day=? AND scope=?)']);
 });
 
-test('kill -9 between and during adds: the count is what was acknowledged, or one more', async () => {
+test('kill -9 between and during counts: the count is what was acknowledged, or one more', async () => {
   const program = `
     import { writeSync } from 'node:fs';
     import { openDailyCounts } from ${JSON.stringify(new URL('daily.ts', import.meta.url).href)};
     import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
     const counts = openDailyCounts(openStore(process.argv[1]));
     for (let n = 1; ; n += 1) {
-      counts.add('${day}', ['global', 'key:a'], 1);
+      counts.take('${day}', [{ scope: 'global', limit: null }, { scope: 'key:a', limit: null }]);
       writeSync(1, n + '\\n');
     }`;
   const counts = openDailyCounts(store);
@@ -129,4 +184,42 @@ test('kill -9 between and during adds: the count is what was acknowledged, or on
     assert.equal(countOf(counts, day, 'key:a'), counted);
     before = counted;
   }
+});
+
+test('two processes at one count admit exactly the limit together', async () => {
+  const limit = 600;
+  // Each key alone may have 400; together they find room for 600. Both start at the same moment and take until they are refused.
+  const program = `
+    import { openDailyCounts } from ${JSON.stringify(new URL('daily.ts', import.meta.url).href)};
+    import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
+    const counts = openDailyCounts(openStore(process.argv[1], { waitMs: 5000 }));
+    process.stdout.write('ready\\n');
+    process.stdin.once('data', () => {
+      let admitted = 0;
+      const wanted = [{ scope: 'key:a', limit: 400 }, { scope: 'global', limit: ${limit} }];
+      wanted[0].scope = process.argv[2];
+      while (counts.take('${day}', wanted)) admitted += 1;
+      process.stdout.write(admitted + '\\n');
+      process.exit();
+    });`;
+  const children = ['key:a', 'key:b'].map((scope) =>
+    spawn(process.execPath, ['--input-type=module', '-e', program, dir, scope], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    }),
+  );
+  const output = children.map((child) => {
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (more: string) => (text += more));
+    return () => text;
+  });
+  await Promise.all(children.map((child) => once(child.stdout, 'data')));
+  for (const child of children) child.stdin.write('go');
+  await Promise.all(children.map((child) => once(child, 'close')));
+  const admitted = output.map((text) => Number(text().split('\n')[1]));
+  assert.equal(admitted[0]! + admitted[1]!, limit, String(admitted));
+  const counts = openDailyCounts(store);
+  assert.deepEqual(
+    ['global', 'key:a', 'key:b'].map((scope) => countOf(counts, day, scope)),
+    [limit, ...admitted],
+  );
 });

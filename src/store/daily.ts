@@ -7,35 +7,53 @@ import { RelayError } from '../errors.ts';
 import { storeFailure } from './errors.ts';
 import type { Store } from './sqlite.ts';
 
-export type DailyCounts = {
-  /** The counts of two scopes (such as `key:<id>`: up to 64 letters, digits, `:`, `.`, `_`, `-`) on a day, `YYYY-MM-DD` in UTC. */
-  read(day: string, scopes: readonly [string, string]): readonly [number, number];
-  /**
-   * Adds to all scopes or, when it throws, to none. A count never goes below 0.
-   * Throws `not_ready` when the disk is full or the database locked: work that cannot be counted must not run.
-   */
-  add(day: string, scopes: readonly string[], delta: 1 | -1): void;
+/** A count, by its scope (such as `key:<id>`: up to 64 letters, digits, `:`, `.`, `_`, `-`). */
+export type Wanted = {
+  scope: string;
+  /** Counts no further than this; null: without end. */ limit: number | null;
 };
 
-/** Enough that a clock that jumps ahead and comes back finds today's counts again. */
-const daysKept = 8;
+export type DailyCounts = {
+  /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
+  read(day: string, scopes: readonly [string, string]): readonly [number, number];
+  /**
+   * Adds 1 to all scopes, or to none when one of them is at its limit; returns whether it did. One statement checks and counts,
+   * so two relays on one database admit exactly the limit together.
+   * Throws `not_ready` when the disk is full or the database locked: work that cannot be counted must not run.
+   */
+  take(day: string, wanted: readonly Wanted[]): boolean;
+  /** Takes 1 from all scopes; a count never goes below 0. Throws as `take` does. */
+  giveBack(day: string, scopes: readonly string[]): void;
+};
+
+/**
+ * Days whose counts stay, by number and not by age: a clock that was wrong for a while, in either direction, has to find
+ * today's counts again, and every day that it went through has a row of its own.
+ */
+const daysKept = 400;
 
 export function openDailyCounts(store: Store): DailyCounts {
   const select = store.db.prepare(
     `SELECT (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?2) AS first,
             (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?3) AS second`,
   );
-  // One statement for all scopes is all or nothing by itself: no BEGIN and COMMIT around it. (WHERE true: the grammar needs it.)
-  const more = store.db.prepare(
-    `INSERT INTO daily_counts (day, scope, count) SELECT ?, value, 1 FROM json_each(?) WHERE true
+  // One statement for all scopes is all or nothing by itself: no BEGIN and COMMIT around it. It holds the write lock while it reads.
+  const take = store.db.prepare(
+    `INSERT INTO daily_counts (day, scope, count)
+       SELECT ?1, wanted.value ->> 'scope', 1 FROM json_each(?2) AS wanted
+       WHERE NOT EXISTS (
+         SELECT 1 FROM json_each(?2) AS each
+           LEFT JOIN daily_counts AS used ON used.day = ?1 AND used.scope = each.value ->> 'scope'
+           WHERE coalesce(used.count, 0) >= each.value ->> 'limit')
        ON CONFLICT DO UPDATE SET count = count + 1`,
   );
   const less = store.db.prepare(
     `UPDATE daily_counts SET count = count - 1
        WHERE day = ? AND scope IN (SELECT value FROM json_each(?)) AND count > 0`,
   );
+  // Today's own row stays, whatever days the clock went through before.
   const removeOld = store.db.prepare(
-    `DELETE FROM daily_counts WHERE day <
+    `DELETE FROM daily_counts WHERE day <> ? AND day <
        (SELECT min(day) FROM (SELECT DISTINCT day FROM daily_counts ORDER BY day DESC LIMIT ${daysKept}))`,
   );
   let lastDay: string | undefined;
@@ -46,17 +64,20 @@ export function openDailyCounts(store: Store): DailyCounts {
         return [count(row?.['first']), count(row?.['second'])];
       });
     },
-    add(day, scopes, delta) {
-      const change = delta === 1 ? more : less;
-      const list = JSON.stringify(scopes);
-      orNotReady(() => {
-        if (day === lastDay) return store.write(() => change.run(day, list));
+    take(day, wanted) {
+      const list = JSON.stringify(wanted);
+      const { changes } = orNotReady(() => {
+        if (day === lastDay) return store.write(() => take.run(day, list));
         return store.transaction(() => {
-          change.run(day, list);
-          return removeOld.run();
+          removeOld.run(day);
+          return take.run(day, list);
         });
       });
       lastDay = day;
+      return changes > 0;
+    },
+    giveBack(day, scopes) {
+      orNotReady(() => store.write(() => less.run(day, JSON.stringify(scopes))));
     },
   };
 }
