@@ -12,15 +12,15 @@ const stepMs = 60_000;
 const delayMs = 1000;
 
 export function openLastUse(store: Store): LastUse {
-  const update = store.db.prepare(
-    'UPDATE keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?',
-  );
+  const update = store.db.prepare('UPDATE keys SET last_used_at = ? WHERE id = ?');
   const pending = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   return {
     touch(id, recorded, at) {
-      if (pending.has(id) || (recorded !== null && at - recorded < stepMs)) return;
+      // A time that lies ahead is of a clock that was wrong.
+      const isRecent = recorded !== null && Math.abs(at - recorded) < stepMs;
+      if (pending.has(id) || isRecent) return;
       pending.set(id, at);
       timer ??= setTimeout(write, delayMs).unref();
     },

@@ -219,6 +219,18 @@ test('the last use is written off the path, at most once a minute a key', () => 
   assert.equal(lastUsed(), time);
 });
 
+test('a last use that a wrong clock wrote ahead is corrected by the next use', () => {
+  const { token } = keys.create('app', {}, 'test');
+  const right = time;
+  time += 365 * 86_400_000;
+  keys.verify(token);
+  keys.close();
+  time = right;
+  keys.verify(token);
+  keys.close();
+  assert.equal(keys.show('app').key.lastUsedAt, right);
+});
+
 test('no file holds the secret, only its digest', () => {
   const { token } = keys.create('app', {}, 'test');
   const rotated = keys.rotate('app', 1000, 'test').token;

@@ -246,3 +246,33 @@ test('ids are never used twice, so a follower misses nothing after all rows have
   );
   assert.deepEqual(reader.after(seen, 'keyB'), []);
 });
+
+test('a clock that is set ahead removes no record before it has gone steadily for an hour', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  ledger.record(request({ at: now }));
+  ledger.record(request({ at: now - 100 * dayMs }));
+  ledger.flush();
+  let wall = now;
+  let elapsed = 0;
+  const pruner = openPruner(store, { days: 90, now: () => wall, monotonic: () => elapsed });
+  const pass = (hours: number): void => {
+    for (let i = 0; i < hours; i += 1) {
+      wall += 3_600_000;
+      elapsed += 3_600_000;
+      t.mock.timers.tick(3_600_000);
+    }
+  };
+  // A machine that boots with a wrong clock, and learns the time within the hour.
+  wall += 365 * dayMs;
+  pass(1);
+  assert.equal(rows(), 2, 'a jump ahead removes nothing');
+  wall -= 365 * dayMs;
+  pass(1);
+  assert.equal(rows(), 2, 'nor does the jump back');
+  pass(1);
+  assert.equal(rows(), 1, 'then what is too old goes');
+  wall += 365 * dayMs;
+  pass(2);
+  assert.equal(rows(), 0, 'a clock that stays there is right');
+  pruner.close();
+});

@@ -7,12 +7,25 @@ export type Pruner = {
   close(): void;
 };
 
+export type PrunerOptions = {
+  days: number;
+  /** The wall clock, in Unix milliseconds. */
+  now: () => number;
+  /** A clock that never jumps, in milliseconds. */
+  monotonic?: () => number;
+};
+
 const dayMs = 86_400_000;
 const roundMs = 3_600_000;
+/** A machine that slept is no wrong clock, and a jump this small removes one more day at most. */
+const smallJumpMs = dayMs;
 const pauseMs = 50;
 const stepRows = 100;
 
-export function openPruner(store: Store, { days, now }: { days: number; now: () => number }): Pruner {
+export function openPruner(
+  store: Store,
+  { days, now, monotonic = () => performance.now() }: PrunerOptions,
+): Pruner {
   const removeRequests = store.db.prepare(
     `DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at < ? ORDER BY at LIMIT ${stepRows})`,
   );
@@ -20,7 +33,8 @@ export function openPruner(store: Store, { days, now }: { days: number; now: () 
     `DELETE FROM daily_usage WHERE (key_id, day, model) IN
        (SELECT key_id, day, model FROM daily_usage WHERE day < ? ORDER BY day LIMIT ${stepRows})`,
   );
-  let timer = setTimeout(round, pauseMs).unref();
+  let last = { wall: now(), monotonic: monotonic() };
+  let timer = setTimeout(round, roundMs).unref();
   return { step, close: () => clearTimeout(timer) };
 
   function step(): boolean {
@@ -32,13 +46,22 @@ export function openPruner(store: Store, { days, now }: { days: number; now: () 
     });
   }
 
+  /** A clock that was set ahead by mistake must not remove every record: it is believed after a round in which it did not jump. */
   function round(): void {
+    const seen = { wall: now(), monotonic: monotonic() };
+    const jumpedMs = Math.abs(seen.wall - last.wall - (seen.monotonic - last.monotonic));
+    last = seen;
+    if (jumpedMs <= smallJumpMs) remove();
+    else timer = setTimeout(round, roundMs).unref();
+  }
+
+  function remove(): void {
     let more = false;
     try {
       more = step();
     } catch {
       // A locked or full database says so where rows are written; removing old ones can wait for the next round.
     }
-    timer = setTimeout(round, more ? pauseMs : roundMs).unref();
+    timer = more ? setTimeout(remove, pauseMs).unref() : setTimeout(round, roundMs).unref();
   }
 }
