@@ -75,6 +75,8 @@ export type ErrorDetails = {
   retryAfter?: number;
   /** Unix milliseconds at which the plan of the host is usable again. */
   untilMs?: number;
+  /** The model of whose family the plan is used up until then; absent: it is for all models. */
+  closesModel?: string;
   /** Which limit refused the request. */
   limit?: LimitName;
   /** False when waiting a little cannot help (a daily limit): sent as `x-should-retry: false`. */

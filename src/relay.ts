@@ -15,6 +15,7 @@ import { recordOf } from './http/record.ts';
 import { Jobs } from './http/jobs.ts';
 import { LargeBodies } from './http/large-bodies.ts';
 import { Repeats } from './http/repeats.ts';
+import { planCheck } from './http/plan-closings.ts';
 import { createRunning } from './http/running.ts';
 import { listen } from './http/server.ts';
 import type { ReadyCheck } from './http/status.ts';
@@ -105,6 +106,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
           ? { detail: 'the login was refused at its last use: log in again on the host, or fix its account' }
           : {}),
       },
+      planCheck(admission.snapshot().planClosed),
       { name: 'database', ok: disk.ok, ...(disk.ok ? {} : { detail: disk.reason }) },
       { name: 'ledger', ok: records.ok, ...(records.ok ? {} : { detail: records.reason }) },
       {

@@ -305,6 +305,79 @@ for (const cli of clis) {
       });
     });
 
+    test('a plan that is used up for one family refuses that family alone', async (t) => {
+      const resetsAt = Math.ceil(Date.now() / 1000) + 5 * 86_400;
+      const asked: string[] = [];
+      const relay = await startTestRelay({
+        claudeBin: cli.path,
+        env: { ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' },
+        settings: { ALLOWED_MODELS: 'opus,sonnet,opusplan,best' },
+        reply: ({ json }) => {
+          const model = json?.model ?? '';
+          asked.push(model);
+          if (!model.includes('opus')) return { kind: 'text', text: 'served' };
+          return {
+            ...(http(429, 'rate_limit_error') as Extract<Reply, { kind: 'error' }>),
+            headers: {
+              'anthropic-ratelimit-unified-status': 'rejected',
+              'anthropic-ratelimit-unified-reset': String(resetsAt),
+              'anthropic-ratelimit-unified-representative-claim': 'seven_day_opus',
+            },
+          };
+        },
+      });
+      t.after(() => relay.stop());
+      const send = async (
+        path: string,
+        model: string,
+      ): Promise<{ status: number; text: string; wait: number }> => {
+        const body =
+          path === '/v1/complete'
+            ? { model, prompt: 'hi' }
+            : { model, max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] };
+        const response = await relay.post(body, { path });
+        const wait = Number(response.headers.get('retry-after'));
+        return { status: response.status, text: await response.text(), wait };
+      };
+      const first = await send('/v1/complete', 'opus');
+      assert.equal(first.status, 429, first.text);
+      assert.match(first.text, /used up for opus models until/);
+      // `opusplan` is Sonnet here: only the CLI knows.
+      for (const model of ['sonnet', 'opusplan']) {
+        const other = await send('/v1/complete', model);
+        assert.deepEqual([other.status, /served/.test(other.text)], [200, true], other.text);
+      }
+      // `best` is Opus: the CLI says so once, and then it is known.
+      assert.equal((await send('/v1/complete', 'best')).status, 429);
+      const before = asked.length;
+      for (const path of ['/v1/complete', '/v1/messages', '/v1/chat/completions']) {
+        for (const model of ['opus', 'claude-opus-4-1', 'best']) {
+          const { status, text, wait } = await send(path, model);
+          assert.equal(status, 429, `${path} ${model}`);
+          assert.ok(Math.abs(wait - (resetsAt - Date.now() / 1000)) < 3, `${wait} s`);
+          assert.match(text, /plan is used up for opus models/);
+        }
+      }
+      assert.equal(asked.length, before, 'no request to the model while its family is closed');
+
+      const until = new Date(resetsAt * 1000).toISOString().slice(0, 16);
+      const ready = await fetch(`${relay.url}/ready`);
+      const { checks } = (await ready.json()) as { checks: { name: string; ok: boolean; detail?: string }[] };
+      const plan = checks.find(({ name }) => name === 'plan');
+      assert.deepEqual([ready.status, plan?.ok], [200, true], 'the other families are served');
+      assert.match(plan?.detail ?? '', new RegExp(`^the plan is used up: opus models until ${until}`));
+      const usage = await fetch(`${relay.url}/v1/usage`, {
+        headers: { authorization: `Bearer ${relay.key}` },
+      });
+      const { plan_closed: closed } = (await usage.json()) as {
+        plan_closed: { models: string; until: string }[];
+      };
+      assert.deepEqual(
+        closed.map(({ models, until: at }) => [models, at.slice(0, 16)]),
+        [['opus', until]],
+      );
+    });
+
     test('a plan that is used up', async (t) => {
       const limitHeaders = (resetsAt: number): Record<string, string> => ({
         'anthropic-ratelimit-unified-status': 'rejected',
@@ -345,6 +418,9 @@ for (const cli of clis) {
       assert.ok(Math.abs(waitS - secondsLeft()) < 2, `${waitS} s`);
       assert.match(second.headers.get('server-timing') ?? '', /spawn;dur=0\.0/);
       assert.equal(asked, askedOnce, 'no request to the model while the plan is known to be used up');
+      const ready = await fetch(`${relay.url}/ready`);
+      assert.equal(ready.status, 503);
+      assert.match(await ready.text(), /the plan is used up: all models until \d{4}-/);
 
       secondsUntil = undefined;
       await sleep(waitS * 1000);

@@ -403,6 +403,12 @@ class Plan(TypedDict):
     seven_day: Optional[PlanWindow]
 
 
+class PlanClosed(TypedDict):
+    #: A family such as `opus`, or `all`.
+    models: str
+    until: str
+
+
 class Usage(TypedDict):
     """What a key used and has left. Days are UTC days."""
 
@@ -413,6 +419,8 @@ class Usage(TypedDict):
     last_30_days: UsagePeriod
     #: A subscription's windows, where the host tells.
     plan: Optional[Plan]
+    #: What of the plan is used up.
+    plan_closed: List[PlanClosed]
 
 
 class CompletionStream:

@@ -325,6 +325,8 @@ export type Usage = {
   last30Days: UsageTotals & { models: Record<string, UsageTotals> };
   /** A subscription's windows, where the host tells. */
   plan: { fiveHour: PlanWindow | null; sevenDay: PlanWindow | null } | null;
+  /** What of the plan is used up: a family of models such as `opus`, or `all`. Absent in an older relay. */
+  planClosed?: { models: string; until: string }[];
 };
 
 /** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */

@@ -30,6 +30,7 @@ function seen({ text, stopReason, started = true, ...fields }: Seen): Collected 
     tools: false,
     failure: undefined,
     planResetsAt: undefined,
+    planLimit: undefined,
     ...fields,
   };
 }
@@ -132,13 +133,13 @@ describe('errors', () => {
     [
       'a plan used up for half a minute',
       error(429),
-      { ...none, planResetsAt: nowS + 30 },
+      { ...none, planResetsAt: nowS + 30, planLimit: 'five_hour' },
       { code: 'rate_limited', limit: 'plan', retryAfter: 30, shouldRetry: true },
     ],
     [
       'a plan used up for hours',
       error(429),
-      { ...none, planResetsAt: nowS + 7200.2 },
+      { ...none, planResetsAt: nowS + 7200.2, planLimit: 'seven_day' },
       {
         code: 'rate_limited',
         limit: 'plan',
@@ -359,4 +360,27 @@ test('a turn that cannot have cost anything gives its count back, any other does
   ];
   for (const [end, was] of free) assert.equal(mayHaveSpent(end, was), false, JSON.stringify(end));
   for (const [end, was] of spent) assert.equal(mayHaveSpent(end, was), true, JSON.stringify(end));
+});
+
+describe('which models a used-up plan closes', () => {
+  for (const [planLimit, closesModel] of [
+    ['five_hour', undefined],
+    ['seven_day', undefined],
+    ['seven_day_opus', 'claude-opus-5-5'],
+    ['seven_day_sonnet', 'claude-opus-5-5'],
+    ['seven_day_overage_included', 'claude-opus-5-5'],
+    ['overage', 'claude-opus-5-5'],
+    ['of_tomorrow', 'claude-opus-5-5'],
+    [undefined, 'claude-opus-5-5'],
+  ] as const) {
+    test(`${planLimit ?? 'no name'} closes ${closesModel === undefined ? 'all' : 'the family of the model that was refused'}`, () => {
+      const refused = { ...none, initModel: 'claude-opus-5-5', planResetsAt: nowS + 7200, planLimit };
+      const outcome = judge(error(429), refused, nowS * 1000);
+      assert.ok(!outcome.ok);
+      const { message, details } = outcome.error;
+      assert.deepEqual([details.limit, details.retryAfter, details.closesModel], ['plan', 7200, closesModel]);
+      assert.match(message, /^The plan of the host is used up .*until 2026-01-01T02:00:00/);
+      assert.equal(message.includes('for opus models'), closesModel !== undefined);
+    });
+  }
 });

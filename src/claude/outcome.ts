@@ -10,6 +10,7 @@ import { RelayError } from '../errors.ts';
 import type { Breach } from './breach.ts';
 import { errorOf } from './cause-errors.ts';
 import { causeOf, type Refusal } from './causes.ts';
+import { familyOf } from '../model-family.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
 import type { CliFailure, CliResult } from './protocol.ts';
 
@@ -41,6 +42,8 @@ export type Collected = {
   failure: CliFailure | undefined;
   /** Unix seconds at which a used-up plan is usable again. */
   planResetsAt: number | undefined;
+  /** The provider's name of the limit that is used up, such as `five_hour` or `seven_day_opus`. */
+  planLimit: string | undefined;
 };
 
 export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
@@ -145,11 +148,25 @@ function lostOnTheWay(): Outcome {
   );
 }
 
+/**
+ * The limits that are of all models. Any other closes the family of the model that was refused, and no more: the limits of a family
+ * (`seven_day_opus`, `seven_day_sonnet`, `seven_day_overage_included`), those of usage credits (`overage`), and those that are not
+ * known yet. Were such a limit of all models, each other family would learn it by one refused request; taken for one of all, it
+ * would refuse for days what works. (2.1.197 and 2.1.330 pass the provider's name on as it is.)
+ */
+const limitsOfAllModels: ReadonlySet<string | undefined> = new Set(['five_hour', 'seven_day']);
+
 function rateLimited(seen: Collected, nowMs: number): Outcome {
   const waitMs = seen.planResetsAt === undefined ? undefined : seen.planResetsAt * 1000 - nowMs;
   if (waitMs !== undefined && waitMs > 0) {
     const until = new Date(nowMs + waitMs).toISOString();
-    return failed('rate_limited', `The plan of the host is used up until ${until}.`, {
+    const closesModel = limitsOfAllModels.has(seen.planLimit) ? undefined : seen.initModel;
+    const message =
+      closesModel === undefined
+        ? `The plan of the host is used up until ${until}.`
+        : `The plan of the host is used up for ${familyOf(closesModel)} models until ${until}. Ask for another model, or wait.`;
+    return failed('rate_limited', message, {
+      ...(closesModel === undefined ? {} : { closesModel }),
       retryAfter: Math.ceil(waitMs / 1000),
       limit: 'plan',
       untilMs: nowMs + waitMs,

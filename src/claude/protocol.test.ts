@@ -21,3 +21,16 @@ test('a parsed init event keeps every list that the lock looks at', () => {
     Object.keys(listings),
   );
 });
+
+test('a limit of the plan is read with its type, whatever that is, and not where usage credits pay', () => {
+  const info = { status: 'rejected', resetsAt: 1_900_000_000, rateLimitType: 'seven_day_opus' };
+  const read = (fields: object) =>
+    parseLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info: { ...info, ...fields } }));
+  const refused = { kind: 'rate_limit', refused: true, resetsAt: 1_900_000_000 };
+  assert.deepEqual(read({}), { ...refused, type: 'seven_day_opus' });
+  assert.deepEqual(read({ rateLimitType: 'of_tomorrow' }), { ...refused, type: 'of_tomorrow' });
+  assert.deepEqual(read({ rateLimitType: undefined }), { ...refused, type: undefined });
+  for (const fields of [{ isUsingOverage: true }, { status: 'allowed_warning' }]) {
+    assert.deepEqual(read(fields), { kind: 'rate_limit', refused: false });
+  }
+});

@@ -109,6 +109,8 @@ const rateLimitSchema = z.object({
   rate_limit_info: z.object({
     status: z.string().catch(''),
     resetsAt: z.number().optional().catch(undefined),
+    rateLimitType: z.string().optional().catch(undefined),
+    isUsingOverage: z.boolean().optional().catch(undefined),
   }),
 });
 
@@ -147,7 +149,9 @@ export type CliEvent =
   | { kind: 'failure'; failure: CliFailure }
   /** The CLI is about to send a request. */
   | { kind: 'requesting' }
-  | { kind: 'rate_limit'; status: string; resetsAt: number | undefined }
+  | { kind: 'rate_limit'; refused: false }
+  /** `type` is the provider's name of the limit, as it came: `five_hour`, `seven_day`, `seven_day_opus`, ... */
+  | { kind: 'rate_limit'; refused: true; resetsAt: number | undefined; type: string | undefined }
   /** A hook runs: the lock does not hold. */
   | { kind: 'hook'; name: string }
   | { kind: 'control_response'; requestId: string; ok: boolean; response: Record<string, unknown> }
@@ -176,7 +180,11 @@ export function parseLine(text: string): CliEvent {
       return { kind: 'failure', failure: failureOf(failureSchema.parse(message)) };
     case 'rate_limit_event': {
       const info = rateLimitSchema.parse(message).rate_limit_info;
-      return { kind: 'rate_limit', status: info.status, resetsAt: info.resetsAt };
+      // Usage credits pay for what the plan refused: the request goes on.
+      if (info.status !== 'rejected' || info.isUsingOverage === true) {
+        return { kind: 'rate_limit', refused: false };
+      }
+      return { kind: 'rate_limit', refused: true, resetsAt: info.resetsAt, type: info.rateLimitType };
     }
     case 'control_response': {
       const { response } = controlResponseSchema.parse(message);

@@ -51,6 +51,8 @@ export type FinishedTurn = {
   /** Requests to the model, as far as the process reported them. */
   requests: number;
   mayHaveSpent: boolean;
+  /** The model that the CLI made of the one asked for; absent when it had not said by then. */
+  resolvedModel?: string;
   /** The process ended by itself before it was about to ask the model. */
   diedUnasked: boolean;
 };
@@ -88,6 +90,7 @@ export function runTurn(options: TurnOptions): Turn {
     tools: structured !== undefined || (request.tools ?? []).length > 0,
     failure: undefined,
     planResetsAt: undefined,
+    planLimit: undefined,
   };
   const { message } = seen;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
@@ -119,6 +122,7 @@ export function runTurn(options: TurnOptions): Turn {
       mayHaveSpent: mayHaveSpent(end, seen),
       usage,
       requests: 1 + further.count,
+      ...(seen.initModel === '' ? {} : { resolvedModel: seen.initModel }),
       diedUnasked: end.cause === 'exit' && !seen.initSeen,
     };
     if (!judged.ok) return resolve({ outcome: judged, ...told });
@@ -195,7 +199,10 @@ export function runTurn(options: TurnOptions): Turn {
         seen.failure ??= event.failure;
         return;
       case 'rate_limit':
-        if (event.status === 'rejected') seen.planResetsAt = event.resetsAt;
+        if (event.refused) {
+          seen.planResetsAt = event.resetsAt;
+          seen.planLimit = event.type;
+        }
         return;
       case 'result':
         return finish({ cause: 'result', result: event.result }, letExit);

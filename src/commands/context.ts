@@ -12,6 +12,8 @@ import type { Terminal } from './terminal.ts';
 export type CommandContext = {
   /** The relay's data directory, from its settings. */
   dataDir(): string;
+  /** Where the relay of these settings answers; undefined where nobody can know. */
+  relayUrl?(): string | undefined;
   terminal?: Terminal;
   /** Milliseconds since 1970. */
   now?: () => number;

@@ -107,6 +107,7 @@ const fixes: Readonly<Record<string, string>> = {
   lock_proved: 'wait some seconds after a start or an update; else see the lock/ lines above',
   accepting: 'start it again when it has stopped',
   login: 'claude (and log in), or bin/claude-relay login',
+  plan: 'wait until then: requests are refused with that time, and page fetches work',
   database: 'see the database and disk lines below',
   ledger: 'see the database and disk lines below',
 };

@@ -12,6 +12,7 @@ import { addKeyCommand } from './key.ts';
 import { addLoginCommand } from './login.ts';
 import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
+import { relayUrl } from './loopback.ts';
 import { addUsageCommand } from './usage.ts';
 import { withExamples } from './examples.ts';
 
@@ -25,7 +26,10 @@ export function createProgram(): Command {
     .showHelpAfterError('(--help shows what there is)');
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });
-  const records = { dataDir: () => config().dataDir };
+  const records = {
+    dataDir: () => config().dataDir,
+    relayUrl: () => (config().port === 0 ? undefined : relayUrl(config())),
+  };
 
   addServeCommand(program, config);
   addDoctorCommand(program, { config, configFile });

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -26,7 +29,7 @@ type Ran = { code: number; out: string; err: string };
 /** Runs a command line as `main` would, with streams of the test's own. */
 async function run(
   line: string,
-  options: { signal?: AbortSignal; colours?: boolean; seen?: Ran } = {},
+  options: { signal?: AbortSignal; colours?: boolean; seen?: Ran; relayUrl?: string } = {},
 ): Promise<Ran> {
   const ran: Ran = options.seen ?? { code: 0, out: '', err: '' };
   const terminal = {
@@ -37,6 +40,7 @@ async function run(
   };
   const context = {
     dataDir: () => dir,
+    relayUrl: () => options.relayUrl,
     terminal,
     now: () => now,
     ...(options.signal !== undefined && { signal: options.signal }),
@@ -343,4 +347,23 @@ test('logs -f shows what comes, from keys made since as well, until it is ended'
   assert.equal((await following).code, 0);
   assert.match(seen.out, /^.*req_last\n.*new-app.*req_next\n$/);
   close();
+});
+
+test('usage says what the running relay knows to be used up of the plan', async (t) => {
+  const detail = 'the plan is used up: opus models until 2030-01-12T09:00:00.000Z';
+  const server = createServer((_request, response) => {
+    response.end(JSON.stringify({ ok: true, checks: [{ name: 'plan', ok: true, detail }] }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const relayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const closed = async (line: string, url: string): Promise<unknown> =>
+    (JSON.parse((await run(line, { relayUrl: url })).out) as Record<string, unknown>)['plan_closed'];
+  assert.match(
+    (await run('usage', { relayUrl })).out,
+    /\nThe plan is used up: opus models until 2030-01-12T09:00:00\.000Z\.\n$/,
+  );
+  assert.equal(await closed('usage --json', relayUrl), detail);
+  assert.equal(await closed('usage --json', 'http://127.0.0.1:9'), null, 'no relay runs');
 });

@@ -6,7 +6,9 @@ import { withExamples } from './examples.ts';
 import { withRecords } from './context.ts';
 import type { CommandContext, Records } from './context.ts';
 import { parseCount } from './parse.ts';
+import { planClosed } from './plan-closed.ts';
 import { keyLabels } from './key-labels.ts';
+import { paint } from './terminal.ts';
 import { totalsByKey, usageCsv, usageJson, usageTables } from './usage-text.ts';
 
 type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
@@ -23,7 +25,9 @@ export function addUsageCommand(program: Command, context: CommandContext): void
       if (options.json === true && options.csv === true) {
         command.error('claude-relay: Give --json or --csv, not both.', { exitCode: 1 });
       }
-      return withRecords(command, context, (records) => show(records, options));
+      return withRecords(command, context, async (records) =>
+        show(records, options, await planClosed(context.relayUrl?.())),
+      );
     });
   withExamples(command, [
     ['claude-relay usage', 'the last seven UTC days'],
@@ -32,7 +36,11 @@ export function addUsageCommand(program: Command, context: CommandContext): void
   ]);
 }
 
-function show({ store, keys, terminal, now }: Records, { key, days, json, csv }: UsageOptions): void {
+function show(
+  { store, keys, terminal, now }: Records,
+  { key, days, json, csv }: UsageOptions,
+  closed: string | undefined,
+): void {
   const usage: Usage = openUsage(store, now);
   const keyId = key === undefined ? {} : { keyId: keys.show(key).key.id };
   const labels = keyLabels(keys);
@@ -43,6 +51,13 @@ function show({ store, keys, terminal, now }: Records, { key, days, json, csv }:
   }
   const report: UsageReport = usage.report({ ...keyId, days });
   const byKey = totalsByKey(rows, labels);
-  if (json === true) terminal.out(`${JSON.stringify(usageJson(report, byKey, key), null, 2)}\n`);
-  else terminal.out(usageTables(terminal, report, byKey, key));
+  if (json === true) {
+    const body = { ...usageJson(report, byKey, key), plan_closed: closed ?? null };
+    terminal.out(`${JSON.stringify(body, null, 2)}\n`);
+    return;
+  }
+  terminal.out(usageTables(terminal, report, byKey, key));
+  if (closed === undefined) return;
+  const sentence = `${closed.charAt(0).toUpperCase()}${closed.slice(1)}.`;
+  terminal.out(`\n${paint(terminal, 'yellow', sentence)}\n`);
 }

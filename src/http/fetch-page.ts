@@ -44,7 +44,7 @@ export async function fetchPage(
     const late = AbortSignal.timeout(timeoutMs);
     const signal = AbortSignal.any([leaving, late]);
     try {
-      return await reserve('fetch', key, signal, exchange, context);
+      return await reserve({ lane: 'fetch' }, key, signal, exchange, context);
     } catch (error) {
       if (leaving.aborted || !late.aborted || error instanceof RelayError) throw error;
       throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });

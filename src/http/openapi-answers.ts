@@ -36,6 +36,7 @@ export const usageAnswer = z.strictObject({
   today: period,
   last_30_days: period,
   plan: z.strictObject({ five_hour: planWindow, seven_day: planWindow }).nullable(),
+  plan_closed: z.array(z.strictObject({ models: z.string(), until: z.iso.datetime() })),
 });
 
 export const modelAnswer = z.strictObject({

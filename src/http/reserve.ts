@@ -1,6 +1,6 @@
 /** A reservation for a key that still counts when the request gets its slot. */
 import type { Key } from '../keys/key.ts';
-import type { Lane } from '../limits/lane-limits.ts';
+import type { LaneWork } from '../limits/lane-limits.ts';
 import type { Ticket } from '../limits/ticket.ts';
 import type { AppContext } from './app.ts';
 import type { Exchange } from './exchange.ts';
@@ -9,14 +9,14 @@ import { limitsOf } from './key-limits.ts';
 
 /** Rejects as `Admission.reserve` does, and with `unauthorized`. Notes how long it took, whatever comes of it. */
 export async function reserve(
-  lane: Lane,
+  work: LaneWork,
   key: Key,
   signal: AbortSignal,
   exchange: Exchange,
   { admission, keys }: AppContext,
 ): Promise<Ticket> {
   const cameAt = performance.now();
-  const ticket = await admission.reserve({ lane, key: limitsOf(key, lane), signal }).finally(() => {
+  const ticket = await admission.reserve({ ...work, key: limitsOf(key, work.lane), signal }).finally(() => {
     exchange.queueMs = performance.now() - cameAt;
   });
   try {

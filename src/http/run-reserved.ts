@@ -30,7 +30,7 @@ export async function runReserved(
   const { admission, runner, running } = context;
   context.readiness.check();
   return withWork(leaving, exchange, running, async (work) => {
-    const ticket = await reserve('complete', key, work.signal, exchange, context);
+    const ticket = await reserve({ lane: 'complete', model: run.model }, key, work.signal, exchange, context);
     onStart?.();
     let turn: RunningTurn;
     try {
@@ -39,7 +39,8 @@ export async function runReserved(
       ticket.release();
       throw error;
     }
-    const { outcome, times, usage, mayHaveSpent } = await turn.finished;
+    const { outcome, times, usage, mayHaveSpent, resolvedModel } = await turn.finished;
+    if (resolvedModel !== undefined) admission.modelResolved(run.model, resolvedModel);
     work.until(
       turn.gone.then(() => {
         if (mayHaveSpent) ticket.settle();
@@ -71,5 +72,6 @@ export async function runReserved(
 
 /** A plan that is used up until a time refuses what comes next at once, instead of each starting a process to learn it again. */
 function notePlan({ details }: RelayError, admission: Admission): void {
-  if (details.limit === 'plan' && details.untilMs !== undefined) admission.planUsedUp(details.untilMs);
+  if (details.limit !== 'plan' || details.untilMs === undefined) return;
+  admission.planUsedUp(details.untilMs, details.closesModel);
 }

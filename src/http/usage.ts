@@ -1,6 +1,6 @@
 /**
  * GET /v1/usage: this key's limits, what it used, what is left and when it resets; and the windows of the owner's plan (`plan`),
- * null where the login has none.
+ * null where the login has none, and what of it is used up (`plan_closed`).
  */
 import type { LaneState, WindowState } from '../limits/lane-state.ts';
 import type { UsagePart } from '../ledger/usage.ts';
@@ -8,6 +8,7 @@ import type { AppContext } from './app.ts';
 import { respond, type Exchange } from './exchange.ts';
 import { identify } from './identify.ts';
 import { limitsOf } from './key-limits.ts';
+import { closedModels } from './plan-closings.ts';
 
 const periodDays = 30;
 
@@ -25,6 +26,7 @@ export async function usage(request: Request, exchange: Exchange, context: AppCo
     today: partBody(report.today),
     last_30_days: partBody(report.period),
     plan,
+    plan_closed: closedModels(context.admission.snapshot().planClosed),
   });
 }
 

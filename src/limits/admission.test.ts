@@ -407,8 +407,28 @@ describe('the plan', () => {
     first.release();
     assert.equal(await w.ask(), 'plan 3600 no-retry');
     granted(await w.ask('a', {}, 'fetch'));
-    assert.equal(w.admission.snapshot().planClosedUntil, w.clock.wall() + 3_600_000);
+    assert.deepEqual(w.admission.snapshot().planClosed, [{ until: w.clock.wall() + 3_600_000 }]);
     assert.deepEqual(w.used(), [0, 0]);
+  });
+
+  test('used up for a family: its requests are refused, those who wait too, and no others', async () => {
+    const w = world({ concurrency: 1 }, 5);
+    const running = granted(await w.ask());
+    const reserve = (model: string) =>
+      w.admission.reserve({ lane: 'complete', model, key: { keyId: 'a' }, signal: quiet() });
+    const [opus, sonnet] = [reserve('opus'), reserve('sonnet')];
+    w.admission.planUsedUp(w.clock.wall() + 3_600_000, 'claude-opus-5-5');
+    await assert.rejects(opus, (error) => {
+      assert.match((error as Error).message, /opus models/);
+      return told(error) === 'plan 3600 no-retry';
+    });
+    await assert.rejects(reserve('claude-opus-4-1'), (error) => told(error) === 'plan 3600 no-retry');
+    running.settle();
+    granted(await sonnet).settle();
+    granted(await reserve('haiku')).settle();
+    w.clock.advance(3_600_000);
+    assert.deepEqual(w.admission.snapshot().planClosed, []);
+    granted(await reserve('opus'));
   });
 
   test('after it one probe at a time, until one works', async () => {

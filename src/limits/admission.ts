@@ -6,10 +6,10 @@
 import type { DailyCounts } from './budget.ts';
 import type { Clock } from './clock.ts';
 import { LaneAdmission } from './lane.ts';
-import type { KeyLimits, Lane, LaneLimits } from './lane-limits.ts';
+import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneSnapshot, LaneState } from './lane-state.ts';
-import { PlanGate } from './plan.ts';
-import { clientLeft, refusal, shuttingDown } from './refusals.ts';
+import { PlanGates, type PlanClosing } from './plan.ts';
+import { clientLeft, shuttingDown } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
 
@@ -23,8 +23,7 @@ export type AdmissionOptions = {
   clock: Clock;
 };
 
-type ReserveRequest = {
-  lane: Lane;
+type ReserveRequest = LaneWork & {
   key: KeyLimits;
   /** Aborted when the client leaves. */
   signal: AbortSignal;
@@ -32,8 +31,8 @@ type ReserveRequest = {
 
 export type AdmissionSnapshot = {
   draining: boolean;
-  /** Unix milliseconds until which the plan is used up; absent while it is not known to be. */
-  planClosedUntil?: number;
+  /** What of the plan is used up now. */
+  planClosed: PlanClosing[];
   lanes: Record<Lane, LaneSnapshot>;
 };
 
@@ -46,8 +45,10 @@ export type Admission = {
   /** What this key has left, for the headers of an answer and for `GET /v1/usage`. */
   state(lane: Lane, key: KeyLimits): LaneState;
   snapshot(): AdmissionSnapshot;
-  /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds). */
-  planUsedUp(untilWallMs: number): void;
+  /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds), for `model` and its family or for all. */
+  planUsedUp(untilWallMs: number, model?: string): void;
+  /** The CLI asked the model `resolved` where `model` was asked for. */
+  modelResolved(model: string, resolved: string): void;
   /** Refuses everything new; resolves when all that was let in, or waits, has ended. Its caller bounds the wait, by their signals. */
   drain(): Promise<void>;
 };
@@ -55,7 +56,7 @@ export type Admission = {
 export function createAdmission(options: AdmissionOptions): Admission {
   const { clock } = options;
   const days = new DayClock(clock);
-  const gate = new PlanGate(clock);
+  const gates = new PlanGates(clock);
   let draining: PromiseWithResolvers<void> | undefined;
 
   const onEnd = () => {
@@ -63,35 +64,34 @@ export function createAdmission(options: AdmissionOptions): Admission {
   };
   const common = { ...options, days, onEnd };
   const lanes: Record<Lane, LaneAdmission> = {
-    complete: new LaneAdmission({ ...common, lane: 'complete', limits: options.lanes.complete, gate }),
+    complete: new LaneAdmission({ ...common, lane: 'complete', limits: options.lanes.complete, gates }),
     fetch: new LaneAdmission({ ...common, lane: 'fetch', limits: options.lanes.fetch }),
   };
 
   return {
     // Runs to the end before it returns its promise: there is nothing to await between check and take.
-    async reserve({ lane, key, signal }) {
+    async reserve({ lane, model, key, signal }) {
       if (draining !== undefined) throw shuttingDown();
       if (signal.aborted) throw clientLeft();
-      return lanes[lane].reserve(key, signal);
+      return lanes[lane].reserve(key, signal, model);
     },
 
     state: (lane, key) => lanes[lane].state(key),
 
     snapshot() {
-      const planClosedUntil = gate.closedUntil;
       return {
         draining: draining !== undefined,
-        ...(planClosedUntil === undefined ? {} : { planClosedUntil }),
+        planClosed: gates.closings(),
         lanes: { complete: lanes.complete.snapshot(), fetch: lanes.fetch.snapshot() },
       };
     },
 
-    planUsedUp(untilWallMs) {
-      gate.usedUp(untilWallMs);
-      // Those who wait would each start a process only to be told the same.
-      const waitMs = gate.waitMs(0);
-      if (waitMs > 0) lanes.complete.refuseWaiting(() => refusal({ limit: 'plan', waitMs }));
+    planUsedUp(untilWallMs, model) {
+      gates.usedUp(untilWallMs, model);
+      lanes.complete.refuseClosed();
     },
+
+    modelResolved: (model, resolved) => gates.resolved(model, resolved),
 
     drain() {
       draining ??= Promise.withResolvers();

@@ -3,6 +3,9 @@
 /** Completions and page fetches have separate budgets and separate slots. */
 export type Lane = 'complete' | 'fetch';
 
+/** What is reserved for. `model` is that of a completion, as it was asked for. */
+export type LaneWork = { lane: Lane; model?: string };
+
 export type LaneLimits = {
   /** Running at once, all keys together. */
   concurrency: number;

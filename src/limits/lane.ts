@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts';
 import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
 import { dailyState, rpmState, type LaneSnapshot, type LaneState } from './lane-state.ts';
-import type { PlanGate, Probe } from './plan.ts';
+import type { PlanGates, Probe } from './plan.ts';
 import { FairQueue } from './queue.ts';
 import { clientLeft, countsUnavailable, longest, refusal, type Blocked } from './refusals.ts';
 import { createTicket, type Ticket } from './ticket.ts';
@@ -24,13 +24,19 @@ export type LaneOptions = {
   clock: Clock;
   days: DayClock;
   /** For a lane that uses the plan. */
-  gate?: PlanGate;
+  gates?: PlanGates;
   /** Called whenever a running request has ended. */
   onEnd: () => void;
 };
 
 type KeyUse = { limits: LaneLimits; window: SlidingWindow; running: number; queued: number };
-type Arrival = { keyId: string; at: number; use: KeyUse; probe: Probe | undefined };
+type Arrival = {
+  keyId: string;
+  at: number;
+  use: KeyUse;
+  model: string;
+  probe: Probe | undefined;
+};
 type Waiter = Arrival & { grant: (day: string) => void; refuse: (error: Error) => void };
 
 export class LaneAdmission {
@@ -57,24 +63,27 @@ export class LaneAdmission {
   }
 
   /** Takes everything one request needs, or throws and takes nothing. The promise is for those that have to wait. */
-  reserve(key: KeyLimits, signal: AbortSignal): Ticket | Promise<Ticket> {
+  reserve(key: KeyLimits, signal: AbortSignal, model = ''): Ticket | Promise<Ticket> {
     const now = this.#options.clock.monotonic();
     const { keyId } = key;
     this.#forgetIdleKeys(now);
     const use = this.#use(key);
     // The key's limits may have been raised since others of it began to wait: they come first.
     this.#pump();
-    const day = this.#takeOrWait(keyId, use, now);
+    const day = this.#takeOrWait(keyId, use, now, model);
     // From here on nothing can fail.
-    const arrival: Arrival = { keyId, at: now, use, probe: this.#options.gate?.enter() };
+    const arrival: Arrival = { keyId, at: now, use, model, probe: this.#options.gates?.enter(model) };
     use.window.take(now);
     this.#reserved += 1;
     return day === undefined ? this.#wait(arrival, signal) : this.#open(arrival, day);
   }
 
-  /** Sends everyone home who waits for a slot. */
-  refuseWaiting(why: () => Error): void {
-    for (const waiter of this.#queue.all()) waiter.refuse(why());
+  /** Sends those home who wait for a model that is closed: each would start a process only to be refused. */
+  refuseClosed(): void {
+    for (const waiter of this.#queue.all()) {
+      const blocked = this.#planBlocked(waiter.model, 0);
+      if (blocked !== undefined) waiter.refuse(refusal(blocked));
+    }
   }
 
   state(key: KeyLimits): LaneState {
@@ -125,22 +134,18 @@ export class LaneAdmission {
   }
 
   /** Counts the request in the day that it returns; undefined: it has to wait for a slot, and nothing is counted. Throws its refusal. */
-  #takeOrWait(keyId: string, use: KeyUse, now: number): string | undefined {
+  #takeOrWait(keyId: string, use: KeyUse, now: number, model: string): string | undefined {
     const held = { key: use.queued, all: this.#queue.size };
-    const timed = this.#timeBlocked(use, now);
+    const timed = longest([this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(use, now)]);
     if (timed === undefined && this.#slotFree(use)) return this.#take(keyId, use, held);
     const blocked = longest([timed, this.#dayBlocked(keyId, use, held)]) ?? this.#slotBlocked(keyId, use);
     if (blocked !== undefined) throw refusal(blocked);
     return undefined;
   }
 
-  #timeBlocked({ limits, window }: KeyUse, now: number): Blocked | undefined {
-    const planMs = this.#options.gate?.waitMs(this.#estimate.typicalMs) ?? 0;
-    const rpmMs = limits.keyRpm > 0 ? window.waitMs(now, limits.keyRpm) : 0;
-    return longest([
-      planMs > 0 ? { limit: 'plan', waitMs: planMs } : undefined,
-      rpmMs > 0 ? { limit: 'key_rpm', waitMs: rpmMs } : undefined,
-    ]);
+  #planBlocked(model: string, probeTakesMs: number): Blocked | undefined {
+    const closed = this.#options.gates?.waitFor(model, probeTakesMs);
+    return closed === undefined || closed.waitMs === 0 ? undefined : { limit: 'plan', ...closed };
   }
 
   #dayBlocked(keyId: string, { limits }: KeyUse, held: Held): Blocked | undefined {
@@ -278,4 +283,9 @@ export class LaneAdmission {
       if (running === 0 && queued === 0 && window.used(now) === 0) this.#keys.delete(keyId);
     }
   }
+}
+
+function rpmBlocked({ limits, window }: KeyUse, now: number): Blocked | undefined {
+  const waitMs = limits.keyRpm > 0 ? window.waitMs(now, limits.keyRpm) : 0;
+  return waitMs > 0 ? { limit: 'key_rpm', waitMs } : undefined;
 }

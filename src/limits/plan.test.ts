@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { PlanGate } from './plan.ts';
+import { describe, test } from 'node:test';
+import { PlanGate, PlanGates } from './plan.ts';
 import { FakeClock } from './testing.ts';
 
 const hourMs = 3_600_000;
@@ -77,4 +77,53 @@ test('a wall clock that is set back does not lengthen it', () => {
   clock.jumpWall(-24 * hourMs);
   clock.advance(hourMs);
   assert.equal(gate.waitMs(5_000), 0);
+});
+
+describe('families', () => {
+  test('one that is closed holds up none of the others, and its own versions all', () => {
+    const clock = new FakeClock();
+    const gates = new PlanGates(clock);
+    gates.usedUp(clock.wall() + hourMs, 'claude-opus-5-5');
+    const waits = (model: string) => gates.waitFor(model, 5_000).waitMs;
+    assert.deepEqual(['opus', 'opus[1m]', 'claude-opus-4-1', 'claude-3-opus-20240229'].map(waits), [
+      hourMs,
+      hourMs,
+      hourMs,
+      hourMs,
+    ]);
+    assert.deepEqual(['sonnet', 'claude-sonnet-5', 'haiku', 'best'].map(waits), [0, 0, 0, 0]);
+    assert.equal(gates.enter('sonnet'), undefined, 'no probe');
+    assert.deepEqual(gates.closings(), [{ family: 'opus', until: clock.wall() + hourMs }]);
+  });
+
+  test('a name is of the family that the CLI made of it', () => {
+    const clock = new FakeClock();
+    const gates = new PlanGates(clock);
+    gates.resolved('opusplan', 'claude-sonnet-5-5');
+    // ANTHROPIC_DEFAULT_SONNET_MODEL can be any model.
+    gates.resolved('sonnet', 'claude-opus-5-5');
+    gates.usedUp(clock.wall() + hourMs, 'claude-opus-5-5');
+    const waits = (model: string) => gates.waitFor(model, 5_000).waitMs;
+    assert.deepEqual(['opusplan', 'sonnet', 'opus'].map(waits), [0, hourMs, hourMs]);
+  });
+
+  test('the whole plan and a family are closed and opened apart; the longer wait is told', () => {
+    const clock = new FakeClock();
+    const gates = new PlanGates(clock);
+    gates.usedUp(clock.wall() + hourMs);
+    gates.usedUp(clock.wall() + 3 * hourMs, 'opus');
+    assert.deepEqual(gates.waitFor('opus', 0), { waitMs: 3 * hourMs, family: 'opus' });
+    assert.deepEqual(gates.waitFor('sonnet', 0), { waitMs: hourMs });
+    clock.advance(hourMs);
+    assert.deepEqual(gates.closings(), [{ family: 'opus', until: clock.wall() + 2 * hourMs }]);
+    gates.enter('sonnet')?.works();
+    clock.advance(2 * hourMs);
+    const probe = gates.enter('opus');
+    assert.deepEqual(
+      [gates.waitFor('claude-opus-5-5', 5_000).waitMs, gates.waitFor('haiku', 5_000).waitMs],
+      [5_000, 0],
+    );
+    probe?.works();
+    assert.equal(gates.waitFor('opus', 5_000).waitMs, 0);
+  });
 });

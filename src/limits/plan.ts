@@ -1,10 +1,11 @@
 /**
- * The gate that closes when the upstream says the plan is used up until a time, so that not every request starts a
- * process to learn it again.
+ * The gates that close when the upstream says that the plan, or its share for a family of models, is used up until a time, so
+ * that not every request starts a process to learn it again.
  *
  * Until that time nothing passes. After it one probe at a time does: a probe that works opens the gate, a further
  * "used up" closes it with the new time, and a probe that ends in any other way makes room for the next one.
  */
+import { familyOf } from '../model-family.ts';
 import type { Clock } from './clock.ts';
 
 /** The longest window a plan has is seven days; a time further off is wrong. */
@@ -64,9 +65,10 @@ export class PlanGate {
     return probe;
   }
 
-  /** Unix milliseconds; undefined when the gate is open. In the past while probes decide. */
+  /** Unix milliseconds; undefined when the gate is open, and while probes decide. */
   get closedUntil(): number | undefined {
-    return this.#closed?.untilWall;
+    const left = this.#remainingMs();
+    return left > 0 ? this.#clock.wall() + left : undefined;
   }
 
   /**
@@ -78,5 +80,72 @@ export class PlanGate {
     const byWall = this.#closed.untilWall - this.#clock.wall();
     const byMonotonic = this.#closed.untilMonotonic - this.#clock.monotonic();
     return Math.max(0, Math.min(byWall, byMonotonic));
+  }
+}
+
+/** A part of the plan that is used up. */
+export type PlanClosing = {
+  /** A family of models (`opus`); absent: all of them. */
+  family?: string;
+  /** Unix milliseconds. */
+  until: number;
+};
+
+/** The gates of the whole plan and of each family of models that has a limit for itself. */
+export class PlanGates {
+  readonly #clock: Clock;
+  readonly #all: PlanGate;
+  readonly #families = new Map<string, PlanGate>();
+  /** What the CLI makes of a name that is no model's id, such as an alias. */
+  readonly #resolved = new Map<string, string>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#all = new PlanGate(clock);
+  }
+
+  /** `model`: one that is closed, and its whole family with it; without it everything is. */
+  usedUp(untilWallMs: number, model?: string): void {
+    if (model === undefined) return this.#all.usedUp(untilWallMs);
+    const family = this.family(model);
+    const gate = this.#families.get(family) ?? new PlanGate(this.#clock);
+    this.#families.set(family, gate);
+    gate.usedUp(untilWallMs);
+  }
+
+  /** The CLI asked `resolved` where `model` was asked for. Only the owner's settings name models by aliases, so these are few. */
+  resolved(model: string, resolved: string): void {
+    if (!model.includes('claude-')) this.#resolved.set(model, resolved);
+  }
+
+  family(model: string): string {
+    return familyOf(this.#resolved.get(model) ?? model);
+  }
+
+  /** The longest wait of a model, and of which family it is (none: of the whole plan); see `PlanGate.waitMs`. */
+  waitFor(model: string, probeTakesMs: number): { waitMs: number; family?: string } {
+    const family = this.family(model);
+    const allMs = this.#all.waitMs(probeTakesMs);
+    const familyMs = this.#families.get(family)?.waitMs(probeTakesMs) ?? 0;
+    return familyMs > allMs ? { waitMs: familyMs, family } : { waitMs: allMs };
+  }
+
+  /** Call only when there is nothing to wait for. See `PlanGate.enter`. */
+  enter(model: string): Probe | undefined {
+    const probes = [this.#all.enter(), this.#families.get(this.family(model))?.enter()];
+    if (probes.every((probe) => probe === undefined)) return undefined;
+    return {
+      works: () => probes.forEach((probe) => probe?.works()),
+      end: () => probes.forEach((probe) => probe?.end()),
+    };
+  }
+
+  /** What is closed now; what probes decide about is not among it. */
+  closings(): PlanClosing[] {
+    const all = { until: this.#all.closedUntil };
+    return [
+      all,
+      ...[...this.#families].map(([family, gate]) => ({ family, until: gate.closedUntil })),
+    ].filter((each): each is PlanClosing => each.until !== undefined);
   }
 }

@@ -2,7 +2,12 @@
 import type { LimitName } from '../errors.ts';
 import { RelayError } from '../errors.ts';
 
-export type Blocked = { limit: LimitName; waitMs: number };
+export type Blocked = {
+  limit: LimitName;
+  waitMs: number;
+  /** Of `plan`: the family of models that it is used up for; absent: all. */
+  family?: string;
+};
 
 const sentences = {
   global_concurrency: 'Every slot of this relay is in use.',
@@ -21,9 +26,13 @@ const sentences = {
 const littleSeconds = 60;
 
 /** The 429 for a limit that has room again in `waitMs` milliseconds. */
-export function refusal({ limit, waitMs }: Blocked): RelayError {
+export function refusal({ limit, waitMs, family }: Blocked): RelayError {
   const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
-  return new RelayError('rate_limited', `${sentences[limit]} Try again in ${retryAfter} s.`, {
+  const sentence =
+    family === undefined
+      ? `${sentences[limit]} Try again in ${retryAfter} s.`
+      : `The upstream says that the account's plan is used up for ${family} models. Ask for another model, or try again in ${retryAfter} s.`;
+  return new RelayError('rate_limited', sentence, {
     limit,
     retryAfter,
     shouldRetry: retryAfter <= littleSeconds,

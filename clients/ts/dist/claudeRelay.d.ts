@@ -296,6 +296,11 @@ export type Usage = {
         fiveHour: PlanWindow | null;
         sevenDay: PlanWindow | null;
     } | null;
+    /** What of the plan is used up: a family of models such as `opus`, or `all`. Absent in an older relay. */
+    planClosed?: {
+        models: string;
+        until: string;
+    }[];
 };
 /** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
 export declare class CompletionStream<T> implements AsyncIterable<string> {
