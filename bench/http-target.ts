@@ -57,6 +57,7 @@ export async function startHttpRelay(
       DATA_DIR: dataDir,
       PORT: '0',
       GLOBAL_CONCURRENCY: '64',
+      PER_KEY_CONCURRENCY: '64',
       // On, and so high that none refuses.
       PER_KEY_RPM: '1000000',
       PER_KEY_DAILY: '1000000',

@@ -32,7 +32,12 @@ export async function measureSaturation(
   const processes = availableParallelism();
   const relay = await startTestRelay({
     claudeBin: bench.claudeBin,
-    settings: { GLOBAL_CONCURRENCY: String(processes), WARM_SPARES: '1', QUEUE_MAX: '64' },
+    settings: {
+      GLOBAL_CONCURRENCY: String(processes),
+      PER_KEY_CONCURRENCY: String(processes),
+      WARM_SPARES: '1',
+      QUEUE_MAX: '64',
+    },
     env: { ANTHROPIC_BASE_URL: bench.upstreamUrl },
   });
   const seen = { bare: [] as Batch[], relay: [] as Batch[] };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ConfigError, loadConfig, loadLeniently, settings, type Config, type SettingName } from './config.ts';
+import { unfairLimits } from './commands/unfair-limits.ts';
 
 let directory: string;
 before(() => {
@@ -91,15 +92,15 @@ const cases: Record<
   MAX_ATTACHMENT_BYTES: { good: '0', becomes: { maxAttachmentBytes: 0 }, bad: ['-1', '67108865', '20MB'] },
   MAX_INPUT_BYTES: { good: '2048', becomes: { maxInputBytes: 2048 }, bad: ['1023', '67108865', '1MB'] },
   REQ_TIMEOUT: { good: '5', becomes: { requestTimeoutMs: 5000 }, bad: ['0', '3601', '5s'] },
-  GLOBAL_CONCURRENCY: { good: '3', becomes: { globalConcurrency: 3, keyConcurrency: 3 }, bad: ['65', 'all'] },
+  GLOBAL_CONCURRENCY: { good: '3', becomes: { globalConcurrency: 3, keyConcurrency: 2 }, bad: ['65', 'all'] },
   PER_KEY_CONCURRENCY: { good: '1', becomes: { keyConcurrency: 1 }, bad: ['-1'] },
   PER_KEY_RPM: { good: '0', becomes: { keyRpm: 0 }, bad: ['1000001', 'none'] },
   PER_KEY_DAILY: { good: '7', becomes: { keyDaily: 7 }, bad: ['1e3'] },
   GLOBAL_DAILY: { good: '8', becomes: { globalDaily: 8 }, bad: ['∞'] },
   QUEUE_MAX: { good: '0', becomes: { queueMax: 0 }, bad: ['10001'] },
-  QUEUE_TIMEOUT: { good: '2', becomes: { queueTimeoutMs: 2000 }, bad: ['0', '601'] },
+  QUEUE_TIMEOUT: { good: '2', becomes: { queueTimeoutMs: 2000 }, bad: ['-1', '3601'] },
   DRAIN_TIMEOUT: { good: '0', becomes: { drainTimeoutMs: 0 }, bad: ['601'] },
-  FETCH_CONCURRENCY: { good: '2', becomes: { fetch: { concurrency: 2 } }, bad: ['-1'] },
+  FETCH_CONCURRENCY: { good: '2', becomes: { fetch: { concurrency: 2, keyConcurrency: 1 } }, bad: ['-1'] },
   FETCH_RPM: { good: '3', becomes: { fetch: { keyRpm: 3 } }, bad: ['x'] },
   FETCH_DAILY: { good: '4', becomes: { fetch: { keyDaily: 4 } }, bad: ['1.5'] },
   FETCH_GLOBAL_DAILY: { good: '0', becomes: { fetch: { globalDaily: 0 } }, bad: ['1000001'] },
@@ -196,11 +197,44 @@ test('every default is a valid value', () => {
     assert.deepEqual(problems({ [name]: value }), []);
 });
 
+describe('the share of one key', () => {
+  const load = (env: Record<string, string>) => loadConfig({ env });
+
+  test('leaves one slot to others where there are several, unless the owner says otherwise', () => {
+    const shares = (['0', '1', '2', '4'] as const).map((slots) => {
+      const config = load({ GLOBAL_CONCURRENCY: slots, FETCH_CONCURRENCY: slots });
+      return [config.keyConcurrency, config.fetch.keyConcurrency];
+    });
+    assert.deepEqual(shares, [
+      [0, 0],
+      [1, 1],
+      [1, 1],
+      [3, 3],
+    ]);
+    assert.equal(load({ GLOBAL_CONCURRENCY: '2', PER_KEY_CONCURRENCY: '2' }).keyConcurrency, 2);
+  });
+
+  test('a request waits as long as one may run, and as its process takes to end', () => {
+    assert.equal(load({ REQ_TIMEOUT: '60' }).queueTimeoutMs, 70_000);
+    assert.equal(load({ REQ_TIMEOUT: '60', QUEUE_TIMEOUT: '5' }).queueTimeoutMs, 5_000);
+  });
+
+  test('settings that let one key keep another out are named', () => {
+    assert.deepEqual(unfairLimits(load({})), []);
+    assert.deepEqual(unfairLimits(load({ GLOBAL_CONCURRENCY: '0', QUEUE_MAX: '0' })), []);
+    assert.match(unfairLimits(load({ QUEUE_MAX: '0' })).join(), /^QUEUE_MAX is 0/);
+    assert.match(
+      unfairLimits(load({ QUEUE_TIMEOUT: '30' })).join(),
+      /^QUEUE_TIMEOUT \(30\) is below REQ_TIMEOUT \(300\)/,
+    );
+  });
+});
+
 describe('sources', () => {
   test('the environment wins over the file, the file over the default', () => {
     const path = file('PORT=1111\nQUEUE_MAX=3\n');
     const config = loadConfig({ env: { PORT: '2222' }, file: path });
-    assert.deepEqual([config.port, config.queueMax, config.queueTimeoutMs], [2222, 3, 30_000]);
+    assert.deepEqual([config.port, config.queueMax, config.queueTimeoutMs], [2222, 3, 310_000]);
   });
 
   test('a file that is not there counts as empty, one that cannot be read does not', () => {

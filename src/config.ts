@@ -142,13 +142,13 @@ export const settings = {
   },
   GLOBAL_CONCURRENCY: {
     schema: whole(0, 64),
-    default: '2',
+    default: '3',
     about: 'Requests that run at the same time, each in a process of its own. 0 turns the limit off.',
   },
   PER_KEY_CONCURRENCY: {
     schema: limit,
     default: '0',
-    about: 'The same for one key. 0: as many as GLOBAL_CONCURRENCY.',
+    about: 'The same for one key. 0: one less than GLOBAL_CONCURRENCY, so that another key finds a free one.',
   },
   PER_KEY_RPM: { schema: limit, default: '30', about: 'Requests a minute for one key. 0 turns it off.' },
   PER_KEY_DAILY: {
@@ -161,16 +161,21 @@ export const settings = {
     default: '1000',
     about: 'Requests a UTC day for all keys together. 0 turns it off.',
   },
-  QUEUE_MAX: { schema: whole(0, 10_000), default: '16', about: 'Requests that may wait for a free slot.' },
+  QUEUE_MAX: {
+    schema: whole(0, 10_000),
+    default: '32',
+    about:
+      'Requests that may wait for a free slot: one key fills half of the places, and each key has one in any case. 0: nobody waits.',
+  },
   QUEUE_TIMEOUT: {
-    schema: whole(1, 600),
-    default: '30',
-    about: 'Seconds a request may wait for a free slot.',
+    schema: whole(0, 3600),
+    default: '0',
+    about: 'Seconds a request may wait for a free slot. 0: as long as one request may take (REQ_TIMEOUT).',
   },
   FETCH_CONCURRENCY: {
     schema: limit,
     default: '8',
-    about: 'Pages that are fetched at the same time. 0 turns the limit off.',
+    about: 'Pages that are fetched at the same time, one less for one key. 0 turns the limit off.',
   },
   FETCH_RPM: { schema: limit, default: '60', about: 'Page fetches a minute for one key. 0 turns it off.' },
   FETCH_DAILY: {
@@ -271,6 +276,7 @@ export type Config = {
   queueTimeoutMs: number;
   fetch: {
     concurrency: number;
+    keyConcurrency: number;
     keyRpm: number;
     keyDaily: number;
     globalDaily: number;
@@ -308,6 +314,14 @@ export type ConfigSources = {
   /** Path of config.env; a file that does not exist counts as empty. */
   file?: string;
 };
+
+/** After its time a request holds its slot for as long as its process takes to end. */
+const slotEndMs = 10_000;
+
+/** Of the slots, what one key may use: all but one, where there are several. 0 is no limit. */
+function shareOf(slots: number): number {
+  return slots > 1 ? slots - 1 : slots;
+}
 
 /** config.env and the environment -> Config. Throws ConfigError. */
 export function loadConfig({ env = process.env, file }: ConfigSources = {}): Config {
@@ -373,14 +387,15 @@ export function loadConfig({ env = process.env, file }: ConfigSources = {}): Con
     maxAttachmentBytes: value.MAX_ATTACHMENT_BYTES,
     requestTimeoutMs: value.REQ_TIMEOUT * 1000,
     globalConcurrency: value.GLOBAL_CONCURRENCY,
-    keyConcurrency: value.PER_KEY_CONCURRENCY === 0 ? value.GLOBAL_CONCURRENCY : value.PER_KEY_CONCURRENCY,
+    keyConcurrency: value.PER_KEY_CONCURRENCY || shareOf(value.GLOBAL_CONCURRENCY),
     keyRpm: value.PER_KEY_RPM,
     keyDaily: value.PER_KEY_DAILY,
     globalDaily: value.GLOBAL_DAILY,
     queueMax: value.QUEUE_MAX,
-    queueTimeoutMs: value.QUEUE_TIMEOUT * 1000,
+    queueTimeoutMs: value.QUEUE_TIMEOUT * 1000 || value.REQ_TIMEOUT * 1000 + slotEndMs,
     fetch: {
       concurrency: value.FETCH_CONCURRENCY,
+      keyConcurrency: shareOf(value.FETCH_CONCURRENCY),
       keyRpm: value.FETCH_RPM,
       keyDaily: value.FETCH_DAILY,
       globalDaily: value.FETCH_GLOBAL_DAILY,

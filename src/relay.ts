@@ -222,7 +222,7 @@ function completeLimits(config: Config): LaneLimits {
 function fetchLimits({ fetch }: Config): LaneLimits {
   return {
     concurrency: fetch.concurrency,
-    keyConcurrency: fetch.concurrency,
+    keyConcurrency: fetch.keyConcurrency,
     keyRpm: fetch.keyRpm,
     keyDaily: fetch.keyDaily,
     globalDaily: fetch.globalDaily,

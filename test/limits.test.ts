@@ -152,7 +152,7 @@ describe('limits', { concurrency: 3 }, () => {
         const prompt = request.json === undefined ? '' : (lastUserTexts(request.json).at(-1) ?? '');
         return { kind: 'text', text: `you said ${prompt}` };
       },
-      settings: { GLOBAL_CONCURRENCY: '2', REQ_TIMEOUT: '120' },
+      settings: { GLOBAL_CONCURRENCY: '2', PER_KEY_CONCURRENCY: '2', REQ_TIMEOUT: '120' },
     });
     const watch = watchProcesses(relay);
     const startedAt = performance.now();
@@ -170,7 +170,7 @@ describe('limits', { concurrency: 3 }, () => {
   });
 
   test('200 at once on a quick CLI and two slots: never a third process, every answer right', async (t) => {
-    const relay = await start(t, { settings: { GLOBAL_CONCURRENCY: '2' } });
+    const relay = await start(t, { settings: { GLOBAL_CONCURRENCY: '2', PER_KEY_CONCURRENCY: '2' } });
     const watch = watchProcesses(relay);
     const { passed } = split(await Promise.all(burst(relay, 200, 'quick')));
     assert.deepEqual([passed.length, turns(relay), watch.most()], [200, 200, 2]);
@@ -338,7 +338,7 @@ describe('limits', { concurrency: 3 }, () => {
 
   test('a full queue refuses at once, a long wait ends', async (t) => {
     const relay = await start(t, {
-      settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '2', QUEUE_TIMEOUT: '2', REQ_TIMEOUT: '6' },
+      settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '4', QUEUE_TIMEOUT: '2', REQ_TIMEOUT: '6' },
     });
     const answers = await Promise.all(burst(relay, 5, 'hangs-in-the-middle'));
     const limits = answers.map(({ body }) => String(body['limit'] ?? body['error']));

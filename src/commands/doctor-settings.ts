@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { isLoopback, loginVariables, readSettingsFile, type Config } from '../config.ts';
 import { failure, ok, warning, word, type Line } from './doctor-line.ts';
 import { limitsOff } from './limits-off.ts';
+import { unfairLimits } from './unfair-limits.ts';
 
 /** Of settings that could not be read: a sentence each. */
 export function settingsFailures(problems: readonly string[], file: string): Line[] {
@@ -21,6 +22,9 @@ export function settingsLines(config: Config, file: string): Line[] {
     ...(mode === undefined ? [] : [fileLine(file, mode, set)]),
     bindLine(config),
     limitsLine(config, file),
+    ...unfairLimits(config).map((sentence) =>
+      warning('fairness', sentence, `leave QUEUE_MAX and QUEUE_TIMEOUT at their defaults in ${file}`),
+    ),
   ];
 }
 

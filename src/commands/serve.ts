@@ -7,6 +7,7 @@ import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
 import { limitsOff } from './limits-off.ts';
 import { requireScratch } from './scratch.ts';
+import { unfairLimits } from './unfair-limits.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
@@ -28,6 +29,7 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
   const report = reportHealth({ relay, env: config.hostEnv });
   say(`claude-relay listens on ${relay.url}`);
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
+  for (const sentence of unfairLimits(config)) say(`Warning: ${sentence}`);
   say(`  Mint a key:  KEY=$(bin/genkey my-app)`);
   say(
     `  Call it:     curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,

@@ -10,7 +10,7 @@ import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
 import { dailyState, rpmState, type LaneSnapshot, type LaneState } from './lane-state.ts';
 import type { PlanGates, Probe } from './plan.ts';
-import { FairQueue } from './queue.ts';
+import { FairQueue, mayWait } from '../fair-queue.ts';
 import { clientLeft, countsUnavailable, longest, refusal, type Blocked } from './refusals.ts';
 import { createTicket, type Ticket } from './ticket.ts';
 import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
@@ -179,7 +179,7 @@ export class LaneAdmission {
     if (this.#slotFree(use)) return undefined;
     const { queueMax, queueTimeoutMs } = this.#options;
     if (queueMax > 0 && queueTimeoutMs > 0) {
-      if (this.#queue.size < queueMax) return undefined;
+      if (mayWait(queueMax, this.#queue.size, use.queued)) return undefined;
       return { limit: 'queue_full', waitMs: this.#slotInMs(keyId, use) };
     }
     const keyIsFull = !fits(use.limits.keyConcurrency, use.running);
@@ -205,6 +205,7 @@ export class LaneAdmission {
     const { clock, onEnd } = this.#options;
     const slot = { keyId, since: clock.monotonic() };
     this.#running.add(slot);
+    this.#queue.served(keyId);
     use.running += 1;
     return createTicket({
       onEnd: (keepsCount) => {
@@ -264,8 +265,12 @@ export class LaneAdmission {
 
   /** Gives free slots to those who wait for one. */
   #pump(): void {
-    const mayGoOn = ({ use }: Waiter) => this.#slotFree(use);
-    for (let waiter = this.#queue.next(mayGoOn); waiter !== undefined; waiter = this.#queue.next(mayGoOn)) {
+    const next = () =>
+      this.#queue.next(
+        ({ use }) => this.#slotFree(use),
+        ({ use }) => use.running,
+      );
+    for (let waiter = next(); waiter !== undefined; waiter = next()) {
       try {
         // Another day may have begun while it waited, its key's limits may be lower now, or another relay took the room.
         waiter.grant(this.#take(waiter.keyId, waiter.use, { key: 0, all: 0 }));

@@ -15,7 +15,7 @@ const sentences = {
   key_rpm: "This key's requests for this minute are used up.",
   key_daily: "This key's requests for this UTC day are used up.",
   global_daily: "This relay's requests for this UTC day are used up.",
-  queue_full: 'Every slot is in use and the queue for one is full.',
+  queue_full: 'Every slot is in use, and the queue has no place left for this key.',
   queue_timeout: 'No slot became free in time.',
   plan: "The upstream says that the account's plan is used up for now.",
   target_host: 'Too many fetches from that host wait already.',

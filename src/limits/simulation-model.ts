@@ -28,9 +28,6 @@ export type Request = {
   inMinute: boolean;
   /** Set when it is counted: in which day. */
   day?: string;
-  /** When it was granted out of the queue, as a step number. */
-  grantedStep?: number;
-  arrivedStep: number;
   ticket?: Ticket;
   abort: AbortController;
 };
@@ -55,6 +52,9 @@ export class Model {
   draining = false;
   doubleEnds = 0;
   lostGiveBacks = 0;
+  /** Which start each key's latest was, of all of the lane. */
+  readonly #latest = new Map<string, number>();
+  #starts = 0;
   closed: { wall: number; monotonic: number } | undefined;
   probe: Request | undefined;
   readonly #clock: FakeClock;
@@ -197,12 +197,18 @@ export class Model {
       const byKey = keyConcurrency > 0 && this.running(lane, keyId).length >= keyConcurrency;
       return { kind: 'refused', limits: new Set([byKey ? 'key_concurrency' : 'global_concurrency']) };
     }
-    return this.queued(lane).length < queueMax
-      ? { kind: 'queued' }
-      : { kind: 'refused', limits: new Set(['queue_full']) };
+    const ofKey = this.queued(lane, keyId).length;
+    // The first of a key always; the others while there are places, in half of them.
+    const mayWait = ofKey === 0 || (this.queued(lane).length < queueMax && ofKey < queueMax / 2);
+    return mayWait ? { kind: 'queued' } : { kind: 'refused', limits: new Set(['queue_full']) };
   }
 
-  arrive(lane: Lane, key: KeyLimits, step: number): Request {
+  /** Smaller goes first: by what runs, then by who was served longest ago. */
+  turn(lane: Lane, keyId: string): [number, number] {
+    return [this.running(lane, keyId).length, this.#latest.get(`${lane} ${keyId}`) ?? 0];
+  }
+
+  arrive(lane: Lane, key: KeyLimits): Request {
     const expected = this.expect(lane, key);
     const request: Request = {
       id: this.requests.length,
@@ -212,7 +218,6 @@ export class Model {
       expected,
       phase: 'refused',
       inMinute: false,
-      arrivedStep: step,
       abort: new AbortController(),
     };
     this.requests.push(request);
@@ -229,6 +234,8 @@ export class Model {
 
   start(request: Request): void {
     request.phase = 'spawning';
+    this.#starts += 1;
+    this.#latest.set(`${request.lane} ${request.keyId}`, this.#starts);
     request.day = this.today();
     this.#add(request, request.day, 1);
   }
@@ -261,6 +268,7 @@ export class Model {
       request.inMinute = false;
     }
     this.known.clear();
+    this.#latest.clear();
     this.closed = undefined;
     this.probe = undefined;
     this.draining = false;

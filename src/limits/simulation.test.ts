@@ -98,7 +98,7 @@ class Schedule {
 
   #arrive(lane: Lane, wanted: KeyLimits): Request {
     const key = this.#keyAsArriving(lane, wanted);
-    const arrived = this.#model.arrive(lane, key, this.#step);
+    const arrived = this.#model.arrive(lane, key);
     if (arrived.phase === 'spawning') this.#grantedNow.add(`${lane} ${key.keyId}`);
     this.log.push(`${this.#step}: ${lane} of ${key.keyId} arrives: ${arrived.expected.kind}`);
     this.#admission.reserve({ lane, key, signal: arrived.abort.signal }).then(
@@ -298,7 +298,6 @@ class Schedule {
     assert.ok(model.slotFree(lane, keyId, model.knownLimits(request)), 'granted without a slot');
     this.#assertFair(request);
     model.start(request);
-    request.grantedStep = this.#step;
     this.#grantedNow.add(`${lane} ${keyId}`);
   }
 
@@ -306,24 +305,24 @@ class Schedule {
     return this.#model.known.get(`${request.lane} ${request.keyId}`) ?? {};
   }
 
-  /** First come first served within a key, and no key twice while another that could go on waits all along. */
+  /** First come first served within a key; of the keys that could go on, the one with the least running and the longest unserved. */
   #assertFair(request: Request): void {
     const { lane, keyId } = request;
-    const waiting = this.#model.queued(lane);
+    const model = this.#model;
+    const waiting = model.queued(lane);
     assert.equal(
       waiting.find((each) => each.keyId === keyId),
       request,
       'overtaken within a key',
     );
-    const before = this.#model.requests.filter((each) => each.lane === lane && each.keyId === keyId);
-    const turn = Math.max(...before.map(({ grantedStep }) => grantedStep ?? 0));
+    const [running, served] = model.turn(lane, keyId);
     for (const other of waiting) {
-      if (other.keyId === keyId || other.arrivedStep >= turn) continue;
-      const served = this.#model.requests.some(
-        (each) => each.lane === lane && each.keyId === other.keyId && (each.grantedStep ?? 0) >= turn,
-      );
-      const eligible = this.#model.slotFree(lane, other.keyId, this.#model.knownLimits(other));
-      assert.ok(served || !eligible, `request ${other.id} was passed over twice`);
+      const [otherRunning, otherServed] = model.turn(lane, other.keyId);
+      const first = otherRunning < running || (otherRunning === running && otherServed < served);
+      if (!first) continue;
+      this.reached.add('the next in turn had no slot to take');
+      const eligible = model.slotFree(lane, other.keyId, model.knownLimits(other));
+      assert.equal(eligible, false, `request ${other.id} was passed over`);
     }
   }
 
@@ -406,8 +405,11 @@ class Schedule {
       assert.equal(seen.queued, model.queued(lane).length, `${lane}: queued`);
       assert.equal(seen.reserved, seen.running + seen.queued, `${lane}: reserved = running + queued`);
       assert.ok(limits.concurrency === 0 || seen.running <= limits.concurrency, `${lane}: too many run`);
-      assert.ok(seen.queued <= model.config.queueMax, `${lane}: too many wait`);
+      const { queueMax } = model.config;
+      const waitingKeys = seen.keys.filter(({ queued }) => queued > 0).length;
+      assert.ok(seen.queued <= queueMax + waitingKeys, `${lane}: too many wait`);
       for (const key of seen.keys) {
+        assert.ok(key.queued <= Math.ceil(queueMax / 2), `${key.keyId}: too many wait`);
         assert.equal(key.running, model.running(lane, key.keyId).length, `${key.keyId}: running`);
         assert.equal(key.queued, model.queued(lane, key.keyId).length, `${key.keyId}: queued`);
       }
@@ -532,6 +534,7 @@ test('admission keeps its promises in random schedules', async (t) => {
     'client gone while queued',
     ...['key_rpm', 'key_daily', 'global_daily', 'plan'].map((limit) => `waited for ${limit}`),
     'sent home by key_daily',
+    'the next in turn had no slot to take',
   ];
   assert.deepEqual(
     wanted.filter((each) => !reached.has(each)),
