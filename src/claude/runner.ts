@@ -22,7 +22,7 @@ export type RunRequest = Conversation & {
 
 export type Runner = {
   /** Rejects with `bad_request` that says why a schema cannot be used. For before anything is reserved. */
-  checkSchema(schema: JsonSchema): Promise<void>;
+  checkSchema(schema: JsonSchema, keyId?: string): Promise<void>;
   /** Throws `not_ready` when the lock is not proved. The turn's process is its own: it serves this request and ends. */
   run(request: RunRequest, signal: AbortSignal): RunningTurn;
   /** Starts and ends spares as readiness and demand ask for. */
@@ -102,7 +102,7 @@ export function createRunner(options: RunnerOptions): Runner {
   };
 
   return {
-    checkSchema: (schema) => schemas.check(schema),
+    checkSchema: (schema, keyId) => schemas.check(schema, keyId),
     run: (request, signal) => {
       readiness.check();
       const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);

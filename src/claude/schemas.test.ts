@@ -140,6 +140,18 @@ describe('hostile ones', () => {
     const codes = all.map((one) => (one.status === 'fulfilled' ? 'ok' : (one.reason as RelayError).code));
     assert.ok(codes.includes('ok') && codes.includes('rate_limited'), codes.join());
   });
+
+  test('a crowd of one key: another key is let in, and its schema is judged before the rest of the crowd', async () => {
+    const order: string[] = [];
+    const check = (keyId: string): Promise<unknown> =>
+      schemas.check({ type: 'string' }, keyId).then(
+        () => order.push(keyId),
+        () => {},
+      );
+    await Promise.all([...Array.from({ length: 100 }, () => check('crowd')), check('one')]);
+    assert.ok(order.indexOf('one') < 3, order.join());
+    assert.ok(order.length > 10, 'the crowd is judged, too');
+  });
 });
 
 test('closed: nothing waits for ever', async () => {

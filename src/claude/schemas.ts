@@ -1,15 +1,16 @@
 /**
- * Judges the schemas of callers, and answers by them, one after the other in one worker thread: with a heap and a time of its own, an
+ * Judges the schemas of callers, and answers by them, one after the other in one worker thread, the keys in turns: with a heap and a time of its own, an
  * empty environment, and no way to write to the relay's output. It keeps nothing between two of them.
  */
 import { Worker } from 'node:worker_threads';
 import { RelayError } from '../errors.ts';
+import { FairQueue, mayWait } from '../fair-queue.ts';
 import type { JsonSchema, Verdict } from './schema.ts';
 import type { SchemaJob } from './schema-worker.ts';
 
 export type Schemas = {
-  /** Rejects with `bad_request` that says why the schema cannot be used. */
-  check(schema: JsonSchema): Promise<void>;
+  /** Rejects with `bad_request` that says why the schema of this key cannot be used. */
+  check(schema: JsonSchema, keyId?: string): Promise<void>;
   /** Why the value does not satisfy the schema, as a path and a rule; undefined when it does. */
   unsatisfied(schema: JsonSchema, value: unknown): Promise<string | undefined>;
   close(): Promise<void>;
@@ -32,7 +33,8 @@ const workerFile = new URL(
 type Waiting = { job: SchemaJob; resolve: (verdict: Verdict | 'ended') => void };
 
 export function createSchemas(): Schemas {
-  const waiting: Waiting[] = [];
+  const answers: Waiting[] = [];
+  const checks = new FairQueue<Waiting & { keyId: string }>();
   let worker: Worker | undefined;
   let ready = false;
   let current: Waiting | undefined;
@@ -77,39 +79,46 @@ export function createSchemas(): Schemas {
     });
     return started;
   };
+  const nextCheck = (): Waiting | undefined => {
+    const check = checks.next(
+      () => true,
+      () => 0,
+    );
+    if (check !== undefined) checks.served(check.keyId);
+    return check;
+  };
   const next = (): void => {
-    if (current !== undefined || waiting.length === 0) return;
+    if (current !== undefined || answers.length + checks.size === 0) return;
     worker ??= start();
     if (!ready) return;
-    current = waiting.shift();
+    current = answers.shift() ?? nextCheck();
     timer = setTimeout(drop, jobMs);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     worker.postMessage(current?.job);
   };
-  const judge = (job: SchemaJob): Promise<Verdict | 'ended'> =>
+  const judge = (add: (resolve: Waiting['resolve']) => void): Promise<Verdict | 'ended'> =>
     new Promise((resolve) => {
       if (closed) return resolve('ended');
-      if (job.value === undefined) waiting.push({ job, resolve });
-      else waiting.unshift({ job, resolve });
+      add(resolve);
       next();
     });
 
   return {
-    check: async (schema) => {
+    check: async (schema, keyId = '') => {
       const tooLarge = sizeProblem(schema);
       if (tooLarge !== undefined) throw refused(tooLarge);
-      if (waiting.length >= maxWaiting) {
+      if (!mayWait(maxWaiting, checks.size, checks.of(keyId))) {
         throw new RelayError('rate_limited', 'Too many schemas wait to be checked. Try again in a moment.', {
           retryAfter: 1,
           limit: 'queue_full',
         });
       }
-      const verdict = await judge({ schema });
+      const verdict = await judge((resolve) => checks.add(keyId, { job: { schema }, keyId, resolve }));
       if (verdict === 'ended') throw refused('it is too complex');
       if (verdict.refused !== undefined) throw refused(verdict.refused);
     },
     unsatisfied: async (schema, value) => {
-      const verdict = await judge({ schema, value: { value } });
+      const verdict = await judge((resolve) => answers.push({ job: { schema, value: { value } }, resolve }));
       if (verdict === 'ended') return 'checking it took too long';
       return verdict.refused ?? verdict.unsatisfied;
     },
@@ -118,7 +127,11 @@ export function createSchemas(): Schemas {
       const old = worker;
       worker = undefined;
       settle('ended');
-      for (const { resolve } of waiting.splice(0)) resolve('ended');
+      for (const { resolve } of answers.splice(0)) resolve('ended');
+      for (const waiter of checks.all()) {
+        checks.remove(waiter.keyId, waiter);
+        waiter.resolve('ended');
+      }
       await old?.terminate();
     },
   };

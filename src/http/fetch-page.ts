@@ -31,7 +31,8 @@ export async function fetchPage(
     const startedAt = performance.now();
     try {
       const left = Math.max(1, Math.floor(timeoutMs - exchange.queueMs));
-      const page = await context.pages.fetchPage({ ...parsed.data, timeout_ms: left }, work.signal);
+      const asked = { ...parsed.data, timeout_ms: left };
+      const page = await context.pages.fetchPage(asked, work.signal, key.id);
       return respond(exchange, 200, { ok: true, ...page });
     } finally {
       exchange.upstreamMs = performance.now() - startedAt;

@@ -27,7 +27,8 @@ export function generate(dialect: Dialect): Handler {
     requireRoom(ask.conversation, body.bytes, config);
     const choice = chooseModel(ask.model, key, config, dialect.unknownModel ?? 'not_found');
     exchange.model = choice.listed;
-    if (ask.conversation.schema !== undefined) await context.runner.checkSchema(ask.conversation.schema);
+    if (ask.conversation.schema !== undefined)
+      await context.runner.checkSchema(ask.conversation.schema, key.id);
     if (ask.ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ask.ignored.join(', ');
     const order: Order = {
       key,

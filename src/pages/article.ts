@@ -21,8 +21,13 @@ const resourceLimits = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 
 const timeoutMs = 6000;
 
 /** Throws `page_too_complex`; rejects with the signal's reason when it aborts. */
-export async function readArticle(job: ArticleJob, slots: Slots, signal: AbortSignal): Promise<Article> {
-  return slots.use('article', signal, () => runWorker(job, signal));
+export async function readArticle(
+  job: ArticleJob,
+  slots: Slots,
+  signal: AbortSignal,
+  keyId = '',
+): Promise<Article> {
+  return slots.use('article', keyId, signal, () => runWorker(job, signal));
 }
 
 async function runWorker(job: ArticleJob, signal: AbortSignal): Promise<Article> {

@@ -59,8 +59,11 @@ type PageContent =
   | { readonly metadata: PageMetadata & { readonly json_ld: readonly string[] } };
 
 export type PageFetcher = {
-  /** Rejects with a RelayError, or with the signal's reason when the caller has gone. */
-  fetchPage(request: PageRequest, signal: AbortSignal): Promise<PageResult>;
+  /**
+   * Rejects with a RelayError, or with the signal's reason when the caller has gone. `keyId`: for whom, so that the lines of hosts
+   * and articles are fair.
+   */
+  fetchPage(request: PageRequest, signal: AbortSignal, keyId?: string): Promise<PageResult>;
   /** Ends what is under way; resolves when it has ended. */
   close(): Promise<void>;
 };
@@ -85,7 +88,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
   const closing = new AbortController();
   const underWay = new Set<Promise<unknown>>();
 
-  const run = async (request: PageRequest, signal: AbortSignal): Promise<PageResult> => {
+  const run = async (request: PageRequest, signal: AbortSignal, keyId: string): Promise<PageResult> => {
     const started = performance.now();
     const headers = requestHeaders(request, config.userAgent);
     const redirects: { status: number; url: string }[] = [];
@@ -93,7 +96,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
     for (;;) {
       const here = target;
       const outcome = await atHop(redirects.length, () =>
-        hosts.use(here.host, signal, () =>
+        hosts.use(here.host, keyId, signal, () =>
           visit(here, headers, context(), signal, async (reply) => {
             const location = readRedirect(reply.status, reply.headers['location']);
             if (location === undefined)
@@ -145,7 +148,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       if (format === 'html') return whole({ html: page.text }, page.text);
       if (format === 'metadata') return whole({ metadata: { ...page.metadata, json_ld: page.jsonLd } }, '');
       const job = { html: page.text, url, format, title: about.title ?? '' };
-      const { text: article, ...found } = await readArticle(job, articles, signal);
+      const { text: article, ...found } = await readArticle(job, articles, signal, keyId);
       const output = new Output(max_bytes);
       output.addText(article);
       const text = output.toString();
@@ -159,14 +162,14 @@ export function createFetcher(config: PageConfig): PageFetcher {
   };
 
   return {
-    async fetchPage(request, caller) {
+    async fetchPage(request, caller, keyId = '') {
       const deadline = new AbortController();
       const timer = setTimeout(
         () => deadline.abort(new RelayError('timeout', 'The page did not arrive in time.')),
         request.timeout_ms,
       );
       const signal = AbortSignal.any([caller, deadline.signal, closing.signal]);
-      const work = run(request, signal).finally(() => underWay.delete(work));
+      const work = run(request, signal, keyId).finally(() => underWay.delete(work));
       underWay.add(work);
       try {
         // Every step obeys the signal; the answer does not depend on it.

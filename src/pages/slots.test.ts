@@ -13,7 +13,7 @@ test('so many at a time for a name, in order, whatever becomes of each', async (
   let most = 0;
   const work = (name: string, index: number): Promise<unknown> =>
     slots
-      .use(name, forever, async () => {
+      .use(name, 'key', forever, async () => {
         running += 1;
         most = Math.max(most, running);
         events.push(`${index}`);
@@ -30,8 +30,8 @@ test('so many at a time for a name, in order, whatever becomes of each', async (
 test('one name does not wait for another', async () => {
   const slots = createSlots({ each: 1, waiting: 10 });
   let release: () => void = () => {};
-  const held = slots.use('a', forever, () => new Promise<void>((resolve) => (release = resolve)));
-  assert.equal(await slots.use('b', forever, async () => 'b'), 'b');
+  const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  assert.equal(await slots.use('b', 'key', forever, async () => 'b'), 'b');
   release();
   await held;
 });
@@ -39,11 +39,11 @@ test('one name does not wait for another', async () => {
 test('the line has an end, and who leaves it makes room', async () => {
   const slots = createSlots({ each: 1, waiting: 1 });
   let release: () => void = () => {};
-  const held = slots.use('a', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
   const leaving = new AbortController();
-  const waiting = slots.use('a', leaving.signal, async () => 'ran');
+  const waiting = slots.use('a', 'key', leaving.signal, async () => 'ran');
   await assert.rejects(
-    slots.use('a', forever, async () => 'ran'),
+    slots.use('a', 'key', forever, async () => 'ran'),
     { code: 'rate_limited', details: { limit: 'target_host', retryAfter: 5 } },
   );
   leaving.abort(new Error('left'));
@@ -51,5 +51,31 @@ test('the line has an end, and who leaves it makes room', async () => {
   release();
   await assert.rejects(waiting, /left/);
   await held;
-  assert.equal(await slots.use('a', forever, async () => 'ran'), 'ran');
+  assert.equal(await slots.use('a', 'key', forever, async () => 'ran'), 'ran');
+});
+
+test('a key with a long line at a host holds up nobody else’s single fetch', async () => {
+  const slots = createSlots({ each: 1, waiting: 100 });
+  const order: string[] = [];
+  const use = (keyId: string): Promise<void> =>
+    slots.use('host', keyId, forever, async () => {
+      order.push(keyId);
+      await setImmediate();
+    });
+  await Promise.all([use('a'), use('a'), use('a'), use('a'), use('b')]);
+  assert.equal(order.join(''), 'abaaa');
+});
+
+test('a key fills half of the line, and each key finds a place in it', async () => {
+  const slots = createSlots({ each: 1, waiting: 2 });
+  let release: () => void = () => {};
+  const held = slots.use('x', 'a', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  const waits = ['a', 'b', 'c'].map((keyId) => slots.use('x', keyId, forever, async () => keyId));
+  await assert.rejects(
+    slots.use('x', 'a', forever, async () => 'a'),
+    { code: 'rate_limited' },
+  );
+  release();
+  await held;
+  assert.deepEqual(await Promise.all(waits), ['a', 'b', 'c']);
 });
