@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
 export const realClis = [
-  { version: '2.1.330', path: path('../../node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
+  { version: '2.1.332', path: path('../../node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
   { version: '2.1.197', path: path('../../node_modules/claude-code-2-1-197/bin/claude.exe') },
 ] as const;
 

@@ -14,7 +14,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The two real CLIs that the tests run on. */
 export const clis = [
-  { version: '2.1.330', path: join(root, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
+  { version: '2.1.332', path: join(root, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
   { version: '2.1.197', path: join(root, 'node_modules/claude-code-2-1-197/bin/claude.exe') },
 ] as const;
 
