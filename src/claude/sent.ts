@@ -18,7 +18,7 @@ const addedToSystem: readonly RegExp[] = [
 export type Sent = {
   /** What is missing or different of what was asked. */
   lost: readonly string[];
-  /** What is there besides, and not on the list. */
+  /** What else is there that is not on the list. */
   added: readonly string[];
   /** What is there and on the list, as texts of `system`. */
   listed: readonly string[];

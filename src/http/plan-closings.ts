@@ -13,7 +13,7 @@ export function closedModels(closings: readonly PlanClosing[]): ClosedModels[] {
   }));
 }
 
-/** Not ok while every model is refused. A family that is used up is told of, and the others are served. */
+/** Not ok while every model is refused. The detail names a family that is used up; the relay serves the others. */
 export function planCheck(closings: readonly PlanClosing[]): ReadyCheck {
   const closed = closedModels(closings);
   return {

@@ -16,7 +16,7 @@ export type Ending = {
   says: string;
   /** The answer's text. */
   text?: string;
-  /** What the request has besides its prompt. */
+  /** What the request holds in addition to its prompt. */
   asks?: 'tools' | 'schema' | 'list';
   timeoutMs?: number;
 };
