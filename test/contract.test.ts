@@ -306,7 +306,7 @@ describe('/ready gives its details', () => {
         assert.deepEqual(Object.keys(body), ['ok', 'checks', 'spares', 'connections']);
         assert.deepEqual(
           checks.map(({ name }) => name),
-          ['lock_proved', 'accepting', 'login', 'database', 'ledger', 'last_answer'],
+          ['lock_proved', 'accepting', 'login', 'plan', 'database', 'ledger', 'last_answer'],
         );
       } else {
         assert.deepEqual(Object.keys(body), ['ok', 'checks']);

@@ -26,7 +26,7 @@ describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() },
     const internet = namespaces.start('net', file('internet.ts'), {
       INTERNET: JSON.stringify({ certificates }),
     });
-    const settings = { FETCH_RPM: '0', FETCH_DAILY: '0', FETCH_GLOBAL_DAILY: '0', FETCH_CONCURRENCY: '2' };
+    const settings = { FETCH_RPM: '0', FETCH_DAILY: '0', FETCH_GLOBAL_DAILY: '0', FETCH_CONCURRENCY: '3' };
     const relay = namespaces.start('app', file('relay.ts'), { SETTINGS: JSON.stringify(settings) });
     [askInternet, ask] = [asker(internet), asker(relay)];
     await Promise.all([ready(internet), ready(relay)]);
@@ -82,7 +82,7 @@ describe('POST /v1/fetch, on a network of the test', { skip: networkMissing() },
   /** Connections to pages. */
   const open = async (): Promise<number> =>
     ((await askInternet({ type: 'observe' })) as { open: number }).open;
-  /** Two fetches that have every slot there is, and get no answer. */
+  /** Two fetches that have every slot of their key, and get no answer. */
   const fillSlots = async (timeoutMs: number, leaveAfterMs?: number): Promise<Promise<Answer>[]> => {
     const url = 'http://quiet.site.com/silent';
     const fetches = [1, 2].map(() => fetchPage({ url, timeout_ms: timeoutMs }, leaveAfterMs));
