@@ -145,7 +145,7 @@ test('from systemd 253 on the manager hands its socket over', () => {
 
 test('the time to stop is beyond the drain, and the bounds follow the settings', () => {
   const large = loadConfig({
-    env: { HOME: '/home/me', DRAIN_TIMEOUT: '600', GLOBAL_CONCURRENCY: '10', WARM_SPARES: '4' },
+    env: { HOME: '/home/me', DRAIN_TIMEOUT: '600', GLOBAL_CONCURRENCY: '20', WARM_SPARES: '4' },
   });
   const unit = (its: typeof config): string =>
     relayUnit(template('claude-relay.service'), its, host, {
