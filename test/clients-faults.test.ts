@@ -1,60 +1,21 @@
-/** Our own clients when something is wrong: with the URL, the key, the way there, the relay's room, or the connection. */
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
+/** Our own clients when what answers is broken, or no relay: the same error, with as many attempts, in each of their runtimes. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test, type TestContext } from 'node:test';
-import type { Reply } from '../src/standin/reply.ts';
+import { after } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
 import { clientRuntimes, installPackage } from './support/clients.ts';
-import { startCuttingProxy, type CuttingProxy } from './support/cutting-proxy.ts';
-import { eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
+import { closedPort, serveHttp, serveTcp, type Answering } from './support/faulty-server.ts';
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
-const runtimes = clientRuntimes(project);
-const hello: Reply = { kind: 'text', text: ['hel', 'lo'] };
-const options = { prompt: 'hi' };
-let relay: TestRelay;
-let proxy: CuttingProxy;
+installPackage(project);
+after(() => rmSync(project, { recursive: true, force: true }));
 
-before(async () => {
-  installPackage(project);
-  // One process, and one place to wait for it: a third request is refused.
-  relay = await startTestRelay({
-    keep: 1000,
-    settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1', FETCH_RPM: '1' },
-  });
-  proxy = await startCuttingProxy(relay.url);
-});
-after(async () => {
-  await proxy.close();
-  await relay.stop();
-  rmSync(project, { recursive: true, force: true });
-});
-
-/** What is not a relay, or stands in front of one. Resolves to its URL. */
-async function serve(
-  t: TestContext,
-  answer: (request: IncomingMessage, response: ServerResponse, count: number) => void,
-): Promise<{ url: string; requests: IncomingMessage[] }> {
-  const requests: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    requests.push(request);
-    request.resume().on('end', () => answer(request, response, requests.length));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close().closeAllConnections());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
-}
-
-function page(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
-  response.writeHead(status, { 'content-type': 'text/html', ...headers }).end('<h1>Something else</h1>');
-}
-
-const doneEvent = {
+const done = {
   type: 'done',
   ok: true,
   model: 'opus',
@@ -64,282 +25,472 @@ const doneEvent = {
   stop_reason: 'end_turn',
   usage: {},
 };
+const half = 'event: delta\ndata: {"type":"delta","text":"half"}\n\n';
+const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n';
+const refusal = { ok: false, error: 'internal', message: 'Oh.' };
 
-for (const { name, run } of runtimes) {
-  describe(name, () => {
-    const label = name.replaceAll(/\W+/g, '-');
-    const at = (url: string, more: { maxRetries?: number; maxRetryWaitMs?: number } = {}) => ({
-      client: { url, key: relay.key, ...more },
-      options,
-    });
+const json =
+  (body: unknown, status = 200, headers: Record<string, string> = {}): Answering =>
+  (_request, response) =>
+    response
+      .writeHead(status, { 'content-type': 'application/json', ...headers })
+      .end(typeof body === 'string' ? body : JSON.stringify(body));
+const html = (status: number, headers: Record<string, string> = {}): Answering =>
+  json('<h1>Something else</h1>', status, { 'content-type': 'text/html', ...headers });
+const stream =
+  (write: (response: ServerResponse) => void): Answering =>
+  (_request, response) =>
+    write(response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }));
+/** The first attempt gets the one, the next the other. */
+const then =
+  (first: Answering, next: Answering): Answering =>
+  (request, response, count) =>
+    (count === 1 ? first : next)(request, response, count);
+const talk = (answer: (socket: Socket) => void) => () => serveTcp({ atFirst: answer });
+const resetLater = (socket: Socket): void => void setTimeout(() => socket.resetAndDestroy(), 50);
 
-    test('no URL, no key, or what is none: it says what to set', async () => {
-      const key = 'crk_x';
-      for (const [env, says] of [
-        [{ CLAUDE_RELAY_KEY: key }, /No URL .* Set CLAUDE_RELAY_URL .*http:\/\/127\.0\.0\.1:8799/],
-        [{ CLAUDE_RELAY_URL: 'localhost:8799', CLAUDE_RELAY_KEY: key }, /"localhost:8799" is not an http/],
-        [{ CLAUDE_RELAY_URL: 'http://', CLAUDE_RELAY_KEY: key }, /"http:\/\/" is not a/],
-        [{ CLAUDE_RELAY_URL: 'http://a:b@host', CLAUDE_RELAY_KEY: key }, /no user name and no password/],
-        [{ CLAUDE_RELAY_URL: relay.url }, /No key .*bin\/genkey .*CLAUDE_RELAY_KEY/],
-        [{ CLAUDE_RELAY_URL: relay.url, CLAUDE_RELAY_KEY: 'two\nlines' }, /The key is none/],
-      ] as const) {
-        const { error } = await run({ call: 'complete', options }, env).outcome;
-        assert.equal(error?.code, 'bad_config');
-        assert.match(error.message, says);
-      }
-    });
+const idempotencyKeys = new Set<unknown>();
+const down = `http://127.0.0.1:${closedPort}`;
 
-    test('the relay is down: it says where it looked', async (t) => {
-      const { url } = await serve(t, () => {});
-      const closed = createServer().listen(0, '127.0.0.1');
-      await once(closed, 'listening');
-      const down = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`;
-      closed.close();
-      await once(closed, 'close');
-      assert.notEqual(url, down);
-      for (const call of ['complete', 'stream', 'models'] as const) {
-        const asked = { ...at(down, { maxRetries: 0 }), ...(call === 'models' ? { options: {} } : {}) };
-        const { error } = await run({ call, ...asked }).outcome;
-        assert.equal(error?.code, 'connection_failed');
-        assert.ok(error.message.includes(down));
-        assert.match(error.message, /Is it running, and is CLAUDE_RELAY_URL its URL\?/);
-      }
-    });
+const connections: ClientCase[] = [
+  ...(['complete', 'stream', 'models'] as const).map((call): ClientCase => ({
+    name: `${call}: the relay is down: it says where it looked`,
+    call,
+    client: { url: down },
+    expect: {
+      code: 'connection_failed',
+      says: /^No connection to the relay at http:\/\/127\.0\.0\.1:\d+: .*refused.* Is it running, and is CLAUDE_RELAY_URL its URL\?$/i,
+    },
+  })),
+  {
+    name: 'a name that does not exist',
+    client: { url: 'http://relay.invalid' },
+    expect: { code: 'connection_failed', says: /relay\.invalid/ },
+  },
+  {
+    name: 'a reset as soon as it is connected',
+    serve: () => serveTcp({ atOnce: (socket) => socket.resetAndDestroy() }),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'a reset after the request',
+    serve: talk((socket) => socket.resetAndDestroy()),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'a stream whose request may have arrived is not asked for again',
+    call: 'stream',
+    serve: talk((socket) => socket.end()),
+    expect: { code: 'connection_failed', attempts: 1 },
+  },
+  {
+    name: 'an end without a word',
+    call: 'models',
+    serve: talk((socket) => socket.end()),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'an end in the status line',
+    serve: talk((socket) => socket.end('HTTP/1.1 20')),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'an end in a header',
+    serve: talk((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-le')),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'an end between the headers',
+    serve: talk((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n')),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  ...Object.entries({
+    'an end before the length that was said': [`${head}content-length: 999\r\n\r\n${half}`, false],
+    'an end in a chunk': [`${head}transfer-encoding: chunked\r\n\r\n999\r\n${half}`, false],
+    'an end between two chunks': [
+      `${head}transfer-encoding: chunked\r\n\r\n${half.length.toString(16)}\r\n${half}\r\n`,
+      false,
+    ],
+    'a chunk without a size': [
+      `${head}transfer-encoding: chunked\r\n\r\n${half.length.toString(16)}\r\n${half}\r\nzz\r\n`,
+      false,
+    ],
+    'a reset in the body': [`${head}content-length: 999\r\n\r\n${half}`, true],
+    'a stream without its end': [`${head}content-length: ${half.length}\r\n\r\n${half}`, false],
+    'a stream without its end or a length': [`${head}\r\n${half}`, false],
+  } as const).flatMap(([name, [text, reset]]): ClientCase[] => {
+    const serve = talk((socket) => (reset ? socket.write(text, () => resetLater(socket)) : socket.end(text)));
+    return [
+      { name: `${name}: asked for again`, serve, expect: { code: 'connection_lost', attempts: 2 } },
+      {
+        name: `${name}, of a stream: what was given out is not asked for again`,
+        call: 'stream',
+        serve,
+        expect: { code: 'connection_lost', deltas: ['half'], attempts: 1 },
+      },
+    ];
+  }),
+  {
+    name: 'IPv6',
+    serve: () => serveHttp(json(done), { host: '::1' }),
+    expect: { value: 'hello' },
+    check: ({ requests, port }) => assert.equal(requests[0]?.headers.host, `[::1]:${port}`),
+  },
+  {
+    name: 'localhost, where only one of its addresses answers',
+    serve: () => serveHttp(json(done)),
+    url: (server) => `http://localhost:${server?.port}`,
+    expect: { value: 'hello' },
+  },
+];
 
-    test('something else is there: it says so, and sends the key nowhere else', async (t) => {
-      const other = await serve(t, (_request, response) => page(response, 200));
-      const site = await serve(t, (_request, response, count) => {
-        if (count === 1) page(response, 404);
-        else if (count === 2) page(response, 307, { location: `${other.url}/v1/complete` });
-        else page(response, 200);
-      });
-      for (const says of [
-        /answered 404/,
-        /It redirects to http.* set CLAUDE_RELAY_URL to that/,
-        /answered 200/,
-      ]) {
-        const { error } = await run({ call: 'complete', ...at(site.url) }).outcome;
-        assert.equal(error?.code, 'not_a_relay');
-        assert.match(error.message, /not as a claude-relay does/);
-        assert.match(error.message, says);
-      }
-      assert.equal(site.requests.length, 3, 'once each');
-      assert.equal(other.requests.length, 0);
-    });
-
-    test('something else that also says ok: each call knows that it is no relay', async (t) => {
-      const bodies = ['{"ok":true}', '{"ok":true,"result":[]}', '['.repeat(100_000)];
-      for (const call of ['complete', 'stream', 'models', 'usage', 'fetchPage'] as const) {
-        const other = await serve(t, (_request, response, count) => {
-          response.setHeader(
-            'content-type',
-            count > bodies.length ? 'text/event-stream' : 'application/json',
-          );
-          response.end(bodies[count - 1] ?? 'data: {"type":"done","ok":true}\n\n');
-        });
-        const asked = { ...at(other.url), ...(call === 'fetchPage' ? { options: { url: other.url } } : {}) };
-        if (call === 'models' || call === 'usage') asked.options = {} as typeof options;
-        for (let count = 0; count <= bodies.length; count += 1) {
-          const { value, error } = await run({ call, ...asked }).outcome;
-          assert.deepEqual([value, error?.code], [undefined, 'not_a_relay'], call);
-        }
-      }
-    });
-
-    for (const [where, begin] of [
-      ['headers', 'HTTP/1.1 200 OK\r\nx-slow: '],
-      ['the size of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'],
-      ['a body', 'HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n'],
-    ] as const) {
-      test(`a byte now and then, in ${where}: the call's time ends it all the same`, async (t) => {
-        const dripping = await serve(t, (_request, response) => {
-          const { socket } = response;
-          socket?.write(begin);
-          const timer = setInterval(() => socket?.write('0'), 100);
-          socket?.on('close', () => clearInterval(timer));
-        });
-        const client = { url: dripping.url, key: relay.key, timeoutMs: 700 };
-        const startedAt = performance.now();
-        const { error } = await run({ client, call: 'complete', options }).outcome;
-        assert.equal(error?.code, 'client_timeout');
-        assert.ok(performance.now() - startedAt < 8000, 'the dripping goes on for longer');
-      });
-    }
-
-    test('an abort while it waits for a retry ends it at once', async (t) => {
-      const busy = await serve(t, (_request, response) => {
-        const headers = { 'retry-after': '20' };
-        response.writeHead(503, headers).end('{"ok":false,"error":"not_ready","message":"Soon."}');
-      });
-      const running = run({ call: 'complete', ...at(busy.url) });
-      await eventually('a request', () => busy.requests.length === 1);
-      const startedAt = performance.now();
-      setTimeout(running.abort, 200);
-      assert.equal((await running.outcome).error?.code, 'aborted');
-      assert.ok(performance.now() - startedAt < 10_000);
-      assert.equal(busy.requests.length, 1);
-    });
-
-    test('a path that does not belong there: it names it', async () => {
-      const { error } = await run({ call: 'complete', ...at(`${relay.url}/relay`) }).outcome;
-      assert.equal(error?.code, 'not_found');
-      assert.match(error.message, /Is the path of CLAUDE_RELAY_URL right \(http.*\/relay\)\?/);
-    });
-
-    test('a tunnel without its relay for a moment: it tries again, with the same idempotency key', async (t) => {
-      const tunnel = await serve(t, (_request, response, count) => {
-        if (count < 3) page(response, 502);
-        else response.end(JSON.stringify(doneEvent));
-      });
-      const { value, error } = await run({ call: 'complete', ...at(tunnel.url) }).outcome;
-      assert.deepEqual([value, error], ['hello', undefined]);
-      const keys = tunnel.requests.map((request) => request.headers['idempotency-key']);
-      assert.equal(keys.length, 3);
+const answers: ClientCase[] = [
+  ...[200, 203, 404, 403, 500, 504].map((status): ClientCase => ({
+    name: `a page of something else, with ${status}`,
+    serve: () => serveHttp(html(status)),
+    expect: {
+      code: 'not_a_relay',
+      status,
+      attempts: 1,
+      says: new RegExp(`answered ${status}, but not as a claude-relay does`),
+    },
+  })),
+  ...[429, 502, 503].map((status): ClientCase => ({
+    name: `a tunnel without its relay, with ${status}: it tries again, as often as it may`,
+    serve: () => serveHttp(html(status, { 'retry-after': '0' })),
+    client: { maxRetries: 2 },
+    expect: { code: 'not_a_relay', status, attempts: 3, error: { retryAfter: 0 } },
+  })),
+  {
+    name: 'a tunnel without its relay for a moment: the same idempotency key each time',
+    serve: () => serveHttp(then(html(502), json(done))),
+    expect: { value: 'hello', attempts: 2 },
+    check: ({ requests }) => {
+      const keys = requests.map(({ headers }) => headers['idempotency-key']);
       assert.ok(String(keys[0]).length > 16);
-      assert.equal(new Set(keys).size, 1);
-      await run({ call: 'complete', ...at(tunnel.url) }).outcome;
-      assert.notEqual(tunnel.requests.at(-1)?.headers['idempotency-key'], keys[0], 'each call has its own');
-    });
-
-    test('it tries again no more than it may', async (t) => {
-      const down = await serve(t, (_request, response) => page(response, 503));
-      const { error } = await run({ call: 'complete', ...at(down.url, { maxRetries: 1 }) }).outcome;
-      assert.deepEqual([error?.code, error?.status], ['not_a_relay', 503]);
-      assert.equal(down.requests.length, 2);
-    });
-
-    test('x-should-retry is obeyed, whatever the status', async (t) => {
-      const headers = { 'content-type': 'application/json', 'x-should-retry': 'true', 'retry-after': '0' };
-      const relayLike = await serve(t, (_request, response, count) => {
-        if (count > 1) response.end(JSON.stringify(doneEvent));
-        else response.writeHead(500, headers).end('{"ok":false,"error":"internal","message":"Oh."}');
-      });
-      assert.equal((await run({ call: 'complete', ...at(relayLike.url) }).outcome).value, 'hello');
-      const failing = await serve(t, (_request, response) =>
-        response.writeHead(500).end('{"ok":false,"error":"internal","message":"Oh."}'),
-      );
-      const { error } = await run({ call: 'complete', ...at(failing.url) }).outcome;
-      assert.deepEqual([error?.code, failing.requests.length], ['internal', 1]);
-    });
-
-    test('a stream without an end, however it stops, is an error', async (t) => {
-      const half = 'event: delta\ndata: {"type":"delta","text":"half"}\n\n';
-      const server = await serve(t, (_request, response, count) => {
-        response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-        if (count % 2 === 1) response.end(half);
-        else response.write(half, () => setTimeout(() => response.destroy(), 50));
-      });
-      for (let count = 0; count < 2; count += 1) {
-        const { deltas, error } = await run({ call: 'stream', ...at(server.url) }).outcome;
-        assert.deepEqual([deltas, error?.code], [['half'], 'connection_lost']);
-      }
-      assert.equal(server.requests.length, 2, 'what was given out is not asked for again');
-    });
-
-    test('no room in the queue: it comes back after the time told, and gets through', async (t) => {
-      const key = relay.command('genkey', label);
-      relay.model.setReply(() => ({ kind: 'hang', after: 'text' }));
-      // One runs, one waits, and the third was told that there is no room.
-      const busy = new AbortController();
-      t.after(() => busy.abort());
-      const others = [1, 2, 3].map(() => relay.post(options, { signal: busy.signal }));
-      assert.equal((await Promise.any(others)).status, 429);
-      // Each key has one place in the queue in any case: this one's is taken, too.
-      const headers = { authorization: `Bearer ${key}` };
-      const own = [1, 2].map(() => relay.post(options, { signal: busy.signal, headers }));
-      assert.equal((await Promise.any(own)).status, 429);
-      const client = { url: relay.url, key };
-      const running = run({ client, call: 'complete', options });
-      const rows = (): Record<string, unknown>[] =>
-        query(
-          relay,
-          'SELECT status FROM requests JOIN keys ON keys.id = key_id WHERE label = ? AND client_gone = 0 ORDER BY requests.id',
-          label,
-        );
-      await eventually('it was refused', () => rows().length === 2, 30_000);
-      relay.model.setReply(() => hello);
-      busy.abort();
-      await Promise.allSettled([...others, ...own]);
-      const { value, error } = await running.outcome;
-      assert.deepEqual([value, error], ['hello', undefined]);
-      await eventually('all are written', () => rows().length === 3);
+      assert.equal(keys[0], keys[1]);
+      assert.ok(!idempotencyKeys.has(keys[0]), 'each call has another');
+      idempotencyKeys.add(keys[0]);
+    },
+  },
+  {
+    name: "the caller's idempotency key goes along",
+    options: { prompt: 'hi', idempotencyKey: 'mine' },
+    serve: () => serveHttp(then(html(503, { 'retry-after': '0' }), json(done))),
+    expect: { value: 'hello', attempts: 2 },
+    check: ({ requests }) =>
       assert.deepEqual(
-        rows().map((row) => row['status']),
-        [429, 429, 200],
-      );
-    });
-
-    test('a limit that lasts longer than it may wait: told at once', async () => {
-      relay.model.setReply(() => hello);
-      const minute = { url: relay.url, key: relay.command('genkey', `${label}-minute`) };
-      const page = {
-        client: { ...minute, maxRetryWaitMs: 500 },
-        call: 'fetchPage',
-        options: 'http://[::1]/',
-      } as const;
-      assert.equal((await run(page).outcome).error?.code, 'blocked_address');
-      const first = (await run(page).outcome).error;
-      assert.deepEqual([first?.code, first?.status, first?.limit], ['rate_limited', 429, 'key_rpm']);
-      assert.ok(Number(first?.retryAfter) > 0.5 && Number(first?.retryAfter) <= 60);
-
-      const day = { url: relay.url, key: relay.command('genkey', `${label}-day`, '1') };
-      const ask = { client: { ...day, maxRetryWaitMs: 86_400_000 }, call: 'complete', options } as const;
-      assert.equal((await run(ask).outcome).value, 'hello');
-      const asked = relay.model.requests.length;
-      const second = (await run(ask).outcome).error;
-      assert.deepEqual(
-        [second?.code, second?.limit, second?.shouldRetry],
-        ['rate_limited', 'key_daily', false],
-      );
-      assert.match(String(second?.requestId), /^req_/);
-      assert.equal(relay.model.requests.length, asked);
-    });
-
-    test('a failure that may pass: it asks again, unless that was paid for', async () => {
-      const replies: Reply[] = [
-        {
-          kind: 'error',
-          status: 529,
-          type: 'overloaded_error',
-          message: 'full',
-          headers: { 'retry-after': '1' },
-        },
-        hello,
-      ];
-      relay.model.setReply(() => replies.shift() ?? hello);
-      assert.deepEqual(
-        await run({ call: 'stream', ...at(relay.url) }).outcome.then(({ deltas }) => deltas.join('')),
-        'hello',
-      );
-      assert.equal(replies.length, 0);
-      relay.model.setReply(() => ({
-        kind: 'stream_error',
-        type: 'api_error',
-        message: 'broken',
-        afterText: 'half',
-      }));
-      const asked = relay.model.requests.length;
-      const { error } = await run({ call: 'complete', ...at(relay.url) }).outcome;
-      assert.deepEqual([error?.code, error?.shouldRetry], ['upstream_error', false]);
-      assert.equal(relay.model.requests.length, asked + 1);
-    });
-
-    test('a connection that is cut: what nobody has seen is asked for again, and is paid for once', async () => {
-      relay.model.setReply(() => ({ kind: 'text', text: ['hel', 'lo'], deltaDelayMs: 300 }));
-      const asked = relay.model.requests.length;
-      const before = proxy.connections();
-      proxy.cutAt(/event: delta/);
-      assert.deepEqual(await run({ call: 'complete', ...at(proxy.url) }).outcome, {
-        deltas: [],
-        value: 'hello',
+        requests.map(({ headers }) => headers['idempotency-key']),
+        ['mine', 'mine'],
+      ),
+  },
+  {
+    name: 'without retries it sends no idempotency key; and in any case no more than it has to',
+    client: { maxRetries: 0 },
+    serve: () => serveHttp(json(done)),
+    url: (server) => `${server?.url}/base/path/`,
+    expect: { value: 'hello' },
+    check: ({ requests: [request], port }) => {
+      assert.equal(request?.url, '/base/path/v1/complete');
+      const { 'content-length': length, connection: _, ...headers } = request.headers;
+      assert.ok(Number(length) > 10);
+      assert.deepEqual(headers, {
+        host: `127.0.0.1:${port}`,
+        authorization: `Bearer ${clientKey}`,
+        'accept-encoding': 'identity',
+        'user-agent': 'claude-relay-client',
+        'content-type': 'application/json',
       });
-      assert.equal(proxy.connections(), before + 2);
-      assert.equal(relay.model.requests.length, asked + 1);
-      proxy.cutAt(/event: delta/);
-      const { deltas, error } = await run({ call: 'stream', ...at(proxy.url) }).outcome;
-      assert.equal(error?.code, 'connection_lost');
-      assert.ok('hello'.startsWith(deltas.join('')));
-      assert.equal(proxy.connections(), before + 3, 'what was given out is not asked for again');
-    });
-  });
-}
+    },
+  },
+  ...[204, 304].map((status): ClientCase => ({
+    name: `${status}, which has no body`,
+    serve: () => serveHttp((_request, response) => response.writeHead(status).end()),
+    expect: { code: 'not_a_relay', status, attempts: 1 },
+  })),
+  {
+    name: 'another protocol from here on',
+    serve: talk((socket) =>
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+    ),
+    expect: { code: 'not_a_relay', status: 101, attempts: 1 },
+  },
+  ...[
+    'SSH-2.0-OpenSSH_9.2\r\n',
+    '\x15\x03\x01\x00\x02\x02\x16\n\n',
+    'HTTP/1.1 banana\r\n\r\n',
+    '{"ok":true}\n',
+  ].map((text): ClientCase => ({
+    name: `what is not HTTP: ${JSON.stringify(text)}`,
+    serve: talk((socket) => socket.end(text)),
+    expect: {
+      code: 'not_a_relay',
+      attempts: 1,
+      says: /answered, but not as a claude-relay does: .*CLAUDE_RELAY_URL/,
+    },
+  })),
+  {
+    name: 'an answer of no type, with headers of 40 kB',
+    serve: () =>
+      serveHttp((_request, response) =>
+        response.writeHead(200, { x: 'x'.repeat(40_000) }).end(JSON.stringify(done)),
+      ),
+    expect: { value: 'hello' },
+  },
+  {
+    name: 'headers of 200 kB',
+    serve: () => serveHttp(json(done, 200, { x: 'x'.repeat(200_000) })),
+    expect: { code: 'not_a_relay', attempts: 1 },
+  },
+  {
+    name: 'more bytes than a relay would send',
+    serve: () =>
+      serveHttp((_request, response) => {
+        const more = (): void => {
+          while (!response.destroyed && response.write(' '.repeat(1_000_000)));
+        };
+        response.on('drain', more);
+        more();
+      }),
+    expect: { code: 'not_a_relay', status: 200, attempts: 1, says: /more than 64 MiB/ },
+  },
+  {
+    name: 'JSON in a type of something else is read all the same',
+    serve: () => serveHttp(json(done, 200, { 'content-type': 'text/html' })),
+    expect: { value: 'hello' },
+  },
+  {
+    name: 'gzip, which nobody asked for',
+    serve: () =>
+      serveHttp((_request, response) =>
+        response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(JSON.stringify(done))),
+      ),
+    expect: { code: 'not_a_relay', status: 200, attempts: 1 },
+  },
+  {
+    name: 'a byte order mark, in JSON and in a stream',
+    serve: () => serveHttp(json(`\ufeff${JSON.stringify(done)}`)),
+    expect: { value: 'hello' },
+  },
+  {
+    name: 'a byte order mark before a stream',
+    serve: () => serveHttp(stream((response) => response.end(`\ufeffdata: ${JSON.stringify(done)}\n\n`))),
+    expect: { value: 'hello' },
+  },
+  {
+    name: 'what is not UTF-8 becomes replacement characters',
+    serve: () =>
+      serveHttp((_request, response) =>
+        response.end(
+          Buffer.from(JSON.stringify({ ...done, result: 'a\u00ff\u00c3(\u00f0\u009f\u0092b' }), 'latin1'),
+        ),
+      ),
+    expect: { value: 'a\ufffd\ufffd(\ufffdb' },
+  },
+  ...[
+    '',
+    'null',
+    '[]',
+    '{"ok":true}',
+    '{"ok":true,"result":[]}',
+    '{"ok":true,"stop_reason":"end_turn","result":"half of it"}',
+    JSON.stringify({ ...done, ok: 'true' }),
+    JSON.stringify({ ...done, duration_ms: 'NaN' }).replace('"NaN"', 'NaN'),
+    '['.repeat(100_000),
+  ].flatMap((body): ClientCase[] => [
+    {
+      name: `what is no relay's answer: ${body.slice(0, 60)}`,
+      serve: () => serveHttp(json(body)),
+      expect: { code: 'not_a_relay', status: 200, attempts: 1 },
+    },
+    {
+      name: `what is no relay's answer, at the end of a stream: ${body.slice(0, 60)}`,
+      call: 'stream',
+      serve: () =>
+        serveHttp(
+          stream((response) =>
+            response.end(`data: ${body.replace('{', '{"type":"done",') || '{"type":"done"}'}\n\n`),
+          ),
+        ),
+      expect:
+        (body.startsWith('{') && !body.includes('NaN')) || body === ''
+          ? { code: 'not_a_relay', status: 200, attempts: 1 }
+          : // No event that is known.
+            { code: 'connection_lost', attempts: 1 },
+    },
+  ]),
+  ...(['models', 'usage', 'fetchPage'] as const).flatMap((call) =>
+    [
+      '{"ok":true}',
+      '{"ok":true,"data":{}}',
+      '{"ok":true,"data":[1]}',
+      '{"ok":true,"data":[{"id":1}]}',
+      '<p>',
+    ].map((body): ClientCase => ({
+      name: `${call}: what is no relay's answer: ${body}`,
+      call,
+      options: call === 'fetchPage' ? { url: 'https://example.com/' } : {},
+      serve: () => serveHttp(json(body)),
+      expect: { code: 'not_a_relay', status: 200, attempts: 1 },
+    })),
+  ),
+  {
+    name: 'events that are not known are ignored',
+    call: 'stream',
+    serve: () =>
+      serveHttp(
+        stream((response) => {
+          response.write(
+            ': ping\n\ndata: {"type":"delta"}\n\ndata: {"type":"delta","text":7}\n\ndata: what\r\n\r\nid: 1\n\n',
+          );
+          response.end(`data:{"type":"delta","text":"hel"}\r\n\r\ndata: ${JSON.stringify(done)}\n\n`);
+        }),
+      ),
+    expect: { deltas: ['hel'] },
+  },
+];
+
+const retries: ClientCase[] = [
+  {
+    name: 'x-should-retry: true is obeyed, whatever the status',
+    serve: () =>
+      serveHttp(then(json(refusal, 500, { 'x-should-retry': 'true', 'retry-after': '0' }), json(done))),
+    expect: { value: 'hello', attempts: 2 },
+  },
+  {
+    name: 'x-should-retry: false is obeyed, whatever the error',
+    serve: () => serveHttp(json({ ...refusal, error: 'not_ready' }, 503, { 'x-should-retry': 'false' })),
+    expect: { code: 'not_ready', status: 503, attempts: 1, error: { shouldRetry: false } },
+  },
+  {
+    name: 'what is repeated for an idempotency key is not asked for again',
+    serve: () =>
+      serveHttp(json({ ...refusal, error: 'upstream_error' }, 502, { 'idempotent-replayed': 'true' })),
+    expect: { code: 'upstream_error', status: 502, attempts: 1 },
+  },
+  {
+    name: 'a defect of the relay is not asked for again',
+    serve: () => serveHttp(json(refusal, 500)),
+    expect: { code: 'internal', status: 500, attempts: 1, says: /^Oh\.$/ },
+  },
+  {
+    name: 'retry-after: a moment that is over',
+    serve: () => serveHttp(then(html(503, { 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }), json(done))),
+    expect: { value: 'hello', attempts: 2 },
+  },
+  {
+    name: 'retry-after: a moment that is too far away',
+    serve: () => serveHttp(html(503, { 'retry-after': 'Fri, 31 Dec 2100 23:59:59 GMT' })),
+    expect: { code: 'not_a_relay', status: 503, attempts: 1 },
+    check: (_server, { error }) => assert.ok(Number(error?.retryAfter) > 1e6),
+  },
+  {
+    name: 'retry-after: more seconds than it may wait',
+    serve: () =>
+      serveHttp(json({ ...refusal, error: 'rate_limited', limit: 'key_rpm', retry_after: 61 }, 429)),
+    expect: { code: 'rate_limited', status: 429, attempts: 1, error: { retryAfter: 61, limit: 'key_rpm' } },
+  },
+  {
+    name: 'retry-after: more seconds than the call has',
+    client: { timeoutMs: 20_000 },
+    serve: () => serveHttp(html(503, { 'retry-after': '30' })),
+    expect: { code: 'not_a_relay', status: 503, attempts: 1, error: { retryAfter: 30 } },
+  },
+  ...['-5', '1.5', 'soon', '2026-11-28', '1e3', '0x10'].map((after): ClientCase => ({
+    name: `retry-after: ${after} says nothing`,
+    serve: () => serveHttp(html(503, { 'retry-after': after })),
+    client: { maxRetries: 0 },
+    expect: { code: 'not_a_relay', status: 503, attempts: 1, error: { retryAfter: undefined } },
+  })),
+  {
+    name: 'what the relay says of an error is kept; what has another type says nothing',
+    serve: () =>
+      serveHttp(
+        json(
+          { ok: false, error: 'dns_error', message: 7, request_id: 7, retry_after: '9', limit: 7, hop: '1' },
+          502,
+        ),
+      ),
+    expect: {
+      code: 'dns_error',
+      status: 502,
+      attempts: 1,
+      says: /^No reason was given\.$/,
+      error: { requestId: undefined, retryAfter: undefined, limit: undefined, hop: undefined },
+    },
+  },
+  {
+    name: 'an error in a stream',
+    call: 'stream',
+    serve: () =>
+      serveHttp(
+        stream((response) =>
+          response.end(`${half}data: {"type":"error","error":"upstream_error","message":"Oh."}\n\n`),
+        ),
+      ),
+    expect: { code: 'upstream_error', deltas: ['half'], attempts: 1 },
+  },
+  {
+    name: 'a path that does not belong there: it names it',
+    serve: () => serveHttp(json({ ok: false, error: 'not_found', message: 'There is nothing.' }, 404)),
+    url: (server) => `${server?.url}/relay`,
+    expect: {
+      code: 'not_found',
+      status: 404,
+      attempts: 1,
+      says: /^There is nothing\. Is the path of CLAUDE_RELAY_URL right \(http.*\/relay\)\?$/,
+    },
+  },
+];
+
+const settings: ClientCase[] = [
+  ...Object.entries({
+    '': /No URL .* Set CLAUDE_RELAY_URL .*http:\/\/127\.0\.0\.1:8799/,
+    'localhost:8799': /"localhost:8799" is not an http/,
+    'http:localhost': /"http:localhost" is not an http/,
+    'ftp://host': /is not an http/,
+    'http://': /"http:\/\/" is not a/,
+    'http://ho st': /is not a URL/,
+    'http://host:99999': /is not a URL/,
+    'http://a:b@host': /no user name and no password/,
+    'http://a@host': /no user name and no password/,
+  }).map(([url, says]): ClientCase => ({
+    name: `a URL that is none: "${url}"`,
+    client: { url, key: 'k' },
+    expect: { code: 'bad_config', says },
+  })),
+  ...['', ' \n', 'two words', 'two\nlines', 'schlüssel'].map((key): ClientCase => ({
+    name: `a key that is none: ${JSON.stringify(key)}`,
+    client: { url: 'http://127.0.0.1:9', key },
+    expect: {
+      code: 'bad_config',
+      says: key.trim() === '' ? /No key is set\. .*bin\/genkey .*CLAUDE_RELAY_KEY/ : /The key is not valid/,
+    },
+  })),
+  {
+    name: 'a key with a line end around it, as a file has it, and a URL with the path of an SDK',
+    serve: () => serveHttp(json(done)),
+    client: { key: `\ufeff ${clientKey}\r\n` },
+    url: (server) => ` ${server?.url}/v1/ \n`,
+    expect: { value: 'hello' },
+    check: ({ requests: [request] }) => {
+      assert.equal(request?.headers.authorization, `Bearer ${clientKey}`);
+      assert.equal(request.url, '/v1/complete');
+    },
+  },
+  {
+    name: 'a path with other characters than a URL has',
+    serve: () => serveHttp(json(done)),
+    url: (server) => `${server?.url}/für alle/`,
+    expect: { value: 'hello' },
+    check: ({ requests: [request] }) => assert.equal(request?.url, '/f%C3%BCr%20alle/v1/complete'),
+  },
+  ...['', 'two words', 'two\nlines', 'schlüssel'].map((idempotencyKey): ClientCase => ({
+    name: `an idempotency key that no header can carry: ${JSON.stringify(idempotencyKey)}`,
+    client: { url: 'http://127.0.0.1:9' },
+    options: { prompt: 'hi', idempotencyKey },
+    expect: { code: 'bad_config', says: /The idempotency key is not valid/ },
+  })),
+];
+
+checkCases(clientRuntimes(project), [...connections, ...answers, ...retries, ...settings]);

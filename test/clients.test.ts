@@ -1,13 +1,14 @@
-/** Our own clients against the real relay, each in every runtime it is for: what they ask, what they give, and how they end. */
+/** Our own clients against the relay, each in every runtime it is for: what they ask, what they give, and how they end. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { lastUserTexts } from '../src/standin/messages.ts';
-import type { Reply } from '../src/standin/reply.ts';
-import { clientRuntimes, installPackage, type ClientCall } from './support/clients.ts';
-import { eventually, ledgerRow, query, sleep, startTestRelay, type TestRelay } from './support/relay.ts';
+import { RelayError } from '../src/errors.ts';
+import { clientRuntimes, installPackage, type ClientCall, type ClientProgram } from './support/clients.ts';
+import { startCuttingProxy } from './support/cutting-proxy.ts';
+import { eventually, ledgerRow, query } from './support/relay.ts';
+import { startScriptedRelay } from './support/scripted-relay.ts';
 
 type Details = {
   value: unknown;
@@ -27,58 +28,60 @@ const text = [
 ].join('');
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
-const runtimes = clientRuntimes(project);
-let relay: TestRelay;
-let client: { url: string; key: string };
-
-before(async () => {
-  installPackage(project);
-  relay = await startTestRelay({ keep: 1000 });
-  client = { url: relay.url, key: relay.key };
-});
+installPackage(project);
+// One turn, and one place to wait for it: a third request is refused.
+const relay = await startScriptedRelay({ GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1', FETCH_RPM: '0' });
+const proxy = await startCuttingProxy(relay.url);
 after(async () => {
-  await relay.stop();
+  await proxy.close();
+  await relay.close();
   rmSync(project, { recursive: true, force: true });
 });
 
-const say = (reply: Reply): void => relay.model.setReply(() => reply);
-const rows = (): number => query(relay, 'SELECT id FROM requests').length;
-const idle = (): Promise<void> => eventually('no process left', () => relay.children().length === 0);
+const statuses = (label: string): unknown[] =>
+  query(
+    relay,
+    'SELECT status FROM requests JOIN keys ON keys.id = key_id WHERE label = ? AND client_gone = 0 ORDER BY requests.id',
+    label,
+  ).map((row) => row['status']);
+const idle = (): Promise<void> => eventually('no turn left', () => relay.running() === 0);
 
-for (const { name, run } of runtimes) {
+for (const { name, start } of clientRuntimes(project)) {
   describe(name, () => {
+    const label = name.replaceAll(/\W+/g, '-');
+    const client = { url: relay.url, key: relay.key };
+    let program: ClientProgram;
+    // What the environment names, as a shell and an SDK would have it. asyncio has a class only; it reads it just as well.
+    before(
+      () => (program = start({ CLAUDE_RELAY_URL: `${relay.url}/v1/`, CLAUDE_RELAY_KEY: ` ${relay.key}\n` })),
+    );
+    after(() => program.end());
+    const run = (call: ClientCall) => program.run(call);
     const outcome = (call: ClientCall['call'], options: string | Record<string, unknown> = {}) =>
       run({ client, call, options }).outcome;
 
     test('complete: the text, with what the environment names', async () => {
-      say({ kind: 'text', text: 'hello' });
-      // asyncio has a class only; it reads the environment just as well.
-      const environment = { CLAUDE_RELAY_URL: `${relay.url}/v1/`, CLAUDE_RELAY_KEY: ` ${relay.key}\n` };
+      relay.say({ text: ['hello'] });
       const options = { prompt: 'Say hello.', system: 'Be brief.', model: 'haiku', effort: 'low' };
-      assert.deepEqual(await run({ call: 'complete', options }, environment).outcome, {
-        deltas: [],
-        value: 'hello',
-      });
-      const asked = relay.model.requests.at(-1)?.json;
-      assert.ok(asked !== undefined);
-      assert.match(asked.model, /haiku/);
-      assert.match(JSON.stringify(asked.system), /Be brief\./);
-      assert.ok(lastUserTexts(asked).includes('Say hello.'));
+      assert.deepEqual(await run({ call: 'complete', options }).outcome, { deltas: [], value: 'hello' });
+      const { model, system, messages, effort } = relay.asked.at(-1) ?? assert.fail();
+      assert.deepEqual([model, system, effort], ['haiku', ['Be brief.'], 'low']);
+      assert.deepEqual(messages, [{ role: 'user', content: [{ type: 'text', text: 'Say hello.' }] }]);
     });
 
     test('every text arrives as it was sent, both ways', async () => {
-      say({ kind: 'text', text: text.split(/(?=\p{L}|\p{Extended_Pictographic})/u) });
+      relay.say({ text: text.split(/(?=\p{L}|\p{Extended_Pictographic})/u) });
       const { deltas, value, error } = await outcome('stream', { prompt: `.${text}`, system: text });
       assert.equal(error, undefined);
       assert.equal((value as Details).value, text);
       assert.equal(deltas.join(''), text);
-      const asked = relay.model.requests.at(-1)?.json;
-      assert.ok(asked !== undefined && lastUserTexts(asked).includes(`.${text}`));
-      assert.ok(JSON.stringify(asked.system).includes(JSON.stringify(text).slice(1, -1)));
+      const asked = relay.asked.at(-1);
+      assert.deepEqual(asked?.messages, [{ role: 'user', content: [{ type: 'text', text: `.${text}` }] }]);
+      assert.deepEqual(asked.system, [text]);
     });
 
     test('completeWithDetails: what the relay and its ledger know of the answer', async () => {
-      say({ kind: 'text', text: 'cut', stopReason: 'max_tokens' });
+      relay.say({ text: ['cut'], stopReason: 'max_tokens' });
       const { value } = await outcome('completeWithDetails', { prompt: 'hi', model: 'sonnet' });
       const details = value as Details;
       assert.deepEqual([details.value, details.model, details.stopReason], ['cut', 'sonnet', 'max_tokens']);
@@ -96,7 +99,7 @@ for (const { name, run } of runtimes) {
         ` \n${JSON.stringify(value, null, 2)}\n`,
         `\`\`\`json\r\n${JSON.stringify(value, null, 2)}\r\n\`\`\`\n`,
       ]) {
-        say({ kind: 'text', text });
+        relay.say({ text: [text] });
         assert.deepEqual(await outcome('complete', { prompt: 'hi', outputFormat: 'json' }), {
           deltas: [],
           value,
@@ -111,19 +114,13 @@ for (const { name, run } of runtimes) {
         required: ['city'],
         additionalProperties: false,
       };
-      const answer = (input: object): void =>
-        // A schema is asked for as the input of a tool of the CLI's own.
-        relay.model.setReply((request) => ({
-          kind: 'tool_use',
-          name: request.json?.tools?.[0]?.name ?? '',
-          input,
-        }));
-      answer({ city: 'Zürich' });
+      relay.say({ value: { city: 'Zürich' } });
       assert.deepEqual(await outcome('complete', { prompt: 'Which?', schema }), {
         deltas: [],
         value: { city: 'Zürich' },
       });
-      answer({ city: 8000 });
+      assert.deepEqual(relay.asked.at(-1)?.schema, schema);
+      relay.say({ error: new RelayError('invalid_output', 'No such city.', { shouldRetry: false }) });
       const { error } = await outcome('complete', { prompt: 'Which?', schema });
       assert.equal(error?.code, 'invalid_output');
     });
@@ -133,7 +130,7 @@ for (const { name, run } of runtimes) {
         ['Sure! {"a": 1}', 'end_turn'],
         ['```json\n{"a": 1,', 'max_tokens'],
       ] as const) {
-        say({ kind: 'text', text, stopReason });
+        relay.say({ text: [text], stopReason });
         const { error } = await outcome('complete', { prompt: 'hi', outputFormat: 'json' });
         assert.deepEqual([error?.code, error?.text, error?.stopReason], ['not_json', text, stopReason]);
         assert.match(String(error?.requestId), /^req_/);
@@ -142,7 +139,7 @@ for (const { name, run } of runtimes) {
     });
 
     test('stream: the pieces as they come, then the whole', async () => {
-      say({ kind: 'text', text: ['one ', 'two ', 'three'], deltaDelayMs: 20 });
+      relay.say({ text: ['one ', 'two ', 'three'], delayMs: 20 });
       const { deltas, value } = await outcome('stream', { prompt: 'count' });
       assert.equal(deltas.join(''), 'one two three');
       assert.ok(deltas.length > 1);
@@ -151,36 +148,37 @@ for (const { name, run } of runtimes) {
     });
 
     test('stream: leaving the loop ends the turn', async () => {
-      say({ kind: 'hang', after: 'text', text: 'once' });
-      const asked = relay.model.requests.length;
+      relay.say({ text: ['once'], hang: true });
+      const asked = relay.asked.length;
       const left = await run({ client, call: 'stream', options: { prompt: 'hi' }, leaveAfter: 1 }).outcome;
       assert.deepEqual(left.deltas, ['once']);
       assert.equal(left.error?.code, 'aborted');
       await idle();
-      assert.equal(relay.model.requests.length, asked + 1);
+      assert.equal(relay.asked.length, asked + 1);
     });
 
     for (const call of ['complete', 'stream'] as const) {
+      // Without retries there is no idempotency key, for whose sake the relay would wait for one.
+      const once = { client: { ...client, maxRetries: 0 }, call, options: { prompt: 'hi' } };
+
       test(`${call}: an abort ends the call and the turn`, async () => {
-        say({ kind: 'hang', after: 'text', text: 'once' });
-        const asked = relay.model.requests.length;
-        // Without retries there is no idempotency key, for whose sake the relay would wait for one.
-        const running = run({ client: { ...client, maxRetries: 0 }, call, options: { prompt: 'hi' } });
-        await eventually('the model was asked', () => relay.model.requests.length > asked);
+        relay.say({ text: ['once'], hang: true });
+        const asked = relay.asked.length;
+        const running = run({ ...once, abortable: true });
+        await eventually('the model was asked', () => relay.asked.length > asked);
         if (call === 'stream') await running.begun;
         running.abort();
         const { error } = await running.outcome;
         assert.equal(error?.code, 'aborted');
         await idle();
-        assert.equal(relay.model.requests.length, asked + 1, 'and is not tried again');
+        assert.equal(relay.asked.length, asked + 1, 'and is not tried again');
       });
 
       test(`${call}: so does its time`, async () => {
-        say({ kind: 'hang', after: 'text', text: 'once' });
-        const timed = { ...client, timeoutMs: 2500, maxRetries: 0 };
-        const { error } = await run({ client: timed, call, options: { prompt: 'hi' } }).outcome;
+        relay.say({ text: ['once'], hang: true });
+        const { error } = await run({ ...once, client: { ...once.client, timeoutMs: 600 } }).outcome;
         assert.equal(error?.code, 'client_timeout');
-        assert.match(error.message, /2500 ms|2\.5 s/);
+        assert.match(error.message, /600 ms|0\.6 s/);
         await idle();
       });
     }
@@ -191,8 +189,8 @@ for (const { name, run } of runtimes) {
         models,
         ['opus', 'sonnet', 'haiku'].map((id) => ({ id, displayName: id })),
       );
-      const key = relay.command('genkey', `usage-${name.replaceAll(/\W+/g, '-')}`, '7');
-      say({ kind: 'text', text: 'hello' });
+      const key = relay.mint(`${label}-usage`, { dailyLimit: 7 });
+      relay.say({ text: ['hello'] });
       const own = { url: relay.url, key };
       await run({ client: own, call: 'complete', options: { prompt: 'hi', model: 'haiku' } }).outcome;
       await eventually('the ledger has it', async () => {
@@ -227,7 +225,7 @@ for (const { name, run } of runtimes) {
     });
 
     test('what the relay refuses is an error with its code, at once', async () => {
-      const asked = relay.model.requests.length;
+      const asked = relay.asked.length;
       const cases = [
         [{ prompt: ' ' }, 'bad_request', 400],
         [{ prompt: 'hi', model: 'gpt' }, 'bad_request', 400],
@@ -237,30 +235,122 @@ for (const { name, run } of runtimes) {
         const { error } = await outcome('complete', options);
         assert.deepEqual([error?.code, error?.status], [code, status]);
       }
-      assert.equal(relay.model.requests.length, asked);
+      assert.equal(relay.asked.length, asked);
     });
 
     test('a wrong key is told once, and so is one without permission', async () => {
-      const label = `models-${name.replaceAll(/\W+/g, '-')}`;
-      const key = relay.command('claude-relay', 'key', 'create', label, '--routes', 'fetch');
-      const wrong = { url: relay.url, key: `${relay.key.slice(0, -1)}!` };
-      const before = rows();
+      const key = relay.mint(`${label}-fetch`, { allowedRoutes: ['fetch'] });
       const options = { prompt: 'hi' };
+      const before = proxy.connections();
+      const wrong = { url: proxy.url, key: `${relay.key.slice(0, -1)}!` };
       const refused = await run({ client: wrong, call: 'complete', options }).outcome;
       assert.deepEqual([refused.error?.code, refused.error?.status], ['unauthorized', 401]);
-      const forbidden = await run({ client: { url: relay.url, key }, call: 'stream', options }).outcome;
+      const forbidden = await run({ client: { url: proxy.url, key }, call: 'stream', options }).outcome;
       assert.deepEqual([forbidden.error?.code, forbidden.error?.status], ['forbidden', 403]);
-      await sleep(600);
-      assert.ok(rows() - before <= 2);
+      assert.equal(proxy.connections(), before + 2);
     });
 
     test("the model's own failures have the relay's codes", async () => {
-      say({ kind: 'error', status: 400, type: 'invalid_request_error', message: 'not like this' });
+      relay.say({ error: new RelayError('bad_request', 'Not like this.') });
       assert.equal((await outcome('complete', { prompt: 'hi' })).error?.code, 'bad_request');
-      say({ kind: 'stream_error', type: 'api_error', message: 'broken', afterText: 'It begins' });
+      const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
+      relay.say({ text: ['It begins'], error: broken });
       const { deltas, error } = await outcome('stream', { prompt: 'hi' });
       assert.deepEqual([deltas, error?.code], [['It begins'], 'upstream_error']);
       assert.match(String(error?.requestId), /^req_/);
+    });
+
+    test('a failure that may pass: it asks again', async () => {
+      const full = new RelayError('upstream_overloaded', 'Full.', { retryAfter: 0 });
+      const asked = relay.asked.length;
+      relay.say({ error: full }, { text: ['hel', 'lo'] });
+      assert.equal((await outcome('stream', { prompt: 'hi' })).deltas.join(''), 'hello');
+      assert.equal(relay.asked.length, asked + 2);
+    });
+
+    test('a failure that was paid for: it does not ask again', async () => {
+      const asked = relay.asked.length;
+      const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
+      relay.say({ text: ['half'], error: broken });
+      const { error } = await outcome('complete', { prompt: 'hi' });
+      assert.deepEqual([error?.code, error?.shouldRetry], ['upstream_error', false]);
+      assert.equal(relay.asked.length, asked + 1);
+    });
+
+    test('no room in the queue: it comes back after the time told, and gets through', async (t) => {
+      const key = relay.mint(`${label}-queue`);
+      relay.say({ text: ['once'], hang: true });
+      // One runs, one waits, and the third is told that there is no room.
+      const busy = new AbortController();
+      t.after(() => busy.abort());
+      const ask = (asking: string): Promise<Response> =>
+        fetch(`${relay.url}/v1/complete`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${asking}`, 'content-type': 'application/json' },
+          body: '{"prompt":"hi"}',
+          signal: busy.signal,
+        });
+      const others = [1, 2, 3].map(() => ask(relay.key));
+      assert.equal((await Promise.any(others)).status, 429);
+      // Each key has one place in the queue in any case: this one's is taken, too.
+      const own = [1, 2].map(() => ask(key));
+      assert.equal((await Promise.any(own)).status, 429);
+      const options = { prompt: 'hi' };
+      const running = run({ client: { url: relay.url, key }, call: 'complete', options });
+      await eventually('it was refused', () => statuses(`${label}-queue`).length === 2, 30_000);
+      relay.say({ text: ['hello'] });
+      busy.abort();
+      await Promise.allSettled([...others, ...own]);
+      assert.deepEqual(await running.outcome, { deltas: [], value: 'hello' });
+      await eventually('all are written', () => statuses(`${label}-queue`).length === 3);
+      assert.deepEqual(statuses(`${label}-queue`), [429, 429, 200]);
+    });
+
+    test('a limit that lasts longer than it may wait: told at once', async () => {
+      relay.say({ text: ['hello'] });
+      const key = relay.mint(`${label}-minute`, { rpm: 1 });
+      const minute = {
+        client: { url: relay.url, key, maxRetryWaitMs: 500 },
+        call: 'complete',
+        options: { prompt: 'hi' },
+      } as const;
+      assert.equal((await run(minute).outcome).value, 'hello');
+      const first = (await run(minute).outcome).error;
+      assert.deepEqual([first?.code, first?.status, first?.limit], ['rate_limited', 429, 'key_rpm']);
+      assert.ok(Number(first?.retryAfter) > 0.5 && Number(first?.retryAfter) <= 60);
+
+      const day = { url: relay.url, key: relay.mint(`${label}-day`, { dailyLimit: 1 }) };
+      const ask = {
+        client: { ...day, maxRetryWaitMs: 86_400_000 },
+        call: 'complete',
+        options: { prompt: 'hi' },
+      } as const;
+      assert.equal((await run(ask).outcome).value, 'hello');
+      const asked = relay.asked.length;
+      const second = (await run(ask).outcome).error;
+      assert.deepEqual(
+        [second?.code, second?.limit, second?.shouldRetry],
+        ['rate_limited', 'key_daily', false],
+      );
+      assert.match(String(second?.requestId), /^req_/);
+      assert.equal(relay.asked.length, asked);
+    });
+
+    test('a connection that is cut: what nobody has seen is asked for again, and is paid for once', async () => {
+      relay.say({ text: ['hel', 'lo'], delayMs: 100 });
+      const through = { client: { url: proxy.url, key: relay.key }, options: { prompt: 'hi' } };
+      const asked = relay.asked.length;
+      const before = proxy.connections();
+      proxy.cutAt(/event: delta/);
+      assert.deepEqual(await run({ call: 'complete', ...through }).outcome, { deltas: [], value: 'hello' });
+      assert.equal(proxy.connections(), before + 2);
+      assert.equal(relay.asked.length, asked + 1);
+      proxy.cutAt(/event: delta/);
+      const { deltas, error } = await run({ call: 'stream', ...through }).outcome;
+      assert.equal(error?.code, 'connection_lost');
+      assert.ok('hello'.startsWith(deltas.join('')));
+      assert.equal(proxy.connections(), before + 3, 'what was given out is not asked for again');
+      await idle();
     });
   });
 }

@@ -6,7 +6,7 @@
     print(claude_relay.complete("Say hello."))
 
 `ClaudeRelay` and the functions of the same names block until the answer is there; `AsyncClaudeRelay` does the same for asyncio,
-each call in a thread of its own. Every failure is a `ClaudeRelayError` whose `code` says what happened. Times are in seconds.
+each call in a separate thread. Every failure is a `ClaudeRelayError` whose `code` says what happened. Times are in seconds.
 
 SPDX-License-Identifier: MIT
 """
@@ -14,12 +14,15 @@ SPDX-License-Identifier: MIT
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
+import io
 import json
 import os
 import random
 import re
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -46,7 +49,7 @@ from typing import (
     cast,
     overload,
 )
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -128,10 +131,12 @@ RelayErrorCode = Literal[
 
 #: What this client finds out by itself.
 ClientErrorCode = Literal[
-    # No URL or key, or one that is none.
+    # Missing or invalid URL, key, idempotency key or proxy.
     "bad_config",
-    # No connection to the relay.
+    # No connection to the relay, or no answer on it.
     "connection_failed",
+    # The certificate of the relay is not valid, or TLS failed.
+    "tls_failed",
     # The connection ended before the answer did.
     "connection_lost",
     # Something answers at the URL, but not a relay.
@@ -186,7 +191,7 @@ class ClaudeRelayError(Exception):
         #: Seconds after which a retry can work.
         self.retry_after = retry_after
         self.limit = limit
-        #: What the relay said of a retry (`x-should-retry`), where it did.
+        #: Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so.
         self.should_retry = should_retry
         #: Of a page fetch: after how many redirects it happened.
         self.hop = hop
@@ -194,6 +199,8 @@ class ClaudeRelayError(Exception):
         self.text = text
         #: With `not_json`: why the model stopped. `max_tokens` means that the text was cut.
         self.stop_reason = stop_reason
+        #: It happened when nothing of the request had been sent.
+        self._unsent = False
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -496,9 +503,10 @@ class ClaudeRelay:
         """
         `url` and `key` are CLAUDE_RELAY_URL and CLAUDE_RELAY_KEY by default.
 
-        Raises `bad_config` where one of them is missing or none.
+        Raises `bad_config` where one of them, or the proxy, is missing or not valid.
         """
         self._url = _relay_url(os.environ.get("CLAUDE_RELAY_URL") if url is None else url)
+        self._proxy = _proxy_of(urlsplit(self._url))
         self._key = _relay_key(os.environ.get("CLAUDE_RELAY_KEY") if key is None else key)
         self._defaults: CallOptions = {
             "timeout": timeout,
@@ -577,14 +585,14 @@ class ClaudeRelay:
             "accept_language": options.get("accept_language"),
             "user_agent": options.get("user_agent"),
         }
-        return cast(Page, self._json(call, "POST", "/v1/fetch", "final_url", body))
+        return cast(Page, self._json(call, "POST", "/v1/fetch", lambda page: "final_url" in page, body))
 
     def _models(self, call: _Call) -> List[Model]:
-        rows = cast(List[Model], self._json(call, "GET", "/v1/models", "data")["data"])
+        rows = cast(List[Model], self._json(call, "GET", "/v1/models", _is_model_list)["data"])
         return [{"id": row["id"], "display_name": row["display_name"]} for row in rows]
 
     def _usage(self, call: _Call) -> Usage:
-        return cast(Usage, self._json(call, "GET", "/v1/usage", "limits"))
+        return cast(Usage, self._json(call, "GET", "/v1/usage", lambda use: "limits" in use))
 
     def _ask(self, prompt: Optional[str], options: CompleteOptions, *, whole: bool) -> CompletionStream:
         call = _Call(self._defaults, options, CompleteOptions)
@@ -613,14 +621,16 @@ class ClaudeRelay:
             "temperature": options.get("temperature"),
             "stop": options.get("stop"),
         }
-        key = options.get("idempotency_key") or (str(uuid.uuid4()) if whole and call.may_retry() else None)
+        key = _idempotency_key(options.get("idempotency_key"))
+        if key is None and whole and call.may_retry():
+            key = str(uuid.uuid4())
         headers = {} if key is None else {"idempotency-key": key}
         parse = options.get("output_format") == "json" and schema is None
         call.begin()
         while True:
             begun = False
             try:
-                with _Exchange(self._url, self._key, call) as exchange:
+                with _Exchange(self._url, self._proxy, self._key, call) as exchange:
                     exchange.send("POST", "/v1/complete", body, headers)
                     answer = exchange.answer()
                     while True:
@@ -636,15 +646,20 @@ class ClaudeRelay:
                 call.wait_to_retry(error, repeatable=key is not None)
 
     def _json(
-        self, call: _Call, method: str, path: str, field: str, body: Optional[Dict[str, Any]] = None
+        self,
+        call: _Call,
+        method: str,
+        path: str,
+        fits: Callable[[Dict[str, Any]], bool],
+        body: Optional[Dict[str, Any]] = None,
     ) -> Dict[str, Any]:
-        """A call whose answer is one JSON object, with this field."""
+        """A call whose answer is one JSON object. `fits`: whether it is what a relay answers."""
         call.begin()
         while True:
             try:
-                with _Exchange(self._url, self._key, call) as exchange:
+                with _Exchange(self._url, self._proxy, self._key, call) as exchange:
                     exchange.send(method, path, body)
-                    answer = exchange.relay_object(field)
+                    answer = exchange.relay_object(fits)
                     del answer["ok"]
                     return answer
             except ClaudeRelayError as error:
@@ -853,16 +868,15 @@ class _Call:
             )
         return seconds
 
-    def uses(self, connection: socket.socket) -> threading.Timer:
+    def uses(self, connection: socket.socket, limit: float) -> threading.Timer:
         """
-        What has to be cut at the end of the call's time, or when it is aborted.
+        What has to be cut at the end of the call's time or of this limit, or when the call is aborted.
 
         The time of a socket is that of each read, and one that gets a byte now and then would never be over.
         """
         with self._lock:
             self._socket = connection
-        connection.settimeout(None)
-        timer = threading.Timer(min(self.remaining(), threading.TIMEOUT_MAX), self._cut)
+        timer = threading.Timer(min(self.remaining(), limit), self._cut)
         timer.daemon = True
         timer.start()
         return timer
@@ -904,16 +918,34 @@ class _Call:
         self.remaining()
 
 
-class _Exchange:
-    """One request and its answer on a connection of its own."""
+class _Lines(io.BufferedReader):
+    """The end of a connection in a line is an error. To http.client it is the end of the line, or of the headers."""
 
-    def __init__(self, url: str, key: str, call: _Call) -> None:
+    def readline(self, size: Optional[int] = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionResetError("the connection was closed")
+        return line
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = _Lines(self.fp.detach())
+
+
+class _Exchange:
+    """One request and its answer on a separate connection."""
+
+    def __init__(self, url: str, proxy: Optional[SplitResult], key: str, call: _Call) -> None:
         self._url = url
+        self._proxy = proxy
         self._key = key
         self._call = call
-        self._connection: Optional[http.client.HTTPConnection] = None
+        self._socket: Optional[socket.socket] = None
         self._response: Optional[http.client.HTTPResponse] = None
         self._timer: Optional[threading.Timer] = None
+        self._connect_until = 0.0
         self.request_id: Optional[str] = None
 
     def __enter__(self) -> _Exchange:
@@ -924,8 +956,8 @@ class _Exchange:
             self._timer.cancel()
         if self._response is not None:
             self._response.close()
-        if self._connection is not None:
-            self._connection.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def send(
         self,
@@ -936,36 +968,111 @@ class _Exchange:
     ) -> None:
         """Raises what the relay answers unless it is a success."""
         payload = None
-        sent = {**headers, "authorization": f"Bearer {self._key}"}
+        # Some tunnels refuse a request without a user agent.
+        sent = {**headers, "authorization": f"Bearer {self._key}", "user-agent": "claude-relay-client"}
         if body is not None:
             payload = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
             sent["content-type"] = "application/json"
+        connected = False
         try:
-            response = self._request(method, path, payload, sent)
+            connection = self._connect()
+            connected = True
+            response = self._request(connection, method, path, payload, sent)
         except (OSError, http.client.HTTPException) as error:
             self._call.remaining()
-            raise ClaudeRelayError(
-                "connection_failed",
-                f"No connection to the relay at {self._url}: {_reason(error)}. "
-                "Is it running, and is CLAUDE_RELAY_URL its URL?",
-            ) from error
+            if not connected and time.monotonic() > self._connect_until - 0.05:
+                error = socket.timeout(f"no connection within {_CONNECT_TIMEOUT:g} s")
+            raise self._no_answer(error, connected) from error
         self.request_id = response.getheader("request-id")
         if not 200 <= response.status < 300:
-            raise self._error(response)
+            raise self._error(response, path)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        """A connection to the relay, with its tunnel and its TLS."""
+        relay = urlsplit(self._url)
+        host = cast(str, relay.hostname)
+        port = relay.port or (443 if relay.scheme == "https" else 80)
+        self._connect_until = time.monotonic() + _CONNECT_TIMEOUT
+        if self._proxy is None:
+            connected = self._open(host, port)
+        else:
+            connected = self._open(cast(str, self._proxy.hostname), self._proxy.port or 80)
+            self._tunnel(connected, self._proxy, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        connection = http.client.HTTPConnection(host, port)
+        if relay.scheme == "https":
+            context = ssl.create_default_context()
+            # Python 3.13 refuses authorities that every other runtime takes.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            connection = http.client.HTTPSConnection(host, port, context=context)
+            secured = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+            self._watch_connecting(secured)
+            secured.do_handshake()
+            connected = secured
+        self._watch(connected, threading.TIMEOUT_MAX)
+        connected.settimeout(None)
+        connection.sock = connected
+        connection.response_class = _Response
+        return connection
+
+    def _open(self, host: str, port: int) -> socket.socket:
+        """The first of the host's addresses that can be reached."""
+        failure: Optional[OSError] = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+            self._call.remaining()
+            opened = socket.socket(family, kind, protocol)
+            self._watch_connecting(opened)
+            try:
+                opened.connect(address)
+                return opened
+            except OSError as error:
+                failure = failure or error
+                opened.close()
+        raise failure or OSError("the name has no address")
+
+    def _watch_connecting(self, used: socket.socket) -> None:
+        left = max(0.001, self._connect_until - time.monotonic())
+        # Not every system can cut a socket that is not connected.
+        used.settimeout(min(left, self._call.remaining()))
+        self._watch(used, left)
+
+    def _watch(self, used: socket.socket, limit: float) -> None:
+        """Cut it with the call, or after so many seconds."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._socket = used
+        self._timer = self._call.uses(used, limit)
+
+    def _tunnel(self, opened: socket.socket, proxy: SplitResult, place: str) -> None:
+        """In it the proxy sees no key."""
+        lines = [f"CONNECT {place} HTTP/1.1", f"host: {place}"]
+        if proxy.username or proxy.password:
+            pair = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
+            lines.append(f"proxy-authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+        opened.sendall("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
+        response = _Response(opened, method="CONNECT")
+        try:
+            response.begin()
+        finally:
+            response.close()
+        if not 200 <= response.status < 300:
+            raise ClaudeRelayError(
+                "connection_failed",
+                f"The proxy {_host_of(proxy)} answered {response.status} to the request for a connection to {self._url}. "
+                "For a way without it, name the relay's host in NO_PROXY.",
+                status=response.status,
+                should_retry=response.status in _PASSING_STATUSES,
+            )
 
     def _request(
-        self, method: str, path: str, payload: Optional[bytes], headers: Mapping[str, str]
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        payload: Optional[bytes],
+        headers: Mapping[str, str],
     ) -> http.client.HTTPResponse:
-        parts = urlsplit(self._url)
-        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = make(
-            cast(str, parts.hostname), parts.port, timeout=min(self._call.remaining(), _CONNECT_TIMEOUT)
-        )
-        self._connection = connection
-        connection.connect()
-        self._timer = self._call.uses(connection.sock)
         try:
-            connection.request(method, parts.path + path, payload, dict(headers))
+            connection.request(method, urlsplit(self._url).path + path, payload, dict(headers))
         except (BrokenPipeError, ConnectionResetError):
             # Refused before all of it was sent: the answer says why.
             pass
@@ -974,10 +1081,39 @@ class _Exchange:
         self._call.remaining()
         return self._response
 
+    def _no_answer(self, error: Exception, connected: bool) -> ClaudeRelayError:
+        """`connected`: something of the request may have been sent."""
+        where = self._url
+        if self._proxy is not None:
+            where += f" (through the proxy {_host_of(self._proxy)})"
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            return ClaudeRelayError(
+                "not_a_relay",
+                f"{where} answered, but not as a claude-relay does: {_reason(error)}. "
+                "Is CLAUDE_RELAY_URL the relay's URL?",
+            )
+        if isinstance(error, ssl.SSLError) and not isinstance(
+            error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, socket.timeout)
+        ):
+            return ClaudeRelayError(
+                "tls_failed",
+                f"No safe connection to the relay at {where}: {_reason(error)}. Is CLAUDE_RELAY_URL its URL, with the name that "
+                "its certificate has? For a certificate of your own authority, set SSL_CERT_FILE to the authority's file.",
+            )
+        failed = ClaudeRelayError(
+            "connection_failed",
+            f"No connection to the relay at {where}: {_reason(error)}. "
+            "Is it running, and is CLAUDE_RELAY_URL its URL?",
+        )
+        # Who resets a connection may have read from it.
+        failed._unsent = not connected and not isinstance(error, (ConnectionResetError, ssl.SSLError))
+        return failed
+
     def _pieces(self) -> Iterator[bytes]:
         """The body as it comes. A connection that ends before it does is `connection_lost`."""
         response = self._response
         assert response is not None
+        count = 0
         while True:
             self._call.remaining()
             try:
@@ -991,6 +1127,9 @@ class _Exchange:
                 if response.length:
                     raise self._lost("it was closed")
                 return
+            count += len(piece)
+            if count > _MAX_ANSWER_BYTES:
+                raise self._not_a_relay("more than 64 MiB")
             yield piece
 
     def _lost(self, why: str) -> ClaudeRelayError:
@@ -1000,36 +1139,42 @@ class _Exchange:
             request_id=self.request_id,
         )
 
-    def _text(self) -> str:
-        return b"".join(self._pieces()).decode("utf-8", "replace")
-
-    def relay_object(self, field: str) -> Dict[str, Any]:
-        """The body of a 2xx: a relay's has `ok: true`, as others have, and this field."""
-        return self._of_relay(_object(self._text()), field)
-
-    def _of_relay(self, body: Optional[Dict[str, Any]], field: str) -> Dict[str, Any]:
-        if body is not None and body.get("ok") is True and field in body:
-            return body
+    def _not_a_relay(self, what: Optional[str] = None) -> ClaudeRelayError:
         assert self._response is not None
         status = self._response.status
-        raise ClaudeRelayError(
+        return ClaudeRelayError(
             "not_a_relay",
-            f"{self._url} answered {status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?",
+            f"{self._url} answered {what or status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?",
             status=status,
         )
+
+    def _text(self) -> str:
+        return b"".join(self._pieces()).decode("utf-8-sig", "replace")
+
+    def relay_object(self, fits: Callable[[Dict[str, Any]], bool]) -> Dict[str, Any]:
+        """The body of a 2xx."""
+        return self._of_relay(_object(self._text()), fits)
+
+    def _of_relay(
+        self, body: Optional[Dict[str, Any]], fits: Callable[[Dict[str, Any]], bool]
+    ) -> Dict[str, Any]:
+        """A relay's answer has `ok: true`, as others have, and `fits`."""
+        if body is not None and body.get("ok") is True and fits(body):
+            return body
+        raise self._not_a_relay()
 
     def answer(self) -> Generator[str, None, Dict[str, Any]]:
         """The pieces of an answer as they come, then its `done` event."""
         assert self._response is not None
         kind = self._response.getheader("content-type", "").lower()
-        if not kind.startswith("text/event-stream"):
-            return self.relay_object("stop_reason")
+        if not re.match(r"text/event-stream\b", kind):
+            return self.relay_object(_is_completion)
         for data in self._event_data():
             event = _object(data) or {}
-            if event.get("type") == "delta":
-                yield str(event.get("text"))
+            if event.get("type") == "delta" and isinstance(event.get("text"), str):
+                yield event["text"]
             elif event.get("type") == "done":
-                return self._of_relay(event, "stop_reason")
+                return self._of_relay(event, _is_completion)
             elif event.get("type") == "error" and isinstance(event.get("error"), str):
                 raise _error_of_body(
                     event, request_id=self.request_id, should_retry=_retry_advice(self._response)
@@ -1038,12 +1183,19 @@ class _Exchange:
 
     def _event_data(self) -> Iterator[str]:
         """The data of each server-sent event. Comments (the relay's pings) are none."""
-        rest = b""
+        rest: List[bytes] = []
         data: List[str] = []
+        encoding = "utf-8-sig"
         for piece in self._pieces():
-            *lines, rest = (rest + piece).split(b"\n")
+            first, *more = piece.split(b"\n")
+            rest.append(first)
+            if not more:
+                continue
+            lines = [b"".join(rest), *more[:-1]]
+            rest = more[-1:]
             for raw in lines:
-                line = raw.rstrip(b"\r").decode("utf-8", "replace")
+                line = re.sub(b"\r$", b"", raw).decode(encoding, "replace")
+                encoding = "utf-8"
                 if line.startswith("data:"):
                     text = line[len("data:") :]
                     data.append(text[1:] if text.startswith(" ") else text)
@@ -1051,14 +1203,14 @@ class _Exchange:
                     yield "\n".join(data)
                     data = []
 
-    def _error(self, response: http.client.HTTPResponse) -> ClaudeRelayError:
+    def _error(self, response: http.client.HTTPResponse, path: str) -> ClaudeRelayError:
         should_retry = _retry_advice(response)
         retry_after = _seconds_of(response.getheader("retry-after"))
         body = _object(self._text())
         if body is not None and body.get("ok") is False and isinstance(body.get("error"), str):
             if body["error"] == "not_found" and urlsplit(self._url).path != "":
                 # The path is the client's: where there is nothing, the URL has one that does not belong there.
-                body["message"] = f"{body.get('message')} Is the path of CLAUDE_RELAY_URL right ({self._url})?"
+                body["message"] = f"{_message_of(body)} Is the path of CLAUDE_RELAY_URL right ({self._url})?"
             return _error_of_body(
                 body,
                 status=response.status,
@@ -1070,7 +1222,7 @@ class _Exchange:
         hint = (
             "Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?"
             if location is None
-            else f"It redirects to {location}: if the relay is there, set CLAUDE_RELAY_URL to that."
+            else f"It redirects to {_place_of(location, self._url, path)}: if the relay is there, set CLAUDE_RELAY_URL to that."
         )
         return ClaudeRelayError(
             "not_a_relay",
@@ -1081,8 +1233,10 @@ class _Exchange:
         )
 
 
-#: Seconds until a connection must be there.
+#: Seconds until a connection must be there, with its tunnel and its TLS.
 _CONNECT_TIMEOUT = 30.0
+#: Bytes of an answer. Those of a relay are far below.
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 #: Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute.
 _PASSING = {"rate_limited", "upstream_overloaded", "not_ready", "shutting_down"}
@@ -1099,13 +1253,7 @@ def _may_pass(error: ClaudeRelayError, repeatable: bool) -> bool:
         return True
     if error.code == "not_a_relay":
         return error.status in _PASSING_STATUSES
-    if isinstance(error.__cause__, _NEVER_SENT):
-        return True
-    return repeatable and error.code in _SPENDING
-
-
-#: Reasons for which nothing was sent.
-_NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
+    return error._unsent or (repeatable and error.code in _SPENDING)
 
 
 def _retry_advice(response: http.client.HTTPResponse) -> Optional[bool]:
@@ -1122,7 +1270,7 @@ def _reason(error: BaseException) -> str:
 
 def _object(text: str) -> Optional[Dict[str, Any]]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     return cast(Dict[str, Any], value) if isinstance(value, dict) else None
@@ -1137,25 +1285,63 @@ def _error_of_body(
     request_id: Optional[str] = None,
 ) -> ClaudeRelayError:
     """An error as the relay says it, in a response or in a stream."""
-    told = body.get("retry_after")
+    after, id, limit, hop = (body.get(name) for name in ("retry_after", "request_id", "limit", "hop"))
     return ClaudeRelayError(
         body["error"],
-        str(body.get("message")),
+        _message_of(body),
         status=status,
         should_retry=should_retry,
-        request_id=body.get("request_id", request_id),
-        retry_after=told if isinstance(told, (int, float)) else retry_after,
-        limit=body.get("limit"),
-        hop=body.get("hop"),
+        request_id=id if isinstance(id, str) else request_id,
+        retry_after=after if _is_number(after) else retry_after,
+        limit=cast(LimitName, limit) if isinstance(limit, str) else None,
+        hop=hop if _is_number(hop) else None,
     )
 
 
+def _message_of(body: Mapping[str, Any]) -> str:
+    message = body.get("message")
+    return message if isinstance(message, str) else "No reason was given."
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_model_list(body: Dict[str, Any]) -> bool:
+    rows = body.get("data")
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and isinstance(cast(Dict[str, Any], row).get("id"), str)
+        for row in cast(List[Any], rows)
+    )
+
+
+def _is_completion(body: Dict[str, Any]) -> bool:
+    return {"result", "model", "resolved_model", "stop_reason", "duration_ms", "usage"} <= set(body)
+
+
+def _place_of(location: str, url: str, path: str) -> str:
+    """Where a redirect leads, without what the request added, and without the query that a login page puts there."""
+    try:
+        to = urlsplit(urljoin(url + path, location))
+        place = f"{to.scheme}://{_host_of(to)}{to.path}"
+    except ValueError:
+        return location
+    return place[: -len(path)] if place.endswith(path) else place
+
+
+def _host_of(parts: SplitResult) -> str:
+    """Without what a password is in."""
+    return parts.netloc.rpartition("@")[2]
+
+
 def _seconds_of(header: Optional[str]) -> Optional[float]:
-    """`Retry-After`: seconds, or a date."""
+    """`Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing."""
     if header is None:
         return None
     if re.fullmatch(r"[0-9]+", header):
         return float(header)
+    if re.fullmatch(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT", header) is None:
+        return None
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (TypeError, ValueError):
@@ -1166,7 +1352,7 @@ def _completion_of(done: Mapping[str, Any], request_id: Optional[str], parse: bo
     """`parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result."""
     stop_reason = done["stop_reason"]
     return Completion(
-        value=_parse_json(done["result"], stop_reason, request_id) if parse else done["result"],
+        value=_parse_json(str(done["result"]), stop_reason, request_id) if parse else done["result"],
         model=done["model"],
         resolved_model=done["resolved_model"],
         stop_reason=stop_reason,
@@ -1203,8 +1389,13 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _trimmed(given: Optional[str]) -> str:
+    """Without what a file may have around it."""
+    return re.sub(r"^[\s\ufeff]+|[\s\ufeff]+$", "", given or "")
+
+
 def _relay_url(given: Optional[str]) -> str:
-    text = (given or "").strip()
+    text = _trimmed(given)
 
     def says(what: str) -> ClaudeRelayError:
         return ClaudeRelayError(
@@ -1221,18 +1412,68 @@ def _relay_url(given: Optional[str]) -> str:
         raise says(f'"{text}" is not a URL.') from None
     if parts.scheme not in ("http", "https") or not host:
         raise says(f'"{text}" is not an http or https URL.')
-    if parts.username is not None or parts.password is not None:
+    if re.search(r"[\s\x00-\x20\x7f<>^`{|}\\%]", host):
+        raise says(f'"{text}" is not a URL.')
+    if parts.username or parts.password:
         raise says("The URL of a relay has no user name and no password.")
     origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
     # The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
-    return origin + re.sub(r"/v1$", "", parts.path.rstrip("/"))
+    return origin + re.sub(r"/v1$", "", quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/"))
+
+
+def _proxy_of(relay: SplitResult) -> Optional[SplitResult]:
+    """
+    The proxy on the way to a relay, if there is one.
+
+    Only to https, through a tunnel in which it sees no key, and never to this host.
+    """
+    host = relay.hostname or ""
+    if relay.scheme != "https" or re.search(r"^(.+\.)?localhost$|^127\.|^::1$", host):
+        return None
+
+    def setting(name: str) -> str:
+        return os.environ.get(name.lower()) or os.environ.get(name) or ""
+
+    hosts = [host, f"[{host}]"] if ":" in host else [host]
+    hosts += [f"{each}:{relay.port or 443}" for each in hosts]
+
+    def without(entry: str) -> bool:
+        bare = re.sub(r"^\*?\.", "", entry)
+        return entry == "*" or any(f".{each}".endswith(f".{bare}") for each in hosts)
+
+    text = (setting("HTTPS_PROXY") or setting("ALL_PROXY")).strip()
+    listed = re.split(r"[\s,]+", setting("NO_PROXY").lower())
+    if text == "" or any(entry != "" and without(entry) for entry in listed):
+        return None
+    try:
+        proxy = urlsplit(text if "://" in text else f"http://{text}")
+        if proxy.scheme == "http" and proxy.hostname and (proxy.port is None or proxy.port > 0):
+            return proxy
+    except ValueError:
+        # Said below, without the password that it may hold.
+        pass
+    raise ClaudeRelayError(
+        "bad_config",
+        "The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. "
+        f"Set it to one, or name {host} in NO_PROXY.",
+    )
+
+
+def _idempotency_key(given: Optional[str]) -> Optional[str]:
+    """What a header can carry; the relay knows what it takes."""
+    if given is None or re.fullmatch(r"[\x21-\x7e]+", given):
+        return given
+    raise ClaudeRelayError(
+        "bad_config",
+        "The idempotency key is not valid. Use printable ASCII characters without spaces.",
+    )
 
 
 def _relay_key(given: Optional[str]) -> str:
-    key = (given or "").strip()
+    key = _trimmed(given)
     if re.fullmatch(r"[\x21-\x7e]+", key):
         return key
-    what = "No key is set." if key == "" else "The key is none."
+    what = "No key is set." if key == "" else "The key is not valid."
     raise ClaudeRelayError(
         "bad_config",
         f"{what} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
@@ -1240,7 +1481,11 @@ def _relay_key(given: Optional[str]) -> str:
 
 
 async def _in_thread(call: _Call, function: Callable[[], _T]) -> _T:
-    """Cancelling the task aborts the call. The threads are nobody's pool: neither do they wait for each other, nor does the end of the program for them."""
+    """
+    Cancelling the task aborts the call.
+
+    Each call runs in a separate daemon thread, so that calls do not queue and do not delay the exit of the program.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_T] = loop.create_future()
 

@@ -61,10 +61,12 @@ export type RelayErrorCode =
 
 /** What this client finds out by itself. */
 export type ClientErrorCode =
-  /** No URL or key, one that is none, or a browser. */
+  /** Missing or invalid URL, key, idempotency key or proxy, or running in a browser. */
   | 'bad_config'
-  /** No connection to the relay. */
+  /** No connection to the relay, or no answer on it. */
   | 'connection_failed'
+  /** The certificate of the relay is not valid, or TLS failed. */
+  | 'tls_failed'
   /** The connection ended before the answer did. */
   | 'connection_lost'
   /** Something answers at the URL, but not a relay. */
@@ -97,7 +99,7 @@ export type ErrorDetails = {
   /** Seconds after which a retry can work. */
   retryAfter?: number | undefined;
   limit?: LimitName | undefined;
-  /** What the relay said of a retry (`x-should-retry`), where it did. */
+  /** Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so. */
   shouldRetry?: boolean | undefined;
   /** Of a page fetch: after how many redirects it happened. */
   hop?: number | undefined;
@@ -385,13 +387,15 @@ export class CompletionStream<T> implements AsyncIterable<string> {
 /** A relay and a key of it. The functions below do the same with what the environment names. */
 export class ClaudeRelay {
   readonly #url: string;
+  readonly #proxy: URL | undefined;
   readonly #key: string;
   readonly #defaults: CallOptions;
 
-  /** Throws `bad_config` in a browser and where the URL or the key is missing or none. */
+  /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
   constructor(options: ClientOptions = {}) {
     refuseBrowsers();
     this.#url = relayUrl(options.url ?? environment('CLAUDE_RELAY_URL'));
+    this.#proxy = proxyOf(new URL(this.#url));
     this.#key = relayKey(options.key ?? environment('CLAUDE_RELAY_KEY'));
     const { timeoutMs, maxRetries, maxRetryWaitMs } = options;
     this.#defaults = { timeoutMs, maxRetries, maxRetryWaitMs };
@@ -433,13 +437,19 @@ export class ClaudeRelay {
       accept_language: options.acceptLanguage,
       user_agent: options.userAgent,
     };
-    const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', 'final_url', body, options);
+    const { ok: _, ...answer } = await this.#json(
+      'POST',
+      '/v1/fetch',
+      (page) => 'final_url' in page,
+      body,
+      options,
+    );
     return camelKeys(answer) as Page;
   }
 
   /** The models that this key may use. */
   async models(options: CallOptions = {}): Promise<Model[]> {
-    const { data } = await this.#json('GET', '/v1/models', 'data', undefined, options);
+    const { data } = await this.#json('GET', '/v1/models', isModelList, undefined, options);
     return (data as { id: string; display_name: string }[]).map(({ id, display_name: displayName }) => ({
       id,
       displayName,
@@ -448,7 +458,13 @@ export class ClaudeRelay {
 
   /** This key's limits, what is left of them, and what it used. */
   async usage(options: CallOptions = {}): Promise<Usage> {
-    const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', 'limits', undefined, options);
+    const { ok: _, ...answer } = await this.#json(
+      'GET',
+      '/v1/usage',
+      (use) => 'limits' in use,
+      undefined,
+      options,
+    );
     return camelKeys(answer) as Usage;
   }
 
@@ -457,9 +473,8 @@ export class ClaudeRelay {
   }
 
   /**
-   * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel, or by
-   * the 300 s after which Node.js gives up waiting for headers. `whole`: nobody sees the pieces, so that even an answer that broke
-   * off can be asked for again.
+   * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel.
+   * `whole`: nobody sees the pieces, so that even an answer that broke off can be asked for again.
    */
   async *#deltas(
     options: TextOptions | JsonOptions,
@@ -480,18 +495,19 @@ export class ClaudeRelay {
       temperature: options.temperature,
       stop: options.stop,
     });
+    const given = idempotencyKey(options.idempotencyKey);
     const call = new Call(this.#defaults, options);
-    const key = options.idempotencyKey ?? (whole && call.mayRetry ? randomId() : undefined);
+    const key = given ?? (whole && call.mayRetry ? randomId() : undefined);
     const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key };
     try {
       for (;;) {
         let begun = false;
         try {
-          const response = await this.#send(call, 'POST', '/v1/complete', body, headers);
-          const answer = readAnswer(response);
+          const answer = await this.#send(call, 'POST', '/v1/complete', body, headers);
+          const pieces = readAnswer(answer);
           for (;;) {
-            const { done, value } = await answer.next();
-            if (done) return completionOf(value, response, asJson && schema === undefined);
+            const { done, value } = await pieces.next();
+            if (done) return completionOf(value, answer, asJson && schema === undefined);
             begun = true;
             yield value;
           }
@@ -506,11 +522,11 @@ export class ClaudeRelay {
     }
   }
 
-  /** A call whose answer is one JSON object, with this field. */
+  /** A call whose answer is one JSON object. `fits`: whether it is what a relay answers. */
   async #json(
     method: 'GET' | 'POST',
     path: string,
-    field: string,
+    fits: (body: Record<string, unknown>) => boolean,
     body: object | undefined,
     options: CallOptions,
   ): Promise<Record<string, unknown>> {
@@ -519,8 +535,8 @@ export class ClaudeRelay {
       for (;;) {
         try {
           const text = body === undefined ? undefined : JSON.stringify(body);
-          const response = await this.#send(call, method, path, text);
-          return ofRelay(object(await bodyText(response)), field, response);
+          const answer = await this.#send(call, method, path, text);
+          return ofRelay(object(await answer.text()), fits, answer);
         } catch (thrown) {
           await call.waitToRetry(call.errorOf(thrown), true);
         }
@@ -536,26 +552,26 @@ export class ClaudeRelay {
     path: string,
     body: string | undefined,
     headers: Record<string, string> = {},
-  ): Promise<Response> {
-    let response: Response;
-    try {
-      response = await fetch(this.#url + path, {
-        method,
-        headers: {
-          ...headers,
-          authorization: `Bearer ${this.#key}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body }),
-        // A relay sends no redirect, and a key is not for whoever does.
-        redirect: 'manual',
-        signal: call.signal,
-      });
-    } catch (cause) {
-      throw unreachable(this.#url, cause);
-    }
-    if (!response.ok) throw await errorOfResponse(this.#url, response);
-    return response;
+  ): Promise<Answer> {
+    const bytes = body === undefined ? undefined : new TextEncoder().encode(body);
+    const answer = await exchange({
+      relay: this.#url,
+      path,
+      proxy: this.#proxy,
+      signal: call.signal,
+      method,
+      headers: {
+        ...headers,
+        authorization: `Bearer ${this.#key}`,
+        'accept-encoding': 'identity',
+        // Some tunnels refuse a request without one.
+        'user-agent': 'claude-relay-client',
+        ...(bytes && { 'content-type': 'application/json', 'content-length': String(bytes.length) }),
+      },
+      body: bytes,
+    });
+    if (!answer.ok) throw await errorOfAnswer(this.#url, path, answer);
+    return answer;
   }
 }
 
@@ -691,66 +707,259 @@ const passing: ReadonlySet<string> = new Set([
 const spending: ReadonlySet<string> = new Set(['connection_failed', 'connection_lost', 'upstream_error']);
 /** What a tunnel or a proxy answers while the relay behind it restarts. */
 const passingStatuses: ReadonlySet<number> = new Set([429, 502, 503]);
-/** Reasons for which nothing was sent, in the words of Node.js, Deno and Bun. */
-const neverSent =
-  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|Connection refused|dns error|ConnectionRefused|FailedToOpenSocket/;
+/** Errors of a time when nothing of the request had been sent. */
+const unsent = new WeakSet<ClaudeRelayError>();
 
 function mayPass(error: ClaudeRelayError, repeatable: boolean): boolean {
   if (error.shouldRetry !== undefined) return error.shouldRetry;
   if (passing.has(error.code)) return true;
   if (error.code === 'not_a_relay') return passingStatuses.has(error.status ?? 0);
-  if (error.code === 'connection_failed' && neverSent.test(reason(error.cause))) return true;
+  if (unsent.has(error)) return true;
   return repeatable && spending.has(error.code);
 }
 
-/** A fetch that got no answer. */
-function unreachable(url: string, cause: unknown): ClaudeRelayError {
+/** Milliseconds until a connection must be there, with its tunnel and its TLS. */
+const connectTimeoutMs = 30_000;
+/** Bytes of an answer and of its headers. Those of a relay are far below. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+const maxHeaderBytes = 65_536;
+
+/** What is used of `node:http`, `node:net` and `node:tls`, so that this file needs no types but its own. */
+type Emitter = { on(event: string, listener: (...args: never[]) => void): unknown };
+type Socket = Emitter & { destroy(): void };
+type OutgoingRequest = Emitter & { end(body?: Uint8Array): void; destroy(): void };
+type IncomingAnswer = AsyncIterable<Uint8Array> & {
+  statusCode: number;
+  headers: Record<string, string | string[] | undefined>;
+};
+type Http = { request(options: object): OutgoingRequest; Agent: new (options: object) => object };
+type Sockets = { connect(options: object): Socket };
+
+type Exchange = {
+  relay: string;
+  path: string;
+  proxy: URL | undefined;
+  signal: AbortSignal;
+  method: string;
+  headers: Record<string, string>;
+  body: Uint8Array | undefined;
+};
+
+/**
+ * One request on its own connection, up to the head of its answer. `fetch` would not do: in Bun it gives the key of a relay on this
+ * host to the proxy of the environment, and each runtime's has another proxy, another time limit and other names of failures.
+ */
+async function exchange({ relay, path, proxy, signal, method, headers, body }: Exchange): Promise<Answer> {
+  const url = new URL(relay + path);
+  const secure = url.protocol === 'https:';
+  // `as string`: a compiler without the types of Node.js knows no such module.
+  /* oxlint-disable typescript/no-unnecessary-type-assertion */
+  const http = (await import('node:http' as string)) as Http;
+  const net = (await import('node:net' as string)) as Sockets;
+  const tls = (await import('node:tls' as string)) as Sockets;
+  /* oxlint-enable typescript/no-unnecessary-type-assertion */
+  let request: OutgoingRequest | undefined;
+  let connected = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await new Promise<Answer>((resolve, reject) => {
+      const stop = (): void => {
+        request?.destroy();
+        reject(new Error(`no connection within ${connectTimeoutMs / 1000} s`));
+      };
+      const ask = (options: object, createConnection: () => Socket): OutgoingRequest => {
+        // An agent that knows no proxy, whatever the environment says.
+        const agent = Object.assign(new http.Agent({ proxyEnv: {} }), { createConnection });
+        request = http.request({ ...options, agent });
+        request.on('error', reject);
+        return request;
+      };
+      const send = (tunnel?: Socket): void => {
+        const socket = tunnel ?? net.connect(addressOf(url));
+        const used = secure ? tls.connect(securing(socket, url)) : socket;
+        used.on(secure ? 'secureConnect' : 'connect', () => {
+          connected = true;
+          clearTimeout(timer);
+        });
+        const options = {
+          method,
+          path: url.pathname,
+          headers: { host: url.host, ...headers },
+          maxHeaderSize: maxHeaderBytes,
+        };
+        const sent = ask(options, () => used);
+        sent.on('response', (message: IncomingAnswer) => resolve(new Answer(url.href, message)));
+        sent.on('upgrade', ({ statusCode }: IncomingAnswer, socket: Socket) => {
+          socket.destroy();
+          reject(notARelay(url.href, statusCode));
+        });
+        sent.end(body);
+      };
+      if (signal.aborted) return stop();
+      // Later on it ends the answer.
+      signal.addEventListener('abort', stop);
+      timer = setTimeout(stop, connectTimeoutMs);
+      if (proxy === undefined) return send();
+      const place = `${url.hostname}:${url.port || '443'}`;
+      const connect = { method: 'CONNECT', path: place, headers: { host: place, ...credentials(proxy) } };
+      const asked = ask(connect, () => net.connect(addressOf(proxy)));
+      asked.on('connect', ({ statusCode }: IncomingAnswer, socket: Socket) => {
+        if (statusCode >= 200 && statusCode < 300) return send(socket);
+        socket.destroy();
+        reject(refusedByProxy(relay, proxy, statusCode));
+      });
+      asked.end();
+    });
+  } catch (cause) {
+    throw noAnswer(relay, proxy, cause, connected);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function addressOf(url: URL): object {
+  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+  return { host: unbracketed(url), port, autoSelectFamily: true };
+}
+
+/** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
+function securing(socket: Socket, url: URL): object {
+  const host = unbracketed(url);
+  const servername = /^[\d.]+$|:/.test(host) ? '' : host;
+  return { socket, host, servername, rejectUnauthorized: true };
+}
+
+function unbracketed({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function credentials({ username, password }: URL): Record<string, string> {
+  if (username === '' && password === '') return {};
+  const bytes = new TextEncoder().encode(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  return { 'proxy-authorization': `Basic ${btoa(String.fromCharCode(...bytes))}` };
+}
+
+const isItRunning = 'Is it running, and is CLAUDE_RELAY_URL its URL?';
+
+function refusedByProxy(relay: string, proxy: URL, status: number): ClaudeRelayError {
   return new ClaudeRelayError(
     'connection_failed',
-    `No connection to the relay at ${url}: ${reason(cause)}. Is it running, and is CLAUDE_RELAY_URL its URL?`,
-    { cause },
+    `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. For a way without it, name the relay's host in NO_PROXY.`,
+    { status, shouldRetry: passingStatuses.has(status) },
   );
 }
 
-/** `fetch failed` says nothing: the reason is in its cause, and of several addresses in the first one's error. */
-function reason(thrown: unknown): string {
+/** Why there is no answer. `connected`: something of the request may have been sent. */
+function noAnswer(
+  relay: string,
+  proxy: URL | undefined,
+  cause: unknown,
+  connected: boolean,
+): ClaudeRelayError {
+  if (cause instanceof ClaudeRelayError) return cause;
+  const code = deepest(cause).code ?? '';
+  const where = proxy === undefined ? relay : `${relay} (through the proxy ${proxy.host})`;
+  if (code.startsWith('HPE_')) {
+    const says = `${where} answered, but not as a claude-relay does: ${reason(cause)}. Is CLAUDE_RELAY_URL the relay's URL?`;
+    return new ClaudeRelayError('not_a_relay', says, { cause });
+  }
+  if (/^(EPROTO$|ERR_SSL_|ERR_TLS_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_)|CERT/.test(code)) {
+    const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a certificate of your own authority, set NODE_EXTRA_CA_CERTS to the authority's file.`;
+    return new ClaudeRelayError('tls_failed', says, { cause });
+  }
+  const says = `No connection to the relay at ${where}: ${reason(cause)}. ${isItRunning}`;
+  const error = new ClaudeRelayError('connection_failed', says, { cause });
+  // Who resets a connection may have read from it.
+  if (!connected && code !== 'ECONNRESET') unsent.add(error);
+  return error;
+}
+
+/** An error may only wrap the one that says something; that of several addresses has one for each. */
+function deepest(thrown: unknown): { message?: string; code?: string } {
   let error: unknown = thrown ?? {};
   for (;;) {
     const { cause, errors } = error as { cause?: unknown; errors?: unknown[] };
     const deeper = cause ?? errors?.[0];
-    if (deeper === undefined || deeper === null) break;
+    if (deeper === undefined || deeper === null) return error as { message?: string; code?: string };
     error = deeper;
   }
-  const { message = 'unknown', code } = error as { message?: string; code?: string };
-  return code === undefined || message.includes(code) ? message : `${message} (${code})`.trim();
 }
 
-/** The whole body; a connection that ends before it does is `connection_lost`. */
-async function bodyText(response: Response): Promise<string> {
-  try {
-    return await response.text();
-  } catch (cause) {
-    throw lost(response, cause);
+function reason(thrown: unknown): string {
+  const { message = 'unknown', code } = deepest(thrown);
+  const text = message.replace(/\s+/g, ' ').trim();
+  return code === undefined || text.includes(code) ? text : `${text} (${code})`.trim();
+}
+
+/** The head of an answer, and its body as it comes. */
+class Answer {
+  readonly url: string;
+  readonly status: number;
+  readonly #message: IncomingAnswer;
+
+  constructor(url: string, message: IncomingAnswer) {
+    this.url = url;
+    this.status = message.statusCode;
+    this.#message = message;
+  }
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+
+  get requestId(): string | undefined {
+    return this.header('request-id');
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#message.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  }
+
+  /** A connection that ends before the body does is `connection_lost`. */
+  async *pieces(): AsyncGenerator<string, void> {
+    const decoder = new TextDecoder();
+    let bytes = 0;
+    try {
+      for await (const piece of this.#message) {
+        bytes += piece.length;
+        if (bytes > maxAnswerBytes) throw notARelay(this.url, this.status, 'more than 64 MiB');
+        yield decoder.decode(piece, { stream: true });
+      }
+    } catch (cause) {
+      throw cause instanceof ClaudeRelayError ? cause : lost(this, cause);
+    }
+    yield decoder.decode();
+  }
+
+  async text(): Promise<string> {
+    let text = '';
+    for await (const piece of this.pieces()) text += piece;
+    return text;
   }
 }
 
-function lost(response: Response, cause?: unknown): ClaudeRelayError {
+function lost(answer: Answer, cause?: unknown): ClaudeRelayError {
   const why = cause === undefined ? '' : `: ${reason(cause)}`;
   return new ClaudeRelayError('connection_lost', `The connection ended before the answer did${why}.`, {
-    requestId: requestId(response),
+    requestId: answer.requestId,
     cause,
   });
 }
 
-/** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
-function retryAdvice({ headers }: Response): boolean | undefined {
-  const advice = headers.get('x-should-retry');
-  if (advice === 'true') return true;
-  return advice === 'false' || headers.get('idempotent-replayed') === 'true' ? false : undefined;
+function notARelay(url: string, status: number, what = String(status)): ClaudeRelayError {
+  return new ClaudeRelayError(
+    'not_a_relay',
+    `${url} answered ${what}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`,
+    { status },
+  );
 }
 
-function requestId(response: Response): string | undefined {
-  return response.headers.get('request-id') ?? undefined;
+/** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
+function retryAdvice(answer: Answer): boolean | undefined {
+  const advice = answer.header('x-should-retry');
+  if (advice === 'true') return true;
+  return advice === 'false' || answer.header('idempotent-replayed') === 'true' ? false : undefined;
 }
 
 function object(text: string): Record<string, unknown> | undefined {
@@ -762,49 +971,66 @@ function object(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The body of a 2xx: a relay's has `ok: true`, as others have, and this field. */
+/** The body of a 2xx: a relay's has `ok: true`, as others have, and `fits`. */
 function ofRelay(
   body: Record<string, unknown> | undefined,
-  field: string,
-  response: Response,
+  fits: (body: Record<string, unknown>) => boolean,
+  answer: Answer,
 ): Record<string, unknown> {
-  if (body?.['ok'] === true && field in body) return body;
-  throw new ClaudeRelayError(
-    'not_a_relay',
-    `${response.url} answered ${response.status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`,
-    { status: response.status },
+  if (body?.['ok'] === true && fits(body)) return body;
+  throw notARelay(answer.url, answer.status);
+}
+
+function isModelList({ data }: Record<string, unknown>): boolean {
+  return Array.isArray(data) && data.every((row: { id?: unknown } | null) => typeof row?.id === 'string');
+}
+
+function isCompletion(body: Record<string, unknown>): boolean {
+  return ['result', 'model', 'resolved_model', 'stop_reason', 'duration_ms', 'usage'].every(
+    (field) => field in body,
   );
 }
 
-async function errorOfResponse(url: string, response: Response): Promise<ClaudeRelayError> {
-  const { status, headers } = response;
-  const text = await bodyText(response);
-  const shouldRetry = retryAdvice(response);
-  const retryAfter = secondsOf(headers.get('retry-after'));
+async function errorOfAnswer(url: string, path: string, answer: Answer): Promise<ClaudeRelayError> {
+  const { status } = answer;
+  const text = await answer.text();
+  const shouldRetry = retryAdvice(answer);
+  const retryAfter = secondsOf(answer.header('retry-after'));
   const body = object(text);
   if (body?.['ok'] === false && typeof body['error'] === 'string') {
-    const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: requestId(response) });
+    const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: answer.requestId });
     // The path is the client's: where there is nothing, the URL has a path that does not belong there.
     if (error.code !== 'not_found' || new URL(url).pathname === '/') return error;
     const hint = `${error.message} Is the path of CLAUDE_RELAY_URL right (${url})?`;
     return new ClaudeRelayError('not_found', hint, error);
   }
-  const location = headers.get('location');
+  const location = answer.header('location');
   return new ClaudeRelayError(
     'not_a_relay',
     `${url} answered ${status}, but not as a claude-relay does. ${
-      location === null
+      location === undefined
         ? 'Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?'
-        : `It redirects to ${location}: if the relay is there, set CLAUDE_RELAY_URL to that.`
+        : `It redirects to ${placeOf(location, answer.url, path)}: if the relay is there, set CLAUDE_RELAY_URL to that.`
     }`,
     { status, shouldRetry, retryAfter },
   );
 }
 
+/** Where a redirect leads, without what the request added, and without the query that a login page puts there. */
+function placeOf(location: string, from: string, path: string): string {
+  try {
+    const { protocol, host, pathname } = new URL(location, from);
+    return `${protocol}//${host}${pathname.endsWith(path) ? pathname.slice(0, -path.length) : pathname}`;
+  } catch {
+    return location;
+  }
+}
+
 /** An error as the relay says it, in a response or in a stream. */
 function errorOfBody(body: Record<string, unknown>, details: ErrorDetails): ClaudeRelayError {
   const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
-  return new ClaudeRelayError(error as RelayErrorCode, String(message), {
+  const says = typeof message === 'string' ? message : 'No reason was given.';
+  return new ClaudeRelayError(error as RelayErrorCode, says, {
     ...details,
     ...(typeof id === 'string' ? { requestId: id } : {}),
     ...(typeof retryAfter === 'number' ? { retryAfter } : {}),
@@ -813,35 +1039,38 @@ function errorOfBody(body: Record<string, unknown>, details: ErrorDetails): Clau
   });
 }
 
-/** `Retry-After`: seconds, or a date. */
-function secondsOf(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+/** `Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing. */
+function secondsOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d+$/.test(header)) return Number(header);
+  if (!/^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(header)) return undefined;
+  const seconds = (Date.parse(header) - Date.now()) / 1000;
   return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
 }
 
 /** The pieces of an answer as they come, then its `done` event. */
-async function* readAnswer(response: Response): AsyncGenerator<string, Record<string, unknown>> {
-  if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
-    return ofRelay(object(await bodyText(response)), 'stop_reason', response);
+async function* readAnswer(answer: Answer): AsyncGenerator<string, Record<string, unknown>> {
+  if (!/^text\/event-stream\b/i.test(answer.header('content-type') ?? '')) {
+    return ofRelay(object(await answer.text()), isCompletion, answer);
   }
-  for await (const data of eventData(response)) {
+  for await (const data of eventData(answer)) {
     const event = object(data) ?? {};
     if (event['type'] === 'delta' && typeof event['text'] === 'string') yield event['text'];
-    if (event['type'] === 'done') return ofRelay(event, 'stop_reason', response);
+    if (event['type'] === 'done') return ofRelay(event, isCompletion, answer);
     if (event['type'] === 'error' && typeof event['error'] === 'string') {
-      throw errorOfBody(event, { requestId: requestId(response), shouldRetry: retryAdvice(response) });
+      throw errorOfBody(event, { requestId: answer.requestId, shouldRetry: retryAdvice(answer) });
     }
   }
-  throw lost(response);
+  throw lost(answer);
 }
 
 /** The data of each server-sent event. Comments (the relay's pings) are none. */
-async function* eventData(response: Response): AsyncGenerator<string, void> {
+async function* eventData(answer: Answer): AsyncGenerator<string, void> {
   let rest = '';
   let data: string[] = [];
-  for await (const piece of textPieces(response)) {
-    const lines = (rest + piece).split('\n');
+  for await (const piece of answer.pieces()) {
+    const lines = piece.split('\n');
+    lines[0] = rest + (lines[0] ?? '');
     rest = lines.pop() ?? '';
     for (const line of lines.map((each) => each.replace(/\r$/, ''))) {
       if (line.startsWith('data:')) data.push(line.slice('data:'.length).replace(/^ /, ''));
@@ -853,27 +1082,10 @@ async function* eventData(response: Response): AsyncGenerator<string, void> {
   }
 }
 
-async function* textPieces(response: Response): AsyncGenerator<string, void> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return;
-  const decoder = new TextDecoder();
-  for (;;) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw lost(response, cause);
-    });
-    if (done) return;
-    yield decoder.decode(value, { stream: true });
-  }
-}
-
 /** `parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result. */
-function completionOf(
-  done: Record<string, unknown>,
-  response: Response,
-  parse: boolean,
-): Completion<unknown> {
+function completionOf(done: Record<string, unknown>, answer: Answer, parse: boolean): Completion<unknown> {
   const stopReason = String(done['stop_reason']);
-  const id = requestId(response);
+  const id = answer.requestId;
   return {
     value: parse ? parseJson(String(done['result']), stopReason, id) : done['result'],
     model: String(done['model']),
@@ -954,12 +1166,48 @@ function relayUrl(given: string | undefined): string {
   } catch {
     throw says(`"${text}" is not a URL.`);
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw says(`"${text}" is not an http or https URL.`);
+  if (!/^https?:\/\//i.test(text)) throw says(`"${text}" is not an http or https URL.`);
   if (url.username !== '' || url.password !== '')
     throw says('The URL of a relay has no user name and no password.');
   // The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
   return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
+}
+
+/**
+ * The proxy on the way to a relay, if there is one: only to https, through a tunnel in which it sees no key, and never to this host.
+ */
+function proxyOf(relay: URL): URL | undefined {
+  const { protocol, hostname, port } = relay;
+  if (protocol !== 'https:' || /^(.+\.)?localhost$|^127\.|^\[::1\]$/.test(hostname)) return undefined;
+  const setting = (name: string): string => environment(name.toLowerCase()) || environment(name) || '';
+  const text = (setting('HTTPS_PROXY') || setting('ALL_PROXY')).trim();
+  const hosts = [hostname, unbracketed(relay)].flatMap((host) => [host, `${host}:${port || '443'}`]);
+  const without = (entry: string): boolean =>
+    entry === '*' || hosts.some((host) => `.${host}`.endsWith(`.${entry.replace(/^\*?\./, '')}`));
+  const listed = setting('NO_PROXY')
+    .toLowerCase()
+    .split(/[\s,]+/);
+  if (text === '' || listed.some((entry) => entry !== '' && without(entry))) return undefined;
+  try {
+    const proxy = new URL(text.includes('://') ? text : `http://${text}`);
+    credentials(proxy);
+    if (proxy.protocol === 'http:' && proxy.hostname !== '') return proxy;
+  } catch {
+    // Said below, without the password that it may hold.
+  }
+  throw new ClaudeRelayError(
+    'bad_config',
+    `The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set it to one, or name ${hostname} in NO_PROXY.`,
+  );
+}
+
+/** What a header can carry; the relay knows what it takes. */
+function idempotencyKey(given: string | undefined): string | undefined {
+  if (given === undefined || /^[\x21-\x7e]+$/.test(given)) return given;
+  throw new ClaudeRelayError(
+    'bad_config',
+    'The idempotency key is not valid. Use printable ASCII characters without spaces.',
+  );
 }
 
 function relayKey(given: string | undefined): string {
@@ -967,7 +1215,7 @@ function relayKey(given: string | undefined): string {
   if (/^[\x21-\x7e]+$/.test(key)) return key;
   throw new ClaudeRelayError(
     'bad_config',
-    `${key === '' ? 'No key is set.' : 'The key is none.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
+    `${key === '' ? 'No key is set.' : 'The key is not valid.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Our clients as programs of their own, each in its runtime: one call, what came of it, and how to abort it on the way. */
+/** Our clients as programs, one for each runtime: it makes many calls at once, and reports what came of each. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -9,10 +9,14 @@ import { root } from './relay.ts';
 export type ClientCall = {
   /** Absent: the functions that read the environment. */
   client?: { url?: string; key?: string; timeoutMs?: number; maxRetries?: number; maxRetryWaitMs?: number };
+  /** Variables that are set while the client is made. */
+  env?: Record<string, string>;
   call: 'complete' | 'completeWithDetails' | 'stream' | 'fetchPage' | 'models' | 'usage';
   options?: string | Record<string, unknown>;
   /** Leaves the loop over a stream after so many pieces. */
   leaveAfter?: number;
+  /** Only one such call can run at a time: in Python an interrupt ends what the main thread does. */
+  abortable?: boolean;
 };
 
 export type ClientError = {
@@ -38,34 +42,49 @@ export type ClientRun = {
   abort: () => void;
 };
 
+export type ClientProgram = {
+  run: (call: ClientCall) => ClientRun;
+  /** Resolves when the program has ended by itself; rejects when it left or printed something. */
+  end: () => Promise<void>;
+};
+
 export type ClientRuntime = {
   name: string;
-  run: (call: ClientCall, env?: Record<string, string>) => ClientRun;
+  start: (env?: Record<string, string>) => ClientProgram;
 };
 
 const fixtures = join(root, 'test/fixtures/clients');
 const file = join(root, 'clients/ts/claudeRelay.ts');
-export const node20 = join(root, 'node_modules/node-20/bin/node');
+export const node18 = join(root, 'node_modules/node-18/bin/node');
 export const bun = join(root, 'node_modules/bun/bin/bun.exe');
+export const deno = join(root, 'node_modules/deno/deno');
 
-/** `project`: where `installPackage` put the package. */
+/** Every runtime that the clients are for: of Node.js the oldest and ours. `project`: where `installPackage` put the package. */
 export function clientRuntimes(project: string): ClientRuntime[] {
   const python = { PYTHONPATH: join(root, 'clients/python'), PYTHONDONTWRITEBYTECODE: '1' };
+  const driver = join(fixtures, 'driver.mjs');
   const runtime = (
     name: string,
     command: string,
     args: string[],
     settings: Record<string, string> = {},
-  ): ClientRuntime => ({
-    name,
-    run: (call, env = {}) => start(command, args, call, { ...settings, ...env }),
-  });
+  ): ClientRuntime => ({ name, start: (env = {}) => start(name, command, args, { ...settings, ...env }) });
+  const strict = ['-X', 'dev', '-W', 'error', join(fixtures, 'driver.py')];
   return [
-    runtime('Node.js 24, the file', process.execPath, [join(fixtures, 'driver.mjs'), file]),
-    runtime('Node.js 20, the package', node20, [join(project, 'driver.mjs'), 'claude-relay-client']),
-    runtime('Bun, the file', bun, [join(fixtures, 'driver.mjs'), file]),
-    runtime('Python', 'python3', ['-W', 'error', join(fixtures, 'driver.py'), 'sync'], python),
-    runtime('Python, asyncio', 'python3', ['-W', 'error', join(fixtures, 'driver.py'), 'async'], python),
+    runtime('Node.js 24, the file', process.execPath, [driver, file]),
+    runtime('Node.js 18, the package', node18, [join(project, 'driver.mjs'), 'claude-relay-client']),
+    runtime('Bun, the file', bun, [driver, file]),
+    runtime(
+      'Deno, the file',
+      deno,
+      ['run', '--quiet', '--allow-read', '--allow-net', '--allow-env', driver, file],
+      {
+        DENO_NO_UPDATE_CHECK: '1',
+      },
+    ),
+    // The oldest Python is not on every machine: PYTHON names it for a run by hand.
+    runtime('Python', process.env['PYTHON'] ?? 'python3', [...strict, 'sync'], python),
+    runtime('Python, asyncio', process.env['PYTHON'] ?? 'python3', [...strict, 'async'], python),
   ];
 }
 
@@ -85,44 +104,67 @@ export function npm(cwd: string, ...args: string[]): string {
   return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-function start(command: string, args: string[], call: ClientCall, env: Record<string, string>): ClientRun {
+type Line = { id: number; delta?: string; value?: unknown; error?: ClientError };
+type Open = { outcome: ClientOutcome; begun: () => void; done: (outcome: ClientOutcome) => void };
+
+function start(name: string, command: string, args: string[], env: Record<string, string>): ClientProgram {
   const child = spawn(command, args, {
     // A key of the tests' own environment is not meant for them.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const outcome: ClientOutcome = { deltas: [] };
-  const begun = Promise.withResolvers<void>();
+  const open = new Map<number, Open>();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   child.stdin.on('error', () => {});
-  child.stdin.write(`${JSON.stringify(call)}\n`);
-  const take = (line: string): void => {
-    const { delta, value, error } = JSON.parse(line) as {
-      delta?: string;
-      value?: unknown;
-      error?: ClientError;
-    };
+  const send = (line: object): void => void child.stdin.write(`${JSON.stringify(line)}\n`);
+  const take = ({ id, delta, value, error }: Line): void => {
+    const call = open.get(id);
+    if (call === undefined) return;
     if (delta !== undefined) {
-      outcome.deltas.push(delta);
-      begun.resolve();
-    } else if (error === undefined) outcome.value = value;
-    else outcome.error = error;
+      call.outcome.deltas.push(delta);
+      call.begun();
+      return;
+    }
+    if (error === undefined) call.outcome.value = value;
+    else call.outcome.error = error;
+    open.delete(id);
+    call.done(call.outcome);
   };
   let rest = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) take(line);
+    for (const line of lines) take(JSON.parse(line) as Line);
   });
-  const ended = async (): Promise<ClientOutcome> => {
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (code === 0) return outcome;
-    throw new Error(`${command} ended with ${code}: ${stderr}`);
-  };
+  const exited = once(child, 'close').then(([code]) => {
+    // What Python could not raise, it prints.
+    const printed = name.startsWith('Python') ? stderr : '';
+    if (code === 0 && printed === '' && open.size === 0) return;
+    const error = new Error(`${name} ended with ${code}, ${open.size} calls unanswered: ${stderr}`);
+    failed.reject(error);
+    throw error;
+  });
+  exited.catch(() => {});
+  let id = 0;
   return {
-    outcome: ended(),
-    begun: begun.promise,
-    abort: () => child.stdin.write('abort\n'),
+    run: (call) => {
+      const own = (id += 1);
+      const begun = Promise.withResolvers<void>();
+      const done = Promise.withResolvers<ClientOutcome>();
+      open.set(own, { outcome: { deltas: [] }, begun: begun.resolve, done: done.resolve });
+      send({ id: own, ...call });
+      return {
+        outcome: Promise.race([done.promise, failed.promise]),
+        begun: begun.promise,
+        abort: () => send({ id: own, abort: true }),
+      };
+    },
+    end: () => {
+      child.stdin.end();
+      return exited;
+    },
   };
 }

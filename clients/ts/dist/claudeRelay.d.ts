@@ -22,10 +22,12 @@ export declare const defaultMaxRetryWaitMs = 60000;
 export type RelayErrorCode = 'bad_request' | 'invalid_url' | 'unauthorized' | 'forbidden' | 'blocked_scheme' | 'blocked_userinfo' | 'blocked_hostname' | 'blocked_address' | 'blocked_port' | 'not_found' | 'method_not_allowed' | 'payload_too_large' | 'unsupported_media_type' | 'idempotency_mismatch' | 'client_closed_request' | 'unsupported_content_type' | 'unsupported_encoding' | 'page_too_complex' | 'rate_limited' | 'internal' | 'not_supported' | 'upstream_error' | 'invalid_output' | 'dns_error' | 'connect_error' | 'tls_error' | 'upstream_protocol' | 'headers_too_large' | 'bad_redirect' | 'too_many_redirects' | 'upstream_auth' | 'upstream_overloaded' | 'not_ready' | 'shutting_down' | 'upstream_timeout' | 'timeout';
 /** What this client finds out by itself. */
 export type ClientErrorCode = 
-/** No URL or key, one that is none, or a browser. */
+/** Missing or invalid URL, key, idempotency key or proxy, or running in a browser. */
 'bad_config'
-/** No connection to the relay. */
+/** No connection to the relay, or no answer on it. */
  | 'connection_failed'
+/** The certificate of the relay is not valid, or TLS failed. */
+ | 'tls_failed'
 /** The connection ended before the answer did. */
  | 'connection_lost'
 /** Something answers at the URL, but not a relay. */
@@ -46,7 +48,7 @@ export type ErrorDetails = {
     /** Seconds after which a retry can work. */
     retryAfter?: number | undefined;
     limit?: LimitName | undefined;
-    /** What the relay said of a retry (`x-should-retry`), where it did. */
+    /** Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so. */
     shouldRetry?: boolean | undefined;
     /** Of a page fetch: after how many redirects it happened. */
     hop?: number | undefined;
@@ -313,7 +315,7 @@ export declare class CompletionStream<T> implements AsyncIterable<string> {
 /** A relay and a key of it. The functions below do the same with what the environment names. */
 export declare class ClaudeRelay {
     #private;
-    /** Throws `bad_config` in a browser and where the URL or the key is missing or none. */
+    /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
     constructor(options?: ClientOptions);
     /** The model's text; with `outputFormat: 'json'` or a `schema` the parsed value. */
     complete<T = unknown>(options: JsonOptions): Promise<T>;

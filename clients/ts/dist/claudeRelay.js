@@ -101,12 +101,14 @@ export class CompletionStream {
 /** A relay and a key of it. The functions below do the same with what the environment names. */
 export class ClaudeRelay {
     #url;
+    #proxy;
     #key;
     #defaults;
-    /** Throws `bad_config` in a browser and where the URL or the key is missing or none. */
+    /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
     constructor(options = {}) {
         refuseBrowsers();
         this.#url = relayUrl(options.url ?? environment('CLAUDE_RELAY_URL'));
+        this.#proxy = proxyOf(new URL(this.#url));
         this.#key = relayKey(options.key ?? environment('CLAUDE_RELAY_KEY'));
         const { timeoutMs, maxRetries, maxRetryWaitMs } = options;
         this.#defaults = { timeoutMs, maxRetries, maxRetryWaitMs };
@@ -132,12 +134,12 @@ export class ClaudeRelay {
             accept_language: options.acceptLanguage,
             user_agent: options.userAgent,
         };
-        const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', 'final_url', body, options);
+        const { ok: _, ...answer } = await this.#json('POST', '/v1/fetch', (page) => 'final_url' in page, body, options);
         return camelKeys(answer);
     }
     /** The models that this key may use. */
     async models(options = {}) {
-        const { data } = await this.#json('GET', '/v1/models', 'data', undefined, options);
+        const { data } = await this.#json('GET', '/v1/models', isModelList, undefined, options);
         return data.map(({ id, display_name: displayName }) => ({
             id,
             displayName,
@@ -145,16 +147,15 @@ export class ClaudeRelay {
     }
     /** This key's limits, what is left of them, and what it used. */
     async usage(options = {}) {
-        const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', 'limits', undefined, options);
+        const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', (use) => 'limits' in use, undefined, options);
         return camelKeys(answer);
     }
     #ask(options, whole) {
         return new CompletionStream(this.#deltas(options, whole));
     }
     /**
-     * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel, or by
-     * the 300 s after which Node.js gives up waiting for headers. `whole`: nobody sees the pieces, so that even an answer that broke
-     * off can be asked for again.
+     * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel.
+     * `whole`: nobody sees the pieces, so that even an answer that broke off can be asked for again.
      */
     async *#deltas(options, whole) {
         const { schema } = options;
@@ -172,19 +173,20 @@ export class ClaudeRelay {
             temperature: options.temperature,
             stop: options.stop,
         });
+        const given = idempotencyKey(options.idempotencyKey);
         const call = new Call(this.#defaults, options);
-        const key = options.idempotencyKey ?? (whole && call.mayRetry ? randomId() : undefined);
+        const key = given ?? (whole && call.mayRetry ? randomId() : undefined);
         const headers = key === undefined ? {} : { 'idempotency-key': key };
         try {
             for (;;) {
                 let begun = false;
                 try {
-                    const response = await this.#send(call, 'POST', '/v1/complete', body, headers);
-                    const answer = readAnswer(response);
+                    const answer = await this.#send(call, 'POST', '/v1/complete', body, headers);
+                    const pieces = readAnswer(answer);
                     for (;;) {
-                        const { done, value } = await answer.next();
+                        const { done, value } = await pieces.next();
                         if (done)
-                            return completionOf(value, response, asJson && schema === undefined);
+                            return completionOf(value, answer, asJson && schema === undefined);
                         begun = true;
                         yield value;
                     }
@@ -201,15 +203,15 @@ export class ClaudeRelay {
             call.end();
         }
     }
-    /** A call whose answer is one JSON object, with this field. */
-    async #json(method, path, field, body, options) {
+    /** A call whose answer is one JSON object. `fits`: whether it is what a relay answers. */
+    async #json(method, path, fits, body, options) {
         const call = new Call(this.#defaults, options);
         try {
             for (;;) {
                 try {
                     const text = body === undefined ? undefined : JSON.stringify(body);
-                    const response = await this.#send(call, method, path, text);
-                    return ofRelay(object(await bodyText(response)), field, response);
+                    const answer = await this.#send(call, method, path, text);
+                    return ofRelay(object(await answer.text()), fits, answer);
                 }
                 catch (thrown) {
                     await call.waitToRetry(call.errorOf(thrown), true);
@@ -221,27 +223,26 @@ export class ClaudeRelay {
         }
     }
     async #send(call, method, path, body, headers = {}) {
-        let response;
-        try {
-            response = await fetch(this.#url + path, {
-                method,
-                headers: {
-                    ...headers,
-                    authorization: `Bearer ${this.#key}`,
-                    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-                },
-                ...(body === undefined ? {} : { body }),
-                // A relay sends no redirect, and a key is not for whoever does.
-                redirect: 'manual',
-                signal: call.signal,
-            });
-        }
-        catch (cause) {
-            throw unreachable(this.#url, cause);
-        }
-        if (!response.ok)
-            throw await errorOfResponse(this.#url, response);
-        return response;
+        const bytes = body === undefined ? undefined : new TextEncoder().encode(body);
+        const answer = await exchange({
+            relay: this.#url,
+            path,
+            proxy: this.#proxy,
+            signal: call.signal,
+            method,
+            headers: {
+                ...headers,
+                authorization: `Bearer ${this.#key}`,
+                'accept-encoding': 'identity',
+                // Some tunnels refuse a request without one.
+                'user-agent': 'claude-relay-client',
+                ...(bytes && { 'content-type': 'application/json', 'content-length': String(bytes.length) }),
+            },
+            body: bytes,
+        });
+        if (!answer.ok)
+            throw await errorOfAnswer(this.#url, path, answer);
+        return answer;
     }
 }
 export async function complete(options) {
@@ -348,8 +349,8 @@ const passing = new Set([
 const spending = new Set(['connection_failed', 'connection_lost', 'upstream_error']);
 /** What a tunnel or a proxy answers while the relay behind it restarts. */
 const passingStatuses = new Set([429, 502, 503]);
-/** Reasons for which nothing was sent, in the words of Node.js, Deno and Bun. */
-const neverSent = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|Connection refused|dns error|ConnectionRefused|FailedToOpenSocket/;
+/** Errors of a time when nothing of the request had been sent. */
+const unsent = new WeakSet();
 function mayPass(error, repeatable) {
     if (error.shouldRetry !== undefined)
         return error.shouldRetry;
@@ -357,52 +358,211 @@ function mayPass(error, repeatable) {
         return true;
     if (error.code === 'not_a_relay')
         return passingStatuses.has(error.status ?? 0);
-    if (error.code === 'connection_failed' && neverSent.test(reason(error.cause)))
+    if (unsent.has(error))
         return true;
     return repeatable && spending.has(error.code);
 }
-/** A fetch that got no answer. */
-function unreachable(url, cause) {
-    return new ClaudeRelayError('connection_failed', `No connection to the relay at ${url}: ${reason(cause)}. Is it running, and is CLAUDE_RELAY_URL its URL?`, { cause });
+/** Milliseconds until a connection must be there, with its tunnel and its TLS. */
+const connectTimeoutMs = 30_000;
+/** Bytes of an answer and of its headers. Those of a relay are far below. */
+const maxAnswerBytes = 64 * 1024 * 1024;
+const maxHeaderBytes = 65_536;
+/**
+ * One request on its own connection, up to the head of its answer. `fetch` would not do: in Bun it gives the key of a relay on this
+ * host to the proxy of the environment, and each runtime's has another proxy, another time limit and other names of failures.
+ */
+async function exchange({ relay, path, proxy, signal, method, headers, body }) {
+    const url = new URL(relay + path);
+    const secure = url.protocol === 'https:';
+    // `as string`: a compiler without the types of Node.js knows no such module.
+    /* oxlint-disable typescript/no-unnecessary-type-assertion */
+    const http = (await import('node:http'));
+    const net = (await import('node:net'));
+    const tls = (await import('node:tls'));
+    /* oxlint-enable typescript/no-unnecessary-type-assertion */
+    let request;
+    let connected = false;
+    let timer;
+    try {
+        return await new Promise((resolve, reject) => {
+            const stop = () => {
+                request?.destroy();
+                reject(new Error(`no connection within ${connectTimeoutMs / 1000} s`));
+            };
+            const ask = (options, createConnection) => {
+                // An agent that knows no proxy, whatever the environment says.
+                const agent = Object.assign(new http.Agent({ proxyEnv: {} }), { createConnection });
+                request = http.request({ ...options, agent });
+                request.on('error', reject);
+                return request;
+            };
+            const send = (tunnel) => {
+                const socket = tunnel ?? net.connect(addressOf(url));
+                const used = secure ? tls.connect(securing(socket, url)) : socket;
+                used.on(secure ? 'secureConnect' : 'connect', () => {
+                    connected = true;
+                    clearTimeout(timer);
+                });
+                const options = {
+                    method,
+                    path: url.pathname,
+                    headers: { host: url.host, ...headers },
+                    maxHeaderSize: maxHeaderBytes,
+                };
+                const sent = ask(options, () => used);
+                sent.on('response', (message) => resolve(new Answer(url.href, message)));
+                sent.on('upgrade', ({ statusCode }, socket) => {
+                    socket.destroy();
+                    reject(notARelay(url.href, statusCode));
+                });
+                sent.end(body);
+            };
+            if (signal.aborted)
+                return stop();
+            // Later on it ends the answer.
+            signal.addEventListener('abort', stop);
+            timer = setTimeout(stop, connectTimeoutMs);
+            if (proxy === undefined)
+                return send();
+            const place = `${url.hostname}:${url.port || '443'}`;
+            const connect = { method: 'CONNECT', path: place, headers: { host: place, ...credentials(proxy) } };
+            const asked = ask(connect, () => net.connect(addressOf(proxy)));
+            asked.on('connect', ({ statusCode }, socket) => {
+                if (statusCode >= 200 && statusCode < 300)
+                    return send(socket);
+                socket.destroy();
+                reject(refusedByProxy(relay, proxy, statusCode));
+            });
+            asked.end();
+        });
+    }
+    catch (cause) {
+        throw noAnswer(relay, proxy, cause, connected);
+    }
+    finally {
+        clearTimeout(timer);
+    }
 }
-/** `fetch failed` says nothing: the reason is in its cause, and of several addresses in the first one's error. */
-function reason(thrown) {
+function addressOf(url) {
+    const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+    return { host: unbracketed(url), port, autoSelectFamily: true };
+}
+/** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
+function securing(socket, url) {
+    const host = unbracketed(url);
+    const servername = /^[\d.]+$|:/.test(host) ? '' : host;
+    return { socket, host, servername, rejectUnauthorized: true };
+}
+function unbracketed({ hostname }) {
+    return hostname.replace(/^\[|\]$/g, '');
+}
+function credentials({ username, password }) {
+    if (username === '' && password === '')
+        return {};
+    const bytes = new TextEncoder().encode(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+    return { 'proxy-authorization': `Basic ${btoa(String.fromCharCode(...bytes))}` };
+}
+const isItRunning = 'Is it running, and is CLAUDE_RELAY_URL its URL?';
+function refusedByProxy(relay, proxy, status) {
+    return new ClaudeRelayError('connection_failed', `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. For a way without it, name the relay's host in NO_PROXY.`, { status, shouldRetry: passingStatuses.has(status) });
+}
+/** Why there is no answer. `connected`: something of the request may have been sent. */
+function noAnswer(relay, proxy, cause, connected) {
+    if (cause instanceof ClaudeRelayError)
+        return cause;
+    const code = deepest(cause).code ?? '';
+    const where = proxy === undefined ? relay : `${relay} (through the proxy ${proxy.host})`;
+    if (code.startsWith('HPE_')) {
+        const says = `${where} answered, but not as a claude-relay does: ${reason(cause)}. Is CLAUDE_RELAY_URL the relay's URL?`;
+        return new ClaudeRelayError('not_a_relay', says, { cause });
+    }
+    if (/^(EPROTO$|ERR_SSL_|ERR_TLS_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_)|CERT/.test(code)) {
+        const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a certificate of your own authority, set NODE_EXTRA_CA_CERTS to the authority's file.`;
+        return new ClaudeRelayError('tls_failed', says, { cause });
+    }
+    const says = `No connection to the relay at ${where}: ${reason(cause)}. ${isItRunning}`;
+    const error = new ClaudeRelayError('connection_failed', says, { cause });
+    // Who resets a connection may have read from it.
+    if (!connected && code !== 'ECONNRESET')
+        unsent.add(error);
+    return error;
+}
+/** An error may only wrap the one that says something; that of several addresses has one for each. */
+function deepest(thrown) {
     let error = thrown ?? {};
     for (;;) {
         const { cause, errors } = error;
         const deeper = cause ?? errors?.[0];
         if (deeper === undefined || deeper === null)
-            break;
+            return error;
         error = deeper;
     }
-    const { message = 'unknown', code } = error;
-    return code === undefined || message.includes(code) ? message : `${message} (${code})`.trim();
 }
-/** The whole body; a connection that ends before it does is `connection_lost`. */
-async function bodyText(response) {
-    try {
-        return await response.text();
+function reason(thrown) {
+    const { message = 'unknown', code } = deepest(thrown);
+    const text = message.replace(/\s+/g, ' ').trim();
+    return code === undefined || text.includes(code) ? text : `${text} (${code})`.trim();
+}
+/** The head of an answer, and its body as it comes. */
+class Answer {
+    url;
+    status;
+    #message;
+    constructor(url, message) {
+        this.url = url;
+        this.status = message.statusCode;
+        this.#message = message;
     }
-    catch (cause) {
-        throw lost(response, cause);
+    get ok() {
+        return this.status >= 200 && this.status < 300;
+    }
+    get requestId() {
+        return this.header('request-id');
+    }
+    header(name) {
+        const value = this.#message.headers[name];
+        return Array.isArray(value) ? value[0] : value;
+    }
+    /** A connection that ends before the body does is `connection_lost`. */
+    async *pieces() {
+        const decoder = new TextDecoder();
+        let bytes = 0;
+        try {
+            for await (const piece of this.#message) {
+                bytes += piece.length;
+                if (bytes > maxAnswerBytes)
+                    throw notARelay(this.url, this.status, 'more than 64 MiB');
+                yield decoder.decode(piece, { stream: true });
+            }
+        }
+        catch (cause) {
+            throw cause instanceof ClaudeRelayError ? cause : lost(this, cause);
+        }
+        yield decoder.decode();
+    }
+    async text() {
+        let text = '';
+        for await (const piece of this.pieces())
+            text += piece;
+        return text;
     }
 }
-function lost(response, cause) {
+function lost(answer, cause) {
     const why = cause === undefined ? '' : `: ${reason(cause)}`;
     return new ClaudeRelayError('connection_lost', `The connection ended before the answer did${why}.`, {
-        requestId: requestId(response),
+        requestId: answer.requestId,
         cause,
     });
 }
+function notARelay(url, status, what = String(status)) {
+    return new ClaudeRelayError('not_a_relay', `${url} answered ${what}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`, { status });
+}
 /** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
-function retryAdvice({ headers }) {
-    const advice = headers.get('x-should-retry');
+function retryAdvice(answer) {
+    const advice = answer.header('x-should-retry');
     if (advice === 'true')
         return true;
-    return advice === 'false' || headers.get('idempotent-replayed') === 'true' ? false : undefined;
-}
-function requestId(response) {
-    return response.headers.get('request-id') ?? undefined;
+    return advice === 'false' || answer.header('idempotent-replayed') === 'true' ? false : undefined;
 }
 function object(text) {
     try {
@@ -413,35 +573,52 @@ function object(text) {
         return undefined;
     }
 }
-/** The body of a 2xx: a relay's has `ok: true`, as others have, and this field. */
-function ofRelay(body, field, response) {
-    if (body?.['ok'] === true && field in body)
+/** The body of a 2xx: a relay's has `ok: true`, as others have, and `fits`. */
+function ofRelay(body, fits, answer) {
+    if (body?.['ok'] === true && fits(body))
         return body;
-    throw new ClaudeRelayError('not_a_relay', `${response.url} answered ${response.status}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`, { status: response.status });
+    throw notARelay(answer.url, answer.status);
 }
-async function errorOfResponse(url, response) {
-    const { status, headers } = response;
-    const text = await bodyText(response);
-    const shouldRetry = retryAdvice(response);
-    const retryAfter = secondsOf(headers.get('retry-after'));
+function isModelList({ data }) {
+    return Array.isArray(data) && data.every((row) => typeof row?.id === 'string');
+}
+function isCompletion(body) {
+    return ['result', 'model', 'resolved_model', 'stop_reason', 'duration_ms', 'usage'].every((field) => field in body);
+}
+async function errorOfAnswer(url, path, answer) {
+    const { status } = answer;
+    const text = await answer.text();
+    const shouldRetry = retryAdvice(answer);
+    const retryAfter = secondsOf(answer.header('retry-after'));
     const body = object(text);
     if (body?.['ok'] === false && typeof body['error'] === 'string') {
-        const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: requestId(response) });
+        const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: answer.requestId });
         // The path is the client's: where there is nothing, the URL has a path that does not belong there.
         if (error.code !== 'not_found' || new URL(url).pathname === '/')
             return error;
         const hint = `${error.message} Is the path of CLAUDE_RELAY_URL right (${url})?`;
         return new ClaudeRelayError('not_found', hint, error);
     }
-    const location = headers.get('location');
-    return new ClaudeRelayError('not_a_relay', `${url} answered ${status}, but not as a claude-relay does. ${location === null
+    const location = answer.header('location');
+    return new ClaudeRelayError('not_a_relay', `${url} answered ${status}, but not as a claude-relay does. ${location === undefined
         ? 'Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?'
-        : `It redirects to ${location}: if the relay is there, set CLAUDE_RELAY_URL to that.`}`, { status, shouldRetry, retryAfter });
+        : `It redirects to ${placeOf(location, answer.url, path)}: if the relay is there, set CLAUDE_RELAY_URL to that.`}`, { status, shouldRetry, retryAfter });
+}
+/** Where a redirect leads, without what the request added, and without the query that a login page puts there. */
+function placeOf(location, from, path) {
+    try {
+        const { protocol, host, pathname } = new URL(location, from);
+        return `${protocol}//${host}${pathname.endsWith(path) ? pathname.slice(0, -path.length) : pathname}`;
+    }
+    catch {
+        return location;
+    }
 }
 /** An error as the relay says it, in a response or in a stream. */
 function errorOfBody(body, details) {
     const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
-    return new ClaudeRelayError(error, String(message), {
+    const says = typeof message === 'string' ? message : 'No reason was given.';
+    return new ClaudeRelayError(error, says, {
         ...details,
         ...(typeof id === 'string' ? { requestId: id } : {}),
         ...(typeof retryAfter === 'number' ? { retryAfter } : {}),
@@ -449,36 +626,41 @@ function errorOfBody(body, details) {
         ...(typeof hop === 'number' ? { hop } : {}),
     });
 }
-/** `Retry-After`: seconds, or a date. */
+/** `Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing. */
 function secondsOf(header) {
-    if (header === null)
+    if (header === undefined)
         return undefined;
-    const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+    if (/^\d+$/.test(header))
+        return Number(header);
+    if (!/^\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(header))
+        return undefined;
+    const seconds = (Date.parse(header) - Date.now()) / 1000;
     return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
 }
 /** The pieces of an answer as they come, then its `done` event. */
-async function* readAnswer(response) {
-    if (!/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
-        return ofRelay(object(await bodyText(response)), 'stop_reason', response);
+async function* readAnswer(answer) {
+    if (!/^text\/event-stream\b/i.test(answer.header('content-type') ?? '')) {
+        return ofRelay(object(await answer.text()), isCompletion, answer);
     }
-    for await (const data of eventData(response)) {
+    for await (const data of eventData(answer)) {
         const event = object(data) ?? {};
         if (event['type'] === 'delta' && typeof event['text'] === 'string')
             yield event['text'];
         if (event['type'] === 'done')
-            return ofRelay(event, 'stop_reason', response);
+            return ofRelay(event, isCompletion, answer);
         if (event['type'] === 'error' && typeof event['error'] === 'string') {
-            throw errorOfBody(event, { requestId: requestId(response), shouldRetry: retryAdvice(response) });
+            throw errorOfBody(event, { requestId: answer.requestId, shouldRetry: retryAdvice(answer) });
         }
     }
-    throw lost(response);
+    throw lost(answer);
 }
 /** The data of each server-sent event. Comments (the relay's pings) are none. */
-async function* eventData(response) {
+async function* eventData(answer) {
     let rest = '';
     let data = [];
-    for await (const piece of textPieces(response)) {
-        const lines = (rest + piece).split('\n');
+    for await (const piece of answer.pieces()) {
+        const lines = piece.split('\n');
+        lines[0] = rest + (lines[0] ?? '');
         rest = lines.pop() ?? '';
         for (const line of lines.map((each) => each.replace(/\r$/, ''))) {
             if (line.startsWith('data:'))
@@ -490,24 +672,10 @@ async function* eventData(response) {
         }
     }
 }
-async function* textPieces(response) {
-    const reader = response.body?.getReader();
-    if (reader === undefined)
-        return;
-    const decoder = new TextDecoder();
-    for (;;) {
-        const { done, value } = await reader.read().catch((cause) => {
-            throw lost(response, cause);
-        });
-        if (done)
-            return;
-        yield decoder.decode(value, { stream: true });
-    }
-}
 /** `parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result. */
-function completionOf(done, response, parse) {
+function completionOf(done, answer, parse) {
     const stopReason = String(done['stop_reason']);
-    const id = requestId(response);
+    const id = answer.requestId;
     return {
         value: parse ? parseJson(String(done['result']), stopReason, id) : done['result'],
         model: String(done['model']),
@@ -567,18 +735,51 @@ function relayUrl(given) {
     catch {
         throw says(`"${text}" is not a URL.`);
     }
-    if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    if (!/^https?:\/\//i.test(text))
         throw says(`"${text}" is not an http or https URL.`);
     if (url.username !== '' || url.password !== '')
         throw says('The URL of a relay has no user name and no password.');
     // The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
     return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
 }
+/**
+ * The proxy on the way to a relay, if there is one: only to https, through a tunnel in which it sees no key, and never to this host.
+ */
+function proxyOf(relay) {
+    const { protocol, hostname, port } = relay;
+    if (protocol !== 'https:' || /^(.+\.)?localhost$|^127\.|^\[::1\]$/.test(hostname))
+        return undefined;
+    const setting = (name) => environment(name.toLowerCase()) || environment(name) || '';
+    const text = (setting('HTTPS_PROXY') || setting('ALL_PROXY')).trim();
+    const hosts = [hostname, unbracketed(relay)].flatMap((host) => [host, `${host}:${port || '443'}`]);
+    const without = (entry) => entry === '*' || hosts.some((host) => `.${host}`.endsWith(`.${entry.replace(/^\*?\./, '')}`));
+    const listed = setting('NO_PROXY')
+        .toLowerCase()
+        .split(/[\s,]+/);
+    if (text === '' || listed.some((entry) => entry !== '' && without(entry)))
+        return undefined;
+    try {
+        const proxy = new URL(text.includes('://') ? text : `http://${text}`);
+        credentials(proxy);
+        if (proxy.protocol === 'http:' && proxy.hostname !== '')
+            return proxy;
+    }
+    catch {
+        // Said below, without the password that it may hold.
+    }
+    throw new ClaudeRelayError('bad_config', `The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set it to one, or name ${hostname} in NO_PROXY.`);
+}
+/** What a header can carry; the relay knows what it takes. */
+function idempotencyKey(given) {
+    if (given === undefined || /^[\x21-\x7e]+$/.test(given))
+        return given;
+    throw new ClaudeRelayError('bad_config', 'The idempotency key is not valid. Use printable ASCII characters without spaces.');
+}
 function relayKey(given) {
     const key = given?.trim() ?? '';
     if (/^[\x21-\x7e]+$/.test(key))
         return key;
-    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is none.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
+    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is not valid.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
 }
 /** Node.js 18 has no `crypto.randomUUID` without a flag; it only has to be different from this key's others. */
 function randomId() {

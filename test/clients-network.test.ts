@@ -1,0 +1,445 @@
+/** Our own clients on the way to a relay: proxies, redirects, TLS and time are alike in each of their runtimes. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { makeCertificates } from './pages/certificates.ts';
+import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
+import { clientRuntimes, installPackage } from './support/clients.ts';
+import { startConnectProxy, type ConnectProxy } from './support/connect-proxy.ts';
+import { closedPort, serveHttp, serveTcp, type Answering, type Faulty } from './support/faulty-server.ts';
+
+const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
+installPackage(project);
+const certificates = makeCertificates(project, 'DNS:relay.invalid,DNS:localhost,IP:127.0.0.1');
+/** Where a redirect leads, and a proxy that no client has a reason to use. */
+const elsewhere = await serveHttp((_request, response) => response.end());
+const trap = await startConnectProxy();
+const silentHost = spawn('python3', [
+  '-c',
+  `import socket, sys
+server = socket.create_server(("127.0.0.1", 0), backlog=0)
+# The kernel answers no more connections when nobody takes those that wait.
+waiting = [socket.socket() for _ in range(4)]
+for each in waiting:
+    each.setblocking(False)
+    each.connect_ex(server.getsockname())
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()`,
+]);
+const silentPort = String((await once(silentHost.stdout, 'data'))[0]).trim();
+after(async () => {
+  silentHost.stdin.end();
+  await elsewhere.close();
+  await trap.close();
+  rmSync(project, { recursive: true, force: true });
+  assert.equal(elsewhere.count(), 0, 'the key went where a redirect leads');
+  assert.deepEqual([trap.plain, trap.tunnels], [[], []], 'the proxy of the environment was used');
+});
+
+const done = JSON.stringify({
+  type: 'done',
+  ok: true,
+  model: 'opus',
+  resolved_model: 'claude-opus-5-5',
+  duration_ms: 1,
+  result: 'hello',
+  stop_reason: 'end_turn',
+  usage: {},
+});
+const answers: Answering = (_request, response) => response.end(done);
+const calls = ['complete', 'stream', 'models'] as const;
+
+const redirects: ClientCase[] = [301, 302, 303, 307, 308].flatMap((status) =>
+  calls.map((call): ClientCase => ({
+    name: `${call}: a redirect with ${status} is not followed, and names the new place`,
+    call,
+    serve: () =>
+      serveHttp(({ url }, response) =>
+        response.writeHead(status, { location: `${elsewhere.url}${url}` }).end(),
+      ),
+    expect: {
+      code: 'not_a_relay',
+      status,
+      attempts: 1,
+      says: new RegExp(
+        `It redirects to ${elsewhere.url}: if the relay is there, set CLAUDE_RELAY_URL to that`,
+      ),
+    },
+  })),
+);
+const places: Record<string, (url: string) => [location: string, place: string]> = {
+  'to https': (url) => [`https://relay.invalid${url}`, 'https://relay.invalid'],
+  'to the page of a login': () => [`${elsewhere.url}/login?next=secret`, `${elsewhere.url}/login`],
+  'to itself, for ever': (url) => [url, 'http://127.0.0.1:\\d+'],
+  'to another path of the host': () => ['/login', 'http://127.0.0.1:\\d+/login'],
+  'to what is no URL': () => ['http://[', 'http://\\['],
+};
+for (const [name, placed] of Object.entries(places)) {
+  redirects.push({
+    name: `a redirect ${name}`,
+    serve: () =>
+      serveHttp(({ url }, response) => response.writeHead(308, { location: placed(String(url))[0] }).end()),
+    expect: {
+      code: 'not_a_relay',
+      status: 308,
+      attempts: 1,
+      says: new RegExp(`It redirects to ${placed('')[1]}: if`),
+    },
+  });
+}
+
+const secure = (tls: { key: string; cert: string }) => () => serveHttp(answers, { tls });
+const tls: ClientCase[] = [
+  {
+    name: 'https with a certificate of our own authority',
+    serve: secure(certificates.good),
+    expect: { value: 'hello' },
+  },
+  ...Object.entries({
+    'of nobody known': certificates.selfSigned,
+    'for another name': certificates.wrongName,
+    'that has expired': certificates.expired,
+  }).flatMap(([name, certificate]) =>
+    calls.map((call): ClientCase => ({
+      name: `${call}: a certificate ${name}: not tried again`,
+      call,
+      serve: () => countConnections(secure(certificate)),
+      expect: {
+        code: 'tls_failed',
+        attempts: 1,
+        says: /^No safe connection to the relay at https:\/\/127\.0\.0\.1:\d+: .* (NODE_EXTRA_CA_CERTS|SSL_CERT_FILE) /,
+      },
+    })),
+  ),
+  {
+    name: 'https, where http is spoken',
+    serve: () => countConnections(() => serveHttp(answers)),
+    url: (server) => `https://127.0.0.1:${server?.port}`,
+    expect: { code: 'tls_failed', attempts: 1 },
+  },
+  {
+    name: 'http, where https is spoken',
+    serve: secure(certificates.good),
+    url: (server) => `http://127.0.0.1:${server?.port}`,
+    expect: { code: 'connection_failed', attempts: 0 },
+  },
+  {
+    name: 'an end in the handshake may pass',
+    serve: () => serveTcp({ atFirst: (socket) => socket.end() }, 'https'),
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+];
+
+/** A server whose attempts are its connections, for what never becomes a request. */
+async function countConnections(serve: () => Promise<Faulty>): Promise<Faulty> {
+  const behind = await serve();
+  const { connect } = await import('node:net');
+  const front = await serveTcp(
+    {
+      atOnce: (socket) => {
+        const on = connect(behind.port, '127.0.0.1');
+        socket.pipe(on).pipe(socket);
+        on.on('error', () => {}).on('close', () => socket.destroy());
+        socket.on('close', () => on.destroy());
+      },
+    },
+    behind.url.split(':')[0],
+  );
+  return {
+    ...front,
+    requests: behind.requests,
+    close: async () => {
+      await Promise.all([front.close(), behind.close()]);
+    },
+  };
+}
+
+type Proxied = Faulty & { proxy: ConnectProxy };
+const isProxied = (server: Faulty): server is Proxied => 'proxy' in server;
+const proxyOf = (server: Faulty): ConnectProxy => {
+  assert.ok(isProxied(server));
+  return server.proxy;
+};
+/** A relay with TLS that only the proxy can find; the attempts are the tunnels. */
+const proxied =
+  (answer?: (client: Socket) => void, certificate = certificates.good) =>
+  async (): Promise<Proxied> => {
+    const [proxy, relay] = [await startConnectProxy(answer), await serveHttp(answers, { tls: certificate })];
+    return {
+      ...relay,
+      url: `https://relay.invalid:${relay.port}`,
+      proxy,
+      count: () => proxy.tunnels.length,
+      close: async () => {
+        await Promise.all([proxy.close(), relay.close()]);
+      },
+    };
+  };
+const through = (server: Faulty): Record<string, string> => ({ https_proxy: proxyOf(server).url });
+const off = { https_proxy: '', HTTPS_PROXY: '', all_proxy: '', ALL_PROXY: '' };
+const withCredentials = (url: string): string => url.replace('//', '//me:p%40ss@');
+
+const proxies: ClientCase[] = [
+  ...calls.slice(0, 2).map((call): ClientCase => ({
+    name: `${call}: https goes through a tunnel of the proxy, which sees no key`,
+    call,
+    serve: proxied(),
+    env: through,
+    expect: { attempts: 1 },
+    check: (server, { value, error }) => {
+      assert.equal(error, undefined);
+      assert.ok(value === 'hello' || (value as { value: string }).value === 'hello');
+      const { tunnels, text } = proxyOf(server);
+      assert.deepEqual(tunnels, [{ place: `relay.invalid:${server.port}`, credentials: undefined }]);
+      assert.ok(text().length > 500 && !text().includes(clientKey) && !text().includes('v1/complete'));
+      assert.equal(server.requests[0]?.headers.host, `relay.invalid:${server.port}`);
+      assert.equal(server.requests[0]?.headers['proxy-authorization'], undefined);
+    },
+  })),
+  ...Object.entries({
+    'HTTPS_PROXY in capitals': (url: string) => ({ ...off, HTTPS_PROXY: url }),
+    ALL_PROXY: (url: string) => ({ ...off, ALL_PROXY: url }),
+    'a proxy without its scheme': (url: string) => ({ https_proxy: url.slice('http://'.length) }),
+    'a host in NO_PROXY that is only alike': (url: string) => ({
+      https_proxy: url,
+      no_proxy: 'elay.invalid, relay.invalid:1,relay.invalid.org',
+    }),
+  }).map(([name, env]): ClientCase => ({
+    name: `${name} is used`,
+    serve: proxied(),
+    env: (server) => env(proxyOf(server).url),
+    expect: { value: 'hello', attempts: 1 },
+  })),
+  {
+    name: 'the name and the password of a proxy go to it alone',
+    serve: proxied(),
+    env: (server) => ({ https_proxy: withCredentials(proxyOf(server).url) }),
+    expect: { value: 'hello', attempts: 1 },
+    check: (server) => {
+      assert.equal(proxyOf(server).tunnels[0]?.credentials, `Basic ${btoa('me:p@ss')}`);
+      assert.equal(server.requests[0]?.headers['proxy-authorization'], undefined);
+    },
+  },
+  ...[403, 407, 500, 502, 503].map((status): ClientCase => ({
+    name: `a proxy that refuses with ${status}`,
+    call: 'stream',
+    serve: proxied((client) => client.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)),
+    env: (server) => ({ https_proxy: withCredentials(proxyOf(server).url) }),
+    expect: {
+      code: 'connection_failed',
+      status,
+      attempts: status > 500 ? 2 : 1,
+      says: new RegExp(
+        `^The proxy 127\\.0\\.0\\.1:\\d+ answered ${status} .* https://relay\\.invalid:\\d+\\. .*NO_PROXY`,
+      ),
+    },
+  })),
+  {
+    name: 'a proxy that is down',
+    serve: proxied(),
+    env: () => ({ https_proxy: `http://me:secret@127.0.0.1:${closedPort}` }),
+    expect: {
+      code: 'connection_failed',
+      attempts: 0,
+      says: /relay\.invalid:\d+ \(through the proxy 127\.0\.0\.1:\d+\): (?!.*secret)/,
+    },
+  },
+  {
+    name: 'a proxy that hangs up',
+    serve: proxied((client) => client.destroy()),
+    env: through,
+    expect: { code: 'connection_failed', attempts: 2 },
+  },
+  {
+    name: 'a proxy that is none',
+    serve: proxied((client) => client.end('SSH-2.0-OpenSSH_9.2\r\n')),
+    env: through,
+    expect: { code: 'not_a_relay', attempts: 1, says: /through the proxy/ },
+  },
+  {
+    name: 'a proxy that says nothing',
+    serve: proxied(() => {}),
+    env: through,
+    client: { timeoutMs: 1500 },
+    expect: { code: 'client_timeout', attempts: 1 },
+  },
+  {
+    name: 'a proxy that drips its answer',
+    serve: proxied((client) => drip(client, 'HTTP/1.1 200 OK\r\nx-slow: ')),
+    env: through,
+    client: { maxRetries: 0 },
+    expect: { code: 'connection_failed', attempts: 1, says: /no connection within \d+ s/ },
+  },
+  {
+    name: "the certificate is the relay's, through a proxy too",
+    serve: proxied(undefined, certificates.wrongName),
+    env: through,
+    expect: { code: 'tls_failed', attempts: 1 },
+  },
+  ...['*', 'relay.invalid', 'other.org, .invalid', '*.invalid other.org', 'RELAY.invalid', 'PORT'].map(
+    (list): ClientCase => ({
+      name: `NO_PROXY=${list} leads around the proxy`,
+      serve: proxied(),
+      env: (server) => ({
+        ...through(server),
+        no_proxy: list.replace('PORT', `relay.invalid:${server.port}`),
+      }),
+      // Without the proxy there is no such name.
+      expect: { code: 'connection_failed', attempts: 0, says: /at https:\/\/relay\.invalid:\d+: / },
+    }),
+  ),
+  {
+    name: 'http goes to no proxy, which would see the key',
+    serve: proxied(),
+    env: through,
+    url: () => 'http://relay.invalid',
+    expect: { code: 'connection_failed', attempts: 0, says: /at http:\/\/relay\.invalid: / },
+  },
+  ...['localhost', '127.0.0.1'].map((host): ClientCase => ({
+    name: `https to this host goes to no proxy: ${host}`,
+    serve: secure(certificates.good),
+    url: (server) => `https://${host}:${server?.port}`,
+    expect: { value: 'hello', attempts: 1 },
+  })),
+  ...['socks5://me:secret@127.0.0.1:9', 'https://127.0.0.1:9', 'http://', 'http://127.0.0.1:99999'].map(
+    (proxy): ClientCase => ({
+      name: `a proxy that it cannot use: ${proxy}`,
+      serve: proxied(),
+      env: () => ({ https_proxy: proxy }),
+      expect: {
+        code: 'bad_config',
+        attempts: 0,
+        says: /^The proxy of HTTPS_PROXY or ALL_PROXY is not an http:\/\/ URL\. .* relay\.invalid in NO_PROXY\.$/,
+      },
+    }),
+  ),
+  {
+    name: 'a proxy that it cannot use does not matter to a relay on this host',
+    serve: secure(certificates.good),
+    env: () => ({ https_proxy: 'socks5://127.0.0.1:9' }),
+    expect: { value: 'hello' },
+  },
+];
+
+/** Never enough, and never nothing. */
+function drip(socket: Socket, begin: string): void {
+  socket.write(begin);
+  const timer = setInterval(() => socket.write('0'), 100);
+  socket.on('error', () => {}).on('close', () => clearInterval(timer));
+}
+
+const half = 'data: {"type":"delta","text":"half"}\n\n';
+const silent: Answering = (_request, response) =>
+  void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(half);
+const busy: Answering = (_request, response) =>
+  response.writeHead(503, { 'retry-after': '20' }).end('{"ok":false,"error":"not_ready","message":"Soon."}');
+
+const times: ClientCase[] = [
+  {
+    name: 'a host that says nothing to a connection',
+    client: { url: `http://127.0.0.1:${silentPort}`, maxRetries: 0 },
+    expect: { code: 'connection_failed', says: /no connection within \d+ s/ },
+  },
+  {
+    name: 'a host that says nothing to a connection, and less time',
+    client: { url: `http://127.0.0.1:${silentPort}`, timeoutMs: 1500 },
+    expect: { code: 'client_timeout', says: /1500 ms|1\.5 s/ },
+  },
+  {
+    name: 'a handshake without an answer: nothing was sent, so that a stream is tried again as well',
+    call: 'stream',
+    serve: () => serveTcp({}, 'https'),
+    expect: { code: 'connection_failed', attempts: 2, says: /no connection within \d+ s/ },
+  },
+  {
+    name: 'a handshake without an answer, and less time',
+    serve: () => serveTcp({}, 'https'),
+    client: { timeoutMs: 1500 },
+    expect: { code: 'client_timeout', attempts: 1 },
+  },
+  {
+    name: 'no answer, for longer than a connection may take',
+    serve: () => serveHttp(() => {}),
+    client: { timeoutMs: 4000 },
+    expect: { code: 'client_timeout', attempts: 1 },
+  },
+  ...Object.entries({
+    'the status line': 'HTTP/1.1 200 ',
+    headers: 'HTTP/1.1 200 OK\r\nx-slow: ',
+    'the size of a chunk': 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n',
+    'a body': 'HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n',
+    'the body of an error': 'HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n',
+  }).map(([where, begin]): ClientCase => ({
+    name: `a byte now and then, in ${where}`,
+    serve: () => serveTcp({ atFirst: (socket) => drip(socket, begin) }),
+    client: { timeoutMs: 1500 },
+    expect: { code: 'client_timeout', attempts: 1 },
+  })),
+  {
+    name: 'a stream that falls silent',
+    call: 'stream',
+    serve: () => serveHttp(silent),
+    client: { timeoutMs: 1500 },
+    expect: { code: 'client_timeout', deltas: ['half'], attempts: 1 },
+  },
+  {
+    name: 'the time is for all attempts',
+    serve: () =>
+      serveHttp((_request, response, count) => {
+        if (count === 1)
+          response.writeHead(503, { 'retry-after': '0' }).end('{"ok":false,"error":"not_ready"}');
+      }),
+    client: { timeoutMs: 3000 },
+    expect: { code: 'client_timeout', attempts: 2 },
+  },
+  {
+    name: 'the time of the call counts before that of the client',
+    serve: () => serveHttp(() => {}),
+    client: { timeoutMs: 60_000 },
+    options: { prompt: 'hi', timeoutMs: 1500 },
+    expect: { code: 'client_timeout', attempts: 1, says: /1500 ms|1\.5 s/ },
+  },
+  {
+    name: 'leaving a stream closes its connection',
+    call: 'stream',
+    serve: () => serveHttp(silent),
+    leaveAfter: 1,
+    expect: { code: 'aborted', deltas: ['half'], attempts: 1 },
+  },
+  ...Object.entries({
+    'a handshake': () => serveTcp({}, 'https'),
+    'an answer': () => serveHttp(() => {}),
+    'the rest of an answer': () => serveHttp(silent),
+    'a retry': () => serveHttp(busy),
+  }).map(([what, serve]): ClientCase => ({
+    name: `an abort while it waits for ${what}`,
+    serve,
+    abortWhen: (server) => server.count() === 1,
+    expect: { code: 'aborted', attempts: 1 },
+  })),
+  {
+    name: 'an abort of a stream that has begun',
+    call: 'stream',
+    serve: () => serveHttp(silent),
+    abortWhen: (server) => server.count() === 1,
+    expect: { code: 'aborted', deltas: ['half'], attempts: 1 },
+  },
+];
+
+checkCases(clientRuntimes(project), [...redirects, ...tls, ...proxies, ...times], {
+  ...Object.fromEntries(
+    ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].map((name) => [
+      name,
+      trap.url,
+    ]),
+  ),
+  NODE_USE_ENV_PROXY: '1',
+  NODE_EXTRA_CA_CERTS: certificates.authority,
+  SSL_CERT_FILE: certificates.authority,
+  NODE_TLS_REJECT_UNAUTHORIZED: '0',
+});
