@@ -93,6 +93,8 @@ for (const [name, placed] of Object.entries(places)) {
   });
 }
 
+/** No proxy at all. */
+const off = { https_proxy: '', HTTPS_PROXY: '', all_proxy: '', ALL_PROXY: '' };
 const secure = (tls: { key: string; cert: string }) => () => serveHttp(answers, { tls });
 const tls: ClientCase[] = [
   {
@@ -114,6 +116,15 @@ const tls: ClientCase[] = [
         attempts: 1,
         says: /^No safe connection to the relay at https:\/\/127\.0\.0\.1:\d+: .* (NODE_EXTRA_CA_CERTS|SSL_CERT_FILE) /,
       },
+    })),
+  ),
+  ...(['complete', 'stream'] as const).flatMap((call) =>
+    [`https://127.0.0.1:${closedPort}`, 'https://relay.invalid'].map((url): ClientCase => ({
+      name: `${call}: no connection for TLS, to ${url}`,
+      call,
+      client: { url },
+      env: off,
+      expect: { code: 'connection_failed', says: /^No connection to the relay at https:/ },
     })),
   ),
   {
@@ -181,7 +192,6 @@ const proxied =
     };
   };
 const through = (server: Faulty): Record<string, string> => ({ https_proxy: proxyOf(server).url });
-const off = { https_proxy: '', HTTPS_PROXY: '', all_proxy: '', ALL_PROXY: '' };
 const withCredentials = (url: string): string => url.replace('//', '//me:p%40ss@');
 
 const proxies: ClientCase[] = [

@@ -173,8 +173,6 @@ const otherOptions: Readonly<Record<string, string>> = {
   '--tools': 'claude',
   '--setting-sources': 'claude',
   '--permission-mode': 'claude',
-  '--allow-net': 'deno',
-  '--allow-env': 'deno',
   '--strict-mcp-config': 'claude',
   '--disable-slash-commands': 'claude',
   '--no-session-persistence': 'claude',

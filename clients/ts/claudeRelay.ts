@@ -775,8 +775,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }: E
         return request;
       };
       const send = (tunnel?: Socket): void => {
-        const socket = tunnel ?? net.connect(addressOf(url));
-        const used = secure ? tls.connect(securing(socket, url)) : socket;
+        const used = secure ? tls.connect(securing(url, tunnel)) : net.connect(addressOf(url));
         used.on(secure ? 'secureConnect' : 'connect', () => {
           connected = true;
           clearTimeout(timer);
@@ -823,10 +822,10 @@ function addressOf(url: URL): object {
 }
 
 /** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
-function securing(socket: Socket, url: URL): object {
+function securing(url: URL, tunnel: Socket | undefined): object {
   const host = unbracketed(url);
   const servername = /^[\d.]+$|:/.test(host) ? '' : host;
-  return { socket, host, servername, rejectUnauthorized: true };
+  return { ...addressOf(url), ...(tunnel && { socket: tunnel }), servername, rejectUnauthorized: true };
 }
 
 function unbracketed({ hostname }: URL): string {

@@ -24,7 +24,7 @@ export type ClientCase = {
   call?: ClientCall['call'];
   client?: ClientCall['client'];
   options?: ClientCall['options'];
-  env?: (server: Faulty) => Record<string, string>;
+  env?: Record<string, string> | ((server: Faulty) => Record<string, string>);
   /** The call is aborted as soon as this is true. */
   abortWhen?: (server: Faulty) => boolean;
   leaveAfter?: number;
@@ -61,6 +61,7 @@ async function checkCase(program: ClientProgram, asked: ClientCase): Promise<voi
   const call = asked.call ?? 'complete';
   const options = asked.options ?? (call === 'complete' || call === 'stream' ? { prompt: 'hi' } : {});
   const url = asked.url?.(server) ?? server?.url;
+  const env = typeof asked.env === 'function' ? server && asked.env(server) : asked.env;
   const running = program.run({
     client: {
       ...(url !== undefined && { url }),
@@ -69,7 +70,7 @@ async function checkCase(program: ClientProgram, asked: ClientCase): Promise<voi
       timeoutMs: 60_000,
       ...asked.client,
     },
-    ...(asked.env && server && { env: asked.env(server) }),
+    ...(env && { env }),
     ...(asked.leaveAfter && { leaveAfter: asked.leaveAfter }),
     ...(asked.abortWhen && { abortable: true }),
     call,

@@ -397,8 +397,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }) {
                 return request;
             };
             const send = (tunnel) => {
-                const socket = tunnel ?? net.connect(addressOf(url));
-                const used = secure ? tls.connect(securing(socket, url)) : socket;
+                const used = secure ? tls.connect(securing(url, tunnel)) : net.connect(addressOf(url));
                 used.on(secure ? 'secureConnect' : 'connect', () => {
                     connected = true;
                     clearTimeout(timer);
@@ -448,10 +447,10 @@ function addressOf(url) {
     return { host: unbracketed(url), port, autoSelectFamily: true };
 }
 /** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
-function securing(socket, url) {
+function securing(url, tunnel) {
     const host = unbracketed(url);
     const servername = /^[\d.]+$|:/.test(host) ? '' : host;
-    return { socket, host, servername, rejectUnauthorized: true };
+    return { ...addressOf(url), ...(tunnel && { socket: tunnel }), servername, rejectUnauthorized: true };
 }
 function unbracketed({ hostname }) {
     return hostname.replace(/^\[|\]$/g, '');
