@@ -54,7 +54,7 @@ export async function showInChromium(
   const browser = spawn(program, [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     // The language decides which encoding is assumed.
-    env: { ...process.env, LANG: 'C.UTF-8', LANGUAGE: 'en' },
+    env: { ...process.env, LANG: 'C.UTF-8', LANGUAGE: 'en', TMPDIR: profile },
   });
   const exit = once(browser, 'exit');
   try {
