@@ -6,10 +6,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { defaultCaps } from '../src/pages/caps.ts';
-import { acceptEncoding } from '../src/pages/decode.ts';
-import { readPage } from '../src/pages/read.ts';
+import { acceptEncoding } from '../src/pages/read/decode.ts';
+import { readPage } from '../src/pages/read/read.ts';
 import type { PageRequest } from '../src/pages/request.ts';
-import { get, secure } from '../src/pages/transport.ts';
+import { get, secure } from '../src/pages/guard/transport.ts';
 
 export async function fetchUnguarded(request: PageRequest, userAgent: string): Promise<string> {
   const { href, origin, hostname, pathname, search, protocol, port } = new URL(request.url);

@@ -1,7 +1,7 @@
 /** The stand-in upstream as a process of its own, so that its work is not the relay's: `upstream.ts <delay in ms>`. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { startStandIn } from '../src/standin/server.ts';
+import { startStandIn } from '../src/claude/proof/stand-in.ts';
 
 export type Upstream = { url: string; close: () => Promise<void> };
 

@@ -4,7 +4,7 @@ import { CommandError } from './commands/command-error.ts';
 import { createProgram } from './commands/program.ts';
 import { ConfigError } from './config.ts';
 import { KeyError } from './keys/key.ts';
-import { ServiceError } from './service/service-error.ts';
+import { ServiceError } from './service/run.ts';
 import { TemplateError } from './service/template.ts';
 import { StoreError } from './store/errors.ts';
 

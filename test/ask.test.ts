@@ -8,9 +8,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { eventData } from '../src/commands/event-lines.ts';
-import { printable } from '../src/commands/printable.ts';
-import { lastUserTexts } from '../src/standin/messages.ts';
+import { eventData } from '../src/commands/loopback.ts';
+import { printable } from '../src/commands/text/terminal.ts';
+import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
 import { eventually, query, root, startTestRelay, type TestRelay } from './support/relay.ts';
 import { openTerminal } from './support/terminal.ts';
 

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RunRequest } from '../src/claude/runner.ts';
 import { clientGone } from '../src/claude/turn.ts';
 import type { ImageBlock, Message, Tool, UserBlock } from '../src/conversation.ts';
-import type { SeenRequest } from '../src/standin/server.ts';
+import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
 import { images, pdf } from './support/media.ts';
 import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';

@@ -10,22 +10,22 @@ import { addKeyCommand } from '../src/commands/key.ts';
 import { addLogsCommand } from '../src/commands/logs.ts';
 import { addUsageCommand } from '../src/commands/usage.ts';
 import { completeRequest } from '../src/api.ts';
-import type { PlanWindows } from '../src/claude/plan.ts';
+import type { PlanWindows } from '../src/claude/usage-windows.ts';
 import { settings } from '../src/config.ts';
-import * as anthropicParameters from '../src/dialects/anthropic-parameters.ts';
-import { messagesRequest } from '../src/dialects/anthropic-schema.ts';
+import * as anthropicParameters from '../src/dialects/anthropic/parameters.ts';
+import { messagesRequest } from '../src/dialects/anthropic/schema.ts';
 import {
   chatCompletionRequest,
   parametersWithoutEffect,
   refusedParameters as refusedOfChat,
-} from '../src/dialects/openai-request.ts';
+} from '../src/dialects/openai/request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
-import { graceMs } from '../src/http/detached.ts';
+import { graceMs } from '../src/http/async/detached.ts';
 import { maxUnreadBytes, maxUnreadMs, pingAfterMs } from '../src/http/event-stream.ts';
-import { jobBounds } from '../src/http/jobs.ts';
-import { maxKeptBytes } from '../src/http/kept-answer.ts';
-import { largeBodies } from '../src/http/large-bodies.ts';
-import { repeatBounds } from '../src/http/repeats.ts';
+import { jobBounds } from '../src/http/async/jobs.ts';
+import { maxKeptBytes } from '../src/http/async/kept-answer.ts';
+import { largeBodies } from '../src/http/body-budget.ts';
+import { repeatBounds } from '../src/http/async/repeats.ts';
 import { pageRequest } from '../src/pages/request.ts';
 import type { AnyPage } from './pages/network.ts';
 import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';

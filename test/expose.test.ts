@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { loadConfig } from '../src/config.ts';
-import { parseTarget } from '../src/pages/url.ts';
+import { parseTarget } from '../src/pages/guard/url.ts';
 import { publicNames } from '../src/service/public-names.ts';
 import { root, startTestRelay, type TestRelay } from './support/relay.ts';
 import { serviceUser, type Said, type ServiceUser } from './support/service.ts';

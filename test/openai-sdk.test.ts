@@ -19,8 +19,8 @@ import type {
   ChatCompletionMessageFunctionToolCall,
 } from 'openai/resources';
 import { z } from 'zod';
-import type { Reply } from '../src/standin/reply.ts';
-import type { SeenRequest } from '../src/standin/server.ts';
+import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
 import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';
 import {
   clis,

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { lastUserTexts } from '../src/standin/messages.ts';
-import type { Reply } from '../src/standin/reply.ts';
-import type { ReplyFunction } from '../src/standin/server.ts';
+import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
+import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { ReplyFunction } from '../src/claude/proof/stand-in.ts';
 import {
   clis,
   eventually,

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { startStandIn, type StandIn } from '../src/standin/server.ts';
+import { startStandIn, type StandIn } from '../src/claude/proof/stand-in.ts';
 import { cleanClone } from './support/clone.ts';
 import { newest } from './support/relay.ts';
 import { openTerminal, type TestTerminal } from './support/terminal.ts';

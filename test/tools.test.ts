@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { lastUserTexts, type AnswerBlock } from '../src/standin/messages.ts';
-import type { SeenRequest } from '../src/standin/server.ts';
+import { lastUserTexts, type AnswerBlock } from '../src/claude/proof/stand-in-messages.ts';
+import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
 import { openTurn } from './support/open-turn.ts';
 import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
 

@@ -1,8 +1,8 @@
 /** Prompts and system prompts reach the model byte for byte, and nothing comes with them: compared at the stand-in. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { blocksOf, lastUserTexts, textOf } from '../src/standin/messages.ts';
-import type { SeenRequest } from '../src/standin/server.ts';
+import { blocksOf, lastUserTexts, textOf } from '../src/claude/proof/stand-in-messages.ts';
+import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
 import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
 

@@ -6,7 +6,7 @@ import type { ModelEvent, TokenUsage } from '../conversation.ts';
 import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
 import type { TurnEnd } from './outcome.ts';
 import type { CliEvent } from './protocol.ts';
-import { noFurtherRequests } from './way-out.ts';
+import { noFurtherRequests } from './blackhole-proxy.ts';
 
 /** After any other stop reason, and after an answer with nothing to see, the CLI would ask the model again by itself. */
 const finalStops = new Set(['end_turn', 'stop_sequence']);

@@ -4,7 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { startProcess, type ClaudeProcess } from './process.ts';
-import type { Readiness } from './readiness.ts';
+import type { Readiness } from './proof/readiness.ts';
 import { createSpares, type Spares, type SparesState } from './spares.ts';
 import type { JsonSchema } from './schema.ts';
 import { createSchemas } from './schemas.ts';

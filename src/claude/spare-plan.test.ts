@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planSpares } from './spare-plan.ts';
+import { planSpares } from './spares.ts';
 
 const rows: [string, string[], number, string[]][] = [
   ['nothing asked yet: the default', [], 2, ['opus', 'opus']],

@@ -3,10 +3,9 @@
  * requests share one. They hold no request's data: the caller's text is sent to a spare only when a request has claimed it.
  */
 import { readFileSync } from 'node:fs';
-import { breachIn, type Breach } from './breach.ts';
-import { parseLine, type CliEvent } from './protocol.ts';
-import { planSpares } from './spare-plan.ts';
+import { type Breach, breachIn } from './breach.ts';
 import type { ClaudeProcess } from './process.ts';
+import { type CliEvent, parseLine } from './protocol.ts';
 import type { WarmUp } from './warm-up.ts';
 
 export type Spares = {
@@ -186,4 +185,32 @@ function residentBytes(pid: number | undefined): number {
   } catch {
     return 0;
   }
+}
+
+/**
+ * The models of `max` spares: a share of each for what was asked for lately (`recent`, oldest first), the latest model first; with
+ * nothing asked yet, the model that a request gets by default.
+ */
+export function planSpares(recent: readonly string[], max: number, fallback: string): string[] {
+  if (max <= 0) return [];
+  const asked = recent.length === 0 ? [fallback] : recent;
+  const weight = new Map<string, number>();
+  // A later request counts for more: what was asked for an hour ago gives way soon.
+  for (const [index, model] of asked.entries()) {
+    weight.set(model, (weight.get(model) ?? 0) + (index + 1) / asked.length);
+  }
+  const plan: string[] = [];
+  const given = new Map<string, number>();
+  while (plan.length < max) {
+    let best: string | undefined;
+    let bestShare = -1;
+    for (const [model, share] of weight) {
+      const next = share / ((given.get(model) ?? 0) + 1);
+      if (next > bestShare) [best, bestShare] = [model, next];
+    }
+    if (best === undefined) return plan;
+    plan.push(best);
+    given.set(best, (given.get(best) ?? 0) + 1);
+  }
+  return plan;
 }

@@ -12,7 +12,7 @@ import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
 import { satisfied, structuredBy } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
-import { noFurtherRequests } from './way-out.ts';
+import { noFurtherRequests } from './blackhole-proxy.ts';
 
 export type TurnOptions = {
   request: Conversation;

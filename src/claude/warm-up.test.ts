@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { realClis } from '../../test/support/real-cli.ts';
-import { startStandIn } from '../standin/server.ts';
+import { startStandIn } from './proof/stand-in.ts';
 import { lockedArgs, standInEnv } from './lock.ts';
 import { startProcess } from './process.ts';
 import { canWarmUp, startWarmUp } from './warm-up.ts';

@@ -8,7 +8,7 @@
  */
 import type { HostEnv } from './lock.ts';
 import { parseLine, settingsLine, sideQuestionLine } from './protocol.ts';
-import { proxyVariables, wayOut } from './way-out.ts';
+import { proxyVariables, wayOut } from './blackhole-proxy.ts';
 
 export type WarmUp = {
   /** A line that the process printed. */

@@ -6,11 +6,9 @@ import type { Config } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { openStore } from '../store/sqlite.ts';
 import { CommandError } from './command-error.ts';
-import { eventData } from './event-lines.ts';
-import { withExamples } from './examples.ts';
-import { callRelay, relayUrl, textOf, type LoopbackAnswer } from './loopback.ts';
-import { printable } from './printable.ts';
-import { processTerminal, type Terminal } from './terminal.ts';
+import { eventData, callRelay, relayUrl, textOf, type LoopbackAnswer } from './loopback.ts';
+import { withExamples } from './text/parse.ts';
+import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 
 type AskOptions = {
   model?: string;

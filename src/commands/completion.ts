@@ -2,8 +2,8 @@
 import { Argument, type Command } from 'commander';
 import { bashScript, fishScript, zshScript } from './completion-scripts.ts';
 import { treeOf } from './completion-tree.ts';
-import { withExamples } from './examples.ts';
-import { processTerminal } from './terminal.ts';
+import { withExamples } from './text/parse.ts';
+import { processTerminal } from './text/terminal.ts';
 
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 

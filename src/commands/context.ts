@@ -1,13 +1,10 @@
 /** What the commands on the records (keys, ledger) share: the data directory, the terminal, and how a failure is told. */
 import type { Command } from 'commander';
 import { KeyError } from '../keys/key.ts';
-import { openKeys } from '../keys/store.ts';
-import type { Keys } from '../keys/store.ts';
+import { openKeys, type Keys } from '../keys/store.ts';
 import { storeFailure, StoreError } from '../store/errors.ts';
-import { openStore } from '../store/sqlite.ts';
-import type { Store } from '../store/sqlite.ts';
-import { processTerminal } from './terminal.ts';
-import type { Terminal } from './terminal.ts';
+import { openStore, type Store } from '../store/sqlite.ts';
+import { processTerminal, type Terminal } from './text/terminal.ts';
 
 export type CommandContext = {
   /** The relay's data directory, from its settings. */

@@ -6,23 +6,20 @@ import { fileURLToPath } from 'node:url';
 import { Argument, Option, type Command } from 'commander';
 import { loadConfig, type Config, loadLeniently } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
-import { localUrl } from '../service/await-ready.ts';
+import { localUrl, probe } from '../service/probe.ts';
 import { cloudflared } from '../service/cloudflared.ts';
 import { checkExposure } from '../service/exposure.ts';
 import { ngrok } from '../service/ngrok.ts';
-import { probe } from '../service/probe.ts';
-import { runner } from '../service/run.ts';
-import { ServiceError } from '../service/service-error.ts';
+import { runner, ServiceError } from '../service/run.ts';
 import { unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, stopTunnel, tunnelLog, tunnelUnit } from '../service/tunnel-service.ts';
 import type { Tunnel, TunnelOptions } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
-import { parseCount } from './parse.ts';
-import { withExamples } from './examples.ts';
+import { parseCount, withExamples } from './text/parse.ts';
 import { limitsOff } from './limits-off.ts';
-import { processTerminal, type Terminal } from './terminal.ts';
+import { processTerminal, type Terminal } from './text/terminal.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 

@@ -1,15 +1,12 @@
 /** `claude-relay key create|list|show|rotate|revoke`: the keys, while the relay runs or not. */
 import type { Command } from 'commander';
-import { keyRoutes } from '../keys/key.ts';
-import type { KeyGrants, KeyRoute } from '../keys/key.ts';
+import { keyRoutes, type KeyGrants, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
-import { withRecords } from './context.ts';
-import type { CommandContext, Records } from './context.ts';
-import { withExamples } from './examples.ts';
-import { keyJson, keyTable, keyText } from './key-text.ts';
-import { parseCount, parseDuration, parseExpiry, parseList } from './parse.ts';
-import { paint } from './terminal.ts';
-import { time } from './table.ts';
+import { withRecords, type CommandContext, type Records } from './context.ts';
+import { withExamples, parseCount, parseDuration, parseExpiry, parseList } from './text/parse.ts';
+import { keyJson, keyTable, keyText } from './text/key-text.ts';
+import { paint } from './text/terminal.ts';
+import { time } from './text/table.ts';
 
 type CreateOptions = {
   daily?: number;

@@ -8,11 +8,10 @@ import { findCli } from '../claude/cli.ts';
 import { lockedEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import { CommandError } from './command-error.ts';
-import { withExamples } from './examples.ts';
-import { hiddenInput } from './hidden-input.ts';
-import { relayUnit, restartCommand, serviceState } from './service-state.ts';
+import { withExamples } from './text/parse.ts';
+import { hiddenInput, processTerminal, type Terminal } from './text/terminal.ts';
+import { relayUnit, restartCommand, serviceState } from '../service/state.ts';
 import { setVariable } from './settings-edit.ts';
-import { processTerminal, type Terminal } from './terminal.ts';
 import { makeScratch } from './scratch.ts';
 
 const variable = 'CLAUDE_CODE_OAUTH_TOKEN';

@@ -1,14 +1,11 @@
 /** `claude-relay logs`: the ledger's last rows, and with `-f` those that come. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { openLedgerReader } from '../ledger/follow.ts';
-import type { LedgerRow } from '../ledger/follow.ts';
-import { withExamples } from './examples.ts';
-import { withRecords } from './context.ts';
-import type { CommandContext, Records } from './context.ts';
-import { keyLabels } from './key-labels.ts';
-import { logJson, logLine } from './logs-text.ts';
-import { parseCount } from './parse.ts';
+import { openLedgerReader, type LedgerRow } from '../ledger/follow.ts';
+import { withExamples, parseCount } from './text/parse.ts';
+import { withRecords, type CommandContext, type Records } from './context.ts';
+import { keyLabels } from './text/key-text.ts';
+import { logJson, logLine } from './text/logs-text.ts';
 
 type LogsOptions = { follow?: boolean; lines: number; key?: string; json?: boolean };
 

@@ -1,7 +1,7 @@
 /** A call to the relay of this machine. Nothing else is called by the commands, and no proxy is asked on the way. */
-import { Agent, request, type IncomingHttpHeaders } from 'node:http';
+import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { isIP } from 'node:net';
-import { isLoopback, type Config } from '../config.ts';
+import { type Config, isLoopback } from '../config.ts';
 import { CommandError } from './command-error.ts';
 
 export type LoopbackCall = {
@@ -86,4 +86,22 @@ export function relayUrl(config: Config, given?: string): string {
 function reachable(host: string): string {
   const address = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
   return isIP(address) === 6 ? `[${address}]` : address;
+}
+
+export async function* eventData(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<unknown> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of chunks) {
+    rest += decoder.decode(chunk, { stream: true });
+    const events = rest.split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) {
+      const data = event
+        .split('\n')
+        .filter((line) => line.startsWith('data:'))
+        .map((line) => line.slice('data:'.length).trimStart());
+      // A comment alone, such as a ping, has none.
+      if (data.length > 0) yield JSON.parse(data.join('\n'));
+    }
+  }
 }

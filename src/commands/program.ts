@@ -5,7 +5,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig, type Config } from '../config.ts';
 import { addAskCommand } from './ask.ts';
 import { addCompletionCommand } from './completion.ts';
-import { addDoctorCommand } from './doctor.ts';
+import { addDoctorCommand } from './doctor/doctor.ts';
 import { addExposeCommand } from './expose.ts';
 import { addInstallCommand } from './install.ts';
 import { addKeyCommand } from './key.ts';
@@ -14,7 +14,7 @@ import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
 import { relayUrl } from './loopback.ts';
 import { addUsageCommand } from './usage.ts';
-import { withExamples } from './examples.ts';
+import { withExamples } from './text/parse.ts';
 
 const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { CommandError } from './command-error.ts';
 import { demo } from './demo.ts';
-import { withExamples } from './examples.ts';
+import { withExamples } from './text/parse.ts';
 import { serve } from './serve.ts';
 
 export function addServeCommand(program: Command, config: () => Config): void {

@@ -1,15 +1,12 @@
 /** `claude-relay usage`: requests, tokens and cost, by day, model and key. */
 import type { Command } from 'commander';
-import { openUsage } from '../ledger/usage.ts';
-import type { Usage, UsageReport } from '../ledger/usage.ts';
-import { withExamples } from './examples.ts';
-import { withRecords } from './context.ts';
-import type { CommandContext, Records } from './context.ts';
-import { parseCount } from './parse.ts';
+import { openUsage, type Usage, type UsageReport } from '../ledger/usage.ts';
+import { withExamples, parseCount } from './text/parse.ts';
+import { withRecords, type CommandContext, type Records } from './context.ts';
 import { planClosed } from './plan-closed.ts';
-import { keyLabels } from './key-labels.ts';
-import { paint } from './terminal.ts';
-import { totalsByKey, usageCsv, usageJson, usageTables } from './usage-text.ts';
+import { keyLabels } from './text/key-text.ts';
+import { paint } from './text/terminal.ts';
+import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text.ts';
 
 type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
 

@@ -10,7 +10,7 @@ import {
 import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
 import type { AnswerFacts, Ask, Dialect, Voice } from './dialect.ts';
-import { findUnsound } from './soundness.ts';
+import { findUnsound } from './unsendable.ts';
 
 export const native: Dialect = {
   unknownModel: 'bad_request',

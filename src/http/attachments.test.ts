@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ImageBlock, UserBlock } from '../conversation.ts';
 import { requireRoom } from './attachments.ts';
-import { LargeBodies, largeBodies } from './large-bodies.ts';
+import { LargeBodies, largeBodies } from './body-budget.ts';
 
 const limits = { maxInputBytes: 100, maxAttachmentBytes: 20 };
 

@@ -1,7 +1,7 @@
 /** Reading a request's JSON body, bounded while it is read. */
 import { createHash } from 'node:crypto';
 import { RelayError } from '../errors.ts';
-import type { Room } from './large-bodies.ts';
+import type { Room } from './body-budget.ts';
 
 export type Body = {
   value: unknown;

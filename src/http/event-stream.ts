@@ -2,8 +2,9 @@
  * An answer of server-sent events on one connection: nothing is held back, silence is filled with comments so that no tunnel takes
  * the connection for dead, and a client that does not read is dropped.
  */
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ServerResponse } from 'node:http';
-import { headersOf, type Exchange } from './exchange.ts';
+import { type Exchange, asRelayError, headersOf } from './exchange.ts';
 
 /**
  * Milliseconds without a byte until a ping, counted from the request's arrival and from whatever was sent last: within the 5 s after
@@ -116,4 +117,30 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
       outgoing.off('close', stop);
     },
   };
+}
+
+/**
+ * `source` sends what it has and resolves at its end. What it throws before anything was sent passes through, to be answered like any
+ * other error; later it is told as the dialect's error events. Resolves when the client has all of it, or is gone.
+ */
+export async function answerWithEvents(
+  exchange: Exchange,
+  source: (stream: Pick<EventStream, 'send' | 'room'>) => Promise<void>,
+): Promise<Response> {
+  const { outgoing } = exchange;
+  if (outgoing === undefined) throw new Error('there is no connection to stream to');
+  const stream = openEventStream(exchange, outgoing);
+  try {
+    await source(stream);
+  } catch (thrown) {
+    if (!stream.begun) {
+      stream.forget();
+      throw thrown;
+    }
+    exchange.failure = asRelayError(thrown);
+    stream.send(exchange.dialect.errorEvents(exchange.failure, exchange.requestId));
+  }
+  await stream.end();
+  if (!outgoing.writableFinished) exchange.clientGone = true;
+  return RESPONSE_ALREADY_SENT;
 }

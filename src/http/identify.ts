@@ -3,9 +3,9 @@ import { RelayError } from '../errors.ts';
 import type { Key, KeyRoute } from '../keys/key.ts';
 import { clientAddress } from '../limits/client-address.ts';
 import { limitHeaders } from '../limits/headers.ts';
+import type { KeyLimits, Lane } from '../limits/lane-limits.ts';
 import type { AppContext } from './app.ts';
 import type { Exchange } from './exchange.ts';
-import { limitsOf } from './key-limits.ts';
 
 /**
  * `Authorization: Bearer` and `x-api-key` are one path. Throws `unauthorized`, the same whatever was wrong with the key,
@@ -62,4 +62,15 @@ export function unauthorized(): RelayError {
 
 function bearer(header: string | null): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+}
+
+/** A key's own limits are for completions; pages have those of the settings. */
+export function limitsOf(key: Key, lane: Lane): KeyLimits {
+  if (lane === 'fetch') return { keyId: key.id };
+  return {
+    keyId: key.id,
+    ...(key.rpm === undefined ? {} : { rpm: key.rpm }),
+    ...(key.dailyLimit === undefined ? {} : { daily: key.dailyLimit }),
+    ...(key.concurrency === undefined ? {} : { concurrency: key.concurrency }),
+  };
 }

@@ -1,6 +1,6 @@
 /** What of the owner's plan is used up, and until when: for GET /v1/usage and GET /ready. */
-import type { PlanClosing } from '../limits/plan.ts';
-import type { ReadyCheck } from './status.ts';
+import type { PlanClosing } from '../limits/plan-limit.ts';
+import type { ReadyCheck } from './routes/health.ts';
 
 /** `models`: a family such as `opus`, or `all`. */
 export type ClosedModels = { models: string; until: string };

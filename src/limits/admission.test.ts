@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { RelayError, type LimitName } from '../errors.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import type { KeyLimits, Lane, LaneLimits } from './lane-limits.ts';
-import { FakeClock, MemoryCounts, tick } from './testing.ts';
+import { FakeClock, MemoryCounts, tick } from '../../test/support/limits.ts';
 import type { Ticket } from './ticket.ts';
 
 const off: LaneLimits = { concurrency: 0, keyConcurrency: 0, keyRpm: 0, keyDaily: 0, globalDaily: 0 };

@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts';
 import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
 import { dailyState, rpmState, type LaneSnapshot, type LaneState } from './lane-state.ts';
-import type { PlanGates, Probe } from './plan.ts';
+import type { PlanGates, Probe } from './plan-limit.ts';
 import { FairQueue, mayWait } from '../fair-queue.ts';
 import { clientLeft, countsUnavailable, longest, refusal, type Blocked } from './refusals.ts';
 import { createTicket, type Ticket } from './ticket.ts';

@@ -9,8 +9,8 @@ import { test } from 'node:test';
 import { RelayError } from '../errors.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import type { KeyLimits, Lane, LaneLimits } from './lane-limits.ts';
-import { Model, runningPhases, type Config, type Request } from './simulation-model.ts';
-import { FakeClock, MemoryCounts, Random, tick } from './testing.ts';
+import { Model, runningPhases, type Config, type Request } from '../../test/support/limits-model.ts';
+import { FakeClock, MemoryCounts, Random, tick } from '../../test/support/limits.ts';
 import type { Ticket } from './ticket.ts';
 
 const lanes = ['complete', 'fetch'] as const satisfies readonly Lane[];

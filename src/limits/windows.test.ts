@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { FakeClock } from './testing.ts';
+import { FakeClock } from '../../test/support/limits.ts';
 import { DayClock, minuteMs, SlidingWindow } from './windows.ts';
 
 const hourMs = 3_600_000;

@@ -3,19 +3,18 @@
  * goes through, and nothing else in the program leads out. docs/fetch.md says what each step answers.
  */
 import { RelayError } from '../errors.ts';
-import type { PageAbout } from './about.ts';
-import { readArticle } from './article.ts';
+import type { PageAbout } from './read/about.ts';
+import { readArticle } from './read/article.ts';
 import { defaultCaps, type PageCaps } from './caps.ts';
-import { acceptEncoding } from './decode.ts';
-import { visit, type HopContext } from './hop.ts';
-import { createHostJudge } from './interfaces.ts';
-import type { PageMetadata } from './metadata.ts';
-import { Output } from './output.ts';
-import { readPage, type PageText } from './read.ts';
-import { readRedirect } from './redirect.ts';
+import { acceptEncoding } from './read/decode.ts';
+import { visit, type HopContext, readRedirect } from './guard/hop.ts';
+import { createHostJudge } from './guard/address.ts';
+import type { PageMetadata } from './read/metadata.ts';
+import { Output } from './read/output.ts';
+import { readPage, type PageText } from './read/read.ts';
 import type { PageRequest } from './request.ts';
-import { createSlots } from './slots.ts';
-import { parseTarget, type Target, type UrlRules } from './url.ts';
+import { createSlots } from './guard/slots.ts';
+import { parseTarget, type Target, type UrlRules } from './guard/url.ts';
 
 export type PageConfig = {
   readonly ports: readonly number[];

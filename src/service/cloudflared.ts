@@ -1,8 +1,7 @@
 /** Cloudflare Tunnel (cloudflared): a tunnel named claude-relay for a name in a zone of the owner's, kept up by a service of the user's. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from './find-program.ts';
-import { ServiceError } from './service-error.ts';
+import { findProgram, ServiceError } from './run.ts';
 import { commandWord } from './template.ts';
 import { cloudflaredSettings } from './tunnel-service.ts';
 import { refuse, requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';

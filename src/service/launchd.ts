@@ -1,14 +1,12 @@
 /** The relay as a launchd agent of the user (macOS): install, upgrade in place, remove. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { awaitReady, localUrl, type ServiceState } from './await-ready.ts';
+import { awaitReady, localUrl, type ServiceState, probe } from './probe.ts';
 import { launchAgent } from './launch-agent.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
-import { probe } from './probe.ts';
 import { stopSeconds } from './relay-unit.ts';
-import { saidBy, type Run } from './run.ts';
+import { saidBy, type Run, ServiceError } from './run.ts';
 import type { ServicePlan } from './service-environment.ts';
-import { ServiceError } from './service-error.ts';
 
 const agentLabel = 'claude-relay';
 

@@ -1,8 +1,6 @@
 /** ngrok (agent 3): a reserved domain, kept up by a service of the user's. */
 import { readFileSync } from 'node:fs';
-import { findProgram } from './find-program.ts';
-import { saidBy } from './run.ts';
-import { ServiceError } from './service-error.ts';
+import { findProgram, saidBy, ServiceError } from './run.ts';
 import { commandWord } from './template.ts';
 import { requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 

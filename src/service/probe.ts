@@ -1,6 +1,8 @@
 /** Asks the relay one question from outside: over loopback, or by the public URL that its owner has just given it. */
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../config.ts';
 
 /** Enough for any answer of the relay's that is asked for here. */
 const maxBytes = 64 * 1024;
@@ -75,4 +77,37 @@ export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAn
     .filter((check) => check.ok !== true)
     .map(({ name, detail }) => (detail === undefined ? String(name) : `${name}: ${detail}`));
   return { ok, wrong };
+}
+
+/** What the service manager says of the relay's service. */
+export type ServiceState = 'starting' | 'running' | 'failed';
+
+export type Awaited = { state: 'ready' } | { state: 'failed' } | { state: 'not-ready'; wrong: string[] };
+
+/** The relay's own address, for programs of this machine. */
+export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+/**
+ * Resolves when the service runs and is ready, when it failed, or after `waitMs`. Both are asked: a relay in some terminal
+ * may answer at the same port, and is not the service.
+ */
+export async function awaitReady(
+  url: string,
+  service: () => Promise<ServiceState>,
+  waitMs: number,
+): Promise<Awaited> {
+  const until = Date.now() + waitMs;
+  let wrong = ['nothing answers there'];
+  for (;;) {
+    const state = await service();
+    if (state === 'failed') return { state: 'failed' };
+    const answer = state === 'running' ? await askReady(url) : undefined;
+    if (answer?.ok === true) return { state: 'ready' };
+    if (answer !== undefined) wrong = answer.wrong;
+    if (Date.now() > until) return { state: 'not-ready', wrong };
+    await delay(300);
+  }
 }

@@ -1,5 +1,7 @@
 /** Runs a program of the system and waits for it: service managers, tunnels. */
 import { execFile } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { loginVariables } from '../config.ts';
 
 export type Ran = {
@@ -46,4 +48,22 @@ export function saidBy({ stdout, stderr }: Ran): string {
     .map((text) => text.trim())
     .filter((text) => text !== '')
     .join('\n');
+}
+
+/** Throws ServiceError when there is none. */
+export function findProgram(name: string, path = ''): string {
+  for (const directory of path.split(delimiter).filter((each) => isAbsolute(each))) {
+    const file = join(directory, name);
+    try {
+      accessSync(file, constants.X_OK);
+      if (statSync(file).isFile()) return file;
+    } catch {
+      // The next one.
+    }
+  }
+  throw new ServiceError(`There is no \`${name}\` on PATH.`);
+}
+
+export class ServiceError extends Error {
+  override name = 'ServiceError';
 }

@@ -5,7 +5,7 @@ import { findCli, loginStatus } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
 import { loadConfig, settings, type Config } from '../config.ts';
 import type { Host } from './relay-unit.ts';
-import { ServiceError } from './service-error.ts';
+import { ServiceError } from './run.ts';
 
 export type ServicePlan = {
   /** The settings as the service will read them. */

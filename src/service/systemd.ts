@@ -2,12 +2,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
-import { awaitReady, localUrl, type ServiceState } from './await-ready.ts';
+import { awaitReady, localUrl, type ServiceState } from './probe.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
-import { saidBy, type Run } from './run.ts';
+import { saidBy, type Run, ServiceError } from './run.ts';
 import type { ServicePlan } from './service-environment.ts';
-import { ServiceError } from './service-error.ts';
 import { removeTunnelSettings } from './tunnel-service.ts';
 import { busRunner, hasNamespaces, type UserManager } from './user-manager.ts';
 

@@ -1,7 +1,6 @@
 /** Tailscale Funnel (client 1.52 or newer): tailscaled itself keeps it up, also after a reboot. */
-import type { Run } from './run.ts';
+import { type Run, ServiceError } from './run.ts';
 import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
-import { ServiceError } from './service-error.ts';
 
 type Status = { BackendState?: string; Self?: { DNSName?: string } };
 /** The keys are `<name>:<port>`. */

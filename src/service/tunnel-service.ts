@@ -4,8 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
-import { saidBy, type Run } from './run.ts';
-import { ServiceError } from './service-error.ts';
+import { saidBy, type Run, ServiceError } from './run.ts';
 import { fillTemplate, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
 

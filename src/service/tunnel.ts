@@ -1,8 +1,7 @@
 /** What every tunnel tool has in common. */
 import type { Config } from '../config.ts';
 import { isHostname } from '../network.ts';
-import { saidBy, type Ran, type Run } from './run.ts';
-import { ServiceError } from './service-error.ts';
+import { saidBy, type Ran, type Run, ServiceError } from './run.ts';
 
 export type TunnelOptions = {
   config: Config;

@@ -1,8 +1,7 @@
 /** The systemd of one user: whether there is one, what it gives its services, and lingering, which keeps it while nobody is logged in. */
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runner, saidBy, type Run } from './run.ts';
-import { ServiceError } from './service-error.ts';
+import { runner, saidBy, type Run, ServiceError } from './run.ts';
 
 export type UserManager = {
   run: Run;

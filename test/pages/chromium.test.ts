@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { RelayError } from '../../src/errors.ts';
 import { defaultCaps } from '../../src/pages/caps.ts';
-import { type PageText, readPage } from '../../src/pages/read.ts';
+import { type PageText, readPage } from '../../src/pages/read/read.ts';
 import { pageRequest } from '../../src/pages/request.ts';
 import { findChromium, showInChromium } from './chromium/browser.ts';
 import { type Shape, shapes } from './chromium/shapes.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { createAddressJudge } from '../../src/pages/address.ts';
-import { parseTarget } from '../../src/pages/url.ts';
+import { createAddressJudge } from '../../src/pages/guard/address.ts';
+import { parseTarget } from '../../src/pages/guard/url.ts';
 import { RelayError } from '../../src/errors.ts';
 import { corpusUrls as urls, outcomeOf } from './corpus.ts';
 import { networkMissing, startNetwork, testConfig, type Network } from './network.ts';

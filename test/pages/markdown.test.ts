@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 
-import { type Article, readContent } from '../../src/pages/article/read.ts';
+import { type Article, readContent } from '../../src/pages/read/article/read.ts';
 import { defaultCaps } from '../../src/pages/caps.ts';
-import { readPage } from '../../src/pages/read.ts';
+import { readPage } from '../../src/pages/read/read.ts';
 import { pageRequest } from '../../src/pages/request.ts';
 
 const folder = join(import.meta.dirname, 'markdown');

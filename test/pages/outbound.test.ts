@@ -1,4 +1,4 @@
-/** There is one way out of the program, src/pages/transport.ts, and one that asks name servers, src/pages/resolve.ts. */
+/** There is one way out of the program, src/pages/guard/transport.ts, and one that asks name servers, src/pages/guard/resolve.ts. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,7 +48,11 @@ test('every way to a network is the one of the fetch', () => {
     );
     for (const [way, allowed] of ways) {
       if (allowed.includes(file)) continue;
-      assert.doesNotMatch(text, way, `${file} reaches a network: pages go through src/pages/transport.ts`);
+      assert.doesNotMatch(
+        text,
+        way,
+        `${file} reaches a network: pages go through src/pages/guard/transport.ts`,
+      );
     }
   }
 });

@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
-import { startStandIn, type StandIn } from '../../src/standin/server.ts';
+import { startStandIn, type StandIn } from '../../src/claude/proof/stand-in.ts';
 
 export type ApiHost = {
   /** What leads a CLI here, in place of `ANTHROPIC_BASE_URL`. */

@@ -4,7 +4,7 @@ import type { ClaudeProcess } from '../../src/claude/process.ts';
 import type { RunRequest, Runner } from '../../src/claude/runner.ts';
 import { createSchemas } from '../../src/claude/schemas.ts';
 import { runTurn } from '../../src/claude/turn.ts';
-import type { ApiEvent } from '../../src/standin/messages.ts';
+import type { ApiEvent } from '../../src/claude/proof/stand-in-messages.ts';
 import { recordedMessage, recordedText, recordedToolUse, recordings } from './recordings.ts';
 
 export type Ending = {

@@ -1,8 +1,8 @@
 /** One turn of a real CLI without the lock: the control that shows that a trap is one. */
 import { startProcess } from '../../src/claude/process.ts';
 import { initializeLine } from '../../src/claude/protocol.ts';
-import type { Reply } from '../../src/standin/reply.ts';
-import { startStandIn, type SeenRequest } from '../../src/standin/server.ts';
+import type { Reply } from '../../src/claude/proof/stand-in-reply.ts';
+import { startStandIn, type SeenRequest } from '../../src/claude/proof/stand-in.ts';
 
 export type OpenTurn = {
   claudeBin: string;

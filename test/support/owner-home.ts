@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPerson, makeCanaryHome } from '../../src/claude/canary-home.ts';
+import { createPerson, makeCanaryHome } from '../../src/claude/proof/canary-home.ts';
 import type { DummyLogin } from '../../src/claude/lock.ts';
 
 export const person = createPerson();

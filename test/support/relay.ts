@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { openKeys } from '../../src/keys/store.ts';
 import { openStore } from '../../src/store/sqlite.ts';
-import { startStandIn, type ReplyFunction, type StandIn } from '../../src/standin/server.ts';
+import { startStandIn, type ReplyFunction, type StandIn } from '../../src/claude/proof/stand-in.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -11,7 +11,7 @@ import {
   type ReplyFunction,
   type SeenRequest,
   type StandIn,
-} from '../../src/standin/server.ts';
+} from '../../src/claude/proof/stand-in.ts';
 
 export type Asked = {
   turn: FinishedTurn;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
-import { startStandIn, type StandIn } from '../../src/standin/server.ts';
+import { startStandIn, type StandIn } from '../../src/claude/proof/stand-in.ts';
 import { newest, root } from './relay.ts';
 
 export type Said = { status: number; stdout: string; stderr: string };

@@ -1,7 +1,7 @@
 /** A conversation about the weather in which the model calls a tool in three rounds: two calls at once, one after an error, one more. */
-import type { AnswerBlock } from '../../src/standin/messages.ts';
-import type { Reply } from '../../src/standin/reply.ts';
-import type { SeenRequest } from '../../src/standin/server.ts';
+import type { AnswerBlock } from '../../src/claude/proof/stand-in-messages.ts';
+import type { Reply } from '../../src/claude/proof/stand-in-reply.ts';
+import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
 
 const call = (id: string, city: string): AnswerBlock => ({
   type: 'tool_use',

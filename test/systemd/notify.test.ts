@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { startStandIn } from '../../src/standin/server.ts';
+import { startStandIn } from '../../src/claude/proof/stand-in.ts';
 import { eventually, newest, root } from '../support/relay.ts';
 
 type Message = { sender: number; lines: string[] };

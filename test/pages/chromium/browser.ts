@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
-import { findProgram } from '../../../src/service/find-program.ts';
+import { findProgram } from '../../../src/service/run.ts';
 import type { Shape } from './shapes.ts';
 import { shorten, type Shown } from './shown.ts';
 

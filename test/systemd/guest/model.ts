@@ -1,6 +1,6 @@
 /** The stand-in model as a service of the guest, at a port that survives a reboot. An answer to "slow" takes eight seconds. */
 import { connect, createServer } from 'node:net';
-import { startStandIn } from '../../../src/standin/server.ts';
+import { startStandIn } from '../../../src/claude/proof/stand-in.ts';
 
 const fast = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
 const slow = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }), delayMs: 8000 });

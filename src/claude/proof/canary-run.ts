@@ -1,0 +1,186 @@
+/** One run of the installed CLI under the lock against a stand-in: what it asked the model, said, and left behind. */
+import { readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Conversation } from '../../conversation.ts';
+import type { Reply } from './stand-in-reply.ts';
+import { startStandIn, type SeenRequest } from './stand-in.ts';
+import { configDirectory } from './canary-home.ts';
+import { lockedArgs, standInEnv, type DummyLogin, type HostEnv } from '../lock.ts';
+import { startProcess, type Exit } from '../process.ts';
+import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
+import { turnLines } from '../turn-lines.ts';
+
+/** What one turn of the run asks, and what the fake model answers. */
+export type CanaryTurn = { conversation: Conversation; reply: Reply };
+
+export type CanaryRun = {
+  login: DummyLogin;
+  /** What was asked, in order, all in one process: the system prompt is that of the first. */
+  asked: readonly Conversation[];
+  /** What reached the model, in order. */
+  requests: readonly SeenRequest[];
+  /** The CLI answered `initialize`. */
+  started: boolean;
+  init: CliInit | undefined;
+  /** The end of each turn. */
+  results: readonly CliResult[];
+  /** The model's answer came as events. */
+  streamed: boolean;
+  /** What came of the tools that the model asked for. */
+  toolResults: readonly ToolResult[];
+  /** What it keeps of sessions that ran in the run's working directory, by name. */
+  sessions: readonly string[];
+  /** The names of the hooks that ran. */
+  hooks: readonly string[];
+  /** stdout as far as it is kept. */
+  stdout: string;
+  /** Why stdout could not be understood, if so. */
+  garbage: string | undefined;
+  exit: Exit | undefined;
+  /** The run was ended from outside: by its deadline, or by the caller's signal. */
+  cut: 'timeout' | 'aborted' | undefined;
+  stderrTail: string;
+};
+
+export type ToolResult = { id: unknown; isError: boolean; text: string };
+
+export type CanaryRunOptions = {
+  claudeBin: string;
+  /** Names the configuration directory; what it holds of a login is left out. */
+  hostEnv: HostEnv;
+  login: DummyLogin;
+  turns: readonly CanaryTurn[];
+  plant: (cwd: string) => void;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+};
+
+const maxStdoutCharacters = 4 * 1024 * 1024;
+
+/** Never rejects for what the CLI does. */
+export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
+  const standIn = await startStandIn({
+    reply: (_request, index) => options.turns[index]?.reply ?? { kind: 'text', text: 'done' },
+  });
+  try {
+    return { ...(await runProcess(options, standIn.url)), requests: [...standIn.requests] };
+  } finally {
+    await standIn.close();
+  }
+}
+
+async function runProcess(options: CanaryRunOptions, url: string): Promise<CanaryRun> {
+  const { login, signal } = options;
+  const asked = options.turns.map(({ conversation }) => conversation);
+  const hooks: string[] = [];
+  const results: CliResult[] = [];
+  const toolResults: ToolResult[] = [];
+  const run: CanaryRun = {
+    login,
+    asked,
+    requests: [],
+    started: false,
+    init: undefined,
+    results,
+    streamed: false,
+    toolResults,
+    sessions: [],
+    hooks,
+    stdout: '',
+    garbage: undefined,
+    exit: undefined,
+    cut: undefined,
+    stderrTail: '',
+  };
+
+  const onLine = (text: string): void => {
+    if (run.stdout.length < maxStdoutCharacters) run.stdout += `${text}\n`;
+    let event;
+    try {
+      event = parseLine(text);
+    } catch {
+      run.garbage ??= 'a line that is no message';
+      child.terminate();
+      return;
+    }
+    if (event.kind === 'control_response') run.started ||= event.ok;
+    else if (event.kind === 'init') run.init ??= event.init;
+    else if (event.kind === 'stream') run.streamed ||= event.event.type === 'message_start';
+    else if (event.kind === 'hook') hooks.push(event.name);
+    else if (event.kind === 'other') toolResults.push(...toolResultsIn(text));
+    else if (event.kind === 'result') {
+      results.push(event.result);
+      const next = asked[results.length];
+      if (next !== undefined) return child.write(turnLines(next));
+      child.finish();
+      // It has had its time to end by itself: what it left behind is looked at when it is gone.
+      setTimeout(() => {
+        child.terminate();
+      }, 1000).unref();
+    }
+  };
+  let workingDirectory = '';
+  const child = startProcess({
+    command: options.claudeBin,
+    // The default model, as any: the lock's flags do not depend on it.
+    args: lockedArgs('opus'),
+    env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url, login),
+    prepareCwd: (cwd) => {
+      workingDirectory = cwd;
+      options.plant(cwd);
+    },
+    listener: {
+      onLine,
+      onGarbage: (reason) => {
+        run.garbage ??= reason;
+        child.terminate();
+      },
+      onExit: (exit) => {
+        run.exit = exit;
+      },
+    },
+    killGraceMs: 500,
+  });
+  const cut = (why: 'timeout' | 'aborted') => (): void => {
+    run.cut ??= why;
+    child.terminate();
+  };
+  const timer = setTimeout(cut('timeout'), options.timeoutMs);
+  const onAbort = cut('aborted');
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+
+  for (const first of asked.slice(0, 1)) child.write(turnLines(first));
+  await child.gone;
+  clearTimeout(timer);
+  signal?.removeEventListener('abort', onAbort);
+  run.stderrTail = child.stderrTail();
+  run.sessions = keptSessions(options.hostEnv, workingDirectory);
+  return run;
+}
+
+/** The CLI prints what came of a tool as a message of the user. */
+function toolResultsIn(line: string): ToolResult[] {
+  const { type, message } = JSON.parse(line) as { type: unknown; message?: { content?: unknown } };
+  const content = type === 'user' ? message?.content : undefined;
+  if (!Array.isArray(content)) return [];
+  return (content as Record<string, unknown>[])
+    .filter((block) => block['type'] === 'tool_result')
+    .map((block) => ({
+      id: block['tool_use_id'],
+      isError: block['is_error'] === true,
+      text: typeof block['content'] === 'string' ? block['content'] : JSON.stringify(block['content'] ?? ''),
+    }));
+}
+
+/** The CLI names the directory of a session's file after its working directory (2.1.197, 2.1.330). */
+function keptSessions(host: HostEnv, cwd: string): string[] {
+  const name = basename(dirname(cwd)).replaceAll(/[^0-9A-Za-z]/g, '-');
+  try {
+    return readdirSync(join(configDirectory(host), 'projects')).filter((directory) =>
+      directory.includes(name),
+    );
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The positive control: without the lock the same CLIs, asked the same way, do read the file, run the command, and follow the
+ * home's configuration. If these fail, the proof and its tests prove nothing.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, afterEach, describe, test } from 'node:test';
+import { createHostileHome, type HostileHome } from '../../../test/support/hostile-home.ts';
+import { realClis } from '../../../test/support/real-cli.ts';
+import type { Reply } from './stand-in-reply.ts';
+import { startStandIn, type SeenRequest } from './stand-in.ts';
+import { createCanary, type Canary } from './canary.ts';
+import { startProcess } from '../process.ts';
+import { initializeLine } from '../protocol.ts';
+
+/** The flags that make it speak the protocol, and no other. */
+const openArgs = '-p --input-format stream-json --output-format stream-json --verbose'.split(' ');
+
+/** One turn of an unlocked CLI. */
+async function openTurn(options: {
+  cli: string;
+  home: string;
+  args?: readonly string[];
+  prompt: string;
+  plant?: (cwd: string) => void;
+  replies: readonly Reply[];
+}): Promise<readonly SeenRequest[]> {
+  const done: Reply = { kind: 'text', text: 'done' };
+  const standIn = await startStandIn({ reply: (_request, index) => options.replies[index] ?? done });
+  const child = startProcess({
+    command: options.cli,
+    args: [...openArgs, ...(options.args ?? [])],
+    env: (tmpDir) => ({
+      HOME: options.home,
+      PATH: process.env['PATH'] ?? '',
+      TMPDIR: tmpDir,
+      ANTHROPIC_API_KEY: 'sk-ant-stub',
+      ANTHROPIC_BASE_URL: standIn.url,
+      DISABLE_AUTOUPDATER: '1',
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
+    }),
+    ...(options.plant === undefined ? {} : { prepareCwd: options.plant }),
+    listener: {
+      onLine: (text) => {
+        if ((JSON.parse(text) as { type: string }).type === 'result') child.terminate();
+      },
+      onGarbage: () => {},
+      onExit: () => {},
+    },
+  });
+  const deadline = setTimeout(() => {
+    child.terminate();
+  }, 30_000);
+  child.write(initializeLine('1', ['Be brief.']));
+  child.write(`${JSON.stringify({ type: 'user', message: { role: 'user', content: options.prompt } })}\n`);
+  await child.gone;
+  clearTimeout(deadline);
+  await standIn.close();
+  return standIn.requests;
+}
+
+for (const cli of realClis) {
+  describe(`${cli.version} without the lock`, () => {
+    let canary: Canary;
+    let home: string;
+    let hostile: HostileHome;
+    before(() => {
+      home = mkdtempSync(join(tmpdir(), 'empty-home-'));
+      hostile = createHostileHome();
+    });
+    after(() => {
+      rmSync(home, { recursive: true, force: true });
+      hostile.remove();
+    });
+    beforeEach(() => {
+      canary = createCanary();
+    });
+    afterEach(() => {
+      canary.remove();
+    });
+
+    test('runs the command that the model asks for', async () => {
+      const bash = canary.toolUses.find((use) => use.name === 'Bash');
+      assert.ok(bash);
+      await openTurn({
+        cli: cli.path,
+        home,
+        args: ['--allowed-tools', 'Bash'],
+        prompt: 'hello',
+        replies: [{ kind: 'tool_use', ...bash }],
+      });
+      assert.deepEqual(canary.traces(), ['bash']);
+    });
+
+    test('reads the files that the model asks for, and changes one', async () => {
+      const requests = await openTurn({
+        cli: cli.path,
+        home,
+        args: ['--allowed-tools', 'Read,Write,Edit'],
+        prompt: 'hello',
+        replies: ['Read', 'Write', 'Edit'].flatMap((name) =>
+          canary.toolUses
+            .filter((use) => use.name === name)
+            .map(({ id, input }): Reply => ({ kind: 'tool_use', id, name, input })),
+        ),
+      });
+      assert.deepEqual(canary.traces(), ['written.txt', 'edited.txt']);
+      assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
+    });
+
+    test('reads the file that a prompt mentions', async () => {
+      const requests = await openTurn({
+        cli: cli.path,
+        home,
+        prompt: `hello @${canary.secretPath}`,
+        replies: [],
+      });
+      assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
+    });
+
+    test('takes a prompt that begins with a slash for a command', async () => {
+      const requests = await openTurn({ cli: cli.path, home, prompt: '/context hello', replies: [] });
+      assert.equal(requests.length, 0);
+    });
+
+    test('obeys the project that is planted in its working directory', async () => {
+      const requests = await openTurn({
+        cli: cli.path,
+        home,
+        prompt: 'hello',
+        plant: canary.plant,
+        replies: [],
+      });
+      const body = requests[0]?.body ?? '';
+      for (const name of ['claude-md', 'skill', 'hook'] as const)
+        assert.ok(body.includes(canary.markers[name]), name);
+      assert.deepEqual(
+        canary.traces().filter((trace) => trace.startsWith('hook-')),
+        ['hook-SessionStart', 'hook-UserPromptSubmit', 'hook-Stop'],
+      );
+    });
+
+    test('obeys the hostile home', async () => {
+      hostile.reset();
+      const requests = await openTurn({
+        cli: cli.path,
+        home: hostile.home,
+        // Its own choice, to allow all, is refused to root.
+        args: ['--permission-mode', 'default'],
+        prompt: 'hello',
+        replies: [],
+      });
+      const ran = hostile.ran();
+      for (const name of ['SessionStart', 'UserPromptSubmit', 'Stop', 'mcp-user'])
+        assert.ok(ran.includes(name), `${name} of ${ran.join()}`);
+      assert.ok(requests[0]?.body.includes(hostile.marker));
+      assert.equal(requests[0]?.headers['x-hostile'], 'yes');
+    });
+  });
+}

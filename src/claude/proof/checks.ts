@@ -1,0 +1,232 @@
+/** What the canary runs must have shown for the lock to be proved. Pure. */
+import type { SeenRequest } from './stand-in.ts';
+import { unknownTool, type MarkerName, type ToolUse } from './canary.ts';
+import type { CanaryPerson } from './canary-home.ts';
+import type { CanaryRun, ToolResult } from './canary-run.ts';
+import { dummyHeaders, unexpectedInInit } from '../lock.ts';
+import { compareSent, type Sent } from './sent.ts';
+
+/** `name` is stable; `detail` is for the owner. */
+export type ProofCheck = { name: string; ok: boolean; detail: string };
+
+export type CanaryEvidence = {
+  /** One run for each kind of login. */
+  runs: readonly CanaryRun[];
+  /** What the fake model asked for, in each of them once. */
+  toolUses: readonly ToolUse[];
+  markers: Readonly<Record<MarkerName, string>>;
+  /** Whom the configuration of some runs names. */
+  person: CanaryPerson;
+  /** Traces of what ran, by file name. */
+  traces: readonly string[];
+  /** Lines of the host's own instruction files. */
+  hostLines: readonly string[];
+};
+
+export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
+  const { runs, markers, traces, toolUses } = evidence;
+  const starts = check('starts', runs.map(startFailure));
+  // Nothing can be said of a CLI that did not run.
+  if (!starts.ok) return [starts];
+
+  const seen = runs.flatMap((run) => run.requests);
+  const said = runs.map((run) => run.stdout).join('\n');
+  const sent = runs.flatMap((run) => sentBy(run));
+  const leaked = (...names: MarkerName[]): string[] => [
+    ...names
+      .filter((name) => seen.some((request) => request.body.includes(markers[name])))
+      .map((name) => `${name} text reached the model`),
+    // No prompt holds a marker: one on stdout was read, or listed, by the CLI.
+    ...names.filter((name) => said.includes(markers[name])).map((name) => `${name} text is on stdout`),
+  ];
+  const left = (prefix: string): string[] =>
+    traces.filter((trace) => trace.startsWith(prefix)).map((trace) => `it left ${trace}`);
+
+  return [
+    starts,
+    check(
+      'speaks-the-protocol',
+      runs.map((run) => run.garbage),
+    ),
+    check('turn-ends', runs.map(turnFailure)),
+    check(
+      'streams-the-answer',
+      runs.map((run) => (run.streamed ? undefined : "the model's answer did not come as events")),
+    ),
+    check('asks-no-more', runs.map(requestsFailure)),
+    check(
+      'init-lists-nothing',
+      runs.flatMap((run) => (run.init ? unexpectedInInit(run.init) : 'no init event')),
+    ),
+    check('offers-no-tool', runs.flatMap(offeredTools)),
+    check(
+      'slash-command-not-run',
+      runs.map((run) => (run.requests.length === 0 ? 'the prompt did not reach the model' : undefined)),
+    ),
+    check('sent-verbatim', [
+      ...runs.map((run) =>
+        run.requests.length < run.asked.length ? 'it did not reach the model' : undefined,
+      ),
+      ...sent.flatMap(({ lost }) => lost),
+    ]),
+    check(
+      'nothing-added',
+      sent.flatMap(({ added }) => added),
+    ),
+    check(
+      'names-no-owner',
+      runs.flatMap((run) => ownerFailures(run, evidence.person)),
+    ),
+    check('at-file-not-read', leaked('secret')),
+    check('shell-command-not-run', left('shell')),
+    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, seen)]),
+    check('no-skill', leaked('skill')),
+    check('no-command', leaked('command')),
+    check('no-agent', leaked('agent')),
+    check('no-output-style', leaked('style')),
+    check('no-hook-ran', [
+      ...runs.flatMap((run) => run.hooks.map((name) => `${name} ran`)),
+      ...leaked('hook'),
+      ...left('hook-'),
+    ]),
+    check('no-mcp-server', left('mcp')),
+    check(
+      'no-session-kept',
+      runs.flatMap((run) => run.sessions.map(() => 'the conversation was written to a file')),
+    ),
+    check('no-real-credential', runs.flatMap(credentialFailures)),
+    ...toolNames(toolUses).map((name) =>
+      check(
+        `tool-use-refused:${name}`,
+        runs.map((run) => refusalFailure(name, toolUses, run)),
+      ),
+    ),
+    check(
+      'canary-untouched',
+      traces.filter((trace) => !/^(?:hook-|mcp|shell)/.test(trace)),
+    ),
+  ];
+}
+
+/** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 when there was none. */
+export function addedBytes(run: CanaryRun): number {
+  const [request] = run.requests;
+  const [asked] = run.asked;
+  if (request === undefined || asked === undefined) return 0;
+  const own = [asked.messages, ...asked.system].map((part) => Buffer.byteLength(JSON.stringify(part)) - 2);
+  return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
+}
+
+/** The lengths of the texts that the CLI adds to the system prompt, in characters; to the messages it adds none. */
+export function addedTexts(run: CanaryRun): number[] {
+  return (sentBy(run)[0]?.listed ?? []).map((text) => text.length);
+}
+
+/** Of each turn that reached the model. */
+function sentBy({ asked, requests }: CanaryRun): Sent[] {
+  const system = asked[0]?.system ?? [];
+  return asked.flatMap((conversation, turn) => {
+    const request = requests[turn];
+    return request === undefined ? [] : [compareSent(conversation, system, request)];
+  });
+}
+
+function check(name: string, failures: readonly (string | undefined)[]): ProofCheck {
+  const found = [...new Set(failures.filter((failure) => failure !== undefined))];
+  return { name, ok: found.length === 0, detail: found.slice(0, 8).join('; ').slice(0, 600) };
+}
+
+function toolNames(toolUses: readonly ToolUse[]): string[] {
+  return [...new Set(toolUses.map((use) => use.name))];
+}
+
+function startFailure(run: CanaryRun): string | undefined {
+  if (run.started) return undefined;
+  const stderr = run.stderrTail.trim().slice(-300);
+  const said = stderr === '' ? '' : `: ${stderr}`;
+  if (run.cut === 'aborted') return 'stopped before it answered';
+  if (run.cut === 'timeout') return `no answer in time${said}`;
+  if (run.garbage !== undefined) return `its output is not the protocol: ${run.garbage}`;
+  const { code = null, signal = null } = run.exit ?? {};
+  return `ended (${code === null ? (signal ?? 'could not be started') : `exit ${code}`}) before it answered${said}`;
+}
+
+function turnFailure(run: CanaryRun): string | undefined {
+  if (run.results.length < run.asked.length) {
+    return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
+  }
+  // A turn in which the model asks for a tool ends when the CLI may not ask it again.
+  const failed = run.results.find((result) => result.is_error && result.subtype !== 'error_max_turns');
+  return failed === undefined ? undefined : `the result is an error: ${(failed.result ?? '').slice(0, 200)}`;
+}
+
+/** What the CLI asks by itself would take the prompt along, and cost tokens. */
+function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
+  return requests.length > asked.length
+    ? `${requests.length} requests reached the model where ${asked.length} were asked for`
+    : undefined;
+}
+
+/** To a conversation that brings no tool of its own. */
+function offeredTools({ asked, requests }: CanaryRun): string[] {
+  return asked.flatMap((conversation, turn) => {
+    const request = requests[turn];
+    if (conversation.tools !== undefined || request === undefined) return [];
+    if (request.json === undefined) return ['a request of unknown shape'];
+    return (request.json.tools ?? []).slice(0, 5).map((tool) => `offered ${tool.name}`);
+  });
+}
+
+/** Nowhere in a request, nor in its headers. The account's id goes to the API with every request, in `metadata`. */
+function ownerFailures({ requests, login }: CanaryRun, person: CanaryPerson): string[] {
+  return requests.flatMap(({ body, headers }) => {
+    const all = body + JSON.stringify(headers);
+    const { accountId, ...never } = person;
+    const found = Object.entries(never)
+      .filter(([, text]) => all.includes(text))
+      .map(([name]) => name);
+    if (all.replace(/"metadata":\{"user_id":"(?:\\.|[^"\\])*"\}/, '').includes(accountId))
+      found.push('accountId');
+    return found.map((name) => `the owner's ${name} is in the request (${login})`);
+  });
+}
+
+function hostTextFailures(hostLines: readonly string[], seen: readonly SeenRequest[]): string[] {
+  const found = hostLines.some((line) => {
+    const escaped = JSON.stringify(line).slice(1, -1);
+    return seen.some(({ body }) => body.includes(escaped));
+  });
+  // Which line is the owner's business: it is not repeated here.
+  return found ? ["text of the host's own instruction files reached the model"] : [];
+}
+
+function credentialFailures({ requests, login }: CanaryRun): string[] {
+  const [name, value] = dummyHeaders[login];
+  return requests
+    .filter(({ headers }) => {
+      const sent = [headers.authorization, headers['x-api-key']].filter((header) => header !== undefined);
+      return sent.length !== 1 || headers[name] !== value;
+    })
+    .map(() => `another login than the dummy was used (${login})`);
+}
+
+/**
+ * A refused tool comes back as an error that reads like the one for a tool that does not exist. (A tool that exists and
+ * fails, or that wants a permission, is an error too; but then the lock is not what stopped it.)
+ */
+function refusalFailure(name: string, toolUses: readonly ToolUse[], run: CanaryRun): string | undefined {
+  const unknown = toolResults(unknownTool, toolUses, run)[0];
+  if (unknown === undefined) return 'no refusal was seen';
+  if (!unknown.isError) return 'a tool that does not exist was not refused';
+  const shape = unknown.text.split(unknownTool)[0] ?? '';
+  const results = toolResults(name, toolUses, run);
+  if (results.length === 0) return 'its refusal was not seen';
+  const odd = results.find((result) => !result.isError || !result.text.startsWith(shape));
+  return odd === undefined ? undefined : `it came back as: ${odd.text.slice(0, 160)}`;
+}
+
+/** Looked up by id: 2.1.330 renames a `Task` to `Agent`. */
+function toolResults(name: string, toolUses: readonly ToolUse[], run: CanaryRun): readonly ToolResult[] {
+  const ids = new Set<unknown>(toolUses.filter((use) => use.name === name).map((use) => use.id));
+  return run.toolResults.filter(({ id }) => ids.has(id));
+}

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createHostileHome, type HostileHome } from '../../../test/support/hostile-home.ts';
+import { fixtureCli, realClis } from '../../../test/support/real-cli.ts';
+import type { HostEnv } from '../lock.ts';
+import { proveLock, type Proof } from './proof.ts';
+
+const [newest] = realClis;
+let emptyHome: string;
+let hostile: HostileHome;
+
+before(() => {
+  emptyHome = mkdtempSync(join(tmpdir(), 'empty-home-'));
+  hostile = createHostileHome();
+});
+after(() => {
+  rmSync(emptyHome, { recursive: true, force: true });
+  hostile.remove();
+});
+
+function hostEnv(home = emptyHome): HostEnv {
+  return { HOME: home, PATH: process.env['PATH'] };
+}
+
+function failed(proof: Proof): string[] {
+  return proof.checks.filter((check) => !check.ok).map((check) => check.name);
+}
+
+function detail(proof: Proof, name: string): string {
+  return proof.checks.find((check) => check.name === name)?.detail ?? `no check ${name}`;
+}
+
+describe('the lock holds', () => {
+  for (const cli of realClis) {
+    test(`on ${cli.version}`, async () => {
+      const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv() });
+      assert.deepEqual(failed(proof), []);
+      assert.equal(proof.proved, true);
+      assert.equal(proof.cliVersion, cli.version);
+      // The line for the API's accounting and one sentence.
+      assert.equal(proof.addedTexts.length, 2);
+      assert.ok(
+        proof.addedTexts.every((characters) => characters < 100),
+        String(proof.addedTexts),
+      );
+      assert.ok(proof.addedBytes > 500 && proof.addedBytes < 1000, String(proof.addedBytes));
+      const tools = proof.checks.filter((check) => check.name.startsWith('tool-use-refused:'));
+      assert.ok(tools.length >= 12, `${tools.length} tools tried`);
+      assert.ok(proof.checks.some((check) => check.name === 'at-file-not-read'));
+    });
+
+    test(`on ${cli.version} in a home where everything is configured to do something`, async () => {
+      hostile.reset();
+      const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv(hostile.home) });
+      assert.deepEqual(failed(proof), []);
+      assert.deepEqual(hostile.ran(), []);
+    });
+  }
+});
+
+describe('the proof fails closed, by name', () => {
+  const cases: { cli: string; includes: string[]; excludes?: string[] }[] = [
+    { cli: 'drops-tools', includes: ['init-lists-nothing', 'offers-no-tool', 'tool-use-refused:Read'] },
+    { cli: 'lists-a-tool', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
+    { cli: 'reads-at-files', includes: ['at-file-not-read'] },
+    { cli: 'runs-slash-commands', includes: ['slash-command-not-run'], excludes: ['at-file-not-read'] },
+    {
+      cli: 'loses-system-prompt',
+      includes: ['sent-verbatim', 'nothing-added'],
+      excludes: ['names-no-owner'],
+    },
+    {
+      cli: 'ignores-settings',
+      includes: ['sent-verbatim', 'nothing-added', 'names-no-owner'],
+      excludes: ['offers-no-tool'],
+    },
+    {
+      cli: 'names-the-account',
+      includes: ['nothing-added', 'names-no-owner'],
+      excludes: ['sent-verbatim', 'no-real-credential'],
+    },
+    { cli: 'adds-to-system', includes: ['nothing-added'], excludes: ['names-no-owner'] },
+    { cli: 'reads-settings', includes: ['no-hook-ran', 'no-claude-md', 'no-output-style', 'no-agent'] },
+    { cli: 'starts-an-mcp-server', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
+    { cli: 'lists-a-skill', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
+    { cli: 'changes-a-byte', includes: ['sent-verbatim'], excludes: ['names-no-owner'] },
+    { cli: 'asks-beside', includes: ['asks-no-more'], excludes: ['sent-verbatim'] },
+    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'] },
+    { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['sent-verbatim'] },
+    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['sent-verbatim'] },
+    { cli: 'never-starts', includes: ['starts'] },
+    { cli: 'garbage', includes: ['starts'] },
+  ];
+  for (const { cli, includes, excludes = [] } of cases) {
+    test(cli, async () => {
+      const proof = await proveLock({ claudeBin: fixtureCli(cli), hostEnv: hostEnv() });
+      assert.equal(proof.proved, false);
+      const names = failed(proof);
+      assert.deepEqual(
+        includes.filter((name) => !names.includes(name)),
+        [],
+        names.join(),
+      );
+      assert.deepEqual(
+        excludes.filter((name) => names.includes(name)),
+        [],
+        names.join(),
+      );
+    });
+  }
+
+  test('a socket for messages from other sessions', async () => {
+    const proof = await proveLock({ claudeBin: fixtureCli('opens-inbox'), hostEnv: hostEnv() });
+    assert.deepEqual(failed(proof), ['init-lists-nothing']);
+    assert.match(detail(proof, 'init-lists-nothing'), /messaging_socket_path/);
+  });
+
+  test('a message that names the account, with each login that has one', async () => {
+    const proof = await proveLock({ claudeBin: fixtureCli('names-the-account'), hostEnv: hostEnv() });
+    assert.equal(
+      detail(proof, 'names-no-owner'),
+      "the owner's email is in the request (stored-login); the owner's email is in the request (setup-token)",
+    );
+    assert.ok(!JSON.stringify(proof).includes('@example.invalid'));
+  });
+
+  test("the host's own instructions are recognised, and not repeated", async () => {
+    const home = mkdtempSync(join(tmpdir(), 'instructed-home-'));
+    const line = 'Always greet the owner by the name of the family.';
+    mkdirSync(join(home, '.claude'));
+    writeFileSync(join(home, '.claude', 'CLAUDE.md'), `# Notes\n\n${line}\n`);
+    const proof = await proveLock({ claudeBin: fixtureCli('reads-settings'), hostEnv: hostEnv(home) });
+    rmSync(home, { recursive: true, force: true });
+    assert.match(detail(proof, 'no-claude-md'), /host's own instruction files/);
+    assert.ok(!JSON.stringify(proof).includes(line));
+  });
+
+  test('one that says nothing for ever, and will not be told', async () => {
+    const proof = await proveLock({ claudeBin: fixtureCli('hangs'), hostEnv: hostEnv(), timeoutMs: 300 });
+    assert.deepEqual(failed(proof), ['starts']);
+    assert.equal(detail(proof, 'starts'), 'no answer in time');
+  });
+
+  test('none there, or not executable', async () => {
+    const file = join(emptyHome, 'not-executable');
+    writeFileSync(file, '#!/bin/sh\n', { mode: 0o600 });
+    for (const claudeBin of [join(emptyHome, 'none'), file, emptyHome, '']) {
+      const proof = await proveLock({ claudeBin, hostEnv: hostEnv() });
+      assert.deepEqual(failed(proof), ['starts'], claudeBin);
+      assert.equal(proof.cliVersion, undefined);
+    }
+  });
+
+  test('one that is stopped', async () => {
+    const stop = new AbortController();
+    const proving = proveLock({ claudeBin: newest.path, hostEnv: hostEnv(), signal: stop.signal });
+    stop.abort();
+    const proof = await proving;
+    assert.deepEqual(failed(proof), ['starts']);
+    const late = await proveLock({
+      claudeBin: newest.path,
+      hostEnv: hostEnv(),
+      signal: AbortSignal.abort(),
+    });
+    assert.equal(late.proved, false);
+  });
+
+  test('no directory is left behind', () => {
+    const mine = new RegExp(`^relay-${process.pid}-`);
+    assert.deepEqual(
+      readdirSync(tmpdir()).filter((name) => mine.test(name)),
+      [],
+    );
+  });
+});

@@ -1,0 +1,175 @@
+/**
+ * The proof: the installed CLI, in the host's real configuration but with a dummy login of each kind, runs under the lock against a
+ * stand-in for the model, with a canary. What the model would have been sent, and what was left on the host, shows whether the
+ * lock holds on this build. There is no way to serve without it.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Conversation } from '../../conversation.ts';
+import type { Reply } from './stand-in-reply.ts';
+import { canaryPrompts, createCanary, type Canary } from './canary.ts';
+import { canaryConversation } from './canary-conversation.ts';
+import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from './canary-home.ts';
+import { runCanary, type CanaryRun } from './canary-run.ts';
+import type { DummyLogin, HostEnv } from '../lock.ts';
+import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './checks.ts';
+
+export type { ProofCheck } from './checks.ts';
+
+export type Proof = {
+  /** Every check is ok. */
+  proved: boolean;
+  cliVersion: string | undefined;
+  /** ISO 8601. */
+  provedAt: string;
+  durationMs: number;
+  checks: readonly ProofCheck[];
+  /** What the CLI adds to a request: the bytes of its body without messages and system prompt. */
+  addedBytes: number;
+  /** Those of them that are text for the model: the lengths of texts in the system prompt, in characters. */
+  addedTexts: readonly number[];
+};
+
+export type ProofOptions = {
+  claudeBin: string;
+  hostEnv: HostEnv;
+  /** Ends the proof early; it is then not proved. */
+  signal?: AbortSignal;
+  /** For each of the runs, which happen at the same time. */
+  timeoutMs?: number;
+};
+
+type Outcome = Pick<Proof, 'checks' | 'cliVersion' | 'addedBytes' | 'addedTexts'>;
+
+/** Never throws: what fails is a check that is not ok. Takes one to two seconds, and a little more than `timeoutMs` at most. */
+export async function proveLock(options: ProofOptions): Promise<Proof> {
+  const startedAt = performance.now();
+  const provedAt = new Date().toISOString();
+  let outcome: Outcome;
+  try {
+    outcome = await withCanary(options);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    outcome = {
+      checks: [{ name: 'runs', ok: false, detail }],
+      cliVersion: undefined,
+      addedBytes: 0,
+      addedTexts: [],
+    };
+  }
+  const durationMs = Math.round(performance.now() - startedAt);
+  return { proved: outcome.checks.every((check) => check.ok), provedAt, durationMs, ...outcome };
+}
+
+async function withCanary(options: ProofOptions): Promise<Outcome> {
+  const canary = createCanary();
+  try {
+    const person = createPerson();
+    const runs = await runAll(options, canary, person);
+    const { toolUses, markers } = canary;
+    return {
+      checks: checkEvidence({
+        runs,
+        toolUses,
+        markers,
+        person,
+        traces: canary.traces(),
+        hostLines: hostInstructionLines(options.hostEnv),
+      }),
+      cliVersion: runs.find((run) => run.init !== undefined)?.init?.claude_code_version,
+      addedBytes: Math.max(...runs.map(addedBytes)),
+      addedTexts: runs.map(addedTexts)[0] ?? [],
+    };
+  } finally {
+    canary.remove();
+  }
+}
+
+/** A run for each kind of login, at the same time. */
+function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Promise<CanaryRun[]> {
+  const id = randomBytes(6).toString('hex');
+  const prompts = canaryPrompts(canary, id);
+  const common = {
+    claudeBin: options.claudeBin,
+    plant: canary.plant,
+    timeoutMs: options.timeoutMs ?? 15_000,
+    signal: options.signal,
+  };
+  const askForTools: Reply = {
+    kind: 'blocks',
+    blocks: canary.toolUses.map((use) => ({ type: 'tool_use', ...use })),
+  };
+  const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
+  const conversation = { conversation: canaryConversation(canary, id), reply: askForTools };
+  return Promise.all([
+    runCanary({
+      ...common,
+      // The host's configuration as it is, with the one kind of login that takes nothing out of it.
+      hostEnv: options.hostEnv,
+      login: 'api-key',
+      turns: [{ conversation: ask(system, prompts.command), reply: askForTools }],
+    }),
+    runCanary({
+      ...common,
+      hostEnv: canaryEnv(options.hostEnv, canary, person, 'stored-login'),
+      login: 'stored-login',
+      turns: [{ conversation: ask([], prompts.mention), reply: askForTools }, conversation],
+    }),
+    runCanary({
+      ...common,
+      hostEnv: canaryEnv(options.hostEnv, canary, person, 'setup-token'),
+      login: 'setup-token',
+      turns: [{ conversation: ask(system, prompts.mention), reply: askForTools }, conversation],
+    }),
+  ]);
+}
+
+function ask(system: readonly string[], prompt: string): Conversation {
+  return { system, messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }] };
+}
+
+/** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
+function canaryEnv(host: HostEnv, canary: Canary, person: CanaryPerson, login: DummyLogin): HostEnv {
+  const directory = join(canary.directory, login);
+  makeCanaryHome(directory, host, person, login);
+  return { ...host, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
+}
+
+const maxInstructionBytes = 256 * 1024;
+/** Shorter lines ("# Notes") could be in any text. */
+const minLineCharacters = 24;
+
+/** Lines of the instruction files that the host's own sessions would be given, to look for them in what the model would be sent. */
+function hostInstructionLines(host: HostEnv): string[] {
+  const home = host['HOME'] ?? homedir();
+  const config = configDirectory(host);
+  const files = [
+    join(config, 'CLAUDE.md'),
+    join(config, 'AGENTS.md'),
+    join(home, 'CLAUDE.md'),
+    join(home, 'CLAUDE.local.md'),
+    join(home, 'AGENTS.md'),
+    '/etc/claude-code/CLAUDE.md',
+    '/Library/Application Support/ClaudeCode/CLAUDE.md',
+  ];
+  return files
+    .flatMap((file) => readStart(file).split('\n'))
+    .map((line) => line.trim())
+    .filter((line) => line.length >= minLineCharacters);
+}
+
+function readStart(file: string): string {
+  try {
+    const handle = openSync(file, 'r');
+    try {
+      const buffer = Buffer.alloc(maxInstructionBytes);
+      return buffer.toString('utf8', 0, readSync(handle, buffer));
+    } finally {
+      closeSync(handle);
+    }
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Whether the lock is proved for the CLI that is installed now. There is no setting that turns this off.
+ *
+ * The proof runs at start, again when the CLI's file changes, again after a process that broke the lock, and from time to time
+ * while it fails. It uses dummy logins, so it cannot see what an organisation's settings bring along with the real one. When that
+ * breaks the lock, another proof would pass and the next turn would fail again: the relay then waits for its owner.
+ */
+import { RelayError } from '../../errors.ts';
+import type { Breach } from '../breach.ts';
+import type { Proof } from './proof.ts';
+
+export type Readiness = {
+  /** Throws `not_ready` unless the lock is proved for the file that would be started now. */
+  check(): void;
+  state(): ReadinessState;
+  /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
+  provedIdentity(): string | undefined;
+  /** The version that the CLI said in the proof that `provedIdentity` stands for. */
+  provedVersion(): string | undefined;
+  /**
+   * A process broke the lock. Not ready until the proof passes again; after a hook until the relay is started again; and after the
+   * same listing as before, until the CLI's file changes or the relay is started again.
+   */
+  lockBroken(breach: Breach): void;
+  /** Resolves when the proof that is running, if any, is done. */
+  settled(): Promise<void>;
+  /** Ends a running proof. */
+  close(): Promise<void>;
+};
+
+export type ReadinessState =
+  | { phase: 'proving'; reason: string; proof: Proof | undefined }
+  | { phase: 'proved'; proof: Proof }
+  | { phase: 'failed'; reason: string; proof: Proof | undefined };
+
+export type ReadinessOptions = {
+  /** The identity of the CLI's file (`cliIdentity`); undefined when it is gone. */
+  identity: () => string | undefined;
+  prove: (signal: AbortSignal) => Promise<Proof>;
+  onChange: (state: ReadinessState) => void;
+  /** Milliseconds until a failed proof is tried again, the first time; doubles up to ten minutes. */
+  retryMs?: number;
+};
+
+const longestRetryMs = 600_000;
+
+/** Starts the first proof at once. */
+export function startReadiness(options: ReadinessOptions): Readiness {
+  const stop = new AbortController();
+  const firstRetryMs = options.retryMs ?? 30_000;
+  let retryMs = firstRetryMs;
+  /** The file that the last proof ran on. */
+  let examined: string | undefined;
+  let retryTimer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+  let lastProof: Proof | undefined;
+  /** A process broke the lock while a proof ran: that proof says nothing about it. */
+  let outdated = false;
+  /** What the owner must do before the lock is proved again. */
+  let waitsFor: 'restart' | 'change' | undefined;
+  /** The listings that broke the lock on this file. */
+  const listed = new Set<string>();
+  let state: ReadinessState = { phase: 'proving', reason: 'the lock is being proved', proof: undefined };
+
+  const enter = (next: ReadinessState): void => {
+    state = next;
+    options.onChange(next);
+  };
+
+  const proveOnce = async (): Promise<void> => {
+    const identity = options.identity();
+    examined = identity;
+    if (identity === undefined) {
+      enter({ phase: 'failed', reason: 'the Claude Code program is gone', proof: lastProof });
+      return;
+    }
+    const proof = await options.prove(stop.signal);
+    if (stop.signal.aborted) return;
+    lastProof = proof;
+    const failed = proof.checks.filter((check) => !check.ok).map((check) => check.name);
+    if (outdated || waitsFor !== undefined) return;
+    if (!proof.proved) {
+      // Each proof would run the hook once more.
+      if (failed.includes('no-hook-ran')) waitsFor = 'restart';
+      enter({ phase: 'failed', reason: `the lock is not proved: ${failed.join(', ')}`, proof });
+    } else if (options.identity() !== identity) {
+      enter({ phase: 'failed', reason: 'Claude Code changed while it was examined', proof });
+    } else {
+      retryMs = firstRetryMs;
+      enter({ phase: 'proved', proof });
+    }
+  };
+
+  const prove = (reason: string): void => {
+    clearTimeout(retryTimer);
+    if (state.phase !== 'failed') enter({ phase: 'proving', reason, proof: lastProof });
+    if (running !== undefined || waitsFor !== undefined) return;
+    running = proveOnce().finally(() => {
+      running = undefined;
+      if (stop.signal.aborted || waitsFor !== undefined) return;
+      if (outdated) {
+        outdated = false;
+        prove('the lock is being proved again');
+        return;
+      }
+      if (state.phase !== 'proved') {
+        retryTimer = setTimeout(() => prove('the lock is being proved again'), retryMs).unref();
+        retryMs = Math.min(retryMs * 2, longestRetryMs);
+      }
+    });
+  };
+
+  const notReady = (): RelayError => {
+    const reason = state.phase === 'proved' ? 'unknown' : state.reason;
+    return new RelayError(
+      'not_ready',
+      `The relay takes no requests at the moment: ${reason}. The owner can see more with \`claude-relay doctor\`.`,
+      waitsFor === undefined ? { retryAfter: state.phase === 'proving' ? 5 : 30 } : { shouldRetry: false },
+    );
+  };
+
+  prove(state.reason);
+  return {
+    check: () => {
+      // A repaired CLI need not wait for the timer, and a changed one is not trusted for a moment.
+      const changed = options.identity() !== examined;
+      if (changed && waitsFor === 'change') {
+        waitsFor = undefined;
+        listed.clear();
+      }
+      if (changed && running === undefined)
+        prove('Claude Code has changed and the lock is being proved again');
+      if (state.phase !== 'proved' || changed) throw notReady();
+    },
+    state: () => state,
+    provedIdentity: () =>
+      state.phase === 'proved' && options.identity() === examined ? examined : undefined,
+    provedVersion: () => (state.phase === 'proved' ? state.proof.cliVersion : undefined),
+    lockBroken: (breach) => {
+      const found = breach.found.join('; ');
+      if (breach.kind === 'hook') waitsFor = 'restart';
+      else if (breach.kind === 'listing' && listed.has(found)) waitsFor ??= 'change';
+      if (breach.kind === 'listing') listed.add(found);
+      enter({ phase: 'failed', reason: brokenBy(breach.kind, found, waitsFor), proof: lastProof });
+      outdated = running !== undefined;
+      prove('the lock is being proved again');
+    },
+    settled: async () => {
+      await running;
+    },
+    close: async () => {
+      stop.abort();
+      clearTimeout(retryTimer);
+      await running;
+    },
+  };
+}
+
+/** A sentence for /ready: what broke the lock, and what the owner can do about it. */
+function brokenBy(kind: Breach['kind'], found: string, waitsFor: 'restart' | 'change' | undefined): string {
+  switch (kind) {
+    case 'hook':
+      return `Claude Code ran a hook (${found}), which settings of an administrator or an organisation start. Remove it there, run \`claude\` once to fetch the new settings, then restart the relay`;
+    case 'version':
+      return `Claude Code is another version than the one that was proved (${found})`;
+    case 'listing': {
+      const what = `a turn listed what is not allowed (${found})`;
+      return waitsFor === undefined
+        ? what
+        : `${what}, again after the lock had been proved. Install another version of Claude Code or remove the setting that brings it, then restart the relay`;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/** Claude Code, as the doctor sees it: where it is, how it is logged in, whether the lock holds on it, and what it adds. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { configDirectory } from '../../claude/proof/canary-home.ts';
+import { CliMissing, findCli, isScript, loginStatus, type Login } from '../../claude/cli.ts';
+import { proveLock, type Proof } from '../../claude/proof/proof.ts';
+import type { Config } from '../../config.ts';
+import { failure, ok, warning, type Line } from './line.ts';
+import { withProgress, type Terminal } from '../text/terminal.ts';
+import { requireScratch } from '../scratch.ts';
+
+/** The newest version that the project's own tests run on: the way back from a newer one that fails. */
+const testedVersion = '2.1.332';
+const day = 86_400_000;
+
+export async function* claudeLines(config: Config, terminal: Terminal): AsyncGenerator<Line> {
+  let claudeBin: string;
+  try {
+    claudeBin = findCli(config.claudeBin, config.hostEnv);
+  } catch (error) {
+    if (!(error instanceof CliMissing)) throw error;
+    yield failure('claude', error.message, 'npm install -g @anthropic-ai/claude-code');
+    return;
+  }
+  yield programLine(claudeBin);
+  requireScratch();
+  const login = await loginStatus(claudeBin, config.hostEnv);
+  yield loginLine(login, config.hostEnv, Date.now());
+  yield* organisationLines(login, config.hostEnv);
+  const proof = proveLock({ claudeBin, hostEnv: config.hostEnv });
+  yield* proofLines(await withProgress(terminal, 'proving the lock on the installed Claude Code', proof));
+}
+
+/** A script can start another program tomorrow, and the relay sees no change of its file. */
+function programLine(claudeBin: string): Line {
+  return isScript(claudeBin)
+    ? warning(
+        'claude',
+        `${claudeBin} is a script: when it starts another version, the relay notices at the next turn only, and that turn fails`,
+        'set CLAUDE_BIN to the program that the script starts',
+      )
+    : ok('claude', claudeBin);
+}
+
+/** An organisation's settings apply under the lock. The CLI keeps those that it got in a file. */
+function* organisationLines({ plan }: Login, env: Config['hostEnv']): Generator<Line> {
+  const isSeat = plan === 'team' || plan === 'enterprise';
+  if (!isSeat && !existsSync(join(configDirectory(env), 'remote-settings.json'))) return;
+  yield warning(
+    'organisation',
+    `${isSeat ? `a seat of a plan for organisations (${plan})` : 'settings of an organisation have been fetched'}: its settings apply to each turn, and a hook among them makes the relay not ready until it is restarted`,
+    'read "Seats of an organisation" in SECURITY.md, or use another login: bin/claude-relay login',
+  );
+}
+
+/** How the CLI is logged in, in words: never a credential, an address or a name. `now` in milliseconds since 1970. */
+export function loginLine(login: Login, env: Config['hostEnv'], now: number): Line {
+  const inFix = 'claude (and log in), or bin/claude-relay login';
+  if (login.loggedIn === false) return failure('login', 'Claude Code is not logged in', inFix);
+  if (login.loggedIn === undefined) {
+    return warning('login', 'this Claude Code cannot tell whether it is logged in', 'claude auth status');
+  }
+  const credentials = ['CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY'].filter(
+    (name) => (env[name] ?? '') !== '',
+  );
+  const method = methodInWords(login, env);
+  if (credentials.length > 1) {
+    return warning(
+      'login',
+      `${method}; but ${credentials.join(' and ')} are all set, and versions of Claude Code differ in which one counts`,
+      `keep one: remove the other from config.env, or unset ${credentials.at(-1)}`,
+    );
+  }
+  const expiresAt = Date.parse(login.expiresAt ?? '');
+  if (expiresAt <= now) return failure('login', `${method}, which has expired`, inFix);
+  if (expiresAt - now < 7 * day) {
+    return warning('login', `${method}, until ${new Date(expiresAt).toISOString()}`, inFix);
+  }
+  const until = Number.isNaN(expiresAt) ? '' : `, until ${new Date(expiresAt).toISOString().slice(0, 10)}`;
+  return ok('login', `${method}${until}`);
+}
+
+function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string {
+  switch (method) {
+    case 'claude.ai':
+      return `the subscription of Claude Code's own login${plan === undefined ? '' : ` (${plan})`}`;
+    case 'oauth_token':
+      return (env['CLAUDE_CODE_OAUTH_TOKEN'] ?? '') === ''
+        ? 'a bearer token (ANTHROPIC_AUTH_TOKEN)'
+        : 'a subscription, by a token of claude setup-token (CLAUDE_CODE_OAUTH_TOKEN)';
+    case 'api_key':
+      return 'an API key';
+    case 'bedrock':
+      return 'Amazon Bedrock, with its own credentials (not asked here)';
+    case 'vertex':
+      return 'Google Vertex AI, with its own credentials (not asked here)';
+    default:
+      return method;
+  }
+}
+
+function* proofLines(proof: Proof): Generator<Line> {
+  const back = `npm install -g @anthropic-ai/claude-code@${testedVersion} (and report the check that failed)`;
+  yield proof.cliVersion === undefined
+    ? failure('claude-version', 'it did not say', back)
+    : ok('claude-version', proof.cliVersion);
+  for (const { name, ok: held, detail } of proof.checks) {
+    yield held ? ok(`lock/${name}`, detail) : failure(`lock/${name}`, detail, back);
+  }
+  const took = `${proof.checks.length} checks in ${(proof.durationMs / 1000).toFixed(1)} s`;
+  const failed = proof.checks.filter((check) => !check.ok).length;
+  yield proof.proved ? ok('lock-proved', took) : failure('lock-proved', `${took}, ${failed} failed`, back);
+  if (proof.addedBytes > 0) yield ok('claude-adds', addedInWords(proof));
+}
+
+/** A token is about four characters of English. */
+function addedInWords({ addedBytes, addedTexts }: Proof): string {
+  const characters = addedTexts.reduce((sum, length) => sum + length, 0);
+  return `${addedBytes} bytes to each request; ${characters} characters of them are text in the system prompt, about ${Math.ceil(characters / 4)} tokens; nothing to the messages`;
+}

@@ -1,0 +1,159 @@
+/** What the relay keeps and where: directory, database, keys, free space. */
+import { accessSync, constants, statfsSync, statSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { openKeys } from '../../keys/store.ts';
+import type { Config } from '../../config.ts';
+import { openStore, type Store } from '../../store/sqlite.ts';
+import { failure, ok, warning, word, type Line } from './line.ts';
+
+const mib = 1024 * 1024;
+const scarceBytes = 1024 * mib;
+const tooLittleBytes = 100 * mib;
+/** Above it, checking the file would take seconds. */
+const largestChecked = 64 * mib;
+
+export type Records = {
+  liveKeys: number;
+  /** Milliseconds since 1970 of the newest thing that was recorded; for the clock. */
+  newest: number | undefined;
+};
+
+/** The lines, and what the records say for other lines; undefined without a database. */
+export function diskLines(config: Config, now: number): { lines: Line[]; records: Records | undefined } {
+  const { dataDir } = config;
+  const directory = statSync(dataDir, { throwIfNoEntry: false });
+  if (directory === undefined) {
+    const { line, parent } = missingDirectory(dataDir);
+    const none = warning('keys', 'there is none: no app can ask', 'bin/genkey my-app');
+    return { lines: [line, none, spaceLine('disk', parent), tempLine()], records: undefined };
+  }
+  const lines = [directoryLine(dataDir, directory)];
+  let records: Records | undefined;
+  try {
+    const store = openStore(dataDir, { waitMs: 5000 });
+    try {
+      lines.push(databaseLine(store, join(dataDir, 'relay.db')));
+      records = readRecords(store, now);
+    } finally {
+      store.close();
+    }
+    lines.push(keysLine(records));
+  } catch (error) {
+    lines.push(failure('database', (error as Error).message, `ls -la ${word(dataDir)}`));
+  }
+  return { lines: [...lines, spaceLine('disk', dataDir), tempLine()], records };
+}
+
+/** The doctor makes nothing: it says whether the relay could. */
+function missingDirectory(dataDir: string): { line: Line; parent: string } {
+  let parent = dirname(dataDir);
+  while (!existsSync(parent)) parent = dirname(parent);
+  const line = may(parent, constants.W_OK | constants.X_OK)
+    ? ok('data-dir', `${dataDir}, which the first key or start makes`)
+    : failure(
+        'data-dir',
+        `${dataDir} is not there and cannot be made: ${parent} cannot be written`,
+        'set DATA_DIR to a directory of yours',
+      );
+  return { line, parent };
+}
+
+function directoryLine(dataDir: string, { mode, uid }: { mode: number; uid: number }): Line {
+  const me = process.getuid?.();
+  if (me !== undefined && uid !== me && me !== 0) {
+    return failure(
+      'data-dir',
+      `${dataDir} belongs to another user`,
+      `sudo chown -R "$(id -un)" ${word(dataDir)}`,
+    );
+  }
+  if (!may(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)) {
+    return failure('data-dir', `${dataDir} cannot be written`, `chmod 700 ${word(dataDir)}`);
+  }
+  if ((mode & 0o077) === 0) return ok('data-dir', `${dataDir}, yours alone`);
+  const bits = (mode & 0o777).toString(8);
+  const state = (mode & 0o022) === 0 ? warning : failure;
+  return state(
+    'data-dir',
+    `${dataDir} is open to others on this machine (mode ${bits})`,
+    `chmod 700 ${word(dataDir)}`,
+  );
+}
+
+function databaseLine(store: Store, path: string): Line {
+  const writable = store.writable();
+  if (!writable.ok)
+    return failure('database', writable.reason, `ls -la ${word(path)}*; df -h ${word(dirname(path))}`);
+  const bytes = statSync(path).size;
+  const size = `${(bytes / mib).toFixed(1)} MiB`;
+  if (bytes > largestChecked) return ok('database', `${size}, writable`);
+  const verdict = Object.values(store.db.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
+  return verdict === 'ok'
+    ? ok('database', `${size}, writable, sound`)
+    : failure(
+        'database',
+        `${path} is damaged`,
+        `mv ${word(path)} ${word(`${path}.damaged`)}, or put a backup back (keys and counts are in it)`,
+      );
+}
+
+function readRecords(store: Store, now: number): Records {
+  const keys = openKeys(store, { now: () => now });
+  const live = keys.list().filter(({ expiresAt }) => expiresAt === undefined || now < expiresAt);
+  keys.close();
+  const newest = store.db
+    .prepare(
+      'SELECT max(coalesce((SELECT max(at) FROM requests), 0), coalesce((SELECT max(at) FROM key_events), 0)) AS at',
+    )
+    .get()?.['at'];
+  return { liveKeys: live.length, newest: typeof newest === 'number' && newest > 0 ? newest : undefined };
+}
+
+function keysLine({ liveKeys }: Records): Line {
+  return liveKeys === 0
+    ? warning('keys', 'there is none in use: no app can ask', 'bin/genkey my-app')
+    : ok('keys', `${liveKeys} in use`);
+}
+
+/** Each process of Claude Code has a directory of its own there. */
+function tempLine(): Line {
+  const directory = tmpdir();
+  return may(directory, constants.W_OK | constants.X_OK)
+    ? spaceLine('temp', directory)
+    : failure('temp', `${directory} cannot be written`, 'set TMPDIR to a directory of yours');
+}
+
+function spaceLine(name: string, directory: string): Line {
+  const { bavail, bsize, ffree, files } = statfsSync(directory);
+  return judgeSpace(name, directory, { freeBytes: bavail * bsize, freeFiles: files > 0 ? ffree : undefined });
+}
+
+/** `freeFiles` is undefined where the file system does not count them. Pure. */
+export function judgeSpace(
+  name: string,
+  directory: string,
+  { freeBytes, freeFiles }: { freeBytes: number; freeFiles: number | undefined },
+): Line {
+  if (freeFiles === 0) {
+    return failure(
+      name,
+      `no file can be made at ${directory}: its inodes are used up`,
+      `df -i ${word(directory)} (and remove files)`,
+    );
+  }
+  const free = Math.floor(freeBytes / mib);
+  const detail = `${free < 10 * 1024 ? `${free} MiB` : `${Math.floor(free / 1024)} GiB`} free at ${directory}`;
+  const fix = `df -h ${word(directory)} (and make room)`;
+  if (freeBytes < tooLittleBytes) return failure(name, detail, fix);
+  return freeBytes < scarceBytes ? warning(name, detail, fix) : ok(name, detail);
+}
+
+function may(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+}

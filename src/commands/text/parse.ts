@@ -1,0 +1,65 @@
+/** Reads the arguments of commands, strictly. Pure. Each throws commander's `InvalidArgumentError` with what is allowed. */
+import { type Command, InvalidArgumentError } from 'commander';
+
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+const longestMs = 3650 * 86_400_000;
+
+/** `90s`, `15m`, `24h`, `30d`, `2w`, or `0`: milliseconds. */
+export function parseDuration(text: string): number {
+  const [, amount = '', unit = ''] = /^([0-9]{1,9})([smhdw])$/.exec(text) ?? [];
+  const ms = text === '0' ? 0 : Number(amount) * (unitMs[unit] ?? Number.NaN);
+  if (!(ms <= longestMs)) {
+    throw new InvalidArgumentError('Give a whole number and a unit, such as 90s, 15m, 24h, 30d or 2w.');
+  }
+  return ms;
+}
+
+/** A duration from now, a UTC date (`2030-01-31`, its first moment) or a time with its zone: milliseconds since 1970. */
+export function parseExpiry(text: string, now: number): number {
+  if (/^[0-9]+[a-z]$/.test(text)) return now + parseDuration(text);
+  const [, date] =
+    /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$/.exec(
+      text,
+    ) ?? [];
+  const at = date === undefined ? Number.NaN : Date.parse(text);
+  // The 31st of a shorter month would otherwise be taken for a day of the next.
+  const isDay =
+    date !== undefined && !Number.isNaN(at) && new Date(Date.parse(date)).toISOString().startsWith(date);
+  if (!isDay) {
+    throw new InvalidArgumentError(
+      'Give a duration such as 30d, a date such as 2030-01-31, or a time such as 2030-01-31T18:00Z.',
+    );
+  }
+  return at;
+}
+
+/** A whole number in a range. */
+export function parseCount(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const count = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (count >= least && count <= most) return count;
+    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** `a,b,c`, with no empty entries. */
+export function parseList(text: string): string[] {
+  const items = text.split(',').map((item) => item.trim());
+  if (items.includes('')) throw new InvalidArgumentError('Give names with commas between them.');
+  return [...new Set(items)];
+}
+
+/** `[what to type, what it does]`; a test reads each as the program would. */
+export type Example = readonly [line: string, what: string];
+
+export function withExamples(command: Command, examples: readonly Example[], after?: string): void {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  # ${what}\n`);
+  command.addHelpText('after', `\nExamples:\n${lines.join('')}${after === undefined ? '' : `\n${after}\n`}`);
+}

@@ -1,0 +1,648 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Answer } from '../../conversation.ts';
+import { errorTable, RelayError, type ErrorCode } from '../../errors.ts';
+import { anthropic } from './anthropic.ts';
+import { ignoredParameters, refusedParameters } from './parameters.ts';
+import { messagesRequest } from './schema.ts';
+
+const hello = { role: 'user', content: 'hello' };
+const base = { model: 'opus', max_tokens: 100, messages: [hello] };
+const png = { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgo=' };
+const tool = { name: 'get', input_schema: { type: 'object' } };
+const use = (id: string): object => ({ type: 'tool_use', id, name: 'get', input: {} });
+const result = (id: string): object => ({ type: 'tool_result', tool_use_id: id, content: 'ok' });
+const assistant = (...content: object[]): object => ({ role: 'assistant', content });
+const user = (...content: object[]): object => ({ role: 'user', content });
+
+function asked(more: object): ReturnType<typeof anthropic.parse> {
+  return anthropic.parse({ ...base, ...more });
+}
+
+function refusal(body: unknown): string {
+  try {
+    anthropic.parse(body);
+  } catch (error) {
+    assert.ok(error instanceof RelayError);
+    assert.equal(error.code, 'bad_request');
+    return error.message;
+  }
+  assert.fail(`it was accepted: ${JSON.stringify(body)}`);
+}
+
+describe('a request', () => {
+  test('in its smallest form', () => {
+    assert.deepEqual(anthropic.parse(base), {
+      conversation: {
+        system: [],
+        messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
+        maxTokens: 100,
+      },
+      model: 'opus',
+      stream: false,
+      ignored: [],
+      voice: anthropic.parse(base).voice,
+    });
+  });
+
+  test('with everything that is passed on', () => {
+    const { conversation } = asked({
+      stream: true,
+      system: [
+        { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } },
+        { type: 'text', text: 'Be kind.' },
+      ],
+      max_tokens: 5000,
+      temperature: 0.5,
+      top_p: 0.9,
+      top_k: 5,
+      stop_sequences: ['END'],
+      thinking: { type: 'enabled', budget_tokens: 2000, display: null },
+      tools: [{ ...tool, type: 'custom', description: 'd', strict: true, input_examples: [{ a: 1 }] }],
+      tool_choice: { type: 'tool', name: 'get', disable_parallel_tool_use: true },
+      output_config: { effort: 'low', format: { type: 'json_schema', schema: { type: 'object' } } },
+      messages: [
+        user(
+          { type: 'image', source: png },
+          {
+            type: 'document',
+            source: { type: 'base64', media_type: 'application/pdf', data: 'JVBE' },
+            title: null,
+            context: 'c',
+          },
+          {
+            type: 'document',
+            source: { type: 'text', media_type: 'text/plain', data: 'plain' },
+            citations: { enabled: true },
+          },
+          { type: 'text', text: 'What is it?' },
+        ),
+        assistant(
+          { type: 'thinking', thinking: 'hm', signature: 's' },
+          { type: 'redacted_thinking', data: 'r' },
+          { type: 'text', text: '\n\n', citations: null },
+          { ...use('t1'), caller: { type: 'direct' }, cache_control: null },
+        ),
+        user({
+          type: 'tool_result',
+          tool_use_id: 't1',
+          is_error: true,
+          content: [
+            { type: 'image', source: png },
+            { type: 'text', text: 'no' },
+          ],
+        }),
+      ],
+    });
+    assert.deepEqual(conversation, {
+      system: ['Be brief.', 'Be kind.'],
+      maxTokens: 5000,
+      temperature: 0.5,
+      topP: 0.9,
+      topK: 5,
+      stopSequences: ['END'],
+      thinking: { type: 'enabled', budget_tokens: 2000 },
+      tools: [{ ...tool, description: 'd', strict: true, input_examples: [{ a: 1 }] }],
+      toolChoice: { type: 'tool', name: 'get', disable_parallel_tool_use: true },
+      effort: 'low',
+      schema: { type: 'object' },
+      messages: [
+        user(
+          { type: 'image', source: png },
+          {
+            type: 'document',
+            source: { type: 'base64', media_type: 'application/pdf', data: 'JVBE' },
+            context: 'c',
+          },
+          {
+            type: 'document',
+            source: { type: 'text', media_type: 'text/plain', data: 'plain' },
+            citations: { enabled: true },
+          },
+          { type: 'text', text: 'What is it?' },
+        ),
+        assistant(
+          { type: 'thinking', thinking: 'hm', signature: 's' },
+          { type: 'redacted_thinking', data: 'r' },
+          { type: 'text', text: '\n\n' },
+          use('t1'),
+        ),
+        user({
+          type: 'tool_result',
+          tool_use_id: 't1',
+          content: [
+            { type: 'image', source: png },
+            { type: 'text', text: 'no' },
+          ],
+          is_error: true,
+        }),
+      ],
+    });
+  });
+
+  test('of Claude Code 2.1.330: system messages, deferred tools, its own extras', () => {
+    const ask = asked({
+      max_tokens: 128000,
+      thinking: { type: 'adaptive', display: 'omitted' },
+      metadata: { user_id: '{"device_id":"x"}' },
+      context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
+      output_config: { effort: 'medium' },
+      system: [
+        {
+          type: 'text',
+          text: 'You are a Claude agent.',
+          cache_control: { type: 'ephemeral', scope: 'global' },
+        },
+      ],
+      tools: [
+        { ...tool, name: 'Read' },
+        { ...tool, name: 'WebFetch', defer_loading: true },
+        { ...tool, name: 'DeferredToolPlaceholder', defer_loading: true },
+      ],
+      messages: [
+        user({ type: 'text', text: 'hi' }),
+        { role: 'system', content: '# Environment', output_config: { effort: 'high' } },
+        assistant(use('t1')),
+        user(
+          {
+            type: 'tool_result',
+            tool_use_id: 't1',
+            content: [{ type: 'tool_reference', tool_name: 'WebFetch' }],
+          },
+          { type: 'text', text: 'Tool loaded.' },
+        ),
+      ],
+    });
+    assert.deepEqual(ask.conversation, {
+      system: ['You are a Claude agent.'],
+      maxTokens: 128000,
+      effort: 'medium',
+      thinking: { type: 'adaptive', display: 'omitted' },
+      tools: [
+        { ...tool, name: 'Read' },
+        { ...tool, name: 'WebFetch' },
+      ],
+      messages: [
+        user({ type: 'text', text: 'hi' }),
+        { role: 'system', content: [{ type: 'text', text: '# Environment' }] },
+        assistant(use('t1')),
+        user({ type: 'tool_result', tool_use_id: 't1', content: [] }, { type: 'text', text: 'Tool loaded.' }),
+      ],
+    });
+    assert.deepEqual(ask.ignored, ['cache_control', 'context_management', 'metadata']);
+  });
+
+  test('whose system message is of the turn that is asked for: its effort counts, and it is heard while it stands', () => {
+    const messages = [
+      hello,
+      { role: 'system', content: 'old', clear_at: 'next_user_message', output_config: { effort: 'max' } },
+      { role: 'assistant', content: 'yes?' },
+      hello,
+      { role: 'system', content: [{ type: 'text', text: 'new' }], clear_at: 'next_user_message' },
+      { role: 'system', content: [], output_config: { effort: 'low' } },
+    ];
+    const { conversation } = asked({ messages, output_config: { effort: 'high' } });
+    assert.deepEqual(
+      conversation.messages.filter(({ role }) => role === 'system'),
+      [{ role: 'system', content: [{ type: 'text', text: 'new' }] }],
+    );
+    assert.equal(conversation.effort, 'low');
+  });
+
+  test('as the older SDKs write a schema', () => {
+    const format = { type: 'json_schema', schema: { type: 'object' } };
+    assert.deepEqual(
+      asked({ output_format: format, output_config: { effort: null } }).conversation.schema,
+      format.schema,
+    );
+  });
+
+  test('keeps what a tool was given, whatever it is called', () => {
+    const input: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":null,"":[]}');
+    const { conversation } = asked({
+      messages: [hello, assistant({ ...use('t1'), input }), user(result('t1'))],
+    });
+    assert.equal(
+      JSON.stringify(conversation.messages[1]?.content[0]),
+      `{"type":"tool_use","id":"t1","name":"get","input":${JSON.stringify(input)}}`,
+    );
+  });
+
+  test('names what it left out, in a closed set of words', () => {
+    assert.deepEqual(
+      asked({
+        cache_control: { type: 'ephemeral' },
+        service_tier: 'auto',
+        speed: 'fast',
+        metadata: { user_id: null },
+        diagnostics: { previous_message_id: null },
+        context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] },
+        tools: [{ ...tool, eager_input_streaming: true, allowed_callers: ['direct'] }],
+        messages: [
+          user({ type: 'image', source: png, transformations: { oversized_image: 'downsize' } }),
+          assistant({ type: 'text', text: 'a', citations: [{}] }),
+          hello,
+        ],
+      }).ignored,
+      [
+        'cache_control',
+
+        'context_management',
+        'diagnostics',
+        'metadata',
+        'service_tier',
+        'speed',
+        'tools.allowed_callers',
+        'tools.eager_input_streaming',
+        'transformations',
+      ],
+    );
+    const none = Object.fromEntries(
+      Object.keys({ ...ignoredParameters, ...refusedParameters }).map((name) => [name, null]),
+    );
+    assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
+  });
+
+  test('takes null for absent, whatever the parameter', () => {
+    const { model: _m, max_tokens: _t, messages: _s, ...optional } = messagesRequest.shape;
+    const nulls = Object.fromEntries(Object.keys(optional).map((name) => [name, null]));
+    assert.ok(Object.keys(nulls).length > 10);
+    assert.deepEqual(asked(nulls), asked({}));
+  });
+});
+
+const refusals: Record<string, [body: object, message: string | RegExp]> = {
+  'no model': [{ model: undefined }, 'model: Field required'],
+  'null for what is required': [{ max_tokens: null }, 'max_tokens: Field required'],
+  'null for what nobody knows': [{ foo: null }, 'foo: Extra inputs are not permitted'],
+  'no max_tokens': [{ max_tokens: undefined }, 'max_tokens: Field required'],
+  'no messages': [{ messages: undefined }, 'messages: Field required'],
+  'a parameter that nobody knows': [{ foo: 1 }, 'foo: Extra inputs are not permitted'],
+  'a parameter of another API': [{ n: 1 }, 'n: Extra inputs are not permitted'],
+  'max_tokens as text': [{ max_tokens: '1' }, 'max_tokens: Input should be a valid number'],
+  'max_tokens 0': [{ max_tokens: 0 }, 'max_tokens: Input should be greater than or equal to 1'],
+  'max_tokens 1.5': [{ max_tokens: 1.5 }, 'max_tokens: Input should be a valid integer'],
+  'temperature 2': [{ temperature: 2 }, 'temperature: Input should be less than or equal to 1'],
+  'an effort that is none': [
+    { output_config: { effort: 'huge' } },
+    "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'",
+  ],
+  'a budget without end': [
+    { output_config: { task_budget: { type: 'tokens', total: 1 } } },
+    'output_config.task_budget: Extra inputs are not permitted',
+  ],
+  'empty messages': [{ messages: [] }, 'messages: at least one message is required'],
+  'a message without content': [{ messages: [{ role: 'user' }] }, 'messages.0.content: Field required'],
+  'content that is a number': [
+    { messages: [{ role: 'user', content: 5 }] },
+    'messages.0.content: Input should be a valid string or a valid list',
+  ],
+  'empty content': [{ messages: [user()] }, 'messages.0.content: messages must have non-empty content'],
+  'an empty text': [
+    { messages: [{ role: 'user', content: '' }] },
+    'messages.0.content: text content blocks must be non-empty',
+  ],
+  'an empty text block': [
+    { messages: [user({ type: 'text', text: '' })] },
+    'messages.0.content.0.text: text content blocks must be non-empty',
+  ],
+  'a blank text block': [
+    { messages: [user({ type: 'text', text: ' \n' })] },
+    'messages.0.content.0.text: text content blocks must contain non-whitespace text',
+  ],
+  'a blank system block': [
+    { system: [{ type: 'text', text: ' ' }] },
+    'system.0.text: text content blocks must contain non-whitespace text',
+  ],
+  'an unknown field of a block': [
+    { messages: [user({ type: 'text', text: 'x', foo: 1 })] },
+    'messages.0.content.0.foo: Extra inputs are not permitted',
+  ],
+  'an unknown role': [
+    { messages: [{ role: 'tool', content: 'x' }] },
+    'messages.0.role: Input tag "tool" is not one that is known here',
+  ],
+  'an unknown block': [
+    { messages: [user({ type: 'video' })] },
+    'messages.0.content.0.type: Input tag "video" is not one that is known here',
+  ],
+  'a block without a type': [
+    { messages: [user({ text: 'x' })] },
+    'messages.0.content.0.type: Field required',
+  ],
+  'a server tool in the history': [
+    {
+      messages: [
+        hello,
+        assistant(
+          { type: 'text', text: 'a' },
+          { type: 'server_tool_use', id: 'x', name: 'web_search', input: {} },
+        ),
+        hello,
+      ],
+    },
+    /^messages\.1\.content\.1: `server_tool_use` blocks are not supported here: /,
+  ],
+  'a search result': [
+    { messages: [user({ type: 'search_result', source: 's', title: 't', content: [] })] },
+    /^messages\.0\.content\.0: `search_result` blocks are not supported here: /,
+  ],
+  'a search result of a tool': [
+    {
+      messages: [
+        hello,
+        assistant(use('t1')),
+        user({ ...result('t1'), content: [{ type: 'search_result' }] }),
+      ],
+    },
+    /^messages\.2\.content\.0\.content\.0: `search_result` blocks/,
+  ],
+  'an image by URL': [
+    { messages: [user({ type: 'image', source: { type: 'url', url: 'https://example.com/a.png' } })] },
+    /^messages\.0\.content\.0\.source\.type: sources of the type 'url' are not supported here: the relay fetches nothing .* base64$/,
+  ],
+  'a file': [
+    { messages: [user({ type: 'document', source: { type: 'file', file_id: 'f' } })] },
+    /^messages\.0\.content\.0\.source\.type: sources of the type 'file' /,
+  ],
+  'an image that is no base64': [
+    { messages: [user({ type: 'image', source: { ...png, data: 'a b' } })] },
+    /^messages\.0\.content\.0\.source\.data: .*base64/,
+  ],
+  'an image of another type': [
+    { messages: [user({ type: 'image', source: { ...png, media_type: 'image/svg+xml' } })] },
+    /^messages\.0\.content\.0\.source\.media_type: Input should be 'image\/png', /,
+  ],
+  'an image of the assistant': [
+    { messages: [hello, assistant({ type: 'image', source: png }), hello] },
+    'messages.1.content.0.type: `image` blocks may only be in `user` messages',
+  ],
+  'thoughts of the user': [
+    { messages: [user({ type: 'thinking', thinking: 'x', signature: 'y' })] },
+    'messages.0.content.0.type: `thinking` blocks may only be in `assistant` messages',
+  ],
+  'a prefill': [
+    { messages: [hello, { role: 'assistant', content: 'The answer is (' }] },
+    /^messages\.1\.role: The conversation must end with a user message: .*prefill/,
+  ],
+  'a prefill before a system message': [
+    { messages: [hello, { role: 'assistant', content: 'a' }, { role: 'system', content: 's' }] },
+    /^messages\.1\.role: /,
+  ],
+  'an assistant that begins': [
+    { messages: [{ role: 'assistant', content: 'a' }, hello] },
+    'messages.0.role: first message must use the "user" role',
+  ],
+  'a system message that says nothing': [
+    { messages: [hello, { role: 'system' }] },
+    'messages.1.content: messages must have non-empty content',
+  ],
+  'a use without a result': [
+    { messages: [hello, assistant(use('t1'), use('t2')), user(result('t1'))] },
+    /^messages\.1\.content\.1: `tool_use` without a `tool_result` block immediately after: t2\./,
+  ],
+  'a result without a use': [
+    { messages: [user(result('t9'))] },
+    /^messages\.0\.content\.0\.tool_use_id: unexpected `tool_use_id` t9: /,
+  ],
+  'a result that comes late': [
+    { messages: [hello, assistant(use('t1')), user({ type: 'text', text: 'x' }, result('t1'))] },
+    /^messages\.2\.content\.1: `tool_result` blocks must come before/,
+  ],
+  'two results of one use': [
+    { messages: [hello, assistant(use('t1')), user(result('t1'), result('t1'))] },
+    /^messages\.2\.content\.1\.tool_use_id: found more than one/,
+  ],
+  'an id twice': [
+    { messages: [hello, assistant(use('t1'), use('t1')), user(result('t1'))] },
+    /^messages\.1\.content\.1\.id: `tool_use` ids must be unique/,
+  ],
+  'an id of other characters': [
+    { messages: [hello, assistant(use('t 1')), user(result('t 1'))] },
+    /^messages\.1\.content\.0\.id: String should match pattern/,
+  ],
+  'an input that is no object': [
+    { messages: [hello, assistant({ ...use('t1'), input: '{}' }), user(result('t1'))] },
+    'messages.1.content.0.input: Input should be an object',
+  ],
+  'a use by a program': [
+    {
+      messages: [
+        hello,
+        assistant({ ...use('t1'), caller: { type: 'code_execution_20250825', tool_id: 'x' } }),
+        user(result('t1')),
+      ],
+    },
+    "messages.1.content.0.caller.type: Input should be 'direct'",
+  ],
+  'a tool of the API': [
+    { tools: [{ type: 'web_search_20250305', name: 'web_search' }] },
+    /^tools\.0\.type: "web_search" \(web_search_20250305\) is a tool that Anthropic defines\. /,
+  ],
+  'a toolset': [
+    { tools: [tool, { type: 'computer_toolset_20260801' }] },
+    /^tools\.1\.type: "computer_toolset_20260801" is a tool/,
+  ],
+  'a tool without a schema': [{ tools: [{ name: 'get' }] }, 'tools.0.input_schema: Field required'],
+  'a schema of a list': [
+    { tools: [{ name: 'get', input_schema: { type: 'array' } }] },
+    "tools.0.input_schema.type: Input should be 'object'",
+  ],
+  'a name with a space': [
+    { tools: [{ ...tool, name: 'a b' }] },
+    /^tools\.0\.name: String should match pattern/,
+  ],
+  'a name twice': [{ tools: [tool, tool] }, 'tools.1.name: Tool names must be unique'],
+  'tools for programs only': [
+    { tools: [{ ...tool, allowed_callers: ['code_execution_20260120'] }] },
+    /^tools\.0\.allowed_callers: not supported here/,
+  ],
+  'a choice without tools': [
+    { tool_choice: { type: 'any' } },
+    'tool_choice: may only be specified while providing tools',
+  ],
+  'a choice of another tool': [
+    { tools: [tool], tool_choice: { type: 'tool', name: 'put' } },
+    /^tool_choice\.name: not found/,
+  ],
+  'a choice that is none': [
+    { tools: [tool], tool_choice: { type: 'some' } },
+    'tool_choice.type: Input tag "some" is not one that is known here',
+  ],
+  'a blank stop': [
+    { stop_sequences: [' '] },
+    'stop_sequences.0: each stop sequence must contain non-whitespace',
+  ],
+  'a small budget': [
+    { thinking: { type: 'enabled', budget_tokens: 1 } },
+    'thinking.budget_tokens: Input should be greater than or equal to 1024',
+  ],
+  'a budget above max_tokens': [
+    { thinking: { type: 'enabled', budget_tokens: 1024 } },
+    'max_tokens: `max_tokens` must be greater than `thinking.budget_tokens`',
+  ],
+  'two schemas': [
+    {
+      output_config: { format: { type: 'json_schema', schema: {} } },
+      output_format: { type: 'json_schema', schema: {} },
+    },
+    /^output_format: /,
+  ],
+  'a schema without a schema': [
+    { output_config: { format: { type: 'json_schema' } } },
+    'output_config.format.schema: Field required',
+  ],
+  'a container': [{ container: 'c' }, /^container: not supported here: /],
+  'MCP servers': [{ mcp_servers: [{}] }, /^mcp_servers: not supported here: /],
+  'a region': [{ inference_geo: 'eu' }, /^inference_geo: not supported here: /],
+  'a compaction': [
+    { context_management: { edits: [{ type: 'compact_20260112' }] } },
+    /^context_management\.edits\.0\.type: not supported here: /,
+  ],
+  'metadata that is text': [{ metadata: 'x' }, 'metadata: Input should be an object'],
+  'a lone surrogate': [
+    { messages: [user({ type: 'text', text: 'x' }, { type: 'text', text: 'a\ud800' })] },
+    /^messages\.0\.content\.1\.text: holds a lone surrogate/,
+  ],
+  'a lone surrogate of a key': [
+    { messages: [hello, assistant({ ...use('t1'), input: { '\ud800': 1 } }), user(result('t1'))] },
+    /^messages\.1\.content\.0\.input: has a name that holds a lone surrogate/,
+  ],
+};
+
+describe('a request is refused, and the place is named', () => {
+  for (const [name, [more, message]] of Object.entries(refusals)) {
+    test(name, () => {
+      const said = refusal(JSON.parse(JSON.stringify({ ...base, ...more })));
+      if (typeof message === 'string') assert.equal(said, message);
+      else assert.match(said, message);
+    });
+  }
+
+  test('what is no object', () => {
+    for (const body of [undefined, null, 'x', 1, [], [base]]) {
+      assert.equal(refusal(body), 'The request body must be a JSON object');
+    }
+  });
+
+  test('a number that would reach the model as null', () => {
+    const input = JSON.parse('{"a":[1e308,-1e400]}') as object;
+    const messages = [hello, assistant({ ...use('t1'), input }), user(result('t1'))];
+    assert.match(refusal({ ...base, messages }), /^messages\.1\.content\.0\.input\.a\.1: is a number/);
+  });
+
+  test('what is nested without end', () => {
+    const deep: unknown = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+    assert.match(
+      refusal({ ...base, tools: [{ ...tool, input_schema: { type: 'object', deep } }] }),
+      /^tools\.0\.input_schema\.deep\.0.*: is nested more than 200 levels deep$/,
+    );
+  });
+
+  test("names of the caller's own are cut short", () => {
+    assert.ok(refusal({ ...base, ['x'.repeat(10_000)]: 1 }).length < 200);
+  });
+
+  test('20 MB of base64 neither pass for something else nor end the stack', () => {
+    const data = 'A'.repeat(20 * 1024 * 1024);
+    asked({ messages: [user({ type: 'image', source: { ...png, data } })] });
+    assert.match(
+      refusal({
+        ...base,
+        messages: [user({ type: 'image', source: { ...png, data: `${data.slice(0, -1)}*` } })],
+      }),
+      /base64/,
+    );
+  });
+});
+
+const answer: Answer = {
+  messageId: 'msg_1',
+  content: [
+    { type: 'thinking', thinking: 'hm', signature: 's' },
+    { type: 'text', text: 'cited', citations: [{ type: 'char_location', cited_text: 'c' }] },
+    { type: 'tool_use', id: 't1', name: 'get', input: { a: 1 } },
+  ],
+  text: 'cited',
+  stopReason: 'tool_use',
+  stopSequence: null,
+  resolvedModel: 'claude-opus-5-5',
+  usage: { input_tokens: 9, output_tokens: 5, cache_read_input_tokens: 3, cache_creation_input_tokens: 0 },
+  rawUsage: {
+    input_tokens: 9,
+    output_tokens: 5,
+    cache_read_input_tokens: 3,
+    cache_creation_input_tokens: 0,
+    service_tier: 'standard',
+    output_tokens_details: { thinking_tokens: 2 },
+  },
+  costUsd: 0.1,
+};
+const facts = { requestId: 'req_1', model: 'opus', at: 0, durationMs: 1 };
+const { voice } = anthropic.parse(base);
+
+describe('an answer', () => {
+  test('whole', () => {
+    assert.deepEqual(voice.whole(answer, facts), {
+      id: 'msg_1',
+      type: 'message',
+      role: 'assistant',
+      model: 'claude-opus-5-5',
+      container: null,
+      content: answer.content,
+      stop_reason: 'tool_use',
+      stop_sequence: null,
+      stop_details: null,
+      diagnostics: null,
+      usage: answer.rawUsage,
+    });
+    const refused = {
+      ...answer,
+      stopReason: 'refusal',
+      stopDetails: { type: 'refusal', category: 'cyber', explanation: null },
+    };
+    assert.deepEqual(
+      (voice.whole(refused, facts) as { stop_details: unknown }).stop_details,
+      refused.stopDetails,
+    );
+  });
+
+  test('as a stream: each event as it came, then the end', () => {
+    const stream = voice.stream(() => facts);
+    const ping = {
+      type: 'content_block_start',
+      index: 0,
+      content_block: { type: 'text', text: '', later: 1 },
+    };
+    assert.equal(stream.event(ping), `event: content_block_start\ndata: ${JSON.stringify(ping)}\n\n`);
+    assert.equal(
+      stream.end({ ...answer, stopReason: 'stop_sequence', stopSequence: 'END' }),
+      'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"stop_sequence","stop_sequence":"END","stop_details":null,"container":null},' +
+        '"usage":{"input_tokens":9,"output_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":0,"output_tokens_details":{"thinking_tokens":2}}}\n\n' +
+        'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    );
+  });
+});
+
+describe('an error', () => {
+  const overloaded = new RelayError('upstream_overloaded', 'The model is overloaded.');
+
+  test('has the shape and the type of the API', () => {
+    assert.deepEqual(anthropic.errorBody(overloaded, 'req_1'), {
+      type: 'error',
+      error: { type: 'overloaded_error', message: 'The model is overloaded.' },
+      request_id: 'req_1',
+    });
+    assert.equal(
+      anthropic.errorEvents(overloaded, 'req_1'),
+      `event: error\ndata: ${JSON.stringify(anthropic.errorBody(overloaded, 'req_1'))}\n\n`,
+    );
+  });
+
+  test('has the status of the table, but for an overload', () => {
+    for (const code of Object.keys(errorTable) as ErrorCode[]) {
+      const status = anthropic.errorStatus?.(new RelayError(code, ''));
+      assert.equal(status, code === 'upstream_overloaded' ? 529 : errorTable[code].status, code);
+    }
+  });
+});

@@ -1,0 +1,77 @@
+/**
+ * The Messages API's dialect: POST /v1/messages as the official Anthropic SDKs and Claude Code speak it.
+ *
+ * Source: the API's reference (Messages, streaming, errors) and the types of @anthropic-ai/sdk 1.12.0.
+ */
+import type { Answer, ModelEvent } from '../../conversation.ts';
+import { errorTable, type RelayError } from '../../errors.ts';
+import { readMessagesRequest } from './request.ts';
+import type { Dialect, StreamVoice, Voice } from '../dialect.ts';
+
+export const anthropic: Dialect = {
+  parse: (body) => ({ ...readMessagesRequest(body), voice }),
+  errorBody,
+  // A status of the API's own: its SDKs name their error class by it.
+  errorStatus: (error) => (error.code === 'upstream_overloaded' ? 529 : error.status),
+  errorEvents: (error, requestId) => serialise({ ...errorBody(error, requestId), type: 'error' }),
+};
+
+const voice: Voice = {
+  whole: messageOf,
+  stream: (): StreamVoice => ({ event: serialise, end: endOf }),
+};
+
+function messageOf(answer: Answer): object {
+  return {
+    id: answer.messageId,
+    type: 'message',
+    role: 'assistant',
+    model: answer.resolvedModel,
+    container: null,
+    content: answer.content,
+    stop_reason: answer.stopReason,
+    stop_sequence: answer.stopSequence,
+    stop_details: answer.stopDetails ?? null,
+    diagnostics: null,
+    usage: { ...answer.rawUsage, ...answer.usage },
+  };
+}
+
+/** Of the usage, `message_delta` tells these, as totals. The rest was told by `message_start`. */
+const deltaUsage = ['output_tokens_details', 'server_tool_use'] as const;
+
+function endOf(answer: Answer): string {
+  const { stopReason, stopSequence, stopDetails, rawUsage, usage } = answer;
+  const more = Object.fromEntries(
+    deltaUsage.flatMap((name) => (name in rawUsage ? [[name, rawUsage[name]]] : [])),
+  );
+  return (
+    serialise({
+      type: 'message_delta',
+      delta: {
+        stop_reason: stopReason,
+        stop_sequence: stopSequence,
+        stop_details: stopDetails ?? null,
+        container: null,
+      },
+      usage: { ...usage, ...more },
+    }) + serialise({ type: 'message_stop' })
+  );
+}
+
+function errorBody(error: RelayError, requestId: string): { type: 'error' } & Record<string, unknown> {
+  const { apiDetails } = error.details;
+  return {
+    type: 'error',
+    error: {
+      type: errorTable[error.code].anthropic,
+      message: error.message,
+      ...(apiDetails === undefined ? {} : { details: apiDetails }),
+    },
+    request_id: requestId,
+  };
+}
+
+function serialise(event: ModelEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}

@@ -1,0 +1,130 @@
+/** The model's answer in the words of the OpenAI dialect: the whole object, and what the stream has in common with it. Pure. */
+import type { Answer, TokenUsage } from '../../conversation.ts';
+import { writtenAs } from '../../exact-json.ts';
+import type { AnswerFacts } from '../dialect.ts';
+
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
+
+type ToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
+
+export type ChatUsage = {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number; cache_write_tokens: number };
+};
+
+export type ChatCompletion = {
+  id: string;
+  object: 'chat.completion';
+  /** Unix seconds. */
+  created: number;
+  /** The id of the model that answered. */
+  model: string;
+  choices: [
+    {
+      index: 0;
+      message: {
+        role: 'assistant';
+        content: string | null;
+        /** Why the model declined, where the upstream tells. */
+        refusal: string | null;
+        annotations: [];
+        tool_calls?: ToolCall[];
+      };
+      logprobs: null;
+      finish_reason: FinishReason;
+    },
+  ];
+  usage: ChatUsage;
+};
+
+/** Thinking is not shown: the API has no place for it. Neither is there one for citations of documents. */
+export function chatCompletion(answer: Answer, facts: AnswerFacts): ChatCompletion {
+  const calls = toolCalls(answer);
+  return {
+    id: completionId(facts),
+    object: 'chat.completion',
+    created: createdAt(facts),
+    model: answer.resolvedModel,
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: 'assistant',
+          content: contentOf(answer, calls.length > 0),
+          refusal: refusalOf(answer),
+          annotations: [],
+          ...(calls.length > 0 ? { tool_calls: calls } : {}),
+        },
+        logprobs: null,
+        finish_reason: finishReason(answer.stopReason),
+      },
+    ],
+    usage: chatUsage(answer.usage),
+  };
+}
+
+/** The request's own id in it, to find the request in the relay's log. */
+export function completionId({ requestId }: AnswerFacts): string {
+  return `chatcmpl-${requestId.replace(/^req_/, '')}`;
+}
+
+export function createdAt({ at }: AnswerFacts): number {
+  return Math.floor(at / 1000);
+}
+
+/** Null, as that API has it, where there is something else than text. */
+function contentOf(answer: Answer, called: boolean): string | null {
+  return answer.text === '' && (called || answer.stopReason === 'refusal') ? null : answer.text;
+}
+
+export function refusalOf({ stopReason, stopDetails }: Answer): string | null {
+  const { explanation } = (stopDetails ?? {}) as { explanation?: unknown };
+  return stopReason === 'refusal' && typeof explanation === 'string' ? explanation : null;
+}
+
+function toolCalls({ content }: Answer): ToolCall[] {
+  return content
+    .filter((block) => block.type === 'tool_use')
+    .map((block) => ({
+      id: String(block['id']),
+      type: 'function',
+      function: { name: String(block['name']), arguments: argumentsOf(block['input']) },
+    }));
+}
+
+/** As the model wrote them, also where they are cut off: a whole answer and a stream hold the same. */
+export function argumentsOf(input: unknown): string {
+  return writtenAs(input ?? {});
+}
+
+/** `pause_turn` is an answer that is not complete, which is what `length` says to a client. */
+export function finishReason(stopReason: string): FinishReason {
+  switch (stopReason) {
+    case 'max_tokens':
+    case 'model_context_window_exceeded':
+    case 'pause_turn':
+      return 'length';
+    case 'tool_use':
+      return 'tool_calls';
+    case 'refusal':
+      return 'content_filter';
+    default:
+      return 'stop';
+  }
+}
+
+/** That API counts what was read from a cache and written to it among the prompt's tokens. */
+export function chatUsage(usage: TokenUsage): ChatUsage {
+  const prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: usage.output_tokens,
+    total_tokens: prompt + usage.output_tokens,
+    prompt_tokens_details: {
+      cached_tokens: usage.cache_read_input_tokens,
+      cache_write_tokens: usage.cache_creation_input_tokens,
+    },
+  };
+}

@@ -1,0 +1,138 @@
+/** The messages of the OpenAI dialect -> system prompt and turns of the Messages API. Pure. */
+import type { AssistantBlock, Message, ToolResultBlock, ToolUseBlock } from '../../conversation.ts';
+import { textBlocks, userBlocks, type Ignored } from './parts.ts';
+import { refuse, requireSound } from './place.ts';
+import type { AssistantMessage, ChatMessage } from './request.ts';
+import type { Path } from '../unsendable.ts';
+
+type ToolMessage = Extract<ChatMessage, { role: 'tool' }>;
+
+/** The calls of an assistant message, by the caller's id of each, until a message of another role comes. */
+type OpenCalls = { path: Path; calls: Map<string, { id: string; result?: ToolResultBlock }> };
+
+/**
+ * System and developer messages are taken out in order, wherever they stood; the tool messages after an assistant message become one
+ * user message, in the order of its calls. Throws `bad_request` with the place.
+ */
+export function readMessages(
+  given: readonly ChatMessage[],
+  ignored: Ignored,
+): { system: string[]; messages: Message[] } {
+  const system: string[] = [];
+  const messages: Message[] = [];
+  const usedIds = new Set<string>();
+  let open: OpenCalls | undefined;
+  let last: Path | undefined;
+
+  const closeCalls = (): void => {
+    if (open === undefined) return;
+    messages.push({ role: 'user', content: resultsOf(open) });
+    open = undefined;
+  };
+
+  given.forEach((message, index) => {
+    const path = ['messages', index];
+    if ((message.name ?? undefined) !== undefined && message.role !== 'tool') ignored.add('messages.name');
+    switch (message.role) {
+      case 'system':
+      case 'developer':
+        system.push(...textBlocks(message.content, ignored).map(({ text }) => text));
+        return;
+      case 'tool':
+        addResult(message, path, open, ignored);
+        break;
+      case 'user': {
+        closeCalls();
+        const content = userBlocks(message.content, [...path, 'content'], ignored);
+        if (content.length === 0) refuse([...path, 'content'], 'must not be blank');
+        messages.push({ role: 'user', content });
+        break;
+      }
+      case 'assistant': {
+        closeCalls();
+        const { blocks, calls } = readAssistant(message, path, usedIds, ignored);
+        // Said nothing and called nothing: there is no such message in the Messages API.
+        if (blocks.length > 0) messages.push({ role: 'assistant', content: blocks });
+        if (calls.size > 0) open = { path, calls };
+      }
+    }
+    last = path;
+  });
+  closeCalls();
+  if (last === undefined) refuse(['messages'], 'must hold a message of the role user');
+  if (messages.at(-1)?.role !== 'user') {
+    refuse(
+      last,
+      'must be of the role user or tool, as the last one: the model does not go on with a text of its own',
+    );
+  }
+  return { system, messages };
+}
+
+function readAssistant(
+  message: AssistantMessage,
+  path: Path,
+  usedIds: Set<string>,
+  ignored: Ignored,
+): { blocks: AssistantBlock[]; calls: OpenCalls['calls'] } {
+  for (const name of ['reasoning_content', 'reasoning'] as const) {
+    if ((message[name] ?? undefined) !== undefined) ignored.add(`messages.${name}`);
+  }
+  const calls: OpenCalls['calls'] = new Map();
+  const uses = (message.tool_calls ?? []).map((call, index): ToolUseBlock => {
+    const at = [...path, 'tool_calls', index];
+    if (calls.has(call.id)) refuse([...at, 'id'], 'is that of another call of this message');
+    const id = freeId(call.id, usedIds);
+    calls.set(call.id, { id });
+    const input = readArguments(call.function.arguments, [...at, 'function', 'arguments']);
+    return { type: 'tool_use', id, name: call.function.name, input };
+  });
+  const blocks = [...textBlocks(message.content, ignored), ...textBlocks(message.refusal, ignored), ...uses];
+  return { blocks, calls };
+}
+
+/** The caller's id where the Messages API takes it (`[\w-]+`, unique in the conversation), otherwise one like it. */
+function freeId(asked: string, used: Set<string>): string {
+  const plain = asked.replaceAll(/[^\w-]/g, '_');
+  let id = plain;
+  for (let suffix = 2; used.has(id); suffix += 1) id = `${plain}_${suffix}`;
+  used.add(id);
+  return id;
+}
+
+/** Nothing at all is what some clients keep of a call without arguments. */
+function readArguments(text: string, path: Path): Record<string, unknown> {
+  if (text.trim() === '') return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return refuse(path, 'is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return refuse(path, 'must be a JSON object');
+  }
+  requireSound(value, path);
+  return value as Record<string, unknown>;
+}
+
+function addResult(message: ToolMessage, path: Path, open: OpenCalls | undefined, ignored: Ignored): void {
+  if (open === undefined) {
+    refuse([...path, 'role'], 'is tool, and no assistant message with tool_calls comes before it');
+  }
+  const call = open.calls.get(message.tool_call_id);
+  if (call === undefined) {
+    refuse([...path, 'tool_call_id'], 'is that of no call of the assistant message before it');
+  }
+  if (call.result !== undefined) refuse([...path, 'tool_call_id'], 'is of a call that was answered already');
+  const content =
+    typeof message.content === 'string' ? message.content : textBlocks(message.content, ignored);
+  call.result = { type: 'tool_result', tool_use_id: call.id, content };
+}
+
+function resultsOf({ path, calls }: OpenCalls): ToolResultBlock[] {
+  return [...calls.values()].map(
+    ({ result }, index) =>
+      result ?? refuse([...path, 'tool_calls', index, 'id'], 'is of a call that no tool message answers'),
+  );
+}

@@ -1,0 +1,116 @@
+/** Parts of a message of the OpenAI dialect -> content blocks. Pure. */
+import {
+  imageTypes,
+  type DocumentBlock,
+  type ImageType,
+  type TextBlock,
+  type UserBlock,
+} from '../../conversation.ts';
+import { refuse } from './place.ts';
+import type { UserPart } from './request.ts';
+import type { Path } from '../unsendable.ts';
+
+/** What a request names and nothing here makes use of. */
+export type Ignored = Set<string>;
+
+/**
+ * Texts as blocks. A text of white space only is left out: the model takes none, and it says nothing.
+ * `parts` may also be of a refusal: what the model once said in the place of an answer.
+ */
+export function textBlocks(
+  content: string | readonly TextLike[] | null | undefined,
+  ignored: Ignored,
+): TextBlock[] {
+  const texts =
+    typeof content === 'string'
+      ? [content]
+      : (content ?? []).map((part) => {
+          noteHints(part, ignored);
+          return part.type === 'text' ? part.text : part.refusal;
+        });
+  return texts.filter((text) => text.trim() !== '').map((text) => ({ type: 'text', text }));
+}
+
+type Hinted = { prompt_cache_breakpoint?: unknown };
+type TextLike = Hinted & ({ type: 'text'; text: string } | { type: 'refusal'; refusal: string });
+
+export function userBlocks(content: string | readonly UserPart[], path: Path, ignored: Ignored): UserBlock[] {
+  if (typeof content === 'string') return textBlocks(content, ignored);
+  return content.flatMap((part, index): UserBlock[] => {
+    const at = [...path, index];
+    if (part.type === 'text') return textBlocks([part], ignored);
+    noteHints(part, ignored);
+    if (part.type === 'image_url') {
+      if ((part.image_url.detail ?? 'auto') !== 'auto') ignored.add('image_url.detail');
+      return [imageBlock(part.image_url.url, [...at, 'image_url', 'url'])];
+    }
+    return [fileBlock(part.file, [...at, 'file'])];
+  });
+}
+
+function noteHints(part: Hinted, ignored: Ignored): void {
+  if (part.prompt_cache_breakpoint !== undefined) ignored.add('prompt_cache_breakpoint');
+}
+
+function imageBlock(url: string, path: Path): UserBlock {
+  const data = readDataUrl(url, path, 'an image');
+  const type = data.type === 'image/jpg' ? 'image/jpeg' : data.type;
+  if (!isImageType(type)) refuse(path, `must be an image of ${imageTypes.join(', ')}`);
+  return { type: 'image', source: { type: 'base64', media_type: type, data: data.base64 } };
+}
+
+function fileBlock(
+  file: { file_data?: string | null | undefined; filename?: string | null | undefined; file_id?: unknown },
+  path: Path,
+): DocumentBlock {
+  if ((file.file_id ?? undefined) !== undefined) {
+    refuse([...path, 'file_id'], 'names a file that was uploaded, and none is kept here: send file_data');
+  }
+  const at = [...path, 'file_data'];
+  if (typeof file.file_data !== 'string') refuse(at, 'is required');
+  const title = (file.filename ?? '').trim() === '' ? {} : { title: file.filename as string };
+  // "JVBERi" is "%PDF-" in base64: the SDK's own description of the field has no data URL around it.
+  const { type, base64 } = file.file_data.startsWith('JVBERi')
+    ? { type: 'application/pdf', base64: checkBase64(file.file_data, at) }
+    : readDataUrl(file.file_data, at, 'a PDF');
+  if (type === 'application/pdf') {
+    return { type: 'document', source: { type: 'base64', media_type: type, data: base64 }, ...title };
+  }
+  if (type !== 'text/plain') refuse(at, 'must be of application/pdf or text/plain');
+  const text = readText(base64, at);
+  return { type: 'document', source: { type: 'text', media_type: type, data: text }, ...title };
+}
+
+/** RFC 2397, in base64 only. */
+function readDataUrl(url: string, path: Path, what: string): { type: string; base64: string } {
+  if (!/^data:/i.test(url)) {
+    const example = 'data:<type>;base64,<data>';
+    refuse(path, `must hold ${what} as a data URL (${example}): the relay fetches nothing for a request`);
+  }
+  const comma = url.indexOf(',');
+  const [type = '', ...parameters] = url.slice('data:'.length, comma).toLowerCase().split(';');
+  if (comma === -1 || parameters.at(-1)?.trim() !== 'base64') refuse(path, 'must be a data URL in base64');
+  return { type: type.trim(), base64: checkBase64(url.slice(comma + 1), path) };
+}
+
+function checkBase64(data: string, path: Path): string {
+  if (data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data)) refuse(path, 'is not valid base64');
+  return data;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function readText(base64: string, path: Path): string {
+  let text: string;
+  try {
+    text = utf8.decode(Buffer.from(base64, 'base64'));
+  } catch {
+    return refuse(path, 'is not text in UTF-8');
+  }
+  if (text.trim() === '') refuse(path, 'is blank');
+  return text;
+}
+
+function isImageType(type: string): type is ImageType {
+  return (imageTypes as readonly string[]).includes(type);
+}

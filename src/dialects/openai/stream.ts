@@ -1,0 +1,126 @@
+/** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure but for what it remembers of its one stream. */
+import type { Answer, ModelEvent } from '../../conversation.ts';
+import type { AnswerFacts, StreamVoice } from '../dialect.ts';
+import {
+  argumentsOf,
+  chatUsage,
+  completionId,
+  createdAt,
+  finishReason,
+  refusalOf,
+  type FinishReason,
+} from './answer.ts';
+
+type Delta = {
+  role?: 'assistant';
+  content?: string | null;
+  refusal?: string | null;
+  tool_calls?: {
+    index: number;
+    id?: string;
+    type?: 'function';
+    function: { name?: string; arguments: string };
+  }[];
+};
+
+/** A tool's block: its number among the calls, and whether a piece of its arguments was sent. */
+type OpenCall = { call: number; begun: boolean; input: unknown };
+
+export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): StreamVoice {
+  const calls = new Map<unknown, OpenCall>();
+  let model: string | undefined;
+  let begun = false;
+
+  const chunk = (choices: object[], usage: object | null): string => {
+    const known = facts();
+    return serverSentEvent({
+      id: completionId(known),
+      object: 'chat.completion.chunk',
+      created: createdAt(known),
+      model: model ?? known.model,
+      choices,
+      ...(includeUsage ? { usage } : {}),
+    });
+  };
+  const send = (delta: Delta, finish: FinishReason | null = null): string =>
+    chunk([{ index: 0, delta, logprobs: null, finish_reason: finish }], null);
+
+  /** The role comes first, and once; with it, whether text or a call comes: the text of an answer that is only calls is null. */
+  const begin = (content: '' | null): string => {
+    if (begun) return '';
+    begun = true;
+    return send({ role: 'assistant', content, refusal: null });
+  };
+  const sendText = (text: unknown): string =>
+    typeof text === 'string' && text !== '' ? begin('') + send({ content: text }) : '';
+
+  const sendArguments = (index: unknown, text: unknown): string => {
+    const open = calls.get(index);
+    if (open === undefined || typeof text !== 'string' || text === '') return '';
+    open.begun = true;
+    return send({ tool_calls: [{ index: open.call, function: { arguments: text } }] });
+  };
+
+  return {
+    event(event: ModelEvent): string {
+      switch (event.type) {
+        case 'message_start': {
+          const message = field(event, 'message');
+          if (typeof message['model'] === 'string') model = message['model'];
+          return '';
+        }
+        case 'content_block_start': {
+          const block = field(event, 'content_block');
+          if (block['type'] === 'text') return sendText(block['text']);
+          if (block['type'] !== 'tool_use') return '';
+          const call = calls.size;
+          calls.set(event['index'], { call, begun: false, input: block['input'] });
+          const named = { name: String(block['name']), arguments: '' };
+          const opening = {
+            index: call,
+            id: String(block['id']),
+            type: 'function',
+            function: named,
+          } as const;
+          return begin(null) + send({ tool_calls: [opening] });
+        }
+        case 'content_block_delta': {
+          const delta = field(event, 'delta');
+          if (delta['type'] === 'text_delta') return sendText(delta['text']);
+          if (delta['type'] === 'input_json_delta') {
+            return sendArguments(event['index'], delta['partial_json']);
+          }
+          return '';
+        }
+        case 'content_block_stop': {
+          // A tool without arguments comes with no piece of them, and is called with {}.
+          const open = calls.get(event['index']);
+          if (open === undefined || open.begun) return '';
+          return sendArguments(event['index'], argumentsOf(open.input));
+        }
+        default:
+          return '';
+      }
+    },
+    end(answer: Answer): string {
+      const refusal = refusalOf(answer);
+      model = answer.resolvedModel;
+      return [
+        begin(answer.stopReason === 'refusal' ? null : ''),
+        refusal === null ? '' : send({ refusal }),
+        send({}, finishReason(answer.stopReason)),
+        includeUsage ? chunk([], chatUsage(answer.usage)) : '',
+        'data: [DONE]\n\n',
+      ].join('');
+    },
+  };
+}
+
+export function serverSentEvent(data: object): string {
+  return `data: ${JSON.stringify(data)}\n\n`;
+}
+
+function field(event: ModelEvent, name: string): Record<string, unknown> {
+  const value = event[name];
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}

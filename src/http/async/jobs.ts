@@ -1,0 +1,115 @@
+/** Jobs: requests whose answer is asked for later, by the same key. In memory only: a restart forgets them. */
+import { randomUUID } from 'node:crypto';
+import type { Job as JobBody } from '../../api.ts';
+import { RelayError } from '../../errors.ts';
+import { parseExactly } from '../../exact-json.ts';
+import type { Detached } from './detached.ts';
+import { statusOf, type ErrorWords } from '../exchange.ts';
+import type { Result } from './kept-answer.ts';
+import { Shelf, type ShelfBounds } from './bounded-cache.ts';
+
+export const jobBounds: Omit<ShelfBounds, 'ttlMs'> = {
+  perKey: 100,
+  all: 500,
+  bytesPerKey: 16 * 1024 * 1024,
+  bytesInAll: 64 * 1024 * 1024,
+};
+
+export type Job = {
+  readonly id: string;
+  readonly keyId: string;
+  readonly requestId: string;
+  /** In whose words its error is told. */
+  readonly dialect: ErrorWords;
+  readonly createdAt: number;
+  run: Detached;
+  status: JobBody['status'];
+  ended: { at: number; result: Result } | undefined;
+};
+
+export type NewJob = Pick<Job, 'keyId' | 'requestId' | 'dialect'>;
+
+export class Jobs {
+  readonly #ttlMs: number;
+  readonly #shelf: Shelf<Job>;
+
+  constructor({ ttlMs }: { ttlMs: number }) {
+    this.#ttlMs = ttlMs;
+    this.#shelf = new Shelf({ ...jobBounds, ttlMs });
+  }
+
+  /** `begin` starts the run; it is told what to call when the run has its slot. Throws `rate_limited` when there are too many. */
+  start(given: NewJob, begin: (onStart: () => void) => Detached): Job {
+    const id = `job_${randomUUID().replaceAll('-', '')}`;
+    const job = this.#shelf.put(id, given.keyId, () => {
+      const started = {
+        ...given,
+        id,
+        createdAt: Date.now(),
+        status: 'queued' as Job['status'],
+        ended: undefined as Job['ended'],
+      };
+      const run = begin(() => {
+        job.status = 'running';
+      });
+      const job: Job = Object.assign(started, { run });
+      return job;
+    });
+    if (job === undefined) throw busy();
+    // It is waited for, whoever comes or goes.
+    job.run.join();
+    void job.run.answer.result.then((result) => {
+      job.ended = { at: Date.now(), result };
+      if (result.ok) job.status = 'done';
+      else job.status = result.error.code === 'client_closed_request' ? 'cancelled' : 'failed';
+      this.#shelf.finish(id, job.run.answer.bytes);
+    });
+    return job;
+  }
+
+  /** Throws `not_found` for one that is not there, and for one of another key. */
+  get(id: string, keyId: string): Job {
+    const job = this.#shelf.get(id);
+    if (job === undefined || job.keyId !== keyId) {
+      throw new RelayError('not_found', 'There is no such job: it is another key’s, or was forgotten.');
+    }
+    return job;
+  }
+
+  forget({ id }: Job): void {
+    this.#shelf.remove(id);
+  }
+
+  /** As the API tells it; `withResponse` adds what the request comes to. */
+  describe(job: Job, withResponse: boolean): JobBody {
+    const { id, status, createdAt, ended } = job;
+    return {
+      id,
+      status,
+      created_at: iso(createdAt),
+      expires_at: ended === undefined ? null : iso(ended.at + this.#ttlMs),
+      url: `/v1/jobs/${id}`,
+      ...(withResponse && ended !== undefined ? responseOf(job, ended.result) : {}),
+    };
+  }
+}
+
+function responseOf({ status, dialect, requestId }: Job, result: Result): Pick<JobBody, 'response'> {
+  if (result.ok)
+    return { response: { status: 200, body: parseExactly(result.text) as Record<string, unknown> } };
+  if (status === 'cancelled') return {};
+  const body = dialect.errorBody(result.error, requestId) as Record<string, unknown>;
+  return { response: { status: statusOf(dialect, result.error), body } };
+}
+
+/** So many of this key's requests are under way that no more can be remembered. */
+export function busy(): RelayError {
+  return new RelayError('rate_limited', 'Too many requests of this key are under way. Try again in 10 s.', {
+    limit: 'key_concurrency',
+    retryAfter: 10,
+  });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,115 @@
+/** An answer in memory that several connections can be given: what has been said of it so far, and how it ended. */
+import { RelayError } from '../../errors.ts';
+import type { EventStream } from '../event-stream.ts';
+
+export type Result =
+  /** `text` is the JSON of a whole answer; empty where the answer was events. */
+  { ok: true; text: string } | { ok: false; error: RelayError };
+
+/** Bytes of one answer. A longer one still reaches those who follow it, and cannot be repeated. */
+export const maxKeptBytes = 16 * 1024 * 1024;
+
+export class KeptAnswer {
+  readonly #events: string[] = [];
+  readonly #ended = Promise.withResolvers<Result>();
+  /** Those who have been told everything there is. */
+  readonly #waiting = new Set<() => void>();
+  #over = false;
+  #bytes = 0;
+  #followers = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Resolves at its end, however it ended. */
+  get result(): Promise<Result> {
+    return this.#ended.promise;
+  }
+
+  /** More events than are kept. */
+  get tooLarge(): boolean {
+    return this.#bytes > maxKeptBytes;
+  }
+
+  add(events: string): void {
+    if (events === '') return;
+    this.#bytes += Buffer.byteLength(events);
+    this.#events.push(events);
+    this.#wake();
+  }
+
+  end(result: Result): void {
+    if (result.ok) this.#bytes += result.text.length;
+    this.#over = true;
+    this.#forgetTooLarge();
+    this.#ended.resolve(result);
+    this.#wake();
+  }
+
+  /**
+   * Sends the events so far and those to come, as fast as the client reads. Resolves at the end of a good answer; rejects with the
+   * error of another, and with `client_closed_request` when the client leaves.
+   */
+  async follow({ send, room }: Pick<EventStream, 'send' | 'room'>, leaving: AbortSignal): Promise<void> {
+    this.#followers += 1;
+    leaving.addEventListener('abort', this.#wake);
+    try {
+      for (let next = 0; ;) {
+        for (; next < this.#events.length; next += 1) {
+          send(this.#events[next] ?? '');
+          if (this.tooLarge && this.#followers === 1) this.#events[next] = '';
+          await room();
+          if (leaving.aborted) throw clientGone();
+        }
+        if (leaving.aborted) throw clientGone();
+        if (this.#over) break;
+        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      }
+    } finally {
+      this.#followers -= 1;
+      this.#forgetTooLarge();
+      leaving.removeEventListener('abort', this.#wake);
+    }
+    const result = await this.result;
+    if (!result.ok) throw result.error;
+  }
+
+  /** Resolves to the JSON of a whole answer; rejects as `follow` does. */
+  async whole(leaving: AbortSignal): Promise<string> {
+    const left = Promise.withResolvers<never>();
+    const onLeaving = (): void => left.reject(clientGone());
+    leaving.addEventListener('abort', onLeaving);
+    if (leaving.aborted) onLeaving();
+    try {
+      const result = await Promise.race([this.result, left.promise]);
+      if (!result.ok) throw result.error;
+      return result.text;
+    } finally {
+      leaving.removeEventListener('abort', onLeaving);
+    }
+  }
+
+  /** Throws `payload_too_large` when its beginning is not kept any more. */
+  requireWhole(): void {
+    if (this.tooLarge) {
+      throw new RelayError(
+        'payload_too_large',
+        'The request was answered, and its answer was too large to be kept for a repeat.',
+      );
+    }
+  }
+
+  #forgetTooLarge(): void {
+    if (this.#over && this.tooLarge && this.#followers === 0) this.#events.length = 0;
+  }
+
+  readonly #wake = (): void => {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  };
+}
+
+function clientGone(): RelayError {
+  return new RelayError('client_closed_request', 'The client closed the connection.');
+}

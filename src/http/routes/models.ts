@@ -1,0 +1,102 @@
+/** GET /v1/models and /v1/models/<id>: the models this key may use, in rows that satisfy both the OpenAI and the Anthropic SDK. */
+import { type Config, listedAs } from '../../config.ts';
+import { type ErrorCode, RelayError } from '../../errors.ts';
+import type { Key } from '../../keys/key.ts';
+import type { AppContext } from '../app.ts';
+import { type Exchange, respond } from '../exchange.ts';
+import { identify } from '../identify.ts';
+
+/** An alias has no date of its own; both SDKs want one. */
+const created = Date.UTC(2025, 0, 1);
+
+export function listModels(request: Request, exchange: Exchange, context: AppContext): Response {
+  const key = identify(request, exchange, 'models', context);
+  const models = modelsOf(key, context.config.allowedModels);
+  return respond(exchange, 200, {
+    ok: true,
+    object: 'list',
+    data: models.map(rowOf),
+    has_more: false,
+    first_id: models[0] ?? null,
+    last_id: models.at(-1) ?? null,
+  });
+}
+
+/** Of every name that a request could ask for. */
+export function showModel(request: Request, exchange: Exchange, context: AppContext): Response {
+  const key = identify(request, exchange, 'models', context);
+  const { asked } = chooseModel(idOf(request), key, context.config, 'not_found');
+  return respond(exchange, 200, rowOf(asked));
+}
+
+function idOf({ url }: Request): string {
+  try {
+    return decodeURIComponent(/\/v1\/models\/([^/?#]+)/.exec(url)?.[1] ?? '');
+  } catch {
+    throw new RelayError('not_found', 'This is not the id of a model.');
+  }
+}
+
+/** What the CLI does not tell of a model is null. */
+function rowOf(id: string): object {
+  return {
+    id,
+    object: 'model',
+    type: 'model',
+    display_name: id,
+    created: created / 1000,
+    created_at: new Date(created).toISOString(),
+    owned_by: 'anthropic',
+    lifecycle: 'active',
+    line: null,
+    capabilities: null,
+    max_input_tokens: null,
+    max_tokens: null,
+    deprecated_at: null,
+    retires_at: null,
+  };
+}
+
+/** The models of ALLOWED_MODELS that the key may use, in their order. */
+function modelsOf(key: Key, allowedModels: readonly string[]): string[] {
+  const { allowedModels: own } = key;
+  return allowedModels.filter((model) => own === undefined || own.includes(model));
+}
+
+export type Choice = {
+  /** As the caller named it, or the default model. */
+  asked: string;
+  /** What the CLI is asked for. */
+  model: string;
+  /** The entry of ALLOWED_MODELS that it counts as: no record holds a name that only the caller knows. */
+  listed: string;
+};
+
+/**
+ * The model of a request: one of ALLOWED_MODELS, a name that MODEL_ALIASES maps to one, or a full id of a family that is there.
+ * Throws `unknown` for one that the relay does not serve, `forbidden` for one that the key may not use.
+ */
+export function chooseModel(
+  named: string | undefined,
+  key: Key,
+  {
+    defaultModel,
+    allowedModels,
+    modelAliases,
+  }: Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>,
+  unknown: ErrorCode,
+): Choice {
+  const asked = named ?? defaultModel;
+  const model = allowedModels.includes(asked) ? asked : (modelAliases.get(asked) ?? asked);
+  const listed = listedAs(model, allowedModels);
+  if (listed === undefined) {
+    throw new RelayError(
+      unknown,
+      `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them a further name.`,
+    );
+  }
+  if (key.allowedModels !== undefined && listedAs(model, key.allowedModels) === undefined) {
+    throw new RelayError('forbidden', `This key may not use the model ${asked}.`);
+  }
+  return { asked, model, listed };
+}

@@ -1,0 +1,74 @@
+/**
+ * GET /v1/usage: this key's limits, what it used, what is left and when it resets; and the windows of the owner's plan (`plan`),
+ * null where the login has none, and what of it is used up (`plan_closed`).
+ */
+import type { LaneState, WindowState } from '../../limits/lane-state.ts';
+import type { UsagePart } from '../../ledger/usage.ts';
+import type { AppContext } from '../app.ts';
+import { respond, type Exchange } from '../exchange.ts';
+import { identify, limitsOf } from '../identify.ts';
+import { closedModels } from '../plan-closings.ts';
+
+const periodDays = 30;
+
+export async function usage(request: Request, exchange: Exchange, context: AppContext): Promise<Response> {
+  const key = identify(request, exchange, 'usage', context);
+  const fetches = context.admission.state('fetch', limitsOf(key, 'fetch'));
+  const state = context.admission.state('complete', limitsOf(key, 'complete'));
+  const report = context.usage.report({ keyId: key.id, days: periodDays });
+  const plan = await context.plan.windows();
+  return respond(exchange, 200, {
+    ok: true,
+    key: { label: key.label, expires_at: iso(key.expiresAt) },
+    limits: limitsBody(state),
+    fetch_limits: limitsBody(fetches),
+    today: partBody(report.today),
+    last_30_days: partBody(report.period),
+    plan,
+    plan_closed: closedModels(context.admission.snapshot().planClosed),
+  });
+}
+
+function limitsBody(state: LaneState): Record<string, unknown> {
+  const { concurrency } = state;
+  return {
+    ...(state.rpm === undefined ? {} : { key_rpm: windowBody(state.rpm) }),
+    ...(state.daily === undefined ? {} : { key_daily: windowBody(state.daily) }),
+    ...(state.globalDaily === undefined ? {} : { global_daily: windowBody(state.globalDaily) }),
+    concurrency: { limit: concurrency.limit, running: concurrency.running },
+  };
+}
+
+function windowBody(window: WindowState): Record<string, unknown> {
+  return {
+    limit: window.limit,
+    used: window.limit - window.remaining,
+    remaining: window.remaining,
+    resets_at: iso(Date.now() + window.resetMs),
+  };
+}
+
+function partBody({ total, models }: UsagePart): Record<string, unknown> {
+  return {
+    ...totalsBody(total),
+    models: Object.fromEntries(
+      models.filter(({ model }) => model !== '').map((row) => [row.model, totalsBody(row)]),
+    ),
+  };
+}
+
+function totalsBody(totals: UsagePart['total']): Record<string, number> {
+  return {
+    requests: totals.requests,
+    errors: totals.errors,
+    input_tokens: totals.tokensIn,
+    output_tokens: totals.tokensOut,
+    cache_read_input_tokens: totals.cacheRead,
+    cache_creation_input_tokens: totals.cacheWrite,
+    cost_usd: totals.costUsd,
+  };
+}
+
+function iso(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,141 @@
+/**
+ * Which addresses a page may be fetched from (pure). Deny by default: what no rule allows is denied.
+ *
+ * Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries, the IANA IPv6 address space registry
+ * ("unicast assignments are currently limited to 2000::/3"), and the RFCs and vendors named on each line.
+ */
+import { BlockList, isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { parseNat64, parseNetwork } from '../../network.ts';
+
+const deniedIpv4 = [
+  '0.0.0.0/8', // "this network"; 0.0.0.0 reaches localhost on Linux. RFC 1122
+  '10.0.0.0/8', // private. RFC 1918
+  '100.64.0.0/10', // carrier NAT, Tailscale, and Alibaba's metadata 100.100.100.200. RFC 6598
+  '127.0.0.0/8', // loopback. RFC 1122
+  '168.63.129.16/32', // Azure's WireServer: looks public, and no registry lists it
+  '169.254.0.0/16', // link-local, and most clouds' metadata. RFC 3927
+  '172.16.0.0/12', // private. RFC 1918
+  '192.0.0.0/24', // IETF protocol assignments, and Oracle's metadata 192.0.0.192. RFC 6890
+  '192.0.2.0/24', // documentation. RFC 5737
+  '192.31.196.0/24', // AS112. RFC 7535
+  '192.52.193.0/24', // AMT relays. RFC 7450
+  '192.88.99.0/24', // 6to4 relays. RFC 7526
+  '192.168.0.0/16', // private. RFC 1918
+  '192.175.48.0/24', // AS112. RFC 7534
+  '198.18.0.0/15', // benchmarking. RFC 2544
+  '198.51.100.0/24', // documentation. RFC 5737
+  '203.0.113.0/24', // documentation. RFC 5737
+  '224.0.0.0/4', // multicast. RFC 5771
+  '240.0.0.0/4', // reserved, and broadcast. RFC 1112, RFC 919
+] as const;
+
+/** All that is assigned as global unicast. Everything outside it is denied without being named. */
+const globalIpv6 = '2000::/3';
+
+const deniedIpv6 = [
+  '2001::/23', // IETF assignments: Teredo, benchmarking, AMT, AS112, ORCHID, DRIP
+  '2001:db8::/32', // documentation. RFC 3849
+  '2002::/16', // 6to4: holds an IPv4 address. RFC 7526
+  '2620:4f:8000::/48', // AS112. RFC 7534
+  '3fff::/20', // documentation. RFC 9637
+] as const;
+
+export type AddressRules = {
+  /** The networks of every interface of this host, in CIDR form: the neighbours of the host are not the public. */
+  readonly interfaces?: readonly string[];
+  /** Further networks or single addresses, such as the host's public address behind NAT. */
+  readonly deny?: readonly string[];
+  /** A /96 through which this host reaches IPv4 by NAT64; the IPv4 address inside it is judged as such. */
+  readonly nat64?: string | undefined;
+};
+
+/** True for an address that must not be connected to. Whatever is not the text of an IP address is denied. */
+export type AddressJudge = (address: string) => boolean;
+
+/** Throws a RangeError that names the rule that is not an address, a network or (for NAT64) a /96. */
+export function createAddressJudge(rules: AddressRules = {}): AddressJudge {
+  const denied = new BlockList();
+  for (const network of [...deniedIpv4, ...deniedIpv6, ...(rules.interfaces ?? []), ...(rules.deny ?? [])]) {
+    addNetwork(denied, network);
+  }
+  const global = new BlockList();
+  addNetwork(global, globalIpv6);
+  const nat64 = rules.nat64 === undefined ? undefined : nat64Network(rules.nat64);
+
+  const ipv4 = (address: string): boolean => denied.check(address, 'ipv4');
+  return (address) => {
+    // BlockList answers "not in the list" for what it cannot parse and for the wrong family: hence isIP first.
+    switch (isIP(address)) {
+      case 4:
+        return ipv4(address);
+      case 6: {
+        if (address.includes('%')) return true;
+        if (denied.check(address, 'ipv6')) return true;
+        const hextets = hextetsOf(address);
+        if (nat64?.check(address, 'ipv6') === true) return ipv4(lastIpv4(hextets));
+        return !global.check(address, 'ipv6') || isIsatap(hextets);
+      }
+      default:
+        return true;
+    }
+  };
+}
+
+/** One spelling for each address, so that two texts of one address compare equal. Takes only what isIP accepts. */
+export function canonicalAddress(address: string): string {
+  return isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
+}
+
+/** RFC 5214: the interface identifier [02]00:5efe holds an IPv4 address, behind whatever prefix. */
+function isIsatap(hextets: readonly number[]): boolean {
+  return ((hextets[4] ?? 0) & 0xfcff) === 0 && hextets[5] === 0x5efe;
+}
+
+function lastIpv4(hextets: readonly number[]): string {
+  const [high = 0, low = 0] = hextets.slice(6);
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+/** The eight groups of an IPv6 address; the WHATWG parser writes embedded IPv4 as groups. */
+function hextetsOf(address: string): number[] {
+  const [head = '', tail] = canonicalAddress(address).split('::');
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+  if (tail === undefined) return groups(head);
+  const [before, after] = [groups(head), groups(tail)];
+  return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
+}
+
+function addNetwork(list: BlockList, text: string): void {
+  const network = parseNetwork(text.trim());
+  if (network === undefined) throw new RangeError(`Not an IP address or network: ${JSON.stringify(text)}`);
+  list.addSubnet(network.address, network.prefix, network.family);
+}
+
+function nat64Network(text: string): BlockList {
+  const list = new BlockList();
+  const network = parseNat64(text.trim());
+  if (network === undefined) {
+    throw new RangeError(`Not a /96 that NAT64 addresses can be decoded from: ${JSON.stringify(text)}`);
+  }
+  list.addSubnet(network.address, network.prefix, network.family);
+  return list;
+}
+
+/** Gives a judge that knows the interfaces of this moment; it is built anew only when they have changed. */
+export function createHostJudge(rules: Omit<AddressRules, 'interfaces'>): () => AddressJudge {
+  let known: string | undefined;
+  let judge = createAddressJudge(rules);
+  return () => {
+    const networks = Object.values(networkInterfaces())
+      .flatMap((entries) => entries ?? [])
+      .map(({ address, cidr }) => (cidr ?? address).replace(/%[^/]*/, ''));
+    const now = networks.join(' ');
+    if (now !== known) {
+      judge = createAddressJudge({ ...rules, interfaces: networks });
+      known = now;
+    }
+    return judge;
+  };
+}

@@ -1,0 +1,184 @@
+/**
+ * Content codings: at most one, and never more decoded bytes than are asked for.
+ *
+ * The decoders are pulled: what the reader does not take is not decoded, so a bomb costs one buffer and stops where its
+ * reader stops. (zlib's own `maxOutputLength` does not apply to streams.)
+ */
+import {
+  createBrotliDecompress,
+  createInflate,
+  createInflateRaw,
+  type BrotliDecompress,
+  type InflateRaw,
+} from 'node:zlib';
+
+import { RelayError } from '../../errors.ts';
+import { ByteSource } from './bytes.ts';
+
+export const acceptEncoding = 'gzip, deflate, br';
+
+export type Coding = 'identity' | 'gzip' | 'deflate' | 'br';
+
+/** Throws `unsupported_encoding` for what was not offered, and for more than one coding: the second squares a bomb. */
+export function readCoding(header: string | string[] | undefined): Coding {
+  const [coding = 'identity', ...more] = [header ?? []]
+    .flat()
+    .flatMap((value) => value.toLowerCase().split(','))
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity');
+  if (more.length === 0) {
+    if (coding === 'x-gzip') return 'gzip';
+    if (coding === 'gzip' || coding === 'deflate' || coding === 'br' || coding === 'identity') return coding;
+  }
+  throw new RelayError(
+    'unsupported_encoding',
+    `The page is not sent in one of these codings: ${acceptEncoding}.`,
+  );
+}
+
+/**
+ * The decoded bytes. A body that breaks off or turns to garbage after something was decoded ends there and calls
+ * `onCut`; one of which nothing decodes is an `upstream_protocol` error.
+ */
+export async function* decode(
+  chunks: AsyncIterable<Buffer>,
+  coding: Coding,
+  onCut: () => void,
+): AsyncGenerator<Buffer> {
+  if (coding === 'identity') {
+    yield* chunks;
+    return;
+  }
+  const source = new ByteSource(chunks);
+  let any = false;
+  try {
+    for await (const chunk of decoders[coding](source)) {
+      any = true;
+      yield chunk;
+    }
+  } catch (error) {
+    if (!isZlibError(error)) throw error;
+    // Z_BUF_ERROR: the input ended before the stream did. That nothing came of it is not wrong.
+    if (!any && error.code !== 'Z_BUF_ERROR') {
+      throw new RelayError('upstream_protocol', 'The page is not in the coding it is said to be.', {
+        cause: error,
+      });
+    }
+    onCut();
+  }
+}
+
+const decoders = {
+  gzip: gunzip,
+  deflate: async function* (source: ByteSource): AsyncGenerator<Buffer> {
+    // Some servers send raw deflate under this name. RFC 1950: the low four bits of a zlib stream are 8.
+    const [first = 8] = await source.peek(1);
+    yield* run((first & 0x0f) === 8 ? createInflate() : createInflateRaw(), source);
+  },
+  br: (source: ByteSource) => run(createBrotliDecompress(), source),
+} as const satisfies Record<Exclude<Coding, 'identity'>, (source: ByteSource) => AsyncGenerator<Buffer>>;
+
+/**
+ * RFC 1952, member by member. zlib's own gunzip drops the end of a page that garbage follows; here, as in browsers,
+ * what is no further member is ignored, and so are the checksums.
+ */
+async function* gunzip(source: ByteSource): AsyncGenerator<Buffer> {
+  for (let member = 0; member < maxGzipMembers && (await source.peek(1)).length > 0; member += 1) {
+    if (!(await skipGzipHeader(source))) {
+      if (member > 0) return;
+      throw Object.assign(new Error('no gzip header'), { code: 'Z_DATA_ERROR' });
+    }
+    yield* run(createInflateRaw(), source);
+    await source.take(8);
+  }
+}
+
+async function skipGzipHeader(source: ByteSource): Promise<boolean> {
+  const magic = await source.peek(3);
+  if (magic[0] !== 0x1f || magic[1] !== 0x8b || magic[2] !== 8) return false;
+  const flags = (await source.take(10))[3] ?? 0;
+  if ((flags & 4) !== 0) {
+    const [low = 0, high = 0] = await source.take(2);
+    await source.take(low + high * 256);
+  }
+  // FNAME and FCOMMENT end at a zero byte; FHCRC has two.
+  if ((flags & 8) !== 0) await skipText(source);
+  if ((flags & 16) !== 0) await skipText(source);
+  if ((flags & 2) !== 0) await source.take(2);
+  return true;
+}
+
+async function skipText(source: ByteSource): Promise<void> {
+  for (let piece = await source.next(); piece !== undefined; piece = await source.next()) {
+    const end = piece.indexOf(0);
+    if (end === -1) continue;
+    source.putBack(piece.subarray(end + 1));
+    return;
+  }
+}
+
+/** A member can be twenty bytes long, and each costs a decoder. */
+const maxGzipMembers = 100;
+
+/** Small enough that what is lost with a piece that is damaged is little. */
+const pieceBytes = 16_384;
+
+/** All that the decoder makes of the source; what it leaves unread is put back. Throws the decoder's error at its place. */
+async function* run(decoder: InflateRaw | BrotliDecompress, source: ByteSource): AsyncGenerator<Buffer> {
+  let wake: () => void = () => {};
+  const state: { idle: boolean; ended: boolean; error?: Error } = { idle: true, ended: false };
+  decoder.on('readable', () => wake());
+  decoder.on('error', (error) => {
+    state.error = error;
+    wake();
+  });
+  decoder.on('end', () => {
+    state.ended = true;
+    wake();
+  });
+  const written = (): void => {
+    state.idle = true;
+    wake();
+  };
+
+  let fed = 0;
+  let piece: Buffer = Buffer.alloc(0);
+  let finishing = false;
+  try {
+    for (;;) {
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const chunk = decoder.read() as Buffer | null;
+      if (chunk !== null) {
+        yield chunk;
+      } else if (state.error !== undefined) {
+        throw state.error;
+      } else if (state.ended) {
+        const unread = fed - decoder.bytesWritten;
+        if (unread > 0) source.putBack(piece.subarray(piece.length - unread));
+        return;
+      } else if (state.idle && !finishing && decoder.bytesWritten === fed) {
+        const next = await source.next();
+        state.idle = false;
+        if (next === undefined) {
+          finishing = true;
+          decoder.end();
+          continue;
+        }
+        piece = next.subarray(0, pieceBytes);
+        if (next.length > piece.length) source.putBack(next.subarray(piece.length));
+        fed += piece.length;
+        decoder.write(piece, written);
+      } else {
+        await woken;
+      }
+    }
+  } finally {
+    decoder.destroy();
+  }
+}
+
+function isZlibError(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && 'code' in error && /^(Z_|ERR__)/.test(String(error.code));
+}

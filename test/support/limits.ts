@@ -1,0 +1,134 @@
+/** Stand-ins for the tests: a clock that is moved by hand, counts in memory that can fail, and repeatable randomness. */
+import type { DailyCounts } from '../../src/limits/budget.ts';
+import type { Clock } from '../../src/limits/clock.ts';
+
+export class FakeClock implements Clock {
+  #monotonic: number;
+  #wall: number;
+  #timers: { at: number; fn: () => void }[] = [];
+
+  constructor(wall = Date.parse('2026-03-10T12:00:00Z'), monotonic = 1_000) {
+    this.#wall = wall;
+    this.#monotonic = monotonic;
+  }
+
+  get timers(): number {
+    return this.#timers.length;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  wall(): number {
+    return this.#wall;
+  }
+
+  setTimer(ms: number, fn: () => void): { cancel(): void } {
+    const timer = { at: this.#monotonic + ms, fn };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((each) => each !== timer);
+      },
+    };
+  }
+
+  /** Lets time pass on both clocks and calls what is due, each at its own time. */
+  advance(ms: number): void {
+    const end = this.#monotonic + ms;
+    for (;;) {
+      const due = this.#timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#timers = this.#timers.filter((each) => each !== due);
+      this.#pass(due.at - this.#monotonic);
+      due.fn();
+    }
+    this.#pass(end - this.#monotonic);
+  }
+
+  /** Sets the wall clock forwards or backwards; no time passes. */
+  jumpWall(ms: number): void {
+    this.#wall += ms;
+  }
+
+  /** Drops all timers, as the end of a process does. */
+  forgetTimers(): void {
+    this.#timers = [];
+  }
+
+  #pass(ms: number): void {
+    this.#monotonic += ms;
+    this.#wall += ms;
+  }
+}
+
+export class MemoryCounts implements DailyCounts {
+  failReads = false;
+  failAdds = false;
+  readonly counts = new Map<string, number>();
+
+  read(day: string, [first, second]: readonly [string, string]): [number, number] {
+    if (this.failReads) throw new Error('database is locked');
+    return [this.counts.get(`${day} ${first}`) ?? 0, this.counts.get(`${day} ${second}`) ?? 0];
+  }
+
+  take(day: string, wanted: readonly { scope: string; limit: number | null }[]): boolean {
+    if (this.failAdds) throw new Error('disk is full');
+    if (this.failReads && wanted.some(({ limit }) => limit !== null)) throw new Error('database is locked');
+    const full = wanted.some(
+      ({ scope, limit }) => limit !== null && (this.counts.get(`${day} ${scope}`) ?? 0) >= limit,
+    );
+    if (!full) for (const { scope } of wanted) this.#add(`${day} ${scope}`, 1);
+    return !full;
+  }
+
+  giveBack(day: string, scopes: readonly string[]): void {
+    if (this.failAdds) throw new Error('disk is full');
+    for (const scope of scopes) this.#add(`${day} ${scope}`, -1);
+  }
+
+  #add(entry: string, delta: number): void {
+    this.counts.set(entry, (this.counts.get(entry) ?? 0) + delta);
+  }
+}
+
+/** Lets everything run that is already promised. */
+export function tick(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** Repeatable random numbers (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** In [0, 1). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number from `from` to `to`, both included. */
+  int(from: number, to: number): number {
+    return from + Math.floor(this.next() * (to - from + 1));
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.int(0, items.length - 1)];
+    if (item === undefined) throw new Error('nothing to pick from');
+    return item;
+  }
+}
