@@ -2,13 +2,8 @@
  * The contract: the schemas of what callers send and get. Routes, documentation and clients rest on it.
  */
 import { z } from 'zod';
-import { imageTypes } from './conversation.ts';
+import { effortLevels, imageTypes } from './conversation.ts';
 import { errorTable, limitNames, type ErrorCode } from './errors.ts';
-
-/** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it ignores any other without a word. */
-const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
-
-export type Effort = (typeof effortLevels)[number];
 
 /** Text that can be sent as UTF-8 without loss. A lone surrogate cannot; NUL cannot travel in every part of the way. */
 const text = z

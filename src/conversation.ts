@@ -2,7 +2,10 @@
  * What a turn asks of the model and what it answers, in the shapes of the Messages API: the common language of the routes, the
  * dialects and the CLI.
  */
-import type { Effort } from './api.ts';
+
+/** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it ignores any other without a word. */
+export const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
+export type Effort = (typeof effortLevels)[number];
 
 /** A text block of the Messages API. `citations` are what a model said earlier, as it came. */
 export type TextBlock = { type: 'text'; text: string; citations?: readonly Record<string, unknown>[] };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { RunRequest } from '../src/claude/runner.ts';
-import { clientGone } from '../src/claude/turn.ts';
+import { clientGone } from '../src/endings.ts';
 import type { ImageBlock, Message, Tool, UserBlock } from '../src/conversation.ts';
 import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
@@ -471,7 +471,7 @@ for (const cli of clis) {
         await eventually('the model is asked', () => relay.model.requests.length > before);
         const startedAt = performance.now();
         const { closed } = relay.model.requests.at(-1) ?? {};
-        stop.abort(clientGone);
+        stop.abort(clientGone());
         await closed;
         const closedMs = performance.now() - startedAt;
         const { error } = await asked;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { clientGone, shuttingDown } from '../endings.ts';
 import type { ErrorDetails } from '../errors.ts';
 import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
 import { createMessage } from './message.ts';
@@ -305,8 +306,13 @@ describe('errors', () => {
       half,
       { code: 'upstream_timeout', message: /20 seconds, which is what the request allowed/ },
     ],
-    ['the client gone', { cause: 'client_gone' }, half, { code: 'client_closed_request' }],
-    ['the relay stopped', { cause: 'shutdown' }, half, { code: 'shutting_down', retryAfter: 5 }],
+    ['the client gone', { cause: 'aborted', error: clientGone() }, half, { code: 'client_closed_request' }],
+    [
+      'the relay stopped',
+      { cause: 'aborted', error: shuttingDown() },
+      half,
+      { code: 'shutting_down', retryAfter: 5 },
+    ],
   ];
   for (const [name, end, collected, expected] of rows) {
     test(`${name} -> ${expected.code}`, () => {
@@ -341,7 +347,10 @@ test('a turn that cannot have cost anything gives its count back, any other does
       { cause: 'timeout', afterMs: 1, limit: 'relay' },
       { ...none, initSeen: false },
     ],
-    [{ cause: 'client_gone' }, { ...none, initSeen: false }],
+    [
+      { cause: 'aborted', error: clientGone() },
+      { ...none, initSeen: false },
+    ],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, none],
   ];
   const spent: [TurnEnd, Collected][] = [
@@ -354,7 +363,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
     [error(null, 'API Error: Stream idle timeout - no chunks received'), none],
     // It was about to ask, and nobody knows whether it did.
     [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, none],
-    [{ cause: 'client_gone' }, none],
+    [{ cause: 'aborted', error: clientGone() }, none],
     [{ cause: 'exit', started: true }, none],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, half],
   ];

@@ -25,8 +25,8 @@ export type TurnEnd =
   | { cause: 'exit'; started: boolean }
   | { cause: 'garbage'; reason: string }
   | { cause: 'timeout'; afterMs: number; limit: 'relay' | 'request' }
-  | { cause: 'client_gone' }
-  | { cause: 'shutdown' };
+  /** The client left or the relay stops: an error of `endings.ts`. */
+  | { cause: 'aborted'; error: RelayError };
 
 /** What was seen of the turn before its end. */
 export type Collected = {
@@ -88,13 +88,8 @@ function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
           ? `No complete answer within ${seconds(end.afterMs)} (REQ_TIMEOUT). Ask for less, or raise the limit on the host.`
           : `No complete answer within ${seconds(end.afterMs)}, which is what the request allowed. Ask for less, or allow more.`,
       );
-    case 'client_gone':
-      return failed('client_closed_request', 'The client closed the connection.');
-    case 'shutdown':
-      return {
-        ok: false,
-        error: new RelayError('shutting_down', 'The relay was stopped. Try again.', { retryAfter: 5 }),
-      };
+    case 'aborted':
+      return { ok: false, error: end.error };
   }
 }
 

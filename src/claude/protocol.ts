@@ -5,9 +5,8 @@
  * what is read here was seen on 2.1.197 and 2.1.330.
  */
 import { z } from 'zod';
-import type { Effort } from '../api.ts';
 import type { Refusal } from './causes.ts';
-import type { ModelEvent } from '../conversation.ts';
+import type { Effort, ModelEvent } from '../conversation.ts';
 
 /** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
 export function initializeLine(requestId: string, system: readonly string[]): string {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startProcess } from './process.ts';
-import { clientGone, runTurn, shutdown, type FinishedTurn } from './turn.ts';
+import { clientGone, shuttingDown } from '../endings.ts';
+import { runTurn, type FinishedTurn } from './turn.ts';
 
 const event = (type: string, fields: object): string => JSON.stringify({ type, ...fields });
 const stream = (type: string, fields: object = {}): string =>
@@ -57,7 +58,7 @@ type Options = {
   timeoutMs?: number;
   last?: string;
   provedVersion?: string;
-  abort?: { reason: string; afterMs: number };
+  abort?: { reason: Error; afterMs: number };
 };
 type Ran = FinishedTurn & { texts: string[]; broken: string[][]; tookMs: number };
 
@@ -266,9 +267,9 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     assert.equal(codeOf(await turn([], { ...deaf, timeoutMs: 300 })), 'upstream_timeout');
     assert.equal(codeOf(await turn([init, begin], { ...deaf, timeoutMs: 600 })), 'upstream_timeout');
     for (const afterMs of [0, 300]) {
-      const gone = await turn([init], { ...deaf, abort: { reason: clientGone, afterMs } });
+      const gone = await turn([init], { ...deaf, abort: { reason: clientGone(), afterMs } });
       assert.equal(codeOf(gone), 'client_closed_request');
-      const stopped = await turn([init], { ...deaf, abort: { reason: shutdown, afterMs } });
+      const stopped = await turn([init], { ...deaf, abort: { reason: shuttingDown(), afterMs } });
       assert.equal(codeOf(stopped), 'shutting_down');
     }
   });

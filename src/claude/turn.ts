@@ -5,6 +5,7 @@
 import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
+import type { RelayError } from '../errors.ts';
 import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
 import { breachIn, type Breach } from './breach.ts';
 import { createMessage, MalformedEvent } from './message.ts';
@@ -22,7 +23,7 @@ export type TurnOptions = {
   timeoutMs: number;
   /** Whose limit that is. */
   timeoutOf?: 'relay' | 'request';
-  /** Aborted when the client has gone or the relay stops; `reason` is one of the two. */
+  /** Aborted when the client has gone or the relay stops; `reason` is the error of `endings.ts`. */
   signal: AbortSignal;
   /** Called once, when the process is about to ask the model. */
   onAsking?: () => void;
@@ -63,10 +64,6 @@ export type Turn = {
   /** Resolves when no process of the turn is left: only then is its slot free. */
   gone: Promise<void>;
 };
-
-/** Reasons of `TurnOptions.signal`. */
-export const clientGone = 'client_gone';
-export const shutdown = 'shutdown';
 
 /** An idle CLI ends by itself some 30 ms after its stdin does; a login it was refreshing gets this long to be saved. */
 const exitGraceMs = 2000;
@@ -145,7 +142,7 @@ export function runTurn(options: TurnOptions): Turn {
     void cli.gone.then(() => clearTimeout(late));
   };
   const onAbort = (): void => {
-    finish({ cause: options.signal.reason === shutdown ? 'shutdown' : 'client_gone' }, interrupt);
+    finish({ cause: 'aborted', error: options.signal.reason as RelayError }, interrupt);
   };
   const lockBroken = (breach: Breach): void => {
     if (ended) return;

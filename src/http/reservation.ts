@@ -1,5 +1,5 @@
 /** The requests at work: so that a stop can wait for them, then end them, and know when nothing of them is left. */
-import { clientGone, shutdown } from '../claude/turn.ts';
+import { clientGone, shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import type { Key } from '../keys/key.ts';
 import type { LaneWork } from '../limits/lane-limits.ts';
@@ -11,7 +11,8 @@ import { limitsOf, unauthorized } from './identify.ts';
 export type Work = {
   /** Aborted when the client goes or the relay stops. */
   readonly signal: AbortSignal;
-  abort(reason: string): void;
+  /** `reason`: see `endings.ts`. */
+  abort(reason: RelayError): void;
   /** The work is not over before this, even after `done`. */
   until(end: Promise<void>): void;
   done(): void;
@@ -50,7 +51,7 @@ export function createRunning(): Running {
     },
     count: () => all.size,
     abortAll: () => {
-      for (const { abort } of all) abort.abort(shutdown);
+      for (const { abort } of all) abort.abort(shuttingDown());
     },
     idle: async () => {
       if (all.size > 0) await new Promise<void>((resolve) => waiting.push(resolve));
@@ -93,7 +94,7 @@ export async function withWork<T>(
   const work = running.enter();
   const onClientGone = (): void => {
     exchange.clientGone = true;
-    work.abort(clientGone);
+    work.abort(clientGone());
   };
   leaving.addEventListener('abort', onClientGone);
   if (leaving.aborted) onClientGone();
@@ -101,9 +102,7 @@ export async function withWork<T>(
     return await run(work);
   } catch (error) {
     if (error instanceof RelayError || !work.signal.aborted) throw error;
-    throw exchange.clientGone
-      ? new RelayError('client_closed_request', 'The client closed the connection.')
-      : new RelayError('shutting_down', 'The relay was stopped. Try again.', { retryAfter: 5 });
+    throw exchange.clientGone ? clientGone() : shuttingDown();
   } finally {
     leaving.removeEventListener('abort', onClientGone);
     work.done();

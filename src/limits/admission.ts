@@ -5,11 +5,12 @@
  */
 import type { DailyCounts } from './budget.ts';
 import type { Clock } from './clock.ts';
+import { shuttingDown } from '../endings.ts';
 import { LaneAdmission } from './lane.ts';
 import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneSnapshot, LaneState } from './lane-state.ts';
 import { PlanGates, type PlanClosing } from './plan-limit.ts';
-import { clientLeft, shuttingDown } from './refusals.ts';
+import { clientLeft } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
 

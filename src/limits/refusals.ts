@@ -56,10 +56,6 @@ export function countsUnavailable(cause: unknown): RelayError {
   );
 }
 
-export function shuttingDown(): RelayError {
-  return new RelayError('shutting_down', 'The relay is shutting down.');
-}
-
 /** What `reserve` rejects with when the client left: nobody is there to be answered. */
 export function clientLeft(): DOMException {
   return new DOMException('The client left before a slot was free.', 'AbortError');

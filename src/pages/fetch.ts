@@ -2,6 +2,7 @@
  * A page through this host's address, for a caller who chooses the URL: the list of steps that every hop of every fetch
  * goes through, and nothing else in the program leads out. docs/fetch.md says what each step answers.
  */
+import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import type { PageAbout } from './read/about.ts';
 import { readArticle } from './read/article.ts';
@@ -178,7 +179,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       }
     },
     async close() {
-      closing.abort(new RelayError('shutting_down', 'The relay is shutting down.'));
+      closing.abort(shuttingDown());
       await Promise.allSettled(underWay);
     },
   };

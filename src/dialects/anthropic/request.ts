@@ -1,6 +1,5 @@
 /** A Messages request -> what the model is asked. Pure. */
-import type { Effort } from '../../api.ts';
-import type { Conversation, Message, TextBlock, Thinking } from '../../conversation.ts';
+import type { Conversation, Effort, Message, TextBlock, Thinking } from '../../conversation.ts';
 import { assistantBlocks, noteCommon, userBlocks, wordsOf, type Notes } from './blocks.ts';
 import { sortParameters } from './parameters.ts';
 import { firstProblem, problem, type Place } from './problem.ts';

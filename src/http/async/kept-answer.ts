@@ -1,4 +1,5 @@
 /** An answer in memory that several connections can be given: what has been said of it so far, and how it ended. */
+import { clientGone } from '../../endings.ts';
 import { RelayError } from '../../errors.ts';
 import type { EventStream } from '../event-stream.ts';
 
@@ -108,8 +109,4 @@ export class KeptAnswer {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   };
-}
-
-function clientGone(): RelayError {
-  return new RelayError('client_closed_request', 'The client closed the connection.');
 }
