@@ -2,8 +2,8 @@
 import type { Logger } from 'pino';
 import { cliIdentity } from './claude/cli.ts';
 import { sweepDirectories } from './claude/process.ts';
-import { createPlan } from './claude/usage-windows.ts';
-import { proveLock } from './claude/proof/proof.ts';
+import { createPlan, type Plan } from './claude/usage-windows.ts';
+import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness, type ReadinessState } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
 import type { Config } from './config.ts';
@@ -18,6 +18,7 @@ import { Repeats } from './http/async/repeats.ts';
 import { planCheck } from './http/plan-closings.ts';
 import { createRunning } from './http/reservation.ts';
 import { listen } from './http/server.ts';
+import { defaultTimes, type Times } from './http/times.ts';
 import type { ReadyCheck } from './http/routes/health.ts';
 import { createIdleMemory } from './idle-memory.ts';
 import { openKeys } from './keys/store.ts';
@@ -26,7 +27,7 @@ import { openLedger } from './ledger/ledger.ts';
 import { openUsage } from './ledger/usage.ts';
 import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
-import { systemClock } from './limits/clock.ts';
+import { systemClock, type Clock } from './limits/clock.ts';
 import type { LaneLimits } from './limits/lane-limits.ts';
 import { createStrangers } from './limits/failed-keys.ts';
 import { createFetcher } from './pages/fetch.ts';
@@ -50,15 +51,31 @@ export type RelayOptions = {
   /** The CLI that was found (`findCli`). */
   claudeBin: string;
   log: Logger;
-  /** What a test or the benchmark puts in the place of a part; no setting reaches it. */
-  overrides?: { runner?: Runner };
+  overrides?: RelayOverrides;
+};
+
+/** What a test or the benchmark replaces. No setting and no request reaches it. */
+export type RelayOverrides = {
+  runner?: Runner;
+  /** In place of the proof of the lock, which starts the CLI. */
+  prove?: (signal: AbortSignal) => Promise<Proof>;
+  /** In place of the question to the CLI how much of the plan is used. */
+  plan?: Plan;
+  /** The time of the limits, the ledger and the usage. */
+  clock?: Clock;
+  times?: Partial<
+    Times & Pick<Config, 'requestTimeoutMs' | 'queueTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>
+  >;
 };
 
 /** Wrong keys of one address in five minutes before it is slowed down, and the addresses remembered. */
 const wrongKeys = { limit: 20, windowMs: 300_000, maxAddresses: 10_000 };
 
 /** Throws StoreError; rejects when the address is taken. */
-export async function startRelay({ config, claudeBin, log, overrides = {} }: RelayOptions): Promise<Relay> {
+export async function startRelay({ claudeBin, log, overrides = {}, ...given }: RelayOptions): Promise<Relay> {
+  const config = { ...given.config, ...overrides.times };
+  const times = { ...defaultTimes, ...overrides.times };
+  const clock = overrides.clock ?? systemClock;
   const trusted = trustedProxies(config.trustProxy);
   const pages = createFetcher({
     ...config.fetch,
@@ -69,18 +86,18 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
   sweepDirectories();
   const store = openStore(config.dataDir);
   const keys = openKeys(store);
-  const ledger = openLedger(store, { days: config.ledgerDays });
+  const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
   const admission = createAdmission({
     lanes: { complete: completeLimits(config), fetch: fetchLimits(config) },
     queueMax: config.queueMax,
     queueTimeoutMs: config.queueTimeoutMs,
     counts: openDailyCounts(store),
-    clock: systemClock,
+    clock,
   });
   let tendSpares = (): void => {};
   const readiness = startReadiness({
     identity: () => cliIdentity(claudeBin),
-    prove: (signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal }),
+    prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal })),
     onChange: (state) => {
       logReadiness(log, state);
       tendSpares();
@@ -127,12 +144,14 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
       spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
       queued: () => admission.snapshot().lanes.complete.queued,
     });
-  const plan = createPlan({
-    claudeBin,
-    hostEnv: config.hostEnv,
-    provedIdentity: () => readiness.provedIdentity(),
-    onLockBroken: (breach) => readiness.lockBroken(breach),
-  });
+  const plan =
+    overrides.plan ??
+    createPlan({
+      claudeBin,
+      hostEnv: config.hostEnv,
+      provedIdentity: () => readiness.provedIdentity(),
+      onLockBroken: (breach) => readiness.lockBroken(breach),
+    });
   tendSpares = () => runner.tend();
   tendSpares();
   const connections = new Connections(
@@ -147,7 +166,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     config,
     keys,
     admission,
-    usage: openUsage(store),
+    usage: openUsage(store, () => clock.wall()),
     plan,
     readiness,
     running,
@@ -157,7 +176,9 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     connections,
     largeBodies: new LargeBodies(config.maxInputBytes + config.maxAttachmentBytes),
     trusted,
-    strangers: createStrangers({ ...wrongKeys, clock: systemClock }),
+    times,
+    clock,
+    strangers: createStrangers({ ...wrongKeys, clock }),
     readyChecks,
     onFinished: (exchange, status, error) => {
       memory.touch();
@@ -185,6 +206,7 @@ export async function startRelay({ config, claudeBin, log, overrides = {} }: Rel
     port: config.port,
     longestAnswerMs: config.requestTimeoutMs + config.queueTimeoutMs,
     connections,
+    times,
   }).catch(async (error: unknown) => {
     await closeParts();
     throw error;

@@ -20,8 +20,8 @@ import {
   refusedParameters as refusedOfChat,
 } from '../src/dialects/openai/request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
-import { graceMs } from '../src/http/async/detached.ts';
-import { maxUnreadBytes, maxUnreadMs, pingAfterMs } from '../src/http/event-stream.ts';
+import { maxUnreadBytes } from '../src/http/event-stream.ts';
+import { defaultTimes } from '../src/http/times.ts';
 import { jobBounds } from '../src/http/async/jobs.ts';
 import { maxKeptBytes } from '../src/http/async/kept-answer.ts';
 import { largeBodies } from '../src/http/body-budget.ts';
@@ -244,9 +244,9 @@ describe('the tables', () => {
     const told: [heading: string, ...bounds: string[]][] = [
       [
         '## Streams',
-        `After ${s(pingAfterMs)} without`,
+        `After ${s(defaultTimes.pingAfterMs)} without`,
         `more than ${mib(maxUnreadBytes)} unread`,
-        `for ${s(maxUnreadMs)}`,
+        `for ${s(defaultTimes.maxUnreadMs)}`,
       ],
       [
         '## Jobs',
@@ -254,7 +254,7 @@ describe('the tables', () => {
       ],
       [
         '## Idempotency-Key',
-        `come within ${s(graceMs)}`,
+        `come within ${s(defaultTimes.graceMs)}`,
         `${repeatBounds.ttlMs / 60_000} minutes after`,
         `${repeatBounds.perKey} of a key and ${repeatBounds.all} in all, ${mib(repeatBounds.bytesPerKey)} and ${mib(repeatBounds.bytesInAll)}`,
         `more than ${mib(maxKeptBytes)} is not kept`,

@@ -14,6 +14,7 @@ import type { Keys } from '../keys/store.ts';
 import type { Usage } from '../ledger/usage.ts';
 import type { Admission } from '../limits/admission.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
+import type { Clock } from '../limits/clock.ts';
 import type { Strangers } from '../limits/failed-keys.ts';
 import type { PageFetcher } from '../pages/fetch.ts';
 import type { Connections } from './connections.ts';
@@ -31,6 +32,7 @@ import type { Repeats } from './async/repeats.ts';
 import type { Running } from './reservation.ts';
 import { health, ready, type ReadyCheck } from './routes/health.ts';
 import { usage } from './routes/usage.ts';
+import type { Times } from './times.ts';
 
 export type AppContext = {
   config: Config;
@@ -47,6 +49,8 @@ export type AppContext = {
   largeBodies: LargeBodies;
   connections: Connections;
   repeats: Repeats;
+  times: Times;
+  clock: Clock;
   /** Whose X-Forwarded-For is believed (TRUST_PROXY). */
   trusted: TrustedProxies;
   /** What /ready asks besides the lock. */

@@ -4,8 +4,11 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setImmediate as round } from 'node:timers/promises';
-import { maxUnreadBytes, maxUnreadMs, openEventStream, pingAfterMs } from './event-stream.ts';
+import { maxUnreadBytes, openEventStream } from './event-stream.ts';
 import { openExchange, type Exchange } from './exchange.ts';
+import { defaultTimes } from './times.ts';
+
+const { pingAfterMs, maxUnreadMs } = defaultTimes;
 
 type Pair = { outgoing: ServerResponse; client: Socket; exchange: Exchange; received: () => string };
 
@@ -49,7 +52,7 @@ async function fill(outgoing: ServerResponse, send: (text: string) => void): Pro
 
 test('nothing leaves before the first event, and silence is filled with pings', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   stream.send('');
   await round();
   assert.deepEqual([stream.begun, outgoing.headersSent, received()], [false, false, '']);
@@ -77,14 +80,14 @@ test('nothing leaves before the first event, and silence is filled with pings', 
 test('the first ping is counted from the request’s arrival', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   Object.assign(exchange, { startedAt: exchange.startedAt - 2000 });
-  openEventStream(exchange, outgoing);
+  openEventStream(exchange, outgoing, defaultTimes);
   t.mock.timers.tick(pingAfterMs - 2000);
   await until(() => received().includes(': ping'));
 });
 
 test('an answer that is another one is left alone', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   stream.forget();
   t.mock.timers.tick(10 * pingAfterMs);
   outgoing.writeHead(503).end('no');
@@ -95,7 +98,7 @@ test('an answer that is another one is left alone', async (t) => {
 test('a client that reads again goes on; one that does not is dropped after a while', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   await fill(outgoing, stream.send);
   assert.ok(!outgoing.destroyed);
   const room = stream.room();
@@ -121,7 +124,7 @@ test('a client that reads again goes on; one that does not is dropped after a wh
 test('one that leaves too much unread is dropped at once', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   await fill(outgoing, stream.send);
   for (let sent = 0; sent <= maxUnreadBytes; sent += 65_536) stream.send('x'.repeat(65_536));
   assert.ok(outgoing.destroyed);
@@ -130,7 +133,7 @@ test('one that leaves too much unread is dropped at once', async (t) => {
 
 test('one event of any size reaches a client that reads, and those after it', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   const large = 8 * maxUnreadBytes;
   stream.send('x'.repeat(large));
   stream.send('event: last\n\n');
@@ -143,7 +146,7 @@ test('one event of any size reaches a client that reads, and those after it', as
 test('the end waits for the client, and not for ever', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   await fill(outgoing, stream.send);
   let ended = false;
   const end = stream.end().then(() => (ended = true));
@@ -158,7 +161,7 @@ test('a client that is gone already is sent nothing', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.destroy();
   await once(outgoing, 'close');
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
   t.mock.timers.tick(10 * pingAfterMs);
   stream.send('x');
   await stream.end();

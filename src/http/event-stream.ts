@@ -5,19 +5,16 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ServerResponse } from 'node:http';
 import { type Exchange, asRelayError, headersOf } from './exchange.ts';
+import type { Times } from './times.ts';
 
-/**
- * Milliseconds without a byte until a ping, counted from the request's arrival and from whatever was sent last: within the 5 s after
- * which the strictest tunnels cut.
- */
-export const pingAfterMs = 3000;
-/** A client is dropped that leaves more bytes unread, beside one event, or any for this many milliseconds. */
+/** A client that leaves more bytes unread, in addition to its largest event, is dropped. */
 export const maxUnreadBytes = 1024 * 1024;
-export const maxUnreadMs = 30_000;
 
 const ping = ': ping\n\n';
 /** Milliseconds between the first two pings to a client that has closed its side: the second one shows whether it is gone. */
 const probeAgainMs = 1;
+
+export type StreamTimes = Pick<Times, 'pingAfterMs' | 'maxUnreadMs'>;
 
 export type EventStream = {
   /** The status has been sent: whatever goes wrong now has to be told as events. */
@@ -33,7 +30,11 @@ export type EventStream = {
 };
 
 /** Pings begin by themselves. */
-export function openEventStream(exchange: Exchange, outgoing: ServerResponse): EventStream {
+export function openEventStream(
+  exchange: Exchange,
+  outgoing: ServerResponse,
+  { pingAfterMs, maxUnreadMs }: StreamTimes,
+): EventStream {
   let begun = false;
   let largest = 0;
   let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
@@ -125,11 +126,12 @@ export function openEventStream(exchange: Exchange, outgoing: ServerResponse): E
  */
 export async function answerWithEvents(
   exchange: Exchange,
+  times: StreamTimes,
   source: (stream: Pick<EventStream, 'send' | 'room'>) => Promise<void>,
 ): Promise<Response> {
   const { outgoing } = exchange;
   if (outgoing === undefined) throw new Error('there is no connection to stream to');
-  const stream = openEventStream(exchange, outgoing);
+  const stream = openEventStream(exchange, outgoing, times);
   try {
     await source(stream);
   } catch (thrown) {

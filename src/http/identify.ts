@@ -20,7 +20,7 @@ export function identify(request: Request, exchange: Exchange, route: KeyRoute, 
   exchange.key = key;
   const lane = route === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
-  exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), Date.now());
+  exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), context.clock.wall());
   if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(route)) {
     throw new RelayError('forbidden', `This key may not use ${exchange.route}.`);
   }

@@ -6,6 +6,7 @@ import type { Connections } from './connections.ts';
 import { openExchange, respondError } from './exchange.ts';
 import { RelayError, type ErrorCode } from '../errors.ts';
 import { probeHalfClosed } from './half-close.ts';
+import type { Times } from './times.ts';
 
 export type ServerOptions = {
   host: string;
@@ -13,6 +14,7 @@ export type ServerOptions = {
   /** An answer may take this long to begin, in milliseconds: a connection on which nothing moves for longer is closed. */
   longestAnswerMs: number;
   connections: Connections;
+  times: Times;
 };
 
 export type HttpServer = {
@@ -21,10 +23,6 @@ export type HttpServer = {
   /** Stops listening, lets answers that are being written finish for a second, and cuts the rest. */
   close(): Promise<void>;
 };
-
-/** Milliseconds for a request's headers, and for all of it. */
-const headersTimeout = 10_000;
-const requestTimeout = 30_000;
 
 /** Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(
@@ -39,9 +37,9 @@ export async function listen(
   };
   const server = createServer(
     {
-      headersTimeout,
-      requestTimeout,
-      connectionsCheckingInterval: 2000,
+      headersTimeout: options.times.headersMs,
+      requestTimeout: options.times.requestMs,
+      connectionsCheckingInterval: Math.min(2000, options.times.headersMs / 5),
       keepAliveTimeout: 65_000,
       maxHeaderSize: 16 * 1024,
       noDelay: true,

@@ -41,12 +41,12 @@ export async function answerRepeatable(
   const known = context.repeats.find(repeatable);
   if (known !== undefined) {
     exchange.headers['idempotent-replayed'] = 'true';
-    return deliver(known.run, request, exchange);
+    return deliver(known.run, request, exchange, context.times);
   }
   const begin = (): First => ({ run: startDetached(order, exchange, context) });
   const { run } = context.repeats.start(repeatable, begin, () => exchange.spent);
   try {
-    return await deliver(run, request, exchange);
+    return await deliver(run, request, exchange, context.times);
   } finally {
     // Its record is written when it is known what it used, also when its client did not wait.
     await run.answer.result;

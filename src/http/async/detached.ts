@@ -1,12 +1,9 @@
 /** A run that does not end with the connection that asked for it: its answer is kept, for whoever joins. */
 import type { AppContext } from '../app.ts';
 import { asRelayError, respondText, type Exchange } from '../exchange.ts';
-import { answerWithEvents } from '../event-stream.ts';
+import { answerWithEvents, type StreamTimes } from '../event-stream.ts';
 import { KeptAnswer } from './kept-answer.ts';
 import { runStreamed, runWhole, type Order } from '../run.ts';
-
-/** Milliseconds that a run goes on when nobody waits for it, so that a client that lost its connection can come back to it. */
-export const graceMs = 30_000;
 
 export type Detached = {
   readonly answer: KeptAnswer;
@@ -51,7 +48,7 @@ export function startDetached(
       clearTimeout(grace);
       return () => {
         joined -= 1;
-        if (joined === 0 && !over) grace = setTimeout(() => leaving.abort(), graceMs).unref();
+        if (joined === 0 && !over) grace = setTimeout(() => leaving.abort(), context.times.graceMs).unref();
       };
     },
     cancel: () => leaving.abort(),
@@ -63,6 +60,7 @@ export async function deliver(
   { answer, streamed, join }: Detached,
   request: Request,
   exchange: Exchange,
+  times: StreamTimes,
 ): Promise<Response> {
   const leave = join();
   const onGone = (): void => {
@@ -73,7 +71,7 @@ export async function deliver(
   try {
     answer.requireWhole();
     if (streamed) {
-      return await answerWithEvents(exchange, (stream) => answer.follow(stream, request.signal));
+      return await answerWithEvents(exchange, times, (stream) => answer.follow(stream, request.signal));
     }
     return respondText(exchange, 200, await answer.whole(request.signal));
   } finally {

@@ -48,7 +48,9 @@ export function generate(dialect: Dialect): Handler {
     if (repeatable !== undefined) return answerRepeatable(order, repeatable, request, exchange, context);
     const waiting = { leaving: request.signal };
     if (!ask.stream) return respond(exchange, 200, await runWhole(order, waiting, exchange, context));
-    return answerWithEvents(exchange, ({ send }) => runStreamed(order, waiting, exchange, context, send));
+    return answerWithEvents(exchange, context.times, ({ send }) =>
+      runStreamed(order, waiting, exchange, context, send),
+    );
   };
 }
 

@@ -16,12 +16,13 @@ export async function usage(request: Request, exchange: Exchange, context: AppCo
   const fetches = context.admission.state('fetch', limitsOf(key, 'fetch'));
   const state = context.admission.state('complete', limitsOf(key, 'complete'));
   const report = context.usage.report({ keyId: key.id, days: periodDays });
+  const now = context.clock.wall();
   const plan = await context.plan.windows();
   return respond(exchange, 200, {
     ok: true,
     key: { label: key.label, expires_at: iso(key.expiresAt) },
-    limits: limitsBody(state),
-    fetch_limits: limitsBody(fetches),
+    limits: limitsBody(state, now),
+    fetch_limits: limitsBody(fetches, now),
     today: partBody(report.today),
     last_30_days: partBody(report.period),
     plan,
@@ -29,22 +30,22 @@ export async function usage(request: Request, exchange: Exchange, context: AppCo
   });
 }
 
-function limitsBody(state: LaneState): Record<string, unknown> {
+function limitsBody(state: LaneState, now: number): Record<string, unknown> {
   const { concurrency } = state;
   return {
-    ...(state.rpm === undefined ? {} : { key_rpm: windowBody(state.rpm) }),
-    ...(state.daily === undefined ? {} : { key_daily: windowBody(state.daily) }),
-    ...(state.globalDaily === undefined ? {} : { global_daily: windowBody(state.globalDaily) }),
+    ...(state.rpm === undefined ? {} : { key_rpm: windowBody(state.rpm, now) }),
+    ...(state.daily === undefined ? {} : { key_daily: windowBody(state.daily, now) }),
+    ...(state.globalDaily === undefined ? {} : { global_daily: windowBody(state.globalDaily, now) }),
     concurrency: { limit: concurrency.limit, running: concurrency.running },
   };
 }
 
-function windowBody(window: WindowState): Record<string, unknown> {
+function windowBody(window: WindowState, now: number): Record<string, unknown> {
   return {
     limit: window.limit,
     used: window.limit - window.remaining,
     remaining: window.remaining,
-    resets_at: iso(Date.now() + window.resetMs),
+    resets_at: iso(now + window.resetMs),
   };
 }
 
