@@ -1,8 +1,8 @@
 /**
- * Judges the schemas of callers, and answers by them, one after the other in one worker thread, the keys in turns: with a heap and a time of its own, an
- * empty environment, and no way to write to the relay's output. It keeps nothing between two of them.
+ * Judges the schemas of callers, and answers by them, in one bounded worker, the keys in turns. The worker keeps nothing between
+ * two jobs.
  */
-import { Worker } from 'node:worker_threads';
+import { BoundedWorker } from '../bounded-worker.ts';
 import { RelayError } from '../errors.ts';
 import { FairQueue, mayWait } from '../fair-queue.ts';
 import type { JsonSchema, Verdict } from './schema.ts';
@@ -21,65 +21,24 @@ const maxSchemaCharacters = 64 * 1024;
 const maxDepth = 100;
 /** Schemas that wait to be looked at; answers are never refused, and come first. */
 const maxWaiting = 32;
-const resourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
-/** From when the worker is ready for it. */
-const jobMs = 2000;
-
-const workerFile = new URL(
-  import.meta.url.endsWith('.ts') ? './schema-worker.ts' : './schema-worker.js',
-  import.meta.url,
-);
+const workerLimits = {
+  resources: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
+  jobMs: 2000,
+};
+const workerFile = new URL('./schema-worker.ts', import.meta.url);
 
 type Waiting = { job: SchemaJob; resolve: (verdict: Verdict | 'ended') => void };
 
 export function createSchemas(): Schemas {
+  const worker = new BoundedWorker<SchemaJob, Verdict>(workerFile, workerLimits);
   const answers: Waiting[] = [];
   const checks = new FairQueue<Waiting & { keyId: string }>();
-  let worker: Worker | undefined;
-  let ready = false;
-  let current: Waiting | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let working = false;
   let closed = false;
 
-  const settle = (verdict: Verdict | 'ended'): void => {
-    clearTimeout(timer);
-    const done = current;
-    current = undefined;
-    done?.resolve(verdict);
-  };
-  /** Too slow, too large, or at its end: the next job gets a new one. */
-  const drop = (): void => {
-    const old = worker;
-    worker = undefined;
-    ready = false;
-    void old?.terminate();
-    settle('ended');
-    next();
-  };
-  const start = (): Worker => {
-    const started = new Worker(workerFile, {
-      resourceLimits,
-      env: {},
-      execArgv: [],
-      // Piped and not read: what a library prints about a schema is content.
-      stdout: true,
-      stderr: true,
-    });
-    started.unref();
-    const onEnd = (): void => {
-      if (worker === started) drop();
-    };
-    started.on('error', onEnd);
-    started.on('exit', onEnd);
-    started.on('message', (verdict: Verdict) => {
-      if (worker !== started) return;
-      if (ready) settle(verdict);
-      ready = true;
-      next();
-    });
-    return started;
-  };
-  const nextCheck = (): Waiting | undefined => {
+  const next = (): Waiting | undefined => {
+    const answer = answers.shift();
+    if (answer !== undefined) return answer;
     const check = checks.next(
       () => true,
       () => 0,
@@ -87,20 +46,18 @@ export function createSchemas(): Schemas {
     if (check !== undefined) checks.served(check.keyId);
     return check;
   };
-  const next = (): void => {
-    if (current !== undefined || answers.length + checks.size === 0) return;
-    worker ??= start();
-    if (!ready) return;
-    current = answers.shift() ?? nextCheck();
-    timer = setTimeout(drop, jobMs);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    worker.postMessage(current?.job);
+  const work = async (): Promise<void> => {
+    if (working) return;
+    working = true;
+    for (let waiting = next(); waiting !== undefined; waiting = next()) {
+      waiting.resolve(closed ? 'ended' : await worker.run(waiting.job).catch(() => 'ended' as const));
+    }
+    working = false;
   };
   const judge = (add: (resolve: Waiting['resolve']) => void): Promise<Verdict | 'ended'> =>
     new Promise((resolve) => {
-      if (closed) return resolve('ended');
       add(resolve);
-      next();
+      void work();
     });
 
   return {
@@ -122,17 +79,9 @@ export function createSchemas(): Schemas {
       if (verdict === 'ended') return 'checking it took too long';
       return verdict.refused ?? verdict.unsatisfied;
     },
-    close: async () => {
+    close: () => {
       closed = true;
-      const old = worker;
-      worker = undefined;
-      settle('ended');
-      for (const { resolve } of answers.splice(0)) resolve('ended');
-      for (const waiter of checks.all()) {
-        checks.remove(waiter.keyId, waiter);
-        waiter.resolve('ended');
-      }
-      await old?.terminate();
+      return worker.close();
     },
   };
 }

@@ -5,7 +5,7 @@
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import type { PageAbout } from './read/about.ts';
-import { readArticle } from './read/article.ts';
+import { readArticle } from './read/article/article.ts';
 import { defaultCaps, type PageCaps } from './caps.ts';
 import { acceptEncoding } from './read/decode.ts';
 import { visit, type HopContext, readRedirect } from './guard/hop.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 
-import { type Article, readContent } from '../../src/pages/read/article/read.ts';
+import { type Article, readContent } from '../../src/pages/read/article/worker.ts';
 import { defaultCaps } from '../../src/pages/caps.ts';
 import { readPage } from '../../src/pages/read/read.ts';
 import { pageRequest } from '../../src/pages/request.ts';

@@ -17,12 +17,15 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
   // What only looks at an address, or lists some, is no way out.
   [
     /import (?!\{ *((isIP|isIPv4|isIPv6|BlockList),? *)+\} from)[^;]*from '(node:)?(net|tls)'/,
-    ['pages/transport.ts'],
+    ['pages/guard/transport.ts'],
   ],
-  [/(?<![\w.])connect(Tcp|Tls)?\s*\(|createConnection|new (Socket|TLSSocket)\b/, ['pages/transport.ts']],
+  [
+    /(?<![\w.])connect(Tcp|Tls)?\s*\(|createConnection|new (Socket|TLSSocket)\b/,
+    ['pages/guard/transport.ts'],
+  ],
   [/from '(node:)?dgram'/, []],
-  [/from '(node:)?dns(\/promises)?'/, ['pages/resolve.ts']],
-  [/(from |import\()'undici'/, ['pages/transport.ts']],
+  [/from '(node:)?dns(\/promises)?'/, ['pages/guard/resolve.ts']],
+  [/(from |import\()'undici'/, ['pages/guard/transport.ts']],
   // No rule above sees these: nothing else that reaches a network is loaded while the program runs.
   [
     /(import|require)\s*\(\s*['"`](node:)?(https?|http2|net|tls|dgram|dns)\b|createRequire|process\.binding/,
@@ -40,7 +43,7 @@ const others: Readonly<Record<string, string>> = {
 };
 
 test('every way to a network is the one of the fetch', () => {
-  assert.ok(sources.includes('pages/transport.ts'));
+  assert.ok(sources.includes('pages/guard/transport.ts'));
   for (const file of sources.filter((file) => !(file in others))) {
     const text = readFileSync(join(root, file), 'utf8').replace(
       /\/\*[^]*?\*\/|\/\/.*|^import type [^;]*;/gm,
@@ -66,7 +69,7 @@ test('what is allowed is used: the table is not longer than it needs to be', () 
 });
 
 test('the two modules that judge import no more of node:net than its list and its parser', () => {
-  for (const file of ['pages/address.ts', 'pages/url.ts']) {
+  for (const file of ['pages/guard/address.ts', 'pages/guard/url.ts']) {
     const text = readFileSync(join(root, file), 'utf8');
     assert.match(text, /import \{ (BlockList, )?isIP \} from 'node:net'/);
   }

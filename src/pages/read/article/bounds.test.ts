@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readContent } from './read.ts';
+import { readContent } from './worker.ts';
 
 const read = (html: string, format: 'markdown' | 'text' = 'markdown'): string =>
   readContent({ html, url: 'https://site.com/', format, title: '' }).text;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readContent } from './read.ts';
+import { readContent } from './worker.ts';
 
 const read = (html: string): string =>
   readContent({ html, url: 'https://site.com/', format: 'text', title: '' }).text;

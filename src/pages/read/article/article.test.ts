@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { readArticle } from './article.ts';
-import { createSlots } from '../guard/slots.ts';
+import { createSlots } from '../../guard/slots.ts';
 
 const slots = createSlots({ each: 2, waiting: 10 });
 const forever = new AbortController().signal;
 const url = 'https://site.com/a/b';
 const read = async (html: string, format: 'text' | 'markdown', signal = forever): Promise<string> =>
-  (await readArticle({ html, url, format, title: '' }, slots, signal)).text;
+  (await readArticle({ html, url, format, title: '' }, slots, signal, 'key')).text;
 
 test('fragments and pages without a body are read whole', async () => {
   assert.equal(await read('<p>one</p><p>two <b>x</b>', 'text'), 'one\n\ntwo x');

@@ -1,4 +1,5 @@
-/** From a page to what is returned of its main content; in the worker, as it can take any time and memory. */
+/** Reads the main content of a page in a worker: the tree of a hostile page can take any time and memory. See article.ts. */
+import { answerJobs } from '../../../bounded-worker.ts';
 import { mainContent } from './main-content.ts';
 import { toMarkdown } from './markdown.ts';
 import { toText } from './text.ts';
@@ -22,3 +23,5 @@ export function readContent({ html, url, format, title }: ArticleJob): Article {
   const { content, ...found } = mainContent(html, url, title);
   return { text: format === 'markdown' ? toMarkdown(content) : toText(content), ...found };
 }
+
+answerJobs(readContent);

@@ -1,0 +1,38 @@
+/** The main content of a page, as text or Markdown, from a bounded worker that reads this page alone. */
+import { BoundedWorker, WorkerEnded } from '../../../bounded-worker.ts';
+import { RelayError } from '../../../errors.ts';
+import type { Slots } from '../../guard/slots.ts';
+import type { Article, ArticleJob } from './worker.ts';
+
+/** For a page of at most 2 MB. */
+const workerLimits = {
+  resources: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+  jobMs: 6000,
+};
+const workerFile = new URL('./worker.ts', import.meta.url);
+
+/** Throws `page_too_complex`; rejects with the signal's reason when it aborts. */
+export function readArticle(
+  job: ArticleJob,
+  slots: Slots,
+  signal: AbortSignal,
+  keyId: string,
+): Promise<Article> {
+  return slots.use('article', keyId, signal, async () => {
+    const worker = new BoundedWorker<ArticleJob, Article>(workerFile, workerLimits);
+    try {
+      return await worker.run(job, signal);
+    } catch (error) {
+      if (!(error instanceof WorkerEnded)) throw error;
+      throw new RelayError(
+        'page_too_complex',
+        'The page is too large or too deep to be read as an article.',
+        {
+          cause: error,
+        },
+      );
+    } finally {
+      await worker.close();
+    }
+  });
+}
