@@ -6,7 +6,7 @@ import type { Answer, Conversation, ModelEvent } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 
 /** A request that was understood. */
-export type Ask = {
+export type ParsedRequest = {
   conversation: Conversation;
   /** As the caller named it; absent: the default model. */
   model: string | undefined;
@@ -18,7 +18,7 @@ export type Ask = {
   /** Parameters that were accepted and have no effect here: told in `x-relay-ignored-params`. */
   ignored: readonly string[];
   /** Says the answer in the way this request wants it. */
-  voice: Voice;
+  responder: Responder;
 };
 
 /** What the answer's words may need besides the answer. */
@@ -31,29 +31,32 @@ export type AnswerFacts = {
   durationMs: number;
 };
 
-export type Voice = {
+export type Responder = {
   /** The body of a whole answer. */
-  whole(answer: Answer, facts: AnswerFacts): object;
+  body(answer: Answer, facts: AnswerFacts): object;
   /** The answer as server-sent events; called once, when the model begins to answer. */
-  stream(facts: () => AnswerFacts): StreamVoice;
+  stream(facts: () => AnswerFacts): StreamResponder;
 };
 
 /** Each function returns server-sent events as text, ready to be sent, or '' for nothing. */
-export type StreamVoice = {
+export type StreamResponder = {
   /** `message_start` is the first; `message_delta` and `message_stop` are not passed in: `end` stands for them. */
   event(event: ModelEvent): string;
   end(answer: Answer): string;
 };
 
-export type Dialect = {
-  /** The error of a model that is not served; absent: `not_found`. */
-  unknownModel?: 'bad_request';
-  /** Throws `bad_request` that names the place. */
-  parse(body: unknown): Ask;
-  /** The body of an error. */
+/** How a dialect writes an error. */
+export type ErrorFormat = {
   errorBody(error: RelayError, requestId: string): object;
-  /** HTTP status of an error; absent: the table's. */
+  /** Absent: the table's status. */
   errorStatus?(error: RelayError): number;
   /** An error in the middle of a stream, as server-sent events that end it. */
   errorEvents(error: RelayError, requestId: string): string;
+};
+
+export type Dialect = ErrorFormat & {
+  /** The error of a model that is not served; absent: `not_found`. */
+  unknownModel?: 'bad_request';
+  /** Throws `bad_request` that names the place. */
+  parse(body: unknown): ParsedRequest;
 };

@@ -34,14 +34,14 @@ const json = {
 };
 
 function whole(request: object, given: Partial<Answer> = {}): object {
-  return native.parse({ prompt: 'x', ...request }).voice.whole({ ...answer, ...given }, facts);
+  return native.parse({ prompt: 'x', ...request }).responder.body({ ...answer, ...given }, facts);
 }
 
 type Sent = { type: string; [field: string]: unknown };
 
 function streamed(request: object, events: ModelEvent[]): Sent[] {
-  const voice = native.parse({ prompt: 'x', stream: true, ...request }).voice.stream(() => facts);
-  const sent = events.map((event) => voice.event(event)).join('') + voice.end(answer);
+  const responder = native.parse({ prompt: 'x', stream: true, ...request }).responder.stream(() => facts);
+  const sent = events.map((event) => responder.event(event)).join('') + responder.end(answer);
   assert.ok(sent.endsWith('\n\n'));
   return sent
     .slice(0, -2)
@@ -179,7 +179,7 @@ describe('what is answered', () => {
       message: 'No answer that satisfies the schema: the model stopped before it was whole (max_tokens).',
     };
     assert.throws(() => whole({ schema: {} }, cut), refusal);
-    const stream = native.parse({ prompt: 'x', schema: {}, stream: true }).voice.stream(() => facts);
+    const stream = native.parse({ prompt: 'x', schema: {}, stream: true }).responder.stream(() => facts);
     assert.throws(() => stream.end({ ...answer, ...cut }), refusal);
   });
 

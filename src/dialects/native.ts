@@ -9,7 +9,7 @@ import {
 } from '../api.ts';
 import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
-import type { AnswerFacts, Ask, Dialect, Voice } from './dialect.ts';
+import type { AnswerFacts, ParsedRequest, Dialect, Responder } from './dialect.ts';
 import { findUnsound } from './unsendable.ts';
 
 export const native: Dialect = {
@@ -27,8 +27,8 @@ export const native: Dialect = {
       async: request.async === true,
       ...(request.timeout === undefined ? {} : { timeoutS: request.timeout }),
       ignored: [],
-      voice: voiceOf(request),
-    } satisfies Ask;
+      responder: responderFor(request),
+    } satisfies ParsedRequest;
   },
   errorBody,
   errorEvents: (error, requestId) => event('error', { type: 'error', ...errorBody(error, requestId) }),
@@ -106,15 +106,15 @@ function userBlock(
   return { type, source, ...(title === undefined ? {} : { title }) };
 }
 
-function voiceOf({ output_format, schema }: CompleteRequest): Voice {
+function responderFor({ output_format, schema }: CompleteRequest): Responder {
   const json = output_format === 'json' || schema !== undefined;
-  const whole = schema !== undefined ? valueBody : json ? jsonBody : textBody;
+  const body = schema !== undefined ? valueBody : json ? jsonBody : textBody;
   return {
-    whole,
+    body,
     stream: (facts) => ({
       event: (happened) => eventText(happened, facts),
       end: (answer) => {
-        const told = json ? whole(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
+        const told = json ? body(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
         return event('done', { type: 'done', ...told });
       },
     }),

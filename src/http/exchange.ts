@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { Dialect } from '../dialects/dialect.ts';
+import type { ErrorFormat } from '../dialects/dialect.ts';
 import { native } from '../dialects/native.ts';
 import { RelayError } from '../errors.ts';
 import type { Key } from '../keys/key.ts';
@@ -23,7 +23,7 @@ export type Exchange = {
   /** The connection's answer, for what does not leave in one piece; absent where there is no connection. */
   readonly outgoing: ServerResponse | undefined;
   /** In whose words errors are told. */
-  readonly dialect: ErrorWords;
+  readonly dialect: ErrorFormat;
   key: Key | undefined;
   model: string | undefined;
   bytesIn: number;
@@ -62,13 +62,10 @@ export type ExchangeUsage = {
   costUsd: number | null;
 };
 
-/** How a dialect tells an error. */
-export type ErrorWords = Pick<Dialect, 'errorBody' | 'errorStatus' | 'errorEvents'>;
-
 export type Arrival = {
   method: string;
   route: string;
-  dialect?: ErrorWords;
+  dialect?: ErrorFormat;
   remoteAddress?: string | undefined;
   outgoing?: ServerResponse;
 };
@@ -152,7 +149,7 @@ export function respondError(exchange: Exchange, error: RelayError): Response {
   );
 }
 
-export function statusOf(dialect: ErrorWords, error: RelayError): number {
+export function statusOf(dialect: ErrorFormat, error: RelayError): number {
   return dialect.errorStatus?.(error) ?? error.status;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { RunRequest, RunningTurn } from '../claude/runner.ts';
 import type { Answer } from '../conversation.ts';
-import type { AnswerFacts, Ask } from '../dialects/dialect.ts';
+import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { RelayError } from '../errors.ts';
 import type { Key } from '../keys/key.ts';
 import type { Admission } from '../limits/admission.ts';
@@ -76,7 +76,7 @@ function notePlan({ details }: RelayError, admission: Admission): void {
   admission.planUsedUp(details.untilMs, details.closesModel);
 }
 
-export type Order = { key: Key; ask: Ask; run: RunRequest; facts: () => AnswerFacts };
+export type Order = { key: Key; ask: ParsedRequest; run: RunRequest; facts: () => AnswerFacts };
 
 export type Waiting = {
   /** Aborted when nobody waits for the answer any more. */
@@ -93,7 +93,7 @@ export async function runWhole(
   context: AppContext,
 ): Promise<object> {
   const answer = await runReserved({ run, key, ...waiting }, exchange, context);
-  return ask.voice.whole(answer, facts());
+  return ask.responder.body(answer, facts());
 }
 
 /** Sends each event as it comes, and those that end the answer. */
@@ -104,17 +104,17 @@ export async function runStreamed(
   context: AppContext,
   send: (events: string) => void,
 ): Promise<void> {
-  const voice = ask.voice.stream(facts);
+  const responder = ask.responder.stream(facts);
   let defect: unknown;
   const onEvent: RunRequest['onEvent'] = (event) => {
     if (defect !== undefined) return;
     try {
-      send(voice.event(event));
+      send(responder.event(event));
     } catch (error) {
       defect = error;
     }
   };
   const answer = await runReserved({ run: { ...run, onEvent }, key, ...waiting }, exchange, context);
   if (defect !== undefined) throw defect;
-  send(voice.end(answer));
+  send(responder.end(answer));
 }

@@ -162,13 +162,13 @@ describe('the Messages dialect', () => {
     const random = seeded(seed + 3);
     for (let run = 0; run < 500; run += 1) {
       const answer = randomAnswer(random);
-      const { voice } = anthropic.parse({
+      const { responder } = anthropic.parse({
         model: 'opus',
         max_tokens: 1,
         messages: [{ role: 'user', content: 'x' }],
       });
       const facts = { requestId: 'req_1', model: 'opus', at: 0, durationMs: 0 };
-      const stream = voice.stream(() => facts);
+      const stream = responder.stream(() => facts);
       const text = `${eventsOf(answer, random)
         .map((event) => stream.event(event))
         .join('')}${stream.end(answer)}`;
@@ -177,7 +177,7 @@ describe('the Messages dialect', () => {
         .split('\n')
         .flatMap((line) => (line.startsWith('data: ') ? `${line.slice(6)}\n` : []));
       const added = await MessageStream.fromReadableStream(new Blob(lines).stream()).finalMessage();
-      const whole = voice.whole(answer, facts) as Record<string, unknown>;
+      const whole = responder.body(answer, facts) as Record<string, unknown>;
       for (const field of [
         'id',
         'model',

@@ -41,7 +41,7 @@ describe('a request', () => {
       model: 'opus',
       stream: false,
       ignored: [],
-      voice: anthropic.parse(base).voice,
+      responder: anthropic.parse(base).responder,
     });
   });
 
@@ -579,11 +579,11 @@ const answer: Answer = {
   costUsd: 0.1,
 };
 const facts = { requestId: 'req_1', model: 'opus', at: 0, durationMs: 1 };
-const { voice } = anthropic.parse(base);
+const { responder } = anthropic.parse(base);
 
 describe('an answer', () => {
   test('whole', () => {
-    assert.deepEqual(voice.whole(answer, facts), {
+    assert.deepEqual(responder.body(answer, facts), {
       id: 'msg_1',
       type: 'message',
       role: 'assistant',
@@ -602,13 +602,13 @@ describe('an answer', () => {
       stopDetails: { type: 'refusal', category: 'cyber', explanation: null },
     };
     assert.deepEqual(
-      (voice.whole(refused, facts) as { stop_details: unknown }).stop_details,
+      (responder.body(refused, facts) as { stop_details: unknown }).stop_details,
       refused.stopDetails,
     );
   });
 
   test('as a stream: each event as it came, then the end', () => {
-    const stream = voice.stream(() => facts);
+    const stream = responder.stream(() => facts);
     const ping = {
       type: 'content_block_start',
       index: 0,

@@ -6,19 +6,19 @@
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import { errorTable, type RelayError } from '../../errors.ts';
 import { readMessagesRequest } from './request.ts';
-import type { Dialect, StreamVoice, Voice } from '../dialect.ts';
+import type { Dialect, StreamResponder, Responder } from '../dialect.ts';
 
 export const anthropic: Dialect = {
-  parse: (body) => ({ ...readMessagesRequest(body), voice }),
+  parse: (body) => ({ ...readMessagesRequest(body), responder }),
   errorBody,
   // A status of the API's own: its SDKs name their error class by it.
   errorStatus: (error) => (error.code === 'upstream_overloaded' ? 529 : error.status),
   errorEvents: (error, requestId) => serialise({ ...errorBody(error, requestId), type: 'error' }),
 };
 
-const voice: Voice = {
-  whole: messageOf,
-  stream: (): StreamVoice => ({ event: serialise, end: endOf }),
+const responder: Responder = {
+  body: messageOf,
+  stream: (): StreamResponder => ({ event: serialise, end: endOf }),
 };
 
 function messageOf(answer: Answer): object {

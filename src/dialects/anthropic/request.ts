@@ -9,10 +9,15 @@ import { requireOrder, type Placed } from './turns.ts';
 import { refuseForeignBlocks } from './unsupported.ts';
 import { findUnsound } from '../unsendable.ts';
 
-export type MessagesAsk = { conversation: Conversation; model: string; stream: boolean; ignored: string[] };
+export type ParsedMessages = {
+  conversation: Conversation;
+  model: string;
+  stream: boolean;
+  ignored: string[];
+};
 
 /** Throws `bad_request` that names the place. */
-export function readMessagesRequest(body: unknown): MessagesAsk {
+export function readMessagesRequest(body: unknown): ParsedMessages {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw problem([], 'The request body must be a JSON object');
   }

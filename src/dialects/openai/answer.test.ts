@@ -33,8 +33,8 @@ function answer(content: Answer['content'], stopReason = 'end_turn'): Answer {
   };
 }
 
-const { voice } = openai.parse({ messages: [{ role: 'user', content: 'hi' }] });
-const { voice: voiceWithUsage } = openai.parse({
+const { responder } = openai.parse({ messages: [{ role: 'user', content: 'hi' }] });
+const { responder: responderWithUsage } = openai.parse({
   messages: [{ role: 'user', content: 'hi' }],
   stream_options: { include_usage: true },
 });
@@ -50,7 +50,7 @@ const calls = [
 
 describe('whole', () => {
   test('every field of a text', () => {
-    assert.deepEqual(voice.whole(answer([thinking, { type: 'text', text: 'a' }, cited]), facts), {
+    assert.deepEqual(responder.body(answer([thinking, { type: 'text', text: 'a' }, cited]), facts), {
       id: 'chatcmpl-abc',
       object: 'chat.completion',
       created: 1_700_000_000,
@@ -95,7 +95,7 @@ describe('whole', () => {
   ];
   for (const [name, content, stopReason, text, finish, toolCalls] of cases) {
     test(name, () => {
-      const { choices } = voice.whole(answer(content, stopReason), facts) as {
+      const { choices } = responder.body(answer(content, stopReason), facts) as {
         choices: [{ message: Record<string, unknown>; finish_reason: string }];
       };
       assert.deepEqual([choices[0].message['content'], choices[0].finish_reason], [text, finish]);
@@ -115,7 +115,7 @@ describe('streamed', () => {
   const stop = (index: number): ModelEvent => ({ type: 'content_block_stop', index });
 
   /** What was sent, each event's data parsed. */
-  function stream(events: ModelEvent[], end: Answer, of = voice): unknown[] {
+  function stream(events: ModelEvent[], end: Answer, of = responder): unknown[] {
     const speaking = of.stream(() => facts);
     const sent = events.map((event) => speaking.event(event)).join('') + speaking.end(end);
     assert.ok(sent.endsWith('data: [DONE]\n\n'));
@@ -157,7 +157,7 @@ describe('streamed', () => {
   });
 
   test('with usage: null in each chunk, and one more with it', () => {
-    const chunks = stream(text, answer([]), voiceWithUsage) as { usage: unknown; choices: unknown[] }[];
+    const chunks = stream(text, answer([]), responderWithUsage) as { usage: unknown; choices: unknown[] }[];
     assert.deepEqual(
       chunks.slice(0, -1).map((chunk) => chunk.usage),
       [null, null, null, null],
@@ -234,7 +234,7 @@ describe('streamed', () => {
   test('why the model declined, whole and streamed', () => {
     const stopDetails = { type: 'refusal', category: 'bio', explanation: 'It could do harm.' };
     const refused = { ...answer([], 'refusal'), stopDetails };
-    const whole = voice.whole(refused, facts) as { choices: [{ message: { refusal: unknown } }] };
+    const whole = responder.body(refused, facts) as { choices: [{ message: { refusal: unknown } }] };
     assert.equal(whole.choices[0].message.refusal, 'It could do harm.');
     assert.deepEqual(stream([start], refused).slice(1), [
       chunk({ refusal: 'It could do harm.' }),

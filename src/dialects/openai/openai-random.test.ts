@@ -229,13 +229,13 @@ test(`nothing lost, nothing reordered: answers, whole, streamed and sent back (S
   const random = randomFrom(seed + 1);
   for (let run = 0; run < runs; run += 1) {
     const { answer, events } = randomAnswer(random);
-    const { voice } = openai.parse({
+    const { responder } = openai.parse({
       messages: [{ role: 'user', content: 'hi' }],
       stream_options: { include_usage: true },
     });
     const facts = { requestId: `req_${run}`, model: 'opus', at: run, durationMs: 1 };
-    const whole = voice.whole(answer, facts) as Completion;
-    const speaking = voice.stream(() => facts);
+    const whole = responder.body(answer, facts) as Completion;
+    const speaking = responder.stream(() => facts);
     const streamed = accumulate(events.map((event) => speaking.event(event)).join('') + speaking.end(answer));
     const { annotations, ...message } = whole.choices[0].message;
     assert.deepEqual(annotations, []);

@@ -4,7 +4,7 @@
  * Source: the types and the stream reader of the official JavaScript SDK (openai 7.57).
  */
 import type { Conversation } from '../../conversation.ts';
-import type { Ask, Dialect } from '../dialect.ts';
+import type { ParsedRequest, Dialect } from '../dialect.ts';
 import { chatCompletion } from './answer.ts';
 import { chatError } from './errors.ts';
 import { readMessages } from './messages.ts';
@@ -19,7 +19,7 @@ export const openai: Dialect = {
   errorEvents: (error) => serverSentEvent(chatError(error)),
 };
 
-function parse(body: unknown): Ask {
+function parse(body: unknown): ParsedRequest {
   requireSound(body, []);
   const parsed = chatCompletionRequest.safeParse(body, { error: wording });
   if (!parsed.success) throw fromIssues(parsed.error.issues);
@@ -38,8 +38,8 @@ function parse(body: unknown): Ask {
     model: request.model ?? undefined,
     stream: request.stream === true,
     ignored: [...ignored],
-    voice: {
-      whole: chatCompletion,
+    responder: {
+      body: chatCompletion,
       stream: (facts) => chatStream(facts, includeUsage),
     },
   };

@@ -1,6 +1,6 @@
 /** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure but for what it remembers of its one stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
-import type { AnswerFacts, StreamVoice } from '../dialect.ts';
+import type { AnswerFacts, StreamResponder } from '../dialect.ts';
 import {
   argumentsOf,
   chatUsage,
@@ -26,7 +26,7 @@ type Delta = {
 /** A tool's block: its number among the calls, and whether a piece of its arguments was sent. */
 type OpenCall = { call: number; begun: boolean; input: unknown };
 
-export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): StreamVoice {
+export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): StreamResponder {
   const calls = new Map<unknown, OpenCall>();
   let model: string | undefined;
   let begun = false;

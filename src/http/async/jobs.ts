@@ -4,7 +4,8 @@ import type { Job as JobBody } from '../../api.ts';
 import { RelayError } from '../../errors.ts';
 import { parseExactly } from '../../exact-json.ts';
 import type { Detached } from './detached.ts';
-import { statusOf, type ErrorWords } from '../exchange.ts';
+import type { ErrorFormat } from '../../dialects/dialect.ts';
+import { statusOf } from '../exchange.ts';
 import type { Result } from './kept-answer.ts';
 import { Shelf, type ShelfBounds } from './bounded-cache.ts';
 
@@ -20,7 +21,7 @@ export type Job = {
   readonly keyId: string;
   readonly requestId: string;
   /** In whose words its error is told. */
-  readonly dialect: ErrorWords;
+  readonly dialect: ErrorFormat;
   readonly createdAt: number;
   run: Detached;
   status: JobBody['status'];

@@ -3,7 +3,7 @@
  * whole, as events, or as a job. What is particular to an API is its dialect's.
  */
 import type { Config } from '../../config.ts';
-import type { Ask, Dialect } from '../../dialects/dialect.ts';
+import type { ParsedRequest, Dialect } from '../../dialects/dialect.ts';
 import { RelayError } from '../../errors.ts';
 import type { Handler } from '../app.ts';
 import { requireRoom } from '../attachments.ts';
@@ -54,7 +54,7 @@ export function generate(dialect: Dialect): Handler {
   };
 }
 
-function timeLimit({ timeoutS }: Ask, { requestTimeoutMs }: Config): { timeoutMs?: number } {
+function timeLimit({ timeoutS }: ParsedRequest, { requestTimeoutMs }: Config): { timeoutMs?: number } {
   if (timeoutS === undefined) return {};
   if (timeoutS * 1000 > requestTimeoutMs) {
     throw new RelayError(
@@ -66,7 +66,7 @@ function timeLimit({ timeoutS }: Ask, { requestTimeoutMs }: Config): { timeoutMs
 }
 
 /** By a field of its body, or by the preference of RFC 7240. A preference may be passed over, and a stream is one of its own. */
-function wantsJob({ headers }: Request, ask: Ask): boolean {
+function wantsJob({ headers }: Request, ask: ParsedRequest): boolean {
   if (ask.async === true) return true;
   const preferred = headers.get('prefer');
   return preferred !== null && !ask.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(preferred);

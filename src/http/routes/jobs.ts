@@ -1,5 +1,5 @@
 /** 202 for a request that became a job; GET and DELETE /v1/jobs/<id>. */
-import type { Ask } from '../../dialects/dialect.ts';
+import type { ParsedRequest } from '../../dialects/dialect.ts';
 import type { AppContext } from '../app.ts';
 import { respond, type Exchange } from '../exchange.ts';
 import { identify } from '../identify.ts';
@@ -8,7 +8,12 @@ import type { Job } from '../async/jobs.ts';
 /** Seconds after which it is worth asking again. */
 const retryAfter = '2';
 
-export function respondAccepted(exchange: Exchange, job: Job, ask: Ask, { jobs }: AppContext): Response {
+export function respondAccepted(
+  exchange: Exchange,
+  job: Job,
+  ask: ParsedRequest,
+  { jobs }: AppContext,
+): Response {
   if (ask.async !== true) exchange.headers['preference-applied'] = 'respond-async';
   const body = jobs.describe(job, false);
   exchange.headers['location'] = body.url;

@@ -95,7 +95,7 @@ function operations(model: string): Record<string, Record<string, Operation>> {
     '/v1/complete': {
       post: {
         id: 'complete',
-        summary: 'Ask the model.',
+        summary: 'ParsedRequest the model.',
         parameters: [...repeatable],
         request: { schema: 'CompleteRequest', examples: completeExamples },
         answers: {
@@ -107,7 +107,7 @@ function operations(model: string): Record<string, Record<string, Operation>> {
     '/v1/messages': {
       post: {
         id: 'messages',
-        summary: 'Ask the model, as the Anthropic SDKs do.',
+        summary: 'ParsedRequest the model, as the Anthropic SDKs do.',
         parameters: [...repeatable],
         request: { schema: 'MessagesRequest', examples: messagesExamples(model) },
         answers: {
@@ -128,7 +128,7 @@ function operations(model: string): Record<string, Record<string, Operation>> {
     '/v1/chat/completions': {
       post: {
         id: 'chatCompletions',
-        summary: 'Ask the model, as the OpenAI SDKs do.',
+        summary: 'ParsedRequest the model, as the OpenAI SDKs do.',
         parameters: [...repeatable],
         request: { schema: 'ChatRequest', examples: chatExamples(model) },
         answers: {
