@@ -7,8 +7,10 @@ import { after, before, describe, test } from 'node:test';
 import { RelayError } from '../src/errors.ts';
 import { clientRuntimes, installPackage, type ClientCall, type ClientProgram } from './support/clients.ts';
 import { startCuttingProxy } from './support/cutting-proxy.ts';
+import { startInProcess } from './support/in-process.ts';
 import { eventually, ledgerRow, query } from './support/relay.ts';
-import { startScriptedRelay } from './support/scripted-relay.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
+import { sentBy } from './support/sent.ts';
 
 type Details = {
   value: unknown;
@@ -30,11 +32,22 @@ const text = [
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
 installPackage(project);
 // One turn, and one place to wait for it: a third request is refused.
-const relay = await startScriptedRelay({ GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1', FETCH_RPM: '0' });
+const relay = await startInProcess({
+  settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1', FETCH_RPM: '0' },
+});
+const { model } = relay;
+const hello: ScriptedReply = { kind: 'text', text: 'hello' };
+/** Begins to answer, and goes on until the turn is ended. */
+const once: ScriptedReply = { kind: 'hang', after: 'text', text: 'once' };
+const failure = (error: RelayError, afterText?: string): ScriptedReply => ({
+  kind: 'relay_error',
+  error,
+  ...(afterText === undefined ? {} : { afterText }),
+});
 const proxy = await startCuttingProxy(relay.url);
 after(async () => {
   await proxy.close();
-  await relay.close();
+  await relay.stop();
   rmSync(project, { recursive: true, force: true });
 });
 
@@ -44,7 +57,7 @@ const statuses = (label: string): unknown[] =>
     'SELECT status FROM requests JOIN keys ON keys.id = key_id WHERE label = ? AND client_gone = 0 ORDER BY requests.id',
     label,
   ).map((row) => row['status']);
-const idle = (): Promise<void> => eventually('no turn left', () => relay.running() === 0);
+const idle = (): Promise<void> => eventually('no turn left', () => model.running() === 0);
 
 for (const { name, start } of clientRuntimes(project)) {
   describe(name, () => {
@@ -61,27 +74,30 @@ for (const { name, start } of clientRuntimes(project)) {
       run({ client, call, options }).outcome;
 
     test('complete: the text, with what the environment names', async () => {
-      relay.say({ text: ['hello'] });
+      model.say(hello);
       const options = { prompt: 'Say hello.', system: 'Be brief.', model: 'haiku', effort: 'low' };
       assert.deepEqual(await run({ call: 'complete', options }).outcome, { deltas: [], value: 'hello' });
-      const { model, system, messages, effort } = relay.asked.at(-1) ?? assert.fail();
-      assert.deepEqual([model, system, effort], ['haiku', ['Be brief.'], 'low']);
+      const { body, system, messages } = sentBy(model.requests.at(-1));
+      assert.deepEqual(
+        [body['model'], system, body['output_config']],
+        ['claude-haiku-5', 'Be brief.', { effort: 'low' }],
+      );
       assert.deepEqual(messages, [{ role: 'user', content: [{ type: 'text', text: 'Say hello.' }] }]);
     });
 
     test('every text arrives as it was sent, both ways', async () => {
-      relay.say({ text: text.split(/(?=\p{L}|\p{Extended_Pictographic})/u) });
+      model.say({ kind: 'text', text: text.split(/(?=\p{L}|\p{Extended_Pictographic})/u) });
       const { deltas, value, error } = await outcome('stream', { prompt: `.${text}`, system: text });
       assert.equal(error, undefined);
       assert.equal((value as Details).value, text);
       assert.equal(deltas.join(''), text);
-      const asked = relay.asked.at(-1);
-      assert.deepEqual(asked?.messages, [{ role: 'user', content: [{ type: 'text', text: `.${text}` }] }]);
-      assert.deepEqual(asked.system, [text]);
+      const asked = sentBy(model.requests.at(-1));
+      assert.deepEqual(asked.messages, [{ role: 'user', content: [{ type: 'text', text: `.${text}` }] }]);
+      assert.equal(asked.system, text);
     });
 
     test('completeWithDetails: what the relay and its ledger know of the answer', async () => {
-      relay.say({ text: ['cut'], stopReason: 'max_tokens' });
+      model.say({ kind: 'text', text: 'cut', stopReason: 'max_tokens' });
       const { value } = await outcome('completeWithDetails', { prompt: 'hi', model: 'sonnet' });
       const details = value as Details;
       assert.deepEqual([details.value, details.model, details.stopReason], ['cut', 'sonnet', 'max_tokens']);
@@ -99,7 +115,7 @@ for (const { name, start } of clientRuntimes(project)) {
         ` \n${JSON.stringify(value, null, 2)}\n`,
         `\`\`\`json\r\n${JSON.stringify(value, null, 2)}\r\n\`\`\`\n`,
       ]) {
-        relay.say({ text: [text] });
+        model.say({ kind: 'text', text });
         assert.deepEqual(await outcome('complete', { prompt: 'hi', outputFormat: 'json' }), {
           deltas: [],
           value,
@@ -114,13 +130,13 @@ for (const { name, start } of clientRuntimes(project)) {
         required: ['city'],
         additionalProperties: false,
       };
-      relay.say({ value: { city: 'Zürich' } });
+      model.say({ kind: 'tool_use', name: 'structured_output', input: { city: 'Zürich' } });
       assert.deepEqual(await outcome('complete', { prompt: 'Which?', schema }), {
         deltas: [],
         value: { city: 'Zürich' },
       });
-      assert.deepEqual(relay.asked.at(-1)?.schema, schema);
-      relay.say({ error: new RelayError('invalid_output', 'No such city.', { shouldRetry: false }) });
+      assert.deepEqual(sentBy(model.requests.at(-1)).tools[0]?.['input_schema'], schema);
+      model.say({ kind: 'tool_use', name: 'structured_output', input: { city: 7 } });
       const { error } = await outcome('complete', { prompt: 'Which?', schema });
       assert.equal(error?.code, 'invalid_output');
     });
@@ -130,7 +146,7 @@ for (const { name, start } of clientRuntimes(project)) {
         ['Sure! {"a": 1}', 'end_turn'],
         ['```json\n{"a": 1,', 'max_tokens'],
       ] as const) {
-        relay.say({ text: [text], stopReason });
+        model.say({ kind: 'text', text, stopReason });
         const { error } = await outcome('complete', { prompt: 'hi', outputFormat: 'json' });
         assert.deepEqual([error?.code, error?.text, error?.stopReason], ['not_json', text, stopReason]);
         assert.match(String(error?.requestId), /^req_/);
@@ -139,7 +155,7 @@ for (const { name, start } of clientRuntimes(project)) {
     });
 
     test('stream: the pieces as they come, then the whole', async () => {
-      relay.say({ text: ['one ', 'two ', 'three'], delayMs: 20 });
+      model.say({ kind: 'text', text: ['one ', 'two ', 'three'], deltaDelayMs: 20 });
       const { deltas, value } = await outcome('stream', { prompt: 'count' });
       assert.equal(deltas.join(''), 'one two three');
       assert.ok(deltas.length > 1);
@@ -148,35 +164,36 @@ for (const { name, start } of clientRuntimes(project)) {
     });
 
     test('stream: leaving the loop ends the turn', async () => {
-      relay.say({ text: ['once'], hang: true });
-      const asked = relay.asked.length;
+      model.say(once);
+      const asked = model.requests.length;
       const left = await run({ client, call: 'stream', options: { prompt: 'hi' }, leaveAfter: 1 }).outcome;
       assert.deepEqual(left.deltas, ['once']);
       assert.equal(left.error?.code, 'aborted');
       await idle();
-      assert.equal(relay.asked.length, asked + 1);
+      assert.equal(model.requests.length, asked + 1);
     });
 
     for (const call of ['complete', 'stream'] as const) {
       // Without retries there is no idempotency key, for whose sake the relay would wait for one.
-      const once = { client: { ...client, maxRetries: 0 }, call, options: { prompt: 'hi' } };
+      const unrepeated = { client: { ...client, maxRetries: 0 }, call, options: { prompt: 'hi' } };
 
       test(`${call}: an abort ends the call and the turn`, async () => {
-        relay.say({ text: ['once'], hang: true });
-        const asked = relay.asked.length;
-        const running = run({ ...once, abortable: true });
-        await eventually('the model was asked', () => relay.asked.length > asked);
+        model.say(once);
+        const asked = model.requests.length;
+        const running = run({ ...unrepeated, abortable: true });
+        await eventually('the model was asked', () => model.requests.length > asked);
         if (call === 'stream') await running.begun;
         running.abort();
         const { error } = await running.outcome;
         assert.equal(error?.code, 'aborted');
         await idle();
-        assert.equal(relay.asked.length, asked + 1, 'and is not tried again');
+        assert.equal(model.requests.length, asked + 1, 'and is not tried again');
       });
 
       test(`${call}: so does its time`, async () => {
-        relay.say({ text: ['once'], hang: true });
-        const { error } = await run({ ...once, client: { ...once.client, timeoutMs: 600 } }).outcome;
+        model.say(once);
+        const { error } = await run({ ...unrepeated, client: { ...unrepeated.client, timeoutMs: 600 } })
+          .outcome;
         assert.equal(error?.code, 'client_timeout');
         assert.match(error.message, /600 ms|0\.6 s/);
         await idle();
@@ -190,7 +207,7 @@ for (const { name, start } of clientRuntimes(project)) {
         ['opus', 'sonnet', 'haiku'].map((id) => ({ id, displayName: id })),
       );
       const key = relay.mint(`${label}-usage`, { dailyLimit: 7 });
-      relay.say({ text: ['hello'] });
+      model.say(hello);
       const own = { url: relay.url, key };
       await run({ client: own, call: 'complete', options: { prompt: 'hi', model: 'haiku' } }).outcome;
       await eventually('the ledger has it', async () => {
@@ -225,7 +242,7 @@ for (const { name, start } of clientRuntimes(project)) {
     });
 
     test('what the relay refuses is an error with its code, at once', async () => {
-      const asked = relay.asked.length;
+      const asked = model.requests.length;
       const cases = [
         [{ prompt: ' ' }, 'bad_request', 400],
         [{ prompt: 'hi', model: 'gpt' }, 'bad_request', 400],
@@ -235,7 +252,7 @@ for (const { name, start } of clientRuntimes(project)) {
         const { error } = await outcome('complete', options);
         assert.deepEqual([error?.code, error?.status], [code, status]);
       }
-      assert.equal(relay.asked.length, asked);
+      assert.equal(model.requests.length, asked);
     });
 
     test('a wrong key is told once, and so is one without permission', async () => {
@@ -251,10 +268,10 @@ for (const { name, start } of clientRuntimes(project)) {
     });
 
     test("the model's own failures have the relay's codes", async () => {
-      relay.say({ error: new RelayError('bad_request', 'Not like this.') });
+      model.say(failure(new RelayError('bad_request', 'Not like this.')));
       assert.equal((await outcome('complete', { prompt: 'hi' })).error?.code, 'bad_request');
       const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
-      relay.say({ text: ['It begins'], error: broken });
+      model.say(failure(broken, 'It begins'));
       const { deltas, error } = await outcome('stream', { prompt: 'hi' });
       assert.deepEqual([deltas, error?.code], [['It begins'], 'upstream_error']);
       assert.match(String(error?.requestId), /^req_/);
@@ -262,24 +279,24 @@ for (const { name, start } of clientRuntimes(project)) {
 
     test('a failure that may pass: it asks again', async () => {
       const full = new RelayError('upstream_overloaded', 'Full.', { retryAfter: 0 });
-      const asked = relay.asked.length;
-      relay.say({ error: full }, { text: ['hel', 'lo'] });
+      const asked = model.requests.length;
+      model.say(failure(full), { kind: 'text', text: ['hel', 'lo'] });
       assert.equal((await outcome('stream', { prompt: 'hi' })).deltas.join(''), 'hello');
-      assert.equal(relay.asked.length, asked + 2);
+      assert.equal(model.requests.length, asked + 2);
     });
 
     test('a failure that was paid for: it does not ask again', async () => {
-      const asked = relay.asked.length;
+      const asked = model.requests.length;
       const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
-      relay.say({ text: ['half'], error: broken });
+      model.say(failure(broken, 'half'));
       const { error } = await outcome('complete', { prompt: 'hi' });
       assert.deepEqual([error?.code, error?.shouldRetry], ['upstream_error', false]);
-      assert.equal(relay.asked.length, asked + 1);
+      assert.equal(model.requests.length, asked + 1);
     });
 
     test('no room in the queue: it comes back after the time told, and gets through', async (t) => {
       const key = relay.mint(`${label}-queue`);
-      relay.say({ text: ['once'], hang: true });
+      model.say(once);
       // One runs, one waits, and the third is told that there is no room.
       const busy = new AbortController();
       t.after(() => busy.abort());
@@ -298,7 +315,7 @@ for (const { name, start } of clientRuntimes(project)) {
       const options = { prompt: 'hi' };
       const running = run({ client: { url: relay.url, key }, call: 'complete', options });
       await eventually('it was refused', () => statuses(`${label}-queue`).length === 2, 30_000);
-      relay.say({ text: ['hello'] });
+      model.say(hello);
       busy.abort();
       await Promise.allSettled([...others, ...own]);
       assert.deepEqual(await running.outcome, { deltas: [], value: 'hello' });
@@ -307,7 +324,7 @@ for (const { name, start } of clientRuntimes(project)) {
     });
 
     test('a limit that lasts longer than it may wait: told at once', async () => {
-      relay.say({ text: ['hello'] });
+      model.say(hello);
       const key = relay.mint(`${label}-minute`, { rpm: 1 });
       const minute = {
         client: { url: relay.url, key, maxRetryWaitMs: 500 },
@@ -326,25 +343,25 @@ for (const { name, start } of clientRuntimes(project)) {
         options: { prompt: 'hi' },
       } as const;
       assert.equal((await run(ask).outcome).value, 'hello');
-      const asked = relay.asked.length;
+      const asked = model.requests.length;
       const second = (await run(ask).outcome).error;
       assert.deepEqual(
         [second?.code, second?.limit, second?.shouldRetry],
         ['rate_limited', 'key_daily', false],
       );
       assert.match(String(second?.requestId), /^req_/);
-      assert.equal(relay.asked.length, asked);
+      assert.equal(model.requests.length, asked);
     });
 
     test('a connection that is cut: what nobody has seen is asked for again, and is paid for once', async () => {
-      relay.say({ text: ['hel', 'lo'], delayMs: 100 });
+      model.say({ kind: 'text', text: ['hel', 'lo'], deltaDelayMs: 100 });
       const through = { client: { url: proxy.url, key: relay.key }, options: { prompt: 'hi' } };
-      const asked = relay.asked.length;
+      const asked = model.requests.length;
       const before = proxy.connections();
       proxy.cutAt(/event: delta/);
       assert.deepEqual(await run({ call: 'complete', ...through }).outcome, { deltas: [], value: 'hello' });
       assert.equal(proxy.connections(), before + 2);
-      assert.equal(relay.asked.length, asked + 1);
+      assert.equal(model.requests.length, asked + 1);
       proxy.cutAt(/event: delta/);
       const { deltas, error } = await run({ call: 'stream', ...through }).outcome;
       assert.equal(error?.code, 'connection_lost');

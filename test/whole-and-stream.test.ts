@@ -3,18 +3,11 @@
  * code of its turns; the process below them is a script of lines.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { loadConfig } from '../src/config.ts';
-import { openKeys } from '../src/keys/store.ts';
-import { createLog } from '../src/log.ts';
-import { startRelay, type Relay } from '../src/relay.ts';
-import { openStore } from '../src/store/sqlite.ts';
-import { endings, scriptedRunner } from './support/endings.ts';
+import { endings, playEnding } from './support/endings.ts';
 import { errorOf, routes, type Held, type Json, type Route } from './support/held.ts';
-import { eventually, newest, query } from './support/relay.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { eventually, query, type Post } from './support/relay.ts';
 
 const types: Record<string, string> = {
   bad_request: 'invalid_request_error',
@@ -23,59 +16,34 @@ const types: Record<string, string> = {
 };
 
 describe('a whole answer and a stream hold the same', () => {
-  const scratch = mkdtempSync(join(tmpdir(), 'whole-and-stream-'));
-  const dataDir = join(scratch, 'data');
-  let relay: Relay;
-  let key: string;
+  let relay: InProcessRelay;
+  /** With a time limit that silence reaches soon. */
+  let impatient: InProcessRelay;
   /** Request ids: of a whole answer, and of the stream of the same turn. */
   const pairs: { name: string; ids: [string, string] }[] = [];
   before(async () => {
-    const store = openStore(dataDir);
-    key = openKeys(store).create('test', {}, 'test').token;
-    store.close();
-    const config = loadConfig({
-      env: {
-        HOME: scratch,
-        PATH: process.env['PATH'],
-        DATA_DIR: dataDir,
-        PORT: '0',
-        PER_KEY_RPM: '0',
-        PER_KEY_DAILY: '0',
-        GLOBAL_DAILY: '0',
-        LOG_LEVEL: 'silent',
-      },
-      file: join(scratch, 'none'),
+    relay = await startInProcess({ settings: { LOG_LEVEL: 'silent' }, reply: playEnding });
+    impatient = await startInProcess({
+      settings: { LOG_LEVEL: 'silent' },
+      reply: playEnding,
+      overrides: { times: { requestTimeoutMs: 100 } },
     });
-    relay = await startRelay({
-      config,
-      claudeBin: newest,
-      log: createLog(config.logLevel),
-      overrides: { runner: scriptedRunner() },
-    });
-    await relay.readiness.settled();
   });
   after(async () => {
-    await relay.close();
-    rmSync(scratch, { recursive: true, force: true });
+    await relay.stop();
+    await impatient.stop();
   });
-
-  const ask = async (path: string, body: Json): Promise<Response> =>
-    fetch(`${relay.url}${path}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
 
   const idOf = (response: Response): string => response.headers.get('request-id') ?? '';
 
-  const wholeOf = async (route: Route, body: Json): Promise<[Held, string]> => {
-    const response = await ask(route.path, body);
+  const wholeOf = async ({ post }: Post, route: Route, body: Json): Promise<[Held, string]> => {
+    const response = await post(body, { path: route.path });
     const answer = (await response.json()) as Json;
     return [response.status === 200 ? route.whole(answer) : { error: errorOf(answer) }, idOf(response)];
   };
 
-  const streamOf = async (route: Route, body: Json): Promise<[Held, string]> => {
-    const response = await ask(route.path, { ...body, stream: true });
+  const streamOf = async ({ post }: Post, route: Route, body: Json): Promise<[Held, string]> => {
+    const response = await post({ ...body, stream: true }, { path: route.path });
     if (response.status !== 200) return [{ error: errorOf((await response.json()) as Json) }, idOf(response)];
     const events = [...(await response.text()).matchAll(/^data: (\{.*\})$/gm)].map(
       ([, data]) => JSON.parse(data ?? '') as Json,
@@ -90,8 +58,9 @@ describe('a whole answer and a stream hold the same', () => {
       if (route.path === '/v1/complete' && ending.asks === 'tools') continue;
       test(`${route.path}: ${name}`, async () => {
         const body = route.body(name, ending.asks);
-        const [whole, wholeId] = await wholeOf(route, body);
-        const [streamed, streamId] = await streamOf(route, body);
+        const asked = ending.silent === true ? impatient : relay;
+        const [whole, wholeId] = await wholeOf(asked, route, body);
+        const [streamed, streamId] = await streamOf(asked, route, body);
         pairs.push({ name: `${route.path}: ${name}`, ids: [wholeId, streamId] });
         assert.deepEqual(streamed, whole);
         if ('error' in whole) {
@@ -110,7 +79,9 @@ describe('a whole answer and a stream hold the same', () => {
 
   test('so does the record of each', async () => {
     const read = (): Json[] =>
-      query({ dataDir }, 'SELECT request_id, error, stop_reason, tokens_in, tokens_out FROM requests');
+      [relay, impatient].flatMap((each) =>
+        query(each, 'SELECT request_id, error, stop_reason, tokens_in, tokens_out FROM requests'),
+      );
     await eventually('every request is recorded', () => read().length >= 2 * pairs.length);
     const rows = new Map(read().map(({ request_id: id, ...row }) => [id, row]));
     assert.ok(pairs.length > 80);

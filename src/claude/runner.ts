@@ -45,6 +45,8 @@ export type RunnerOptions = {
   spares: { max: number; maxAgeMs: number; defaultModel: string };
   /** Requests that wait for a slot. */
   queued: () => number;
+  /** Starts a locked process of a model; tests play one. */
+  start?: (model: string) => ClaudeProcess;
 };
 
 export function createRunner(options: RunnerOptions): Runner {
@@ -55,13 +57,15 @@ export function createRunner(options: RunnerOptions): Runner {
 
   const schemas = createSchemas();
 
-  const startLocked = (model: string): ClaudeProcess =>
-    startProcess({
-      command: claudeBin,
-      args: lockedArgs(model),
-      env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
-      listener: nobody,
-    });
+  const startLocked =
+    options.start ??
+    ((model: string): ClaudeProcess =>
+      startProcess({
+        command: claudeBin,
+        args: lockedArgs(model),
+        env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
+        listener: nobody,
+      }));
   const spares: Spares = createSpares({
     ...options.spares,
     start: startLocked,

@@ -1,11 +1,9 @@
-/** The ways in which a turn can end, as the lines that the CLI prints, and a runner whose process prints them. */
+/** The ways in which a turn can end, as the lines that the CLI prints. */
 import assert from 'node:assert/strict';
-import type { ClaudeProcess } from '../../src/claude/process.ts';
-import type { RunRequest, Runner } from '../../src/claude/runner.ts';
-import { createSchemas } from '../../src/claude/schemas.ts';
-import { runTurn } from '../../src/claude/turn.ts';
-import type { ApiEvent } from '../../src/claude/proof/stand-in-messages.ts';
+import { lastUserTexts, type ApiEvent } from '../../src/claude/proof/stand-in-messages.ts';
+import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
 import { recordedMessage, recordedText, recordedToolUse, recordings } from './recordings.ts';
+import type { ScriptedReply } from './scripted-cli.ts';
 
 export type Ending = {
   /** What the process prints after `init`. */
@@ -18,7 +16,8 @@ export type Ending = {
   text?: string;
   /** What the request holds in addition to its prompt. */
   asks?: 'tools' | 'schema' | 'list';
-  timeoutMs?: number;
+  /** Only a turn's time limit ends it. */
+  silent?: true;
 };
 
 const stream = (events: readonly ApiEvent[]): object[] =>
@@ -116,7 +115,7 @@ export const endings: Record<string, Ending> = {
   'a second message': { lines: stream([...half, ...half]), says: 'upstream_error' },
   'an end of the process': { lines: stream(half), last: 'exit', says: 'upstream_error' },
   'lines that are not the protocol': { lines: stream(half), last: 'garbage', says: 'upstream_error' },
-  'silence in the middle': { lines: stream(half), timeoutMs: 100, says: 'upstream_timeout' },
+  'silence in the middle': { lines: stream(half), silent: true, says: 'upstream_timeout' },
   'an answer by a schema': { lines: stream(byTool('{"n":1}')), asks: 'schema', says: 'end_turn' },
   'an answer by a schema of another type': {
     lines: stream(byTool('{"value":[1,2]}')),
@@ -150,62 +149,9 @@ export const endings: Record<string, Ending> = {
   },
 };
 
-const init = { type: 'system', subtype: 'init', tools: [], mcp_servers: [], model: 'claude-asked' };
-
-/** Prints its lines when the turn starts, and ends when it is made to. */
-function scripted({ lines, last }: Ending): ClaudeProcess {
-  const { promise: gone, resolve } = Promise.withResolvers<void>();
-  let ended = false;
-  const end = (): void => {
-    if (ended) return;
-    ended = true;
-    setImmediate(() => {
-      process.listener.onExit({ code: 0, signal: null });
-      resolve();
-    });
-  };
-  const process: ClaudeProcess = {
-    pid: 1,
-    listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
-    write: (text) => {
-      if (!text.includes('"type":"user"')) return;
-      setImmediate(() => {
-        for (const line of [init, ...lines]) process.listener.onLine(JSON.stringify(line));
-        if (last === 'garbage') process.listener.onLine('not JSON');
-        if (last === 'exit') end();
-      });
-    },
-    finish: end,
-    terminate: end,
-    kill: end,
-    gone,
-    stderrTail: () => '',
-  };
-  return process;
-}
-
 /** A request is about the ending that its prompt names. */
-export function scriptedRunner(): Runner {
-  const schemas = createSchemas();
-  return {
-    checkSchema: (schema) => schemas.check(schema),
-    run: (request: RunRequest, signal) => {
-      const content = request.messages.at(-1)?.content[0];
-      const ending = endings[content?.type === 'text' ? content.text : ''];
-      assert.ok(ending !== undefined);
-      const turn = runTurn({
-        request,
-        process: scripted(ending),
-        timeoutMs: ending.timeoutMs ?? 10_000,
-        signal,
-        ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
-        unsatisfied: (schema, value) => schemas.unsatisfied(schema, value),
-        onLockBroken: ({ found }) => assert.fail(found.join()),
-      });
-      return { ...turn, warm: false };
-    },
-    tend: () => {},
-    spares: () => ({ waiting: 0, rssBytes: 0 }),
-    close: () => schemas.close(),
-  };
+export function playEnding({ json }: SeenRequest): ScriptedReply {
+  const name = json === undefined ? '' : lastUserTexts(json).join('');
+  const { lines, last } = endings[name] ?? assert.fail(`no ending "${name}"`);
+  return { kind: 'lines', lines, ...(last === undefined ? {} : { last }) };
 }

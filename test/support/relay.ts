@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
+import type { KeyGrants } from '../../src/keys/key.ts';
 import { openKeys } from '../../src/keys/store.ts';
 import { openStore } from '../../src/store/sqlite.ts';
 import { startStandIn, type ReplyFunction, type StandIn } from '../../src/claude/proof/stand-in.ts';
@@ -45,7 +46,17 @@ export type TestRelayOptions = {
   until?: 'ready' | 'listening';
 };
 
-export type TestRelay = {
+export type Post = {
+  post: (
+    body: unknown,
+    init?: Omit<RequestInit, 'headers'> & { path?: string; headers?: Record<string, string> },
+  ) => Promise<Response>;
+  complete: (
+    body: Record<string, unknown>,
+  ) => Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
+};
+
+export type TestRelay = Post & {
   url: string;
   key: string;
   process: ChildProcess;
@@ -58,13 +69,6 @@ export type TestRelay = {
   output: () => { stdout: string; stderr: string };
   /** Runs `bin/<command>` with the relay's settings; resolves to its stdout, trimmed. */
   command: (file: string, ...args: string[]) => string;
-  post: (
-    body: unknown,
-    init?: Omit<RequestInit, 'headers'> & { path?: string; headers?: Record<string, string> },
-  ) => Promise<Response>;
-  complete: (
-    body: Record<string, unknown>,
-  ) => Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
   /** The processes in the relay's charge: every process whose parent is the relay or that runs in a group of its children. */
   children: () => number[];
   stop: (signal?: NodeJS.Signals) => Promise<void>;
@@ -133,9 +137,11 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       child,
       () => stdout + stderr,
     );
+    const key = options.key ?? mintKey(env['DATA_DIR'] ?? dataDir);
     const relay: TestRelay = {
+      ...poster(listening, key),
       url: listening,
-      key: options.key ?? mintKey(env['DATA_DIR'] ?? dataDir),
+      key,
       process: child,
       model,
       home,
@@ -143,25 +149,6 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       scratch,
       output: () => ({ stdout, stderr }),
       command,
-      post: (body, init = {}) =>
-        fetch(`${listening}${init.path ?? '/v1/complete'}`, {
-          method: 'POST',
-          body: typeof body === 'string' ? body : JSON.stringify(body),
-          ...init,
-          headers: {
-            authorization: `Bearer ${relay.key}`,
-            'content-type': 'application/json',
-            ...Object.fromEntries(new Headers(init.headers)),
-          },
-        }),
-      complete: async (body) => {
-        const response = await relay.post(body);
-        return {
-          status: response.status,
-          body: (await response.json()) as Record<string, unknown>,
-          headers: response.headers,
-        };
-      },
       children: () => descendants(child.pid ?? 0),
       stop,
     };
@@ -179,11 +166,37 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   }
 }
 
-/** As `bin/genkey` does, without a process for it: that has tests of its own. */
-function mintKey(dataDir: string): string {
+/** Asks a relay with a key. */
+export function poster(url: string, key: string): Post {
+  const post: Post['post'] = (body, { path = '/v1/complete', headers, ...init } = {}) =>
+    fetch(`${url}${path}`, {
+      method: 'POST',
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      ...init,
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        ...Object.fromEntries(new Headers(headers)),
+      },
+    });
+  return {
+    post,
+    complete: async (body) => {
+      const response = await post(body);
+      return {
+        status: response.status,
+        body: (await response.json()) as Record<string, unknown>,
+        headers: response.headers,
+      };
+    },
+  };
+}
+
+/** Creates a key as `bin/genkey` does, without starting a process. */
+export function mintKey(dataDir: string, label = 'test', grants: KeyGrants = {}): string {
   const store = openStore(dataDir, { waitMs: 5000 });
   try {
-    return openKeys(store).create('test', {}, 'test').token;
+    return openKeys(store).create(label, grants, 'test').token;
   } finally {
     store.close();
   }

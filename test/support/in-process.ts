@@ -1,0 +1,118 @@
+/**
+ * The relay in the test's own process, with a script in place of Claude Code and no proof: HTTP, keys, limits, ledger and turns are the
+ * relay's own. It starts in milliseconds; `relay.ts` starts the whole program with a real CLI.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import type { Proof } from '../../src/claude/proof/proof.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { KeyGrants } from '../../src/keys/key.ts';
+import { startRelay, type Relay, type RelayOverrides } from '../../src/relay.ts';
+import { mintKey, poster, type Post } from './relay.ts';
+import {
+  scriptedRunner,
+  scriptedVersion,
+  type ScriptedModel,
+  type ScriptedReplyFunction,
+} from './scripted-cli.ts';
+
+export type InProcessOptions = {
+  /** Settings, as environment variables. Limits are off unless given. */
+  settings?: Record<string, string>;
+  /** What the model answers; `hello` by default. `relay.model.say(...)` changes it. */
+  reply?: ScriptedReplyFunction;
+  /** A clock, shorter times, another proof. */
+  overrides?: RelayOverrides;
+  /** A directory with the data of an earlier relay. It stays. */
+  scratch?: string;
+  /** A key of an earlier relay on the same data; a new one by default. */
+  key?: string;
+};
+
+export type InProcessRelay = Post & {
+  url: string;
+  key: string;
+  dataDir: string;
+  model: ScriptedModel;
+  /** The log, as it would stand on stdout. */
+  log: () => string;
+  mint: (label: string, grants?: KeyGrants) => string;
+  /** Stops it as SIGTERM does. */
+  stop: () => Promise<void>;
+};
+
+const proved: Proof = {
+  proved: true,
+  cliVersion: scriptedVersion,
+  provedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 0,
+  checks: [],
+  addedBytes: 0,
+  addedTexts: [],
+};
+
+export async function startInProcess(options: InProcessOptions = {}): Promise<InProcessRelay> {
+  const scratch = options.scratch ?? mkdtempSync(join(tmpdir(), 'relay-in-process-'));
+  const dataDir = join(scratch, 'data');
+  const config = loadConfig({
+    env: {
+      HOME: scratch,
+      PATH: process.env['PATH'],
+      DATA_DIR: dataDir,
+      PORT: '0',
+      PER_KEY_RPM: '0',
+      PER_KEY_DAILY: '0',
+      GLOBAL_DAILY: '0',
+      WARM_SPARES: '0',
+      ...options.settings,
+    },
+    file: join(scratch, 'no-config.env'),
+  });
+  let relay: Relay | undefined;
+  const { runner, model } = scriptedRunner(
+    {
+      readiness: {
+        check: () => relay?.readiness.check(),
+        lockBroken: (breach) => relay?.readiness.lockBroken(breach),
+        provedIdentity: () => relay?.readiness.provedIdentity(),
+        provedVersion: () => relay?.readiness.provedVersion(),
+      },
+      timeoutMs: options.overrides?.times?.requestTimeoutMs ?? config.requestTimeoutMs,
+      spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
+      queued: () => 0,
+    },
+    options.reply,
+  );
+  let log = '';
+  const started = await startRelay({
+    config,
+    // Only looked at: nothing starts it.
+    claudeBin: process.execPath,
+    log: pino({ level: config.logLevel, base: null }, { write: (line: string) => (log += line) }),
+    overrides: {
+      runner,
+      prove: () => Promise.resolve(proved),
+      plan: { windows: () => Promise.resolve(null), close: () => Promise.resolve() },
+      ...options.overrides,
+    },
+  });
+  relay = started;
+  await started.readiness.settled();
+  const mint = (label: string, grants: KeyGrants = {}): string => mintKey(dataDir, label, grants);
+  const key = options.key ?? mint('test');
+  return {
+    ...poster(started.url, key),
+    url: started.url,
+    key,
+    dataDir,
+    model,
+    log: () => log,
+    mint,
+    stop: async () => {
+      await started.close();
+      if (options.scratch === undefined) rmSync(scratch, { recursive: true, force: true });
+    },
+  };
+}
