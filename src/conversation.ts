@@ -103,6 +103,13 @@ export type TokenUsage = {
   cache_creation_input_tokens: number;
 };
 
+export const noTokens: TokenUsage = {
+  input_tokens: 0,
+  output_tokens: 0,
+  cache_read_input_tokens: 0,
+  cache_creation_input_tokens: 0,
+};
+
 /** An event of the Messages API's stream, as it came (`message_start`, `content_block_delta`, ...). */
 export type ModelEvent = { type: string; [field: string]: unknown };
 

@@ -5,7 +5,7 @@
  * reads the events themselves sees it. What is not an event of that API in its place is `MalformedEvent`.
  */
 import { z } from 'zod';
-import type { Answer, ModelEvent, TokenUsage } from '../conversation.ts';
+import { noTokens, type Answer, type ModelEvent, type TokenUsage } from '../conversation.ts';
 import { parseExactly, rememberText } from '../exact-json.ts';
 
 /** Thrown for an event that the Messages API does not send, or not there. */
@@ -40,13 +40,6 @@ export type ModelMessage = {
 /** An answer is at most some hundred thousand tokens. */
 const maxCharacters = 16 * 1024 * 1024;
 const maxBlocks = 10_000;
-
-const noTokens: TokenUsage = {
-  input_tokens: 0,
-  output_tokens: 0,
-  cache_read_input_tokens: 0,
-  cache_creation_input_tokens: 0,
-};
 
 const count = z.number().int().nonnegative().nullish().catch(undefined);
 const counts = z.looseObject({

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import { noTokens, type TokenUsage } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { native } from '../dialects/native.ts';
 import { RelayError } from '../errors.ts';
@@ -36,7 +37,8 @@ export type Exchange = {
   /** From arrival to the model's first text; absent while there is none. */
   firstTextMs: number | undefined;
   stopReason: string | undefined;
-  usage: ExchangeUsage | undefined;
+  usage: TokenUsage;
+  costUsd: number;
   clientGone: boolean;
   /** The turn may have cost tokens. */
   spent: boolean;
@@ -52,14 +54,6 @@ export type Exchange = {
   readonly headers: Record<string, string>;
   /** The headers of the key's limits as they are when the answer leaves; set once there is a key. */
   limitHeaders: (() => Record<string, string>) | undefined;
-};
-
-export type ExchangeUsage = {
-  inputTokens: number;
-  outputTokens: number;
-  cacheReadTokens: number;
-  cacheWriteTokens: number;
-  costUsd: number | null;
 };
 
 export type Arrival = {
@@ -96,7 +90,8 @@ export function openExchange({
     upstreamMs: 0,
     firstTextMs: undefined,
     stopReason: undefined,
-    usage: undefined,
+    usage: noTokens,
+    costUsd: 0,
     clientGone: false,
     spent: false,
     failure: undefined,

@@ -16,17 +16,14 @@ const routeNames: Record<string, LedgerRoute> = {
 };
 
 export function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
-  const { key, model, usage, stopReason } = exchange;
+  const { key, model, stopReason } = exchange;
   return {
     at: exchange.at,
     requestId: exchange.requestId,
     route: routeNames[exchange.route] ?? 'other',
     status: exchange.clientGone ? 0 : status,
-    tokensIn: usage?.inputTokens ?? 0,
-    tokensOut: usage?.outputTokens ?? 0,
-    cacheRead: usage?.cacheReadTokens ?? 0,
-    cacheWrite: usage?.cacheWriteTokens ?? 0,
-    costUsd: usage?.costUsd ?? 0,
+    ...exchange.usage,
+    costUsd: exchange.costUsd,
     queueMs: Math.round(exchange.queueMs),
     spawnMs: Math.round(exchange.spawnMs),
     upstreamMs: Math.round(exchange.upstreamMs),

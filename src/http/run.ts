@@ -52,13 +52,8 @@ async function runReserved(
     exchange.spawnMs = (times.initAt ?? times.endedAt) - times.startedAt;
     exchange.upstreamMs = times.endedAt - (times.initAt ?? times.endedAt);
     if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;
-    exchange.usage = {
-      inputTokens: usage.input_tokens,
-      outputTokens: usage.output_tokens,
-      cacheReadTokens: usage.cache_read_input_tokens,
-      cacheWriteTokens: usage.cache_creation_input_tokens,
-      costUsd: outcome.ok ? outcome.answer.costUsd : null,
-    };
+    exchange.usage = usage;
+    exchange.costUsd = outcome.ok ? (outcome.answer.costUsd ?? 0) : 0;
     if (!outcome.ok) {
       notePlan(outcome.error, admission);
       throw outcome.error;

@@ -39,10 +39,10 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
     route: 'complete',
     model: 'opus',
     status: 200,
-    tokensIn: 10,
-    tokensOut: 20,
-    cacheRead: 3,
-    cacheWrite: 4,
+    input_tokens: 10,
+    output_tokens: 20,
+    cache_read_input_tokens: 3,
+    cache_creation_input_tokens: 4,
     costUsd: 0.5,
     totalMs: 100,
     bytesIn: 1,
@@ -109,7 +109,7 @@ test('a full disk: rows wait in a bounded number, the others are counted, none i
 
 test('usage: today and the period, by model and day, for one key and for all', () => {
   ledger.record(request());
-  ledger.record(request({ model: 'haiku', tokensIn: 1, costUsd: 0.25 }));
+  ledger.record(request({ model: 'haiku', input_tokens: 1, costUsd: 0.25 }));
   ledger.record(request({ keyId: 'keyB' }));
   ledger.record(request({ at: now - 2 * dayMs, status: 429, error: 'rate_limited', limit: 'key_rpm' }));
   ledger.record(request({ at: now - 40 * dayMs }));
@@ -122,32 +122,32 @@ test('usage: today and the period, by model and day, for one key and for all', (
     total: {
       requests: 2,
       errors: 0,
-      tokensIn: 11,
-      tokensOut: 40,
-      cacheRead: 6,
-      cacheWrite: 8,
-      costUsd: 0.75,
+      input_tokens: 11,
+      output_tokens: 40,
+      cache_read_input_tokens: 6,
+      cache_creation_input_tokens: 8,
+      cost_usd: 0.75,
     },
     models: [
       {
         model: 'haiku',
         requests: 1,
         errors: 0,
-        tokensIn: 1,
-        tokensOut: 20,
-        cacheRead: 3,
-        cacheWrite: 4,
-        costUsd: 0.25,
+        input_tokens: 1,
+        output_tokens: 20,
+        cache_read_input_tokens: 3,
+        cache_creation_input_tokens: 4,
+        cost_usd: 0.25,
       },
       {
         model: 'opus',
         requests: 1,
         errors: 0,
-        tokensIn: 10,
-        tokensOut: 20,
-        cacheRead: 3,
-        cacheWrite: 4,
-        costUsd: 0.5,
+        input_tokens: 10,
+        output_tokens: 20,
+        cache_read_input_tokens: 3,
+        cache_creation_input_tokens: 4,
+        cost_usd: 0.5,
       },
     ],
   });

@@ -4,6 +4,7 @@
  * `storable` is the last gate before the disk: whatever does not have the shape of its column becomes `other`, is cut to
  * its range or is left out, so that a mistake elsewhere cannot write a caller's text.
  */
+import type { TokenUsage } from '../conversation.ts';
 import { errorTable, limitNames } from '../errors.ts';
 import type { ErrorCode, LimitName } from '../errors.ts';
 
@@ -33,7 +34,7 @@ export const stopReasons = [
 ] as const;
 export type StopReason = (typeof stopReasons)[number];
 
-export type RequestRecord = {
+export type RequestRecord = TokenUsage & {
   /** When the request arrived, in milliseconds since 1970. */
   at: number;
   requestId: string;
@@ -50,10 +51,6 @@ export type RequestRecord = {
   error?: ErrorCode;
   limit?: LimitName;
   stopReason?: StopReason;
-  tokensIn: number;
-  tokensOut: number;
-  cacheRead: number;
-  cacheWrite: number;
   costUsd: number;
   /** Milliseconds; absent for a phase that was not reached. */
   queueMs?: number;
@@ -105,10 +102,10 @@ export function storable(record: RequestRecord): StoredRequest {
     error: optional(record.error, (error) => (Object.hasOwn(errorTable, error) ? error : 'other')),
     limit_hit: optional(record.limit, (limit) => oneOf(limitNames, limit)),
     stop_reason: optional(record.stopReason, (reason) => oneOf(stopReasons, reason)),
-    tokens_in: whole(record.tokensIn),
-    tokens_out: whole(record.tokensOut),
-    cache_read: whole(record.cacheRead),
-    cache_write: whole(record.cacheWrite),
+    tokens_in: whole(record.input_tokens),
+    tokens_out: whole(record.output_tokens),
+    cache_read: whole(record.cache_read_input_tokens),
+    cache_write: whole(record.cache_creation_input_tokens),
     cost_usd: record.costUsd > 0 && Number.isFinite(record.costUsd) ? record.costUsd : 0,
     queue_ms: optional(record.queueMs, whole),
     spawn_ms: optional(record.spawnMs, whole),

@@ -1,15 +1,13 @@
 /** What was used, from the daily sums: a report costs the number of its days, however many requests there were. */
+import { noTokens, type TokenUsage } from '../conversation.ts';
 import type { Store } from '../store/sqlite.ts';
 
-export type UsageTotals = {
+/** As `GET /v1/usage` returns them. */
+export type UsageTotals = TokenUsage & {
   requests: number;
-  /** Of these, the ones that were refused or failed. */
+  /** Requests that were refused or failed. */
   errors: number;
-  tokensIn: number;
-  tokensOut: number;
-  cacheRead: number;
-  cacheWrite: number;
-  costUsd: number;
+  cost_usd: number;
 };
 
 /** By model as asked for; requests that named none count under the empty name. */
@@ -86,16 +84,16 @@ function totalsOf(row: UsageRow): UsageTotals {
   return {
     requests: row.requests,
     errors: row.errors,
-    tokensIn: row.tokens_in,
-    tokensOut: row.tokens_out,
-    cacheRead: row.cache_read,
-    cacheWrite: row.cache_write,
-    costUsd: row.cost_usd,
+    input_tokens: row.tokens_in,
+    output_tokens: row.tokens_out,
+    cache_read_input_tokens: row.cache_read,
+    cache_creation_input_tokens: row.cache_write,
+    cost_usd: row.cost_usd,
   };
 }
 
 export function noUsage(): UsageTotals {
-  return { requests: 0, errors: 0, tokensIn: 0, tokensOut: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 };
+  return { requests: 0, errors: 0, ...noTokens, cost_usd: 0 };
 }
 
 function emptyPart(): UsagePart {
@@ -116,11 +114,11 @@ function addTo(part: UsagePart, row: UsageRow): void {
 export function sumUsage(totals: UsageTotals, more: UsageTotals): void {
   totals.requests += more.requests;
   totals.errors += more.errors;
-  totals.tokensIn += more.tokensIn;
-  totals.tokensOut += more.tokensOut;
-  totals.cacheRead += more.cacheRead;
-  totals.cacheWrite += more.cacheWrite;
-  totals.costUsd += more.costUsd;
+  totals.input_tokens += more.input_tokens;
+  totals.output_tokens += more.output_tokens;
+  totals.cache_read_input_tokens += more.cache_read_input_tokens;
+  totals.cache_creation_input_tokens += more.cache_creation_input_tokens;
+  totals.cost_usd += more.cost_usd;
 }
 
 /** The last n UTC days, today last. */

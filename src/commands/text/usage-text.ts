@@ -80,9 +80,14 @@ function section(
 }
 
 function cells(name: string, bar: string, totals: UsageTotals): string[] {
-  const { requests, errors, tokensIn, tokensOut, cacheRead, cacheWrite, costUsd } = totals;
-  const counts = [errors, tokensIn, tokensOut, cacheRead, cacheWrite].map(count);
-  return [name, count(requests), bar, ...counts, cost(costUsd)];
+  const counts = [
+    totals.errors,
+    totals.input_tokens,
+    totals.output_tokens,
+    totals.cache_read_input_tokens,
+    totals.cache_creation_input_tokens,
+  ];
+  return [name, count(totals.requests), bar, ...counts.map(count), cost(totals.cost_usd)];
 }
 
 function modelName(model: string): string {
@@ -113,11 +118,11 @@ function totalsJson(totals: UsageTotals): Record<string, number> {
   return {
     requests: totals.requests,
     errors: totals.errors,
-    tokens_in: totals.tokensIn,
-    tokens_out: totals.tokensOut,
-    cache_read: totals.cacheRead,
-    cache_write: totals.cacheWrite,
-    cost_usd: totals.costUsd,
+    tokens_in: totals.input_tokens,
+    tokens_out: totals.output_tokens,
+    cache_read: totals.cache_read_input_tokens,
+    cache_write: totals.cache_creation_input_tokens,
+    cost_usd: totals.cost_usd,
   };
 }
 

@@ -51,22 +51,10 @@ function windowBody(window: WindowState, now: number): Record<string, unknown> {
 
 function partBody({ total, models }: UsagePart): Record<string, unknown> {
   return {
-    ...totalsBody(total),
+    ...total,
     models: Object.fromEntries(
-      models.filter(({ model }) => model !== '').map((row) => [row.model, totalsBody(row)]),
+      models.filter(({ model }) => model !== '').map(({ model, ...totals }) => [model, totals]),
     ),
-  };
-}
-
-function totalsBody(totals: UsagePart['total']): Record<string, number> {
-  return {
-    requests: totals.requests,
-    errors: totals.errors,
-    input_tokens: totals.tokensIn,
-    output_tokens: totals.tokensOut,
-    cache_read_input_tokens: totals.cacheRead,
-    cache_creation_input_tokens: totals.cacheWrite,
-    cost_usd: totals.costUsd,
   };
 }
 
