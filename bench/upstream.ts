@@ -1,7 +1,8 @@
 /** The stand-in upstream as a process of its own, so that its work is not the relay's: `upstream.ts <delay in ms>`. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { startStandIn } from '../src/claude/proof/stand-in.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startStandIn, textBlock } from '../src/claude/proof/stand-in.ts';
 
 export type Upstream = { url: string; close: () => Promise<void> };
 
@@ -20,11 +21,10 @@ export async function startUpstream(delayMs: number): Promise<Upstream> {
 }
 
 if (process.send !== undefined && process.argv[1] === import.meta.filename) {
-  const text = ['The answer ', 'comes in ', 'four pieces', '.'];
-  const standIn = await startStandIn({
-    reply: () => ({ kind: 'text', text }),
-    delayMs: Number(process.argv[2]),
-    keep: 1,
+  const blocks = [textBlock(['The answer ', 'comes in ', 'four pieces', '.'])];
+  const standIn = await startStandIn(async () => {
+    await sleep(Number(process.argv[2]));
+    return { blocks };
   });
   process.send(standIn.url);
   process.once('disconnect', () => void standIn.close());

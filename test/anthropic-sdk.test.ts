@@ -13,9 +13,7 @@ import Anthropic, {
 import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { z } from 'zod';
-import type { AnswerBlock } from '../src/claude/proof/stand-in-messages.ts';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
-import type { ReplyFunction, SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { AnswerBlock, Reply, ReplyFunction, SeenRequest } from './support/failing-model.ts';
 import { clis, eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
 import { recordedMessage, recordedToolUse } from './support/recordings.ts';
 import { sentBy } from './support/sent.ts';

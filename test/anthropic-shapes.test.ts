@@ -1,7 +1,7 @@
 /** Shapes of the Messages API's stream, replayed by the stand-in: each comes out of POST /v1/messages as it went in, streamed and whole. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { ApiEvent } from '../src/claude/proof/stand-in-messages.ts';
+import type { ApiEvent } from './support/failing-model.ts';
 import { readEvents } from './support/events.ts';
 import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
 

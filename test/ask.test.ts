@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { eventData } from '../src/commands/loopback.ts';
 import { printable } from '../src/commands/text/terminal.ts';
-import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
+import { lastUserTexts } from './support/failing-model.ts';
 import { eventually, query, root, startTestRelay, type TestRelay } from './support/relay.ts';
 import { openTerminal } from './support/terminal.ts';
 

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Conversation } from '../src/conversation.ts';
-import type { ApiEvent } from '../src/claude/proof/stand-in-messages.ts';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { ApiEvent, Reply } from './support/failing-model.ts';
 import { recordedBlock, recordedMessage, recordedText, recordedToolUse } from './support/recordings.ts';
 import { clis } from './support/relay.ts';
 import { startTestRunner, type TestRunner } from './support/runner.ts';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import type { AnswerBlock } from '../src/claude/proof/stand-in-messages.ts';
+import type { AnswerBlock } from './support/failing-model.ts';
 import { clis, newest, startTestRelay, type TestRelay } from './support/relay.ts';
 import { sentBy } from './support/sent.ts';
 

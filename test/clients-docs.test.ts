@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
+import { lastUserTexts } from './support/failing-model.ts';
 import { root, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'relay-samples-'));

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RunRequest } from '../src/claude/runner.ts';
 import { clientGone } from '../src/endings.ts';
 import type { ImageBlock, Message, Tool, UserBlock } from '../src/conversation.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { SeenRequest } from './support/failing-model.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
 import { images, pdf } from './support/media.ts';
 import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';

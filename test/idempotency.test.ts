@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { Reply } from './support/failing-model.ts';
 import { readEvents } from './support/events.ts';
 import {
   clis,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { Reply } from './support/failing-model.ts';
 import {
   clis,
   eventually,

@@ -13,8 +13,7 @@ import {
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI } from '@langchain/openai';
 import { z } from 'zod';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { Reply, SeenRequest } from './support/failing-model.ts';
 import { clis, eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
 import { images, pdf } from './support/media.ts';
 import { sentBy, type Sent } from './support/sent.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test, type TestContext } from 'node:test';
-import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
+import { lastUserTexts } from './support/failing-model.ts';
 import { rawExchange } from './support/raw.ts';
 import {
   eventually,

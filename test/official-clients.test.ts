@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { Reply } from './support/failing-model.ts';
 import { query, sleep, startTestRelay, type TestRelay } from './support/relay.ts';
 
 type Post = (key: string, maxRetries: number) => Promise<unknown>;

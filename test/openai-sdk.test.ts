@@ -19,8 +19,7 @@ import type {
   ChatCompletionMessageFunctionToolCall,
 } from 'openai/resources';
 import { z } from 'zod';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { Reply, SeenRequest } from './support/failing-model.ts';
 import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';
 import {
   clis,

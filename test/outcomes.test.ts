@@ -4,9 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { lastUserTexts } from '../src/claude/proof/stand-in-messages.ts';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
-import type { ReplyFunction } from '../src/claude/proof/stand-in.ts';
+import { type Reply, type ReplyFunction, lastUserTexts } from './support/failing-model.ts';
 import {
   clis,
   eventually,

@@ -4,7 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { dummyHeaders, dummyLogins, lockedArgs, type DummyLogin } from '../src/claude/lock.ts';
 import { compareSent } from '../src/claude/proof/sent.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { SeenRequest } from './support/failing-model.ts';
 import { openTurn } from './support/open-turn.ts';
 import { makeOwnerHome, person, type OwnerHome } from './support/owner-home.ts';
 import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';

@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { Reply } from './support/failing-model.ts';
 import {
   clis,
   eventually,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { RunRequest } from '../src/claude/runner.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import type { SeenRequest } from './support/failing-model.ts';
 import { images } from './support/media.ts';
 import {
   clis,

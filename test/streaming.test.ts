@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
-import type { Reply } from '../src/claude/proof/stand-in-reply.ts';
+import type { Reply } from './support/failing-model.ts';
 import { readEvents } from './support/events.ts';
 import { startTunnel } from './support/tunnel.ts';
 import {

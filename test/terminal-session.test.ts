@@ -10,14 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { startStandIn, type StandIn } from '../src/claude/proof/stand-in.ts';
+import { type FailingModel, startFailingModel } from './support/failing-model.ts';
 import { cleanClone } from './support/clone.ts';
 import { newest } from './support/relay.ts';
 import { openTerminal, type TestTerminal } from './support/terminal.ts';
 
 let scratch: string;
 let checkout: string;
-let model: StandIn;
+let model: FailingModel;
 let port: number;
 let first: Shell;
 let second: Shell;
@@ -54,7 +54,7 @@ before(async () => {
   checkout = join(scratch, 'claude-relay');
   mkdirSync(join(scratch, 'home'));
   cleanClone(checkout);
-  model = await startStandIn({ reply: () => ({ kind: 'text', text: 'Hello!' }) });
+  model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'Hello!' }) });
   port = await freePort();
   const env = {
     HOME: join(scratch, 'home'),

@@ -4,8 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { lastUserTexts, type AnswerBlock } from '../src/claude/proof/stand-in-messages.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import { type AnswerBlock, type SeenRequest, lastUserTexts } from './support/failing-model.ts';
 import { openTurn } from './support/open-turn.ts';
 import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
 

@@ -1,8 +1,7 @@
 /** Prompts and system prompts reach the model byte for byte, and nothing comes with them: compared at the stand-in. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { blocksOf, lastUserTexts, textOf } from '../src/claude/proof/stand-in-messages.ts';
-import type { SeenRequest } from '../src/claude/proof/stand-in.ts';
+import { type SeenRequest, blocksOf, lastUserTexts, textOf } from './support/failing-model.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
 import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
 

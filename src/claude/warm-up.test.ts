@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { realClis } from '../../test/support/real-cli.ts';
-import { startStandIn } from './proof/stand-in.ts';
+import { startFailingModel } from '../../test/support/failing-model.ts';
 import { lockedArgs, standInEnv } from './lock.ts';
 import { startProcess } from './process.ts';
 import { canWarmUp, startWarmUp } from './warm-up.ts';
@@ -74,7 +74,7 @@ test('none where the host has a proxy of its own, or another kind of upstream', 
 for (const cli of realClis) {
   test(`${cli.version} takes part, and asks no model`, async () => {
     const home = mkdtempSync(join(tmpdir(), 'warm-up-'));
-    const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'asked' }) });
+    const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'asked' }) });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const process = startProcess({
       command: cli.path,

@@ -9,8 +9,13 @@ import { standInEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import type { Relay } from '../relay.ts';
-import { cannedReply } from '../claude/proof/stand-in-canned.ts';
-import { startStandIn } from '../claude/proof/stand-in.ts';
+import {
+  lastUserTexts,
+  startStandIn,
+  textBlock,
+  type Reply,
+  type SeenRequest,
+} from '../claude/proof/stand-in.ts';
 import { openStore } from '../store/sqlite.ts';
 import { findCli } from '../claude/cli.ts';
 import { CommandError } from './command-error.ts';
@@ -29,7 +34,7 @@ const prompt = 'Say hello.';
 export async function demo(config: Config, once: boolean): Promise<void> {
   const stop = listenForStop();
   const home = makeScratch('relay-demo-');
-  const model = await startStandIn({ reply: cannedReply });
+  const model = await startStandIn(cannedReply);
   try {
     const demoConfig: Config = {
       ...config,
@@ -83,4 +88,22 @@ async function showCall(relay: Relay, key: string): Promise<void> {
   const answer = await callRelay(`${relay.url}/v1/complete`, { key, body: { prompt } });
   say(`\nHTTP ${answer.status}\n${await textOf(answer)}`);
   if (answer.status !== 200) throw new CommandError('The demo call failed.');
+}
+
+/** It says what it is wherever a person can see it, and takes enough from the prompt to show that the prompt arrived. */
+export function cannedReply({ json }: SeenRequest): Reply {
+  // The prompt is the last text: the CLI may put its own notes before it.
+  const prompt = json === undefined ? '' : (lastUserTexts(json).at(-1) ?? '');
+  const words = prompt.split(/\s+/u).filter((word) => word !== '').length;
+  return {
+    blocks: [
+      textBlock([
+        '[demo: canned answer, no model was asked] ',
+        `Your prompt arrived: ${words} ${words === 1 ? 'word' : 'words'}, ${Buffer.byteLength(prompt)} bytes. `,
+        'It went through the locked Claude Code CLI to a stand-in on this machine. ',
+        'Without --demo, Claude answers here.',
+      ]),
+    ],
+    deltaDelayMs: 40,
+  };
 }

@@ -11,12 +11,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
-import { startStandIn, type StandIn } from '../../src/claude/proof/stand-in.ts';
+import { type FailingModel, startFailingModel } from './failing-model.ts';
 
 export type ApiHost = {
   /** What leads a CLI here, in place of `ANTHROPIC_BASE_URL`. */
   env: Record<string, string | undefined>;
-  model: StandIn;
+  model: FailingModel;
   /** Everything that was asked for, such as `GET api.anthropic.com/api/oauth/profile`. */
   asked: string[];
   close: () => Promise<void>;
@@ -35,7 +35,7 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
     { stdio: 'pipe' },
   );
   const identity = { isServer: true, key: readFileSync(key), cert: readFileSync(cert) };
-  const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
   const asked: string[] = [];
   // The CLI keeps what it got, and takes an equal checksum for "the same as before".
   const checksum = createHash('sha256')

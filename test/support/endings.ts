@@ -1,7 +1,6 @@
 /** The ways in which a turn can end, as the lines that the CLI prints. */
 import assert from 'node:assert/strict';
-import { lastUserTexts, type ApiEvent } from '../../src/claude/proof/stand-in-messages.ts';
-import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
+import { lastUserTexts, type ApiEvent, type SeenRequest } from './failing-model.ts';
 import { recordedMessage, recordedText, recordedToolUse, recordings } from './recordings.ts';
 import type { ScriptedReply } from './scripted-cli.ts';
 

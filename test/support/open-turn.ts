@@ -1,8 +1,7 @@
 /** One turn of a real CLI without the lock: the control that shows that a trap is one. */
 import { startProcess } from '../../src/claude/process.ts';
 import { initializeLine } from '../../src/claude/protocol.ts';
-import type { Reply } from '../../src/claude/proof/stand-in-reply.ts';
-import { startStandIn, type SeenRequest } from '../../src/claude/proof/stand-in.ts';
+import { type Reply, type SeenRequest, startFailingModel } from './failing-model.ts';
 
 export type OpenTurn = {
   claudeBin: string;
@@ -19,7 +18,7 @@ export type OpenTurn = {
 
 /** Resolves to what reached the model, when the process is gone. */
 export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[]> {
-  const standIn = await startStandIn({
+  const standIn = await startFailingModel({
     reply: (_request, index) => options.replies?.[index] ?? { kind: 'text', text: 'done' },
   });
   const child = startProcess({

@@ -1,5 +1,5 @@
 /** Streams of the Messages API as they are recorded: each a whole message, to be replayed with a reply of kind `events`. Pure. */
-import type { ApiEvent } from '../../src/claude/proof/stand-in-messages.ts';
+import type { ApiEvent } from './failing-model.ts';
 
 const usage = {
   input_tokens: 25,

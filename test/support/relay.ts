@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { KeyGrants } from '../../src/keys/key.ts';
 import { openKeys } from '../../src/keys/store.ts';
 import { openStore } from '../../src/store/sqlite.ts';
-import { startStandIn, type ReplyFunction, type StandIn } from '../../src/claude/proof/stand-in.ts';
+import { type FailingModel, type ReplyFunction, startFailingModel } from './failing-model.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -60,7 +60,7 @@ export type TestRelay = Post & {
   url: string;
   key: string;
   process: ChildProcess;
-  model: StandIn;
+  model: FailingModel;
   home: string;
   dataDir: string;
   /** The relay's TMPDIR. */
@@ -79,7 +79,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   const home = options.home ?? join(scratch, 'home');
   mkdirSync(home, { recursive: true });
   const dataDir = join(scratch, 'data');
-  const model = await startStandIn({
+  const model = await startFailingModel({
     reply: options.reply ?? (() => ({ kind: 'text', text: 'hello' })),
     ...(options.keep === undefined ? {} : { keep: options.keep }),
   });

@@ -7,11 +7,11 @@ import type { FinishedTurn } from '../../src/claude/turn.ts';
 import type { Answer, ModelEvent } from '../../src/conversation.ts';
 import type { RelayError } from '../../src/errors.ts';
 import {
-  startStandIn,
+  type FailingModel,
   type ReplyFunction,
   type SeenRequest,
-  type StandIn,
-} from '../../src/claude/proof/stand-in.ts';
+  startFailingModel,
+} from './failing-model.ts';
 
 export type Asked = {
   turn: FinishedTurn;
@@ -25,7 +25,7 @@ export type Asked = {
 
 export type TestRunner = {
   runner: Runner;
-  model: StandIn;
+  model: FailingModel;
   home: string;
   /** One conversation, by default with the model `opus`; resolves when its process is gone. */
   ask: (request: Partial<RunRequest>, signal?: AbortSignal) => Promise<Asked>;
@@ -45,7 +45,7 @@ export async function startTestRunner(options: {
   env?: Readonly<Record<string, string | undefined>>;
 }): Promise<TestRunner> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'runner-home-'));
-  const model = await startStandIn({
+  const model = await startFailingModel({
     reply: options.reply ?? (() => ({ kind: 'text', text: 'hello' })),
     keep: 1000,
   });

@@ -4,17 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaudeProcess } from '../../src/claude/process.ts';
-import {
-  answerEnd,
-  answerStart,
-  parseMessagesRequest,
-  type ApiEvent,
-} from '../../src/claude/proof/stand-in-messages.ts';
-import { answerOf, type Reply } from '../../src/claude/proof/stand-in-reply.ts';
-import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
+import { answerEvents, parseMessagesRequest, type ApiEvent } from '../../src/claude/proof/stand-in.ts';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/claude/runner.ts';
 import type { FinishedTurn } from '../../src/claude/turn.ts';
 import type { RelayError } from '../../src/errors.ts';
+import { answerOf, type Reply, type SeenRequest } from './failing-model.ts';
 
 export type ScriptedReply =
   | Exclude<Reply, { kind: 'raw' }>
@@ -174,7 +168,6 @@ function scriptedProcess(
       case 'tool_use':
       case 'blocks': {
         await stream(start(request, reply), reply.deltaDelayMs, reply.beforeDelta);
-        await stream(answerEnd(answer(request, reply)));
         return print(success);
       }
     }
@@ -203,8 +196,6 @@ function scriptedProcess(
       ...(JSON.parse(extra) as object),
     });
     return {
-      method: 'POST',
-      path: '/v1/messages',
       headers: {},
       body,
       json: parseMessagesRequest(body),
@@ -283,14 +274,10 @@ type AnswerReply = Extract<
 const success = { type: 'result', subtype: 'success', is_error: false, result: '', total_cost_usd: 0.001 };
 const lost: ApiError = { type: 'api_error', message: 'Connection lost' };
 
-function answer({ json, body }: SeenRequest, reply: AnswerReply): ReturnType<typeof answerOf> {
-  return answerOf(reply, 'msg_scripted', json?.model ?? '', body.length);
-}
-
-/** The events of an answer before its end; one that is `cut` stops inside its last block. */
+/** The events of an answer; one that is `cut` stops inside its last block. */
 function start(request: SeenRequest, reply: AnswerReply, cut = false): ApiEvent[] {
-  const events = answerStart(answer(request, reply));
-  return cut ? events.slice(0, -1) : events;
+  const events = answerEvents(answerOf(reply, 'msg_scripted', request));
+  return cut ? events.slice(0, -3) : events;
 }
 
 /** The CLI names a used-up plan by the headers of the API's answer. */

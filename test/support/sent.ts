@@ -1,7 +1,6 @@
 /** What reached the model of a caller's request: the system prompt without the CLI's own additions, the rest to the byte. */
 import assert from 'node:assert/strict';
-import { blocksOf, textOf } from '../../src/claude/proof/stand-in-messages.ts';
-import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
+import { type SeenRequest, blocksOf, textOf } from './failing-model.ts';
 
 export type Sent = {
   /** The caller's system prompt; '' for none. */

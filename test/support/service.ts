@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
-import { startStandIn, type StandIn } from '../../src/claude/proof/stand-in.ts';
+import { type FailingModel, startFailingModel } from './failing-model.ts';
 import { newest, root } from './relay.ts';
 
 export type Said = { status: number; stdout: string; stderr: string };
@@ -18,7 +18,7 @@ export type ServiceUser = {
   dataDir: string;
   port: number;
   url: string;
-  model: StandIn;
+  model: FailingModel;
   /** Runs a command of the checkout as this user. */
   run: (file: string, args: readonly string[], env?: Record<string, string | undefined>) => Promise<Said>;
   /** Runs shell commands as this user, in the home directory; resolves to what they print. */
@@ -40,7 +40,7 @@ export async function serviceUser(settings: Record<string, string> = {}): Promis
   const home = join(scratch, 'home of me');
   const [state, bin] = [join(scratch, 'state'), join(scratch, 'bin')];
   for (const directory of [home, state, bin]) mkdirSync(directory);
-  const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
   const port = await freePort();
   const configFile = join(scratch, 'config.env');
   const given = {

@@ -1,7 +1,5 @@
 /** A conversation about the weather in which the model calls a tool in three rounds: two calls at once, one after an error, one more. */
-import type { AnswerBlock } from '../../src/claude/proof/stand-in-messages.ts';
-import type { Reply } from '../../src/claude/proof/stand-in-reply.ts';
-import type { SeenRequest } from '../../src/claude/proof/stand-in.ts';
+import type { AnswerBlock, Reply, SeenRequest } from './failing-model.ts';
 
 const call = (id: string, city: string): AnswerBlock => ({
   type: 'tool_use',

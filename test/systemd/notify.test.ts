@@ -7,14 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { startStandIn } from '../../src/claude/proof/stand-in.ts';
+import { startFailingModel } from '../support/failing-model.ts';
 import { eventually, newest, root } from '../support/relay.ts';
 
 type Message = { sender: number; lines: string[] };
 
 async function supervised(handedOver: 'yes' | 'no', settings: Record<string, string> = {}) {
   const scratch = mkdtempSync(join(tmpdir(), 'notify-test-'));
-  const model = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
   const socket = join(scratch, 'notify');
   const child = spawn(
     'python3',

@@ -1,17 +1,14 @@
-/** One run of the installed CLI under the lock against a stand-in: what it asked the model, said, and left behind. */
+/** One run of the installed CLI under the lock against a stand-in: what it asked the model, printed, and left behind. */
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Conversation } from '../../conversation.ts';
-import type { Reply } from './stand-in-reply.ts';
-import { startStandIn, type SeenRequest } from './stand-in.ts';
 import { configDirectory } from './canary-home.ts';
+import type { ToolUse } from './canary.ts';
+import { startStandIn, textBlock, toolUseBlock, type SeenRequest } from './stand-in.ts';
 import { lockedArgs, standInEnv, type DummyLogin, type HostEnv } from '../lock.ts';
 import { startProcess, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
-
-/** What one turn of the run asks, and what the fake model answers. */
-export type CanaryTurn = { conversation: Conversation; reply: Reply };
 
 export type CanaryRun = {
   login: DummyLogin;
@@ -49,7 +46,9 @@ export type CanaryRunOptions = {
   /** Names the configuration directory; what it holds of a login is left out. */
   hostEnv: HostEnv;
   login: DummyLogin;
-  turns: readonly CanaryTurn[];
+  asked: readonly [Conversation, ...Conversation[]];
+  /** What the fake model asks for in each turn. */
+  toolUses: readonly ToolUse[];
   plant: (cwd: string) => void;
   timeoutMs: number;
   signal: AbortSignal | undefined;
@@ -59,19 +58,20 @@ const maxStdoutCharacters = 4 * 1024 * 1024;
 
 /** Never rejects for what the CLI does. */
 export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
-  const standIn = await startStandIn({
-    reply: (_request, index) => options.turns[index]?.reply ?? { kind: 'text', text: 'done' },
-  });
+  const requests: SeenRequest[] = [];
+  const askForTools = options.toolUses.map(({ id, name, input }) => toolUseBlock(id, name, input));
+  const standIn = await startStandIn((request) => ({
+    blocks: requests.push(request) > options.asked.length ? [textBlock(['done'])] : askForTools,
+  }));
   try {
-    return { ...(await runProcess(options, standIn.url)), requests: [...standIn.requests] };
+    return { ...(await runProcess(options, standIn.url)), requests };
   } finally {
     await standIn.close();
   }
 }
 
 async function runProcess(options: CanaryRunOptions, url: string): Promise<CanaryRun> {
-  const { login, signal } = options;
-  const asked = options.turns.map(({ conversation }) => conversation);
+  const { login, signal, asked } = options;
   const hooks: string[] = [];
   const results: CliResult[] = [];
   const toolResults: ToolResult[] = [];
@@ -113,16 +113,14 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
       const next = asked[results.length];
       if (next !== undefined) return child.write(turnLines(next));
       child.finish();
-      // It has had its time to end by itself: what it left behind is looked at when it is gone.
-      setTimeout(() => {
-        child.terminate();
-      }, 1000).unref();
+      // It has had its time to exit; what it left behind is looked at when it is gone.
+      setTimeout(() => child.terminate(), 1000).unref();
     }
   };
   let workingDirectory = '';
   const child = startProcess({
     command: options.claudeBin,
-    // The default model, as any: the lock's flags do not depend on it.
+    // The flags of the lock do not depend on the model.
     args: lockedArgs('opus'),
     env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url, login),
     prepareCwd: (cwd) => {
@@ -150,7 +148,7 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
 
-  for (const first of asked.slice(0, 1)) child.write(turnLines(first));
+  child.write(turnLines(asked[0]));
   await child.gone;
   clearTimeout(timer);
   signal?.removeEventListener('abort', onAbort);

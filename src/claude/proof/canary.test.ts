@@ -9,57 +9,9 @@ import { join } from 'node:path';
 import { after, before, beforeEach, afterEach, describe, test } from 'node:test';
 import { createHostileHome, type HostileHome } from '../../../test/support/hostile-home.ts';
 import { realClis } from '../../../test/support/real-cli.ts';
-import type { Reply } from './stand-in-reply.ts';
-import { startStandIn, type SeenRequest } from './stand-in.ts';
+import type { Reply } from '../../../test/support/failing-model.ts';
+import { openTurn } from '../../../test/support/open-turn.ts';
 import { createCanary, type Canary } from './canary.ts';
-import { startProcess } from '../process.ts';
-import { initializeLine } from '../protocol.ts';
-
-/** The flags that make it speak the protocol, and no other. */
-const openArgs = '-p --input-format stream-json --output-format stream-json --verbose'.split(' ');
-
-/** One turn of an unlocked CLI. */
-async function openTurn(options: {
-  cli: string;
-  home: string;
-  args?: readonly string[];
-  prompt: string;
-  plant?: (cwd: string) => void;
-  replies: readonly Reply[];
-}): Promise<readonly SeenRequest[]> {
-  const done: Reply = { kind: 'text', text: 'done' };
-  const standIn = await startStandIn({ reply: (_request, index) => options.replies[index] ?? done });
-  const child = startProcess({
-    command: options.cli,
-    args: [...openArgs, ...(options.args ?? [])],
-    env: (tmpDir) => ({
-      HOME: options.home,
-      PATH: process.env['PATH'] ?? '',
-      TMPDIR: tmpDir,
-      ANTHROPIC_API_KEY: 'sk-ant-stub',
-      ANTHROPIC_BASE_URL: standIn.url,
-      DISABLE_AUTOUPDATER: '1',
-      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-    }),
-    ...(options.plant === undefined ? {} : { prepareCwd: options.plant }),
-    listener: {
-      onLine: (text) => {
-        if ((JSON.parse(text) as { type: string }).type === 'result') child.terminate();
-      },
-      onGarbage: () => {},
-      onExit: () => {},
-    },
-  });
-  const deadline = setTimeout(() => {
-    child.terminate();
-  }, 30_000);
-  child.write(initializeLine('1', ['Be brief.']));
-  child.write(`${JSON.stringify({ type: 'user', message: { role: 'user', content: options.prompt } })}\n`);
-  await child.gone;
-  clearTimeout(deadline);
-  await standIn.close();
-  return standIn.requests;
-}
 
 for (const cli of realClis) {
   describe(`${cli.version} without the lock`, () => {
@@ -85,7 +37,7 @@ for (const cli of realClis) {
       const bash = canary.toolUses.find((use) => use.name === 'Bash');
       assert.ok(bash);
       await openTurn({
-        cli: cli.path,
+        claudeBin: cli.path,
         home,
         args: ['--allowed-tools', 'Bash'],
         prompt: 'hello',
@@ -96,7 +48,7 @@ for (const cli of realClis) {
 
     test('reads the files that the model asks for, and changes one', async () => {
       const requests = await openTurn({
-        cli: cli.path,
+        claudeBin: cli.path,
         home,
         args: ['--allowed-tools', 'Read,Write,Edit'],
         prompt: 'hello',
@@ -112,26 +64,26 @@ for (const cli of realClis) {
 
     test('reads the file that a prompt mentions', async () => {
       const requests = await openTurn({
-        cli: cli.path,
+        claudeBin: cli.path,
         home,
+        args: [],
         prompt: `hello @${canary.secretPath}`,
-        replies: [],
       });
       assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
     });
 
     test('takes a prompt that begins with a slash for a command', async () => {
-      const requests = await openTurn({ cli: cli.path, home, prompt: '/context hello', replies: [] });
+      const requests = await openTurn({ claudeBin: cli.path, home, args: [], prompt: '/context hello' });
       assert.equal(requests.length, 0);
     });
 
     test('obeys the project that is planted in its working directory', async () => {
       const requests = await openTurn({
-        cli: cli.path,
+        claudeBin: cli.path,
         home,
+        args: [],
         prompt: 'hello',
-        plant: canary.plant,
-        replies: [],
+        prepareCwd: canary.plant,
       });
       const body = requests[0]?.body ?? '';
       for (const name of ['claude-md', 'skill', 'hook'] as const)
@@ -145,12 +97,11 @@ for (const cli of realClis) {
     test('obeys the hostile home', async () => {
       hostile.reset();
       const requests = await openTurn({
-        cli: cli.path,
+        claudeBin: cli.path,
         home: hostile.home,
         // Its own choice, to allow all, is refused to root.
         args: ['--permission-mode', 'default'],
         prompt: 'hello',
-        replies: [],
       });
       const ran = hostile.ran();
       for (const name of ['SessionStart', 'UserPromptSubmit', 'Stop', 'mcp-user'])

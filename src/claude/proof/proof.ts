@@ -8,7 +8,6 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Conversation } from '../../conversation.ts';
-import type { Reply } from './stand-in-reply.ts';
 import { canaryPrompts, createCanary, type Canary } from './canary.ts';
 import { canaryConversation } from './canary-conversation.ts';
 import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from './canary-home.ts';
@@ -94,34 +93,31 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
   const common = {
     claudeBin: options.claudeBin,
     plant: canary.plant,
+    toolUses: canary.toolUses,
     timeoutMs: options.timeoutMs ?? 15_000,
     signal: options.signal,
   };
-  const askForTools: Reply = {
-    kind: 'blocks',
-    blocks: canary.toolUses.map((use) => ({ type: 'tool_use', ...use })),
-  };
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
-  const conversation = { conversation: canaryConversation(canary, id), reply: askForTools };
+  const conversation = canaryConversation(canary, id);
   return Promise.all([
     runCanary({
       ...common,
       // The host's configuration as it is, with the one kind of login that takes nothing out of it.
       hostEnv: options.hostEnv,
       login: 'api-key',
-      turns: [{ conversation: ask(system, prompts.command), reply: askForTools }],
+      asked: [ask(system, prompts.command)],
     }),
     runCanary({
       ...common,
       hostEnv: canaryEnv(options.hostEnv, canary, person, 'stored-login'),
       login: 'stored-login',
-      turns: [{ conversation: ask([], prompts.mention), reply: askForTools }, conversation],
+      asked: [ask([], prompts.mention), conversation],
     }),
     runCanary({
       ...common,
       hostEnv: canaryEnv(options.hostEnv, canary, person, 'setup-token'),
       login: 'setup-token',
-      turns: [{ conversation: ask(system, prompts.mention), reply: askForTools }, conversation],
+      asked: [ask(system, prompts.mention), conversation],
     }),
   ]);
 }

@@ -5,8 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Conversation } from '../../conversation.ts';
-import { blocksOf, textOf, type RequestBlock } from './stand-in-messages.ts';
-import type { SeenRequest } from './stand-in.ts';
+import { blocksOf, textOf, type RequestBlock, type SeenRequest } from './stand-in.ts';
 
 /** All that the CLI adds to `system` (2.1.197 to 2.1.332), each at most once. It adds nothing to `messages`. */
 const addedToSystem: readonly RegExp[] = [

@@ -1,296 +1,79 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { after, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { cannedLabel, cannedReply } from './stand-in-canned.ts';
-import type { Reply } from './stand-in-reply.ts';
-import { startStandIn, type StandIn } from './stand-in.ts';
+import { after, test } from 'node:test';
+import { startStandIn, textBlock, toolUseBlock, type Reply, type StandIn } from './stand-in.ts';
 
 const request = { model: 'claude-test', max_tokens: 10, messages: [{ role: 'user', content: 'hello' }] };
 const open: StandIn[] = [];
-after(async () => {
-  for (const standIn of open) await standIn.close();
-});
+after(() => Promise.all(open.map((standIn) => standIn.close())));
 
 async function standInWith(reply: Reply): Promise<StandIn> {
-  const standIn = await startStandIn({ reply: () => reply });
+  const standIn = await startStandIn(() => reply);
   open.push(standIn);
   return standIn;
 }
 
-function ask(standIn: StandIn, extra: object = {}, signal?: AbortSignal): Promise<Response> {
-  return fetch(`${standIn.url}/v1/messages?beta=true`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...request, ...extra }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+function ask({ url }: StandIn, body = JSON.stringify(request)): Promise<Response> {
+  return fetch(`${url}/v1/messages?beta=true`, { method: 'POST', body });
 }
 
-type Event = { type: string; [key: string]: unknown };
+type Event = { type: string; delta?: { partial_json?: string } };
 
-function events(stream: string): Event[] {
-  return stream
+async function streamed(reply: Reply): Promise<Event[]> {
+  const response = await ask(await standInWith(reply));
+  assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
+  return (await response.text())
     .split('\n\n')
     .filter((frame) => frame !== '')
     .map((frame) => {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/s.exec(frame) ?? [];
-      const event = JSON.parse(data ?? '') as Event;
+      const [, name, data = ''] = /^event: (.*)\ndata: (.*)$/s.exec(frame) ?? [];
+      const event = JSON.parse(data) as Event;
       assert.equal(event.type, name);
       return event;
     });
 }
 
-function modelOf(got: readonly Event[]): unknown {
-  const message = got[0]?.['message'] as { model: string } | undefined;
-  return message?.model;
-}
-
-async function streamed(reply: Reply): Promise<Event[]> {
-  const response = await ask(await standInWith(reply), { stream: true });
-  assert.equal(response.headers.get('content-type'), 'text/event-stream; charset=utf-8');
-  return events(await response.text());
-}
-
-/** What was read before the connection was cut. */
-async function readUntilCut(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  try {
-    for await (const chunk of response.body ?? [])
-      text += decoder.decode(chunk as Uint8Array, { stream: true });
-  } catch {
-    return text;
-  }
-  throw new Error('the answer came to its end');
-}
-
-describe('answers', () => {
-  test('a text comes as the API streams it', async () => {
-    const got = await streamed({ kind: 'text', text: ['one ', 'two'] });
-    assert.deepEqual(
-      got.map((event) => event.type),
-      [
-        'message_start',
-        'content_block_start',
-        'ping',
-        'content_block_delta',
-        'content_block_delta',
-        'content_block_stop',
-        'message_delta',
-        'message_stop',
-      ],
-    );
-    assert.deepEqual(got[3]?.['delta'], { type: 'text_delta', text: 'one ' });
-    assert.deepEqual(got[6]?.['delta'], { stop_reason: 'end_turn', stop_sequence: null });
-    assert.equal(modelOf(got), 'claude-test');
-  });
-
-  test('usage, model and stop reason are the ones asked for', async () => {
-    const got = await streamed({
-      kind: 'text',
-      text: 'no',
-      stopReason: 'refusal',
-      model: 'claude-other',
-      usage: { input_tokens: 7, output_tokens: 9 },
-    });
-    assert.deepEqual(got.at(-2), {
-      type: 'message_delta',
-      delta: { stop_reason: 'refusal', stop_sequence: null },
-      usage: {
-        input_tokens: 7,
-        output_tokens: 9,
-        cache_creation_input_tokens: 0,
-        cache_read_input_tokens: 0,
-      },
-    });
-    assert.equal(modelOf(got), 'claude-other');
-  });
-
-  test('a tool use carries its whole input and stops for it', async () => {
-    const got = await streamed({ kind: 'tool_use', name: 'Bash', input: { command: 'true' }, text: 'so' });
-    const starts = got.filter((event) => event.type === 'content_block_start');
-    assert.deepEqual(
-      starts.map((event) => (event['content_block'] as { type: string }).type),
-      ['text', 'tool_use'],
-    );
-    const partial = got
-      .map((event) => event['delta'] as { type: string; partial_json: string } | undefined)
-      .filter((delta) => delta?.type === 'input_json_delta')
-      .map((delta) => delta?.partial_json)
-      .join('');
-    assert.deepEqual(JSON.parse(partial), { command: 'true' });
-    assert.deepEqual(got.at(-2)?.['delta'], { stop_reason: 'tool_use', stop_sequence: null });
-  });
-
-  test('blocks keep their order, also without a stream', async () => {
-    const standIn = await standInWith({
-      kind: 'blocks',
-      blocks: [
-        { type: 'thinking', thinking: 'hm' },
-        { type: 'text', text: ['a', 'b'] },
-        { type: 'tool_use', id: 'toolu_1', name: 'Read', input: { file_path: '/x' } },
-      ],
-    });
-    const answer = (await (await ask(standIn)).json()) as { content: object[]; stop_reason: string };
-    assert.deepEqual(answer.content.slice(1), [
-      { type: 'text', text: 'ab' },
-      { type: 'tool_use', id: 'toolu_1', name: 'Read', input: { file_path: '/x' } },
-    ]);
-    assert.equal(answer.stop_reason, 'tool_use');
-    const got = events(await (await ask(standIn, { stream: true })).text());
-    assert.deepEqual(
-      got.filter((event) => event.type === 'content_block_start').map((event) => event['index']),
-      [0, 1, 2],
-    );
-  });
-
-  test('the canned answer is labelled and tells the length of the prompt', async () => {
-    const standIn = await startStandIn({ reply: cannedReply });
-    open.push(standIn);
-    const text = await (
-      await ask(standIn, { messages: [{ role: 'user', content: 'grüße an dich' }] })
-    ).text();
-    assert.ok(text.includes(cannedLabel));
-    assert.ok(text.includes('3 words, 15 bytes'), text);
-  });
+test('the stand-in streams a text as the API does', async () => {
+  const events = await streamed({ blocks: [textBlock(['one ', 'two'])] });
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    [
+      'message_start',
+      'content_block_start',
+      'ping',
+      'content_block_delta',
+      'content_block_delta',
+      'content_block_stop',
+      'message_delta',
+      'message_stop',
+    ],
+  );
+  assert.deepEqual(events[3]?.delta, { type: 'text_delta', text: 'one ' });
+  assert.deepEqual(events[6]?.delta, { stop_reason: 'end_turn', stop_sequence: null });
 });
 
-describe('failures', () => {
-  test('an error has the status, the shape and the headers', async () => {
-    const response = await ask(
-      await standInWith({
-        kind: 'error',
-        status: 429,
-        type: 'rate_limit_error',
-        message: 'slow',
-        headers: { 'retry-after': '7' },
-      }),
-    );
-    assert.equal(response.status, 429);
-    assert.equal(response.headers.get('retry-after'), '7');
-    assert.deepEqual(await response.json(), {
-      type: 'error',
-      error: { type: 'rate_limit_error', message: 'slow' },
-    });
-  });
-
-  test('a stream can fail after it began', async () => {
-    const got = await streamed({
-      kind: 'stream_error',
-      afterText: 'so far',
-      type: 'overloaded_error',
-      message: 'full',
-    });
-    assert.deepEqual(got.at(-1), { type: 'error', error: { type: 'overloaded_error', message: 'full' } });
-    assert.deepEqual(got.at(-2)?.['delta'], { type: 'text_delta', text: 'so far' });
-  });
-
-  test('a dropped connection: before anything, after the headers, in the text', async () => {
-    await assert.rejects(ask(await standInWith({ kind: 'drop', after: 'accept' })));
-    const headers = await ask(await standInWith({ kind: 'drop', after: 'headers' }), { stream: true });
-    assert.equal(await readUntilCut(headers), '');
-    const text = await ask(await standInWith({ kind: 'drop', after: 'text', text: 'half' }), {
-      stream: true,
-    });
-    assert.ok((await readUntilCut(text)).includes('"half"'));
-  });
-
-  test('a hang lasts until the client goes, which is seen', async () => {
-    for (const hang of ['accept', 'headers', 'text'] as const) {
-      const standIn = await standInWith({ kind: 'hang', after: hang });
-      const client = new AbortController();
-      const answer = ask(standIn, { stream: true }, client.signal).then(readUntilCut);
-      answer.catch(() => {});
-      while (standIn.requests.length === 0) await sleep(5);
-      const first = await Promise.race([standIn.requests[0]?.closed.then(() => 'closed'), sleep(50, 'open')]);
-      assert.equal(first, 'open');
-      client.abort();
-      await standIn.requests[0]?.closed;
-    }
-  });
-
-  test('raw bytes are sent as they are', async () => {
-    const response = await ask(
-      await standInWith({
-        kind: 'raw',
-        status: 200,
-        headers: { 'content-type': 'text/event-stream' },
-        body: new Uint8Array([0xff, 0x00]),
-      }),
-    );
-    assert.deepEqual(new Uint8Array(await response.arrayBuffer()), new Uint8Array([0xff, 0x00]));
-  });
+test('the stand-in streams a tool use with its whole input and stops for it', async () => {
+  const input = { command: 'true' };
+  const events = await streamed({ blocks: [textBlock(['so']), toolUseBlock('toolu_1', 'Bash', input)] });
+  const json = events.map(({ delta }) => delta?.partial_json ?? '').join('');
+  assert.deepEqual(JSON.parse(json), input);
+  assert.deepEqual(events.at(-2)?.delta, { stop_reason: 'tool_use', stop_sequence: null });
 });
 
-describe('the server', () => {
-  test('shows the request byte for byte, a long one too', async () => {
-    const standIn = await standInWith({ kind: 'text', text: 'ok' });
-    const prompt = '\u0001 ünï → \u202e 👩‍👩‍👧 '.repeat(30_000);
-    await (await ask(standIn, { messages: [{ role: 'user', content: prompt }] })).text();
-    const seen = standIn.requests[0];
-    assert.equal(seen?.path, '/v1/messages');
-    assert.equal(seen.json?.messages[0]?.content, prompt);
-    assert.ok(Buffer.byteLength(seen.body) > 900_000);
-  });
+test('the stand-in answers other routes with 404 and a body of another shape with 400', async () => {
+  const standIn = await standInWith({ blocks: [] });
+  assert.equal((await fetch(standIn.url, { method: 'HEAD' })).status, 404);
+  assert.equal((await ask(standIn, 'nonsense')).status, 400);
+});
 
-  test('keeps the last requests only, and counts them all', async () => {
-    const indexes: number[] = [];
-    const standIn = await startStandIn({
-      keep: 2,
-      reply: (_request, index) => {
-        indexes.push(index);
-        return { kind: 'text', text: 'ok' };
-      },
-    });
-    open.push(standIn);
-    for (const content of ['a', 'b', 'c'])
-      await (await ask(standIn, { messages: [{ role: 'user', content }] })).text();
-    assert.deepEqual(indexes, [0, 1, 2]);
-    assert.deepEqual(
-      standIn.requests.map((seen) => seen.json?.messages[0]?.content),
-      ['b', 'c'],
-    );
-  });
-
-  test('answers the other routes, and 404 elsewhere', async () => {
-    const standIn = await standInWith({ kind: 'text', text: 'ok' });
-    const models = (await (await fetch(`${standIn.url}/v1/models`)).json()) as { data: { id: string }[] };
-    assert.ok(models.data.length > 0);
-    const count = await fetch(`${standIn.url}/v1/messages/count_tokens`, {
-      method: 'POST',
-      body: JSON.stringify(request),
-    });
-    assert.ok(((await count.json()) as { input_tokens: number }).input_tokens > 0);
-    assert.equal((await fetch(standIn.url, { method: 'HEAD' })).status, 404);
-    assert.deepEqual(standIn.otherRequests, ['GET /v1/models', 'POST /v1/messages/count_tokens', 'HEAD /']);
-    assert.equal(standIn.requests.length, 0);
-  });
-
-  test('a body that is no Messages request is a 400', async () => {
-    const standIn = await standInWith({ kind: 'text', text: 'ok' });
-    const response = await fetch(`${standIn.url}/v1/messages`, { method: 'POST', body: 'nonsense' });
-    assert.equal(response.status, 400);
-    assert.equal(standIn.requests[0]?.json, undefined);
-  });
-
-  test('the reply can be changed while it runs', async () => {
-    const standIn = await standInWith({ kind: 'text', text: 'first' });
-    standIn.setReply(() => ({ kind: 'text', text: 'second' }));
-    assert.ok((await (await ask(standIn)).text()).includes('second'));
-  });
-
-  test('closing ends hanging and idle connections at once', async () => {
-    const standIn = await startStandIn({ reply: () => ({ kind: 'hang', after: 'text' }) });
-    const { port } = new URL(standIn.url);
-    const idle = connect(Number(port), '127.0.0.1');
-    const ended = new Promise((resolve) => idle.on('close', resolve));
-    idle.on('error', () => {});
-    const response = await ask(standIn, { stream: true });
-    const cut = readUntilCut(response);
-    await standIn.close();
-    await standIn.close();
-    await Promise.all([ended, cut]);
-    await assert.rejects(ask(standIn));
-  });
+test('closing the stand-in ends idle connections', async () => {
+  const standIn = await standInWith({ blocks: [] });
+  const idle = connect(Number(new URL(standIn.url).port), '127.0.0.1');
+  const ended = new Promise((resolve) => idle.on('close', resolve));
+  idle.on('error', () => {});
+  await new Promise((resolve) => idle.on('connect', resolve));
+  await standIn.close();
+  await standIn.close();
+  await ended;
+  await assert.rejects(ask(standIn));
 });

@@ -1,123 +1,97 @@
 /**
- * The stand-in: a small server on loopback that plays the Messages API.
+ * The stand-in: a small server on loopback that plays the Messages API, as far as a locked CLI uses it.
  *
- * The proof runs the installed CLI against it, `run.sh --demo` answers from it, and the tests see in it every byte that
- * would have reached the model.
+ * The proof runs the installed CLI against it, and `serve --demo` answers from it. Source of the shapes: the public API reference
+ * (Messages, streaming, errors), compared with what the CLI accepts.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  answerDocument,
-  answerEnd,
-  answerStart,
-  estimateTokens,
-  parseMessagesRequest,
-  serialiseEvent,
-  type ApiEvent,
-  type MessagesRequest,
-} from './stand-in-messages.ts';
-import { answerOf, statusOf, type Reply } from './stand-in-reply.ts';
+import { z } from 'zod';
+import type { TokenUsage } from '../../conversation.ts';
 
-/** A request to the Messages API, as it came. */
+const requestBlock = z.looseObject({ type: z.string() });
+const messagesRequest = z.looseObject({
+  model: z.string(),
+  max_tokens: z.number(),
+  stream: z.boolean().optional(),
+  system: z.union([z.string(), z.array(requestBlock)]).optional(),
+  messages: z.array(
+    z.looseObject({ role: z.string(), content: z.union([z.string(), z.array(requestBlock)]) }),
+  ),
+  tools: z.array(z.looseObject({ name: z.string() })).optional(),
+});
+
+export type RequestBlock = z.infer<typeof requestBlock>;
+
+/** A request for a message, as it came. */
 export type SeenRequest = {
-  readonly method: string;
-  /** Without the query. */
-  readonly path: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
-  /** Undefined when the body is no Messages request. */
-  readonly json: MessagesRequest | undefined;
-  /** Milliseconds since the epoch. */
-  readonly receivedAt: number;
-  /** Resolves when the exchange is over: answered in full, or the client's connection gone. */
-  readonly closed: Promise<void>;
+  /** Undefined when the body is not a Messages request. */
+  readonly json: z.infer<typeof messagesRequest> | undefined;
 };
 
-export type ReplyFunction = (request: SeenRequest, index: number) => Reply | Promise<Reply>;
+/** A block of an answer: as the stream opens it, and the deltas that fill it. */
+export type AnswerBlock = { opening: object; deltas: readonly object[] };
+
+export type Reply = {
+  blocks: readonly AnswerBlock[];
+  /** Milliseconds before each delta except the first. */
+  deltaDelayMs?: number;
+};
 
 export type StandIn = {
   /** `http://127.0.0.1:<port>`, for `ANTHROPIC_BASE_URL`. */
   readonly url: string;
-  /** The last requests for a message (`POST /v1/messages`), oldest first. Live. */
-  readonly requests: readonly SeenRequest[];
-  /** What else was asked for, such as `HEAD /` (2.1.197 begins with it); the last of them. Live. */
-  readonly otherRequests: readonly string[];
-  setReply(reply: ReplyFunction): void;
   /** Stops listening and cuts every connection. */
   close(): Promise<void>;
 };
 
-export type StandInOptions = {
-  /** `index` counts the requests for a message from 0. */
-  reply: ReplyFunction;
-  /** Milliseconds before each reply: the upstream's own time. */
-  delayMs?: number;
-  /** How many requests are kept. */
-  keep?: number;
-};
-
-const maxBodyBytes = 64 * 1024 * 1024;
-const models = ['claude-opus-5-5', 'claude-sonnet-5', 'claude-haiku-4-5'] as const;
-
-export async function startStandIn(options: StandInOptions): Promise<StandIn> {
-  const keep = options.keep ?? 64;
-  const requests: SeenRequest[] = [];
-  const otherRequests: string[] = [];
-  let reply = options.reply;
+/** `reply` is called once for each request for a message, in order. Anything else gets 404. */
+export async function startStandIn(
+  reply: (request: SeenRequest) => Reply | Promise<Reply>,
+): Promise<StandIn> {
   let count = 0;
-
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const gone = new AbortController();
-    const closed = new Promise<void>((resolve) => {
-      response.on('close', () => {
-        gone.abort();
-        resolve();
-      });
-    });
-    const { method = '' } = request;
-    const path = new URL(request.url ?? '/', 'http://stand-in').pathname;
-    const body = await readBody(request);
-    if (body === undefined) return sendError(response, 413, 'request_too_large', 'Request is too large.');
-    if (method !== 'POST' || path !== '/v1/messages') {
-      pushBounded(otherRequests, `${method} ${path}`, keep);
-      return answerOther(response, method, path, body);
-    }
-    const index = count++;
-    const seen: SeenRequest = {
-      method,
-      path,
-      headers: request.headers,
-      body,
-      json: parseMessagesRequest(body),
-      receivedAt: Date.now(),
-      closed,
+    const seen = await readRequest(request);
+    if (!isMessagesRequest(request)) return sendError(response, 404, 'not_found_error', 'Not found.');
+    const { blocks, deltaDelayMs = 0 } = await reply(seen);
+    if (seen.json === undefined) return sendError(response, 400, 'invalid_request_error', 'Not a message.');
+    const usage = {
+      input_tokens: estimateTokens(seen.body.length),
+      output_tokens: estimateTokens(JSON.stringify(blocks.flatMap(({ deltas }) => deltas)).length),
+      cache_creation_input_tokens: 0,
+      cache_read_input_tokens: 0,
     };
-    pushBounded(requests, seen, keep);
-    const chosen = await reply(seen, index);
-    if (options.delayMs !== undefined) await sleep(options.delayMs, undefined, { signal: gone.signal });
-    await answerMessage(response, seen, chosen, index, gone.signal);
+    const usesTool = blocks.some(({ opening }) => 'input' in opening);
+    const stopReason = usesTool ? 'tool_use' : 'end_turn';
+    const id = `msg_standin_${count++}`;
+    startEventStream(response);
+    let deltas = 0;
+    for (const event of answerEvents({ id, model: seen.json.model, blocks, stopReason, usage })) {
+      if (event.type === 'content_block_delta' && deltas++ > 0) await sleep(deltaDelayMs);
+      response.write(serialiseEvent(event));
+    }
+    response.end();
   };
+  return serve(handle);
+}
 
+/** A server on a free loopback port. What `handle` throws ends the connection. */
+export async function serve(
+  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Promise<StandIn> {
   const server = createServer((request, response) => {
     request.on('error', () => {});
     response.on('error', () => {});
-    response.setHeader('request-id', `req_standin_${count}`);
-    // What fails here is a reply function, or a client that went away in the middle.
     handle(request, response).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-
   return {
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    otherRequests,
-    setReply: (next) => {
-      reply = next;
-    },
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: async () => {
       if (!server.listening) return;
       const ended = once(server, 'close');
@@ -128,81 +102,99 @@ export async function startStandIn(options: StandInOptions): Promise<StandIn> {
   };
 }
 
-function pushBounded<T>(list: T[], item: T, keep: number): void {
-  list.push(item);
-  if (list.length > keep) list.shift();
+/** Without the query. 2.1.197 also asks for `HEAD /`. */
+export function isMessagesRequest({ method, url = '/' }: IncomingMessage): boolean {
+  return method === 'POST' && url.split('?')[0] === '/v1/messages';
 }
 
-/** Undefined when the body is longer than the API itself would read. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
+/** More than the API itself reads. */
+const maxBodyBytes = 64 * 1024 * 1024;
+
+/** Throws for a body that is too large. */
+export async function readRequest(request: IncomingMessage): Promise<SeenRequest> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes <= maxBodyBytes) chunks.push(chunk);
-    else chunks.length = 0;
+    if (bytes > maxBodyBytes) throw new Error('the body is too large');
+    chunks.push(chunk);
   }
-  return bytes <= maxBodyBytes ? Buffer.concat(chunks).toString('utf8') : undefined;
+  const body = Buffer.concat(chunks).toString('utf8');
+  return { headers: request.headers, body, json: parseMessagesRequest(body) };
 }
 
-async function answerMessage(
-  response: ServerResponse,
-  request: SeenRequest,
-  reply: Reply,
-  index: number,
-  signal: AbortSignal,
-): Promise<void> {
-  if (reply.kind === 'error')
-    return sendError(response, reply.status, reply.type, reply.message, reply.headers);
-  if (reply.kind === 'raw') {
-    response.writeHead(reply.status, reply.headers).end(reply.body);
-    return;
+export function parseMessagesRequest(body: string): SeenRequest['json'] {
+  try {
+    return messagesRequest.parse(JSON.parse(body));
+  } catch {
+    return undefined;
   }
-  const cut = reply.kind === 'hang' || reply.kind === 'drop' ? reply : undefined;
-  if (cut?.after === 'accept') return end(response, cut);
-  if (request.json === undefined) {
-    return sendError(response, 400, 'invalid_request_error', 'The body is not a Messages request.');
-  }
-  if (reply.kind === 'events') {
-    if (request.json.stream !== true)
-      return sendError(response, 400, 'invalid_request_error', 'This reply is a stream.');
-    startStream(response);
-    for (const event of reply.events) {
-      if (reply.eventDelayMs !== undefined) await sleep(reply.eventDelayMs, undefined, { signal });
-      await sendEvents(response, [event], 0, signal);
-    }
-    if (reply.cut === true) response.socket?.destroySoon();
-    else response.end();
-    return;
-  }
-  const answer = answerOf(reply, `msg_standin_${index}`, request.json.model, request.body.length);
-
-  if (request.json.stream !== true) {
-    if (reply.kind === 'stream_error')
-      return sendError(response, statusOf(reply.type), reply.type, reply.message);
-    if (cut === undefined) return sendJson(response, 200, answerDocument(answer));
-    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
-    return end(response, cut);
-  }
-
-  startStream(response);
-  if (cut?.after === 'headers') return end(response, cut);
-  const delayMs = 'deltaDelayMs' in reply ? (reply.deltaDelayMs ?? 0) : 0;
-  const start = answerStart(answer);
-  // What is cut short ends inside its last block.
-  const events = cut === undefined && reply.kind !== 'stream_error' ? start : start.slice(0, -1);
-  await sendEvents(response, events, delayMs, signal, 'beforeDelta' in reply ? reply.beforeDelta : undefined);
-  if (cut !== undefined) return end(response, cut);
-  if (reply.kind === 'stream_error') {
-    const { type, message } = reply;
-    await sendEvents(response, [{ type: 'error', error: { type, message } }], 0, signal);
-  } else {
-    await sendEvents(response, answerEnd(answer), 0, signal);
-  }
-  response.end();
 }
 
-function startStream(response: ServerResponse): void {
+/** Content as blocks, in the one form that the API itself reduces both forms to. */
+export function blocksOf(content: string | readonly RequestBlock[] | undefined): readonly RequestBlock[] {
+  if (content === undefined) return [];
+  return typeof content === 'string' ? [{ type: 'text', text: content }] : content;
+}
+
+/** The text of a text block; undefined for other blocks. */
+export function textOf(block: RequestBlock): string | undefined {
+  return block.type === 'text' && typeof block['text'] === 'string' ? block['text'] : undefined;
+}
+
+/** The texts of the last user message, in order. */
+export function lastUserTexts({ messages }: NonNullable<SeenRequest['json']>): string[] {
+  const last = messages.findLast(({ role }) => role === 'user');
+  return blocksOf(last?.content).flatMap((block) => textOf(block) ?? []);
+}
+
+/** Each text is a delta. */
+export function textBlock(texts: readonly string[]): AnswerBlock {
+  return { opening: { type: 'text', text: '' }, deltas: texts.map((text) => ({ type: 'text_delta', text })) };
+}
+
+export function toolUseBlock(id: string, name: string, input: unknown): AnswerBlock {
+  const pieces = ['', JSON.stringify(input)];
+  return {
+    opening: { type: 'tool_use', id, name, input: {} },
+    deltas: pieces.map((partial_json) => ({ type: 'input_json_delta', partial_json })),
+  };
+}
+
+/** About four characters a token: a number that grows with the text, and no more. */
+export function estimateTokens(characters: number): number {
+  return Math.max(1, Math.ceil(characters / 4));
+}
+
+/** One server-sent event; its name is its `type`. */
+export type ApiEvent = { type: string } & Record<string, unknown>;
+
+export type StreamedAnswer = {
+  id: string;
+  model: string;
+  blocks: readonly AnswerBlock[];
+  stopReason: string;
+  usage: TokenUsage;
+};
+
+/** In the API's own order; the last two are `message_delta` and `message_stop`. */
+export function answerEvents({ id, model, blocks, stopReason, usage }: StreamedAnswer): ApiEvent[] {
+  const message = { id, type: 'message', role: 'assistant', model, content: [] };
+  const start = { stop_reason: null, stop_sequence: null, usage: { ...usage, output_tokens: 1 } };
+  return [
+    { type: 'message_start', message: { ...message, ...start } },
+    ...blocks.flatMap(({ opening, deltas }, index) => [
+      { type: 'content_block_start', index, content_block: opening },
+      ...(index === 0 ? [{ type: 'ping' }] : []),
+      ...deltas.map((delta) => ({ type: 'content_block_delta', index, delta })),
+      { type: 'content_block_stop', index },
+    ]),
+    { type: 'message_delta', delta: { stop_reason: stopReason, stop_sequence: null }, usage },
+    { type: 'message_stop' },
+  ];
+}
+
+export function startEventStream(response: ServerResponse): void {
   response.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
@@ -210,66 +202,18 @@ function startStream(response: ServerResponse): void {
   response.flushHeaders();
 }
 
-/** Cuts the connection, or leaves it as it is for ever (until `close`). */
-function end(response: ServerResponse, cut: Extract<Reply, { after: string }>): void {
-  if (cut.kind === 'hang') return;
-  // What was written has to leave first, or the client would never see it.
-  response.socket?.destroySoon();
+export function serialiseEvent(event: ApiEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
-/** Delays every delta but the first; waits for a client that reads slowly. */
-async function sendEvents(
-  response: ServerResponse,
-  events: readonly ApiEvent[],
-  delayMs: number,
-  signal: AbortSignal,
-  beforeDelta?: (index: number) => Promise<void> | void,
-): Promise<void> {
-  let deltas = 0;
-  for (const event of events) {
-    if (event.type === 'content_block_delta') {
-      if (deltas > 0 && delayMs > 0) await sleep(delayMs, undefined, { signal });
-      await beforeDelta?.(deltas);
-      deltas += 1;
-    }
-    if (signal.aborted) return;
-    if (!response.write(serialiseEvent(event))) await once(response, 'drain', { signal });
-  }
-}
-
-function answerOther(response: ServerResponse, method: string, path: string, body: string): void {
-  if (method === 'GET' && path === '/v1/models') {
-    const data = models.map((id) => ({
-      type: 'model',
-      id,
-      display_name: id,
-      created_at: '2026-01-01T00:00:00Z',
-    }));
-    sendJson(response, 200, { data, has_more: false, first_id: models[0], last_id: models.at(-1) });
-  } else if (method === 'POST' && path === '/v1/messages/count_tokens') {
-    sendJson(response, 200, { input_tokens: estimateTokens(body.length) });
-  } else {
-    sendError(response, 404, 'not_found_error', 'Not found.');
-  }
-}
-
-function sendJson(
-  response: ServerResponse,
-  status: number,
-  document: object,
-  headers: Record<string, string> = {},
-): void {
-  response
-    .writeHead(status, { 'content-type': 'application/json', ...headers })
-    .end(JSON.stringify(document));
-}
-
-function sendError(
+export function sendError(
   response: ServerResponse,
   status: number,
   type: string,
   message: string,
   headers: Record<string, string> = {},
 ): void {
-  sendJson(response, status, { type: 'error', error: { type, message } }, headers);
+  response
+    .writeHead(status, { 'content-type': 'application/json', ...headers })
+    .end(JSON.stringify({ type: 'error', error: { type, message } }));
 }

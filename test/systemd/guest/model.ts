@@ -1,9 +1,9 @@
 /** The stand-in model as a service of the guest, at a port that survives a reboot. An answer to "slow" takes eight seconds. */
 import { connect, createServer } from 'node:net';
-import { startStandIn } from '../../../src/claude/proof/stand-in.ts';
+import { startFailingModel } from '../../support/failing-model.ts';
 
-const fast = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }) });
-const slow = await startStandIn({ reply: () => ({ kind: 'text', text: 'hello' }), delayMs: 8000 });
+const fast = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
+const slow = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }), delayMs: 8000 });
 for (const [port, { url }] of [
   [9911, fast],
   [9912, slow],
