@@ -5,13 +5,9 @@ import { z } from 'zod';
 import { effortLevels, imageTypes } from './conversation.ts';
 import { errorTable, limitNames, type ErrorCode } from './errors.ts';
 
-/** Text that can be sent as UTF-8 without loss. A lone surrogate cannot; NUL cannot travel in every part of the way. */
-const text = z
-  .string()
-  .refine((value) => value.isWellFormed(), 'holds a lone surrogate, which is not valid Unicode text')
-  .refine((value) => !value.includes('\0'), 'holds a NUL character');
+const text = z.string().refine((value) => !value.includes('\0'), 'holds a NUL character');
 
-const words = text.refine((value) => value.trim() !== '', 'must not be empty');
+const nonBlank = text.refine((value) => value.trim() !== '', 'must not be empty');
 
 /** Base64 in one piece, as the Messages API takes it: standard alphabet, padded, no line breaks. */
 export const base64 = z
@@ -25,7 +21,7 @@ function isBase64(value: string): boolean {
   return !/[^A-Za-z0-9+/]/.test(padding === 0 ? value : value.slice(0, -padding));
 }
 
-const textBlock = z.strictObject({ type: z.literal('text'), text: words });
+const textBlock = z.strictObject({ type: z.literal('text'), text: nonBlank });
 const imageBlock = z.strictObject({
   type: z.literal('image'),
   source: z.strictObject({ type: z.literal('base64'), media_type: z.enum(imageTypes), data: base64 }),
@@ -34,24 +30,24 @@ const documentBlock = z.strictObject({
   type: z.literal('document'),
   source: z.discriminatedUnion('type', [
     z.strictObject({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
-    z.strictObject({ type: z.literal('text'), media_type: z.literal('text/plain'), data: words }),
+    z.strictObject({ type: z.literal('text'), media_type: z.literal('text/plain'), data: nonBlank }),
   ]),
-  title: words.optional(),
+  title: nonBlank.optional(),
 });
 
 const completeMessage = z.discriminatedUnion('role', [
   z.strictObject({
     role: z.literal('user'),
     content: z.union([
-      words,
+      nonBlank,
       z.array(z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock])).min(1),
     ]),
   }),
-  z.strictObject({ role: z.literal('assistant'), content: z.union([words, z.array(textBlock).min(1)]) }),
+  z.strictObject({ role: z.literal('assistant'), content: z.union([nonBlank, z.array(textBlock).min(1)]) }),
 ]);
 
 export const completeRequest = z.strictObject({
-  prompt: words.optional().describe('What the model is asked; reaches it byte for byte. Or `messages`.'),
+  prompt: nonBlank.optional().describe('What the model is asked; reaches it byte for byte. Or `messages`.'),
   messages: z
     .array(completeMessage)
     .min(1)
@@ -148,70 +144,3 @@ export const job = z.strictObject({
 export const jobResponse = z.strictObject({ ok: z.literal(true), job });
 
 export type Job = z.infer<typeof job>;
-
-/** The first problem of a rejected body as one sentence that names the field. */
-export function explain(error: z.ZodError): string {
-  const issue = error.issues[0];
-  return issue === undefined ? 'The request body is not valid.' : sentence(issue, []);
-}
-
-type Issue = z.core.$ZodIssue;
-
-function sentence(issue: Issue, parents: readonly PropertyKey[]): string {
-  const path = [...parents, ...issue.path];
-  const field = path.map((part) => shorten(String(part))).join('.');
-  if (issue.code === 'unrecognized_keys') {
-    const names = issue.keys.map((key) => `"${field === '' ? '' : `${field}.`}${shorten(key)}"`);
-    return `Unknown field${names.length > 1 ? 's' : ''} ${names.join(', ')}.`;
-  }
-  if (issue.code === 'invalid_union') return ofUnion(issue, path, field);
-  if (field === '') return 'The request body must be a JSON object.';
-  if (issue.code === 'invalid_type') {
-    return `Field "${field}" must be ${article(typeNames[issue.expected] ?? issue.expected)}${isMissing(issue) ? ' and is required' : ''}.`;
-  }
-  if (issue.code === 'invalid_value') return `Field "${field}" must be one of ${issue.values.join(', ')}.`;
-  if (issue.code === 'too_small')
-    return `Field "${field}" must ${bound(issue.origin, 'at least', issue.minimum)}.`;
-  if (issue.code === 'too_big')
-    return `Field "${field}" must ${bound(issue.origin, 'at most', issue.maximum)}.`;
-  return `Field "${field}" ${issue.message}.`;
-}
-
-const typeNames: Record<string, string> = { int: 'whole number', record: 'object' };
-
-/** Of the forms that are possible the one that the value resembles: what is wrong with it is not merely its type. */
-function ofUnion(
-  issue: Extract<Issue, { code: 'invalid_union' }>,
-  path: PropertyKey[],
-  field: string,
-): string {
-  if ('options' in issue && Array.isArray(issue.options)) {
-    return `Field "${field}" must be one of ${issue.options.join(', ')}.`;
-  }
-  const problems = issue.errors.flatMap(([each]) => (each === undefined ? [] : [each]));
-  const types: string[] = [];
-  for (const each of problems) {
-    if (each.code !== 'invalid_type' || each.path.length > 0) return sentence(each, path);
-    types.push(article(each.expected));
-  }
-  return `Field "${field}" must be ${types.join(' or ')}${problems.every(isMissing) ? ' and is required' : ''}.`;
-}
-
-/** zod does not keep what it refused; its own message says whether there was anything. */
-function isMissing({ message }: Issue): boolean {
-  return message.endsWith('received undefined');
-}
-
-function bound(origin: string, most: string, value: number | bigint): string {
-  if (origin === 'array') return `have ${most} ${value} item${value === 1 ? '' : 's'}`;
-  if (origin === 'string') return `have ${most} ${value} character${value === 1 ? '' : 's'}`;
-  return `be ${most} ${value}`;
-}
-
-function article(type: string): string {
-  return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`;
-}
-
-function shorten(key: string): string {
-  return key.length > 60 ? `${key.slice(0, 60)}…` : key;
-}

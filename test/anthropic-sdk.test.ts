@@ -348,7 +348,7 @@ for (const cli of clis) {
       );
       await assert.rejects(
         client.messages.create({ ...message, max_tokens: 0 }),
-        (error) => error instanceof BadRequestError && /max_tokens: Input should be/.test(error.message),
+        (error) => error instanceof BadRequestError && /max_tokens: must be/.test(error.message),
       );
       await assert.rejects(
         client.messages.create({

@@ -539,7 +539,7 @@ for (const cli of clis) {
           (error: unknown) =>
             error instanceof BadRequestError &&
             error.param === 'foo' &&
-            error.message === '400 Unrecognized request argument supplied: foo',
+            error.message === "400 'foo' is not a known field.",
         );
       });
 

@@ -1,7 +1,6 @@
 /** The relay's own API: what POST /v1/complete takes and says. */
 import {
   completeRequest,
-  explain,
   type CompleteJsonResponse,
   type CompleteRequest,
   type CompleteTextResponse,
@@ -9,17 +8,15 @@ import {
 } from '../api.ts';
 import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
-import type { AnswerFacts, ParsedRequest, Dialect, Responder } from './dialect.ts';
-import { findUnsound } from './unsendable.ts';
+import type { AnswerFacts, Dialect, ParsedRequest, Responder } from './dialect.ts';
+import { parseBody, requireSendable, shortPath, type Path } from './problem.ts';
 
 export const native: Dialect = {
   unknownModel: 'bad_request',
   parse: (body) => {
-    const parsed = completeRequest.safeParse(body);
-    if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
-    const request = parsed.data;
+    requireSendable(body, [], fieldProblem);
+    const request = parseBody(completeRequest, body, fieldProblem);
     requireOneMeaning(request);
-    requireSound(request);
     return {
       conversation: conversationOf(request),
       model: request.model,
@@ -58,12 +55,10 @@ function requireOneMeaning({
   if (stream === true && async === true) throw bad('Send "stream" or "async", not both.');
 }
 
-/** What is not a text of its own: those have the check in their schemas. */
-function requireSound({ stop, schema }: CompleteRequest): void {
-  const unsound = findUnsound({ stop, schema });
-  if (unsound !== undefined) {
-    throw bad(`Field "${unsound.path.slice(0, 8).join('.').slice(0, 200)}" ${unsound.problem}.`);
-  }
+/** A `bad_request` of the relay's own routes. */
+export function fieldProblem(path: Path, predicate: string): RelayError {
+  const place = path.length === 0 ? 'The request body' : `Field "${shortPath(path).join('.')}"`;
+  return new RelayError('bad_request', `${place} ${predicate}.`);
 }
 
 function bad(message: string): RelayError {

@@ -3,31 +3,30 @@
  * and nothing is so deep that reading it would end the stack. Pure. A NUL is taken: both CLIs pass it on (2.1.197, 2.1.330).
  */
 
-export type Path = readonly (string | number)[];
-
-export type Unsound = { path: Path; problem: string };
-
 /** Deeper than any tool's schema; far from what serialising can take. */
 const maxDepth = 200;
 
-/** The first unsound part of parsed JSON, names included, with its place; undefined when there is none. */
-export function findUnsound(value: unknown, depth = 0): Unsound | undefined {
+/** The first part of parsed JSON, names included, that cannot be sent on. */
+export function findUnsendable(
+  value: unknown,
+  depth = 0,
+): { path: (string | number)[]; predicate: string } | undefined {
   if (typeof value === 'string') {
-    return value.isWellFormed() ? undefined : { path: [], problem: loneSurrogate };
+    return value.isWellFormed() ? undefined : { path: [], predicate: loneSurrogate };
   }
-  if (typeof value === 'number' && !Number.isFinite(value)) return { path: [], problem: tooLarge };
+  if (typeof value === 'number' && !Number.isFinite(value)) return { path: [], predicate: tooLarge };
   if (typeof value !== 'object' || value === null) return undefined;
-  if (depth === maxDepth) return { path: [], problem: `is nested more than ${maxDepth} levels deep` };
+  if (depth === maxDepth) return { path: [], predicate: `is nested more than ${maxDepth} levels deep` };
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index += 1) {
-      const found = findUnsound(value[index], depth + 1);
+      const found = findUnsendable(value[index], depth + 1);
       if (found !== undefined) return { ...found, path: [index, ...found.path] };
     }
     return undefined;
   }
   for (const [name, inner] of Object.entries(value)) {
-    if (!name.isWellFormed()) return { path: [], problem: `has a name that ${loneSurrogate}` };
-    const found = findUnsound(inner, depth + 1);
+    if (!name.isWellFormed()) return { path: [], predicate: `has a name that ${loneSurrogate}` };
+    const found = findUnsendable(inner, depth + 1);
     if (found !== undefined) return { ...found, path: [name, ...found.path] };
   }
   return undefined;

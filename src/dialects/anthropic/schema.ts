@@ -1,55 +1,65 @@
 /**
- * What POST /v1/messages takes: the shapes of the Messages API, as far as the relay passes them on.
+ * The body of POST /v1/messages: the shapes of the Messages API, as far as the relay passes them on.
  *
  * Source: the types of @anthropic-ai/sdk 1.12.0 (`MessageCreateParams`, its beta twin) and what Claude Code 2.1.197 and 2.1.330 send.
- * Which of the API's other parameters are accepted or refused is `anthropic-parameters.ts`'s.
  */
 import { z } from 'zod';
 import { base64 } from '../../api.ts';
 import { imageTypes } from '../../conversation.ts';
-
-/** An object of the caller's own, taken as it is: no key of it is looked at, copied or lost. */
-const anyObject = z
-  .unknown()
-  .refine((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
-    error: ({ input }) => (input === undefined ? 'Field required' : 'Input should be an object'),
-    abort: true,
-  })
-  .meta({ type: 'object' }) as unknown as z.ZodType<Record<string, unknown>>;
+import { anyObject, ignoredParameters, refusedParameters } from './parameters.ts';
 
 /** Claude Code adds a `scope` to it. */
 const cached = { cache_control: z.looseObject({ type: z.literal('ephemeral') }).nullish() };
 
+const anyText = z.string().min(1, 'must not be empty');
+const isNotBlank = (text: string): boolean => text.trim() !== '';
+/** The CLI would leave a blank text out. */
+const nonBlank = z.string().refine(isNotBlank, 'must not be blank');
+
 const textBlock = z.strictObject({
   type: z.literal('text'),
-  text: z.string(),
+  text: nonBlank,
   citations: z.array(anyObject).nullish(),
   ...cached,
 });
+/** The model itself writes a block of line breaks at times, and it is sent back as it was. */
+const anyTextBlock = textBlock.extend({ text: anyText });
+
+const sourceTypes = 'the relay keeps no files and fetches nothing for a request; send the content itself';
 
 const imageBlock = z.strictObject({
   type: z.literal('image'),
-  source: z.strictObject({ type: z.literal('base64'), media_type: z.enum(imageTypes), data: base64 }),
+  source: z.strictObject({
+    type: z.literal('base64', { error: `must be base64: ${sourceTypes}` }),
+    media_type: z.enum(imageTypes),
+    data: base64,
+  }),
   transformations: anyObject.nullish(),
   ...cached,
 });
 
 const documentBlock = z.strictObject({
   type: z.literal('document'),
-  source: z.discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
-    z.strictObject({ type: z.literal('text'), media_type: z.literal('text/plain'), data: z.string().min(1) }),
-  ]),
+  source: z.discriminatedUnion(
+    'type',
+    [
+      z.strictObject({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
+      z.strictObject({
+        type: z.literal('text'),
+        media_type: z.literal('text/plain'),
+        data: z.string().min(1),
+      }),
+    ],
+    { error: `must be base64 or text: ${sourceTypes}` },
+  ),
   title: z.string().nullish(),
   context: z.string().nullish(),
   citations: z.strictObject({ enabled: z.boolean().optional() }).nullish(),
   ...cached,
 });
 
-const identifier = z.string().regex(/^[a-zA-Z0-9_-]+$/, "String should match pattern '^[a-zA-Z0-9_-]+$'");
-const toolName = z
-  .string()
-  .regex(/^[a-zA-Z0-9_-]{1,128}$/, "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'");
+const identifier = z.string().regex(/^[a-zA-Z0-9_-]+$/, 'must be of a-z, A-Z, 0-9, _ and -');
+const toolName = z.string().regex(/^[a-zA-Z0-9_-]{1,128}$/, 'must be 1 to 128 of a-z, A-Z, 0-9, _ and -');
 
 const toolReference = z.strictObject({ type: z.literal('tool_reference'), tool_name: z.string(), ...cached });
 
@@ -59,7 +69,7 @@ const toolResultBlock = z.strictObject({
   content: z
     .union([
       z.string(),
-      z.array(z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock, toolReference])),
+      z.array(z.discriminatedUnion('type', [anyTextBlock, imageBlock, documentBlock, toolReference])),
     ])
     .optional(),
   is_error: z.boolean().optional(),
@@ -72,17 +82,15 @@ const toolUseBlock = z.strictObject({
   id: identifier,
   name: toolName,
   input: anyObject,
-  /** What the API tells of a tool that the model itself called. */
+  /** The API sets it on a tool that the model itself called. */
   caller: z.strictObject({ type: z.literal('direct') }).nullish(),
   toolset_name: z.null().optional(),
   ...cached,
 });
 
-const block = z.discriminatedUnion('type', [
-  textBlock,
-  imageBlock,
-  documentBlock,
-  toolResultBlock,
+const userBlock = z.discriminatedUnion('type', [textBlock, imageBlock, documentBlock, toolResultBlock]);
+const assistantBlock = z.discriminatedUnion('type', [
+  anyTextBlock,
   toolUseBlock,
   z.strictObject({ type: z.literal('thinking'), thinking: z.string(), signature: z.string() }),
   z.strictObject({ type: z.literal('redacted_thinking'), data: z.string() }),
@@ -90,30 +98,51 @@ const block = z.discriminatedUnion('type', [
 
 const effort = z.enum(['low', 'medium', 'high', 'xhigh', 'max']).nullish();
 
+/** An empty string is no system prompt. */
+const systemTexts = z.union([
+  z.string().refine((text) => text === '' || isNotBlank(text), 'must not be blank'),
+  z.array(textBlock),
+]);
+
 const message = z.discriminatedUnion('role', [
-  z.strictObject({ role: z.literal('user'), content: z.union([z.string(), z.array(block)]) }),
-  z.strictObject({ role: z.literal('assistant'), content: z.union([z.string(), z.array(block)]) }),
+  z.strictObject({ role: z.literal('user'), content: z.union([nonBlank, z.array(userBlock).min(1)]) }),
   z.strictObject({
-    role: z.literal('system'),
-    content: z.union([z.string(), z.array(textBlock)]).optional(),
-    clear_at: z.enum(['next_user_message', 'never']).nullish(),
-    output_config: z.strictObject({ effort }).nullish(),
+    role: z.literal('assistant'),
+    content: z.union([anyText, z.array(assistantBlock).min(1)]),
   }),
+  z
+    .strictObject({
+      role: z.literal('system'),
+      content: systemTexts.optional(),
+      clear_at: z.enum(['next_user_message', 'never']).nullish(),
+      output_config: z.strictObject({ effort }).nullish(),
+    })
+    .refine(({ content = '', output_config }) => content.length > 0 || output_config, {
+      path: ['content'],
+      error: 'must not be empty',
+    }),
 ]);
 
 const tool = z.strictObject({
-  type: z.literal('custom').nullish(),
+  type: z
+    .literal('custom', {
+      error: 'must be custom or absent: the relay has none of the tools that Anthropic defines',
+    })
+    .nullish(),
   name: toolName,
   description: z.string().optional(),
   input_schema: anyObject.refine((schema) => schema['type'] === 'object', {
     path: ['type'],
-    error: "Input should be 'object'",
+    error: 'must be object',
   }),
   strict: z.boolean().optional(),
   input_examples: z.array(anyObject).optional(),
   defer_loading: z.boolean().optional(),
   eager_input_streaming: z.boolean().nullish(),
-  allowed_callers: z.array(z.string()).optional(),
+  allowed_callers: z
+    .array(z.string())
+    .refine((callers) => callers.includes('direct'), 'must include direct: only the model can call a tool')
+    .optional(),
   ...cached,
 });
 
@@ -136,11 +165,13 @@ const thinking = z.discriminatedUnion('type', [
 const jsonFormat = z.strictObject({ type: z.literal('json_schema'), schema: anyObject });
 
 export const messagesRequest = z.strictObject({
+  // First, so that what the caller must leave out is the problem that is reported.
+  ...refusedParameters,
   model: z.string().min(1),
   max_tokens: z.int().min(1),
-  messages: z.array(message),
-  system: z.union([z.string(), z.array(textBlock)]).optional(),
-  stop_sequences: z.array(z.string()).optional(),
+  messages: z.array(message).min(1),
+  system: systemTexts.optional(),
+  stop_sequences: z.array(nonBlank).optional(),
   stream: z.boolean().optional(),
   temperature: z.number().min(0).max(1).optional(),
   top_k: z.int().min(0).optional(),
@@ -150,10 +181,12 @@ export const messagesRequest = z.strictObject({
   tool_choice: toolChoice.optional(),
   output_config: z.strictObject({ effort, format: jsonFormat.nullish() }).nullish(),
   output_format: jsonFormat.nullish(),
+  ...ignoredParameters,
 });
 
 export type MessagesRequest = z.infer<typeof messagesRequest>;
 export type RequestMessage = MessagesRequest['messages'][number];
-export type RequestBlock = z.infer<typeof block>;
 export type RequestText = z.infer<typeof textBlock>;
+export type UserRequestBlock = z.infer<typeof userBlock>;
+export type AssistantRequestBlock = z.infer<typeof assistantBlock>;
 export type RequestTool = z.infer<typeof tool>;

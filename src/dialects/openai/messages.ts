@@ -1,9 +1,9 @@
 /** The messages of the OpenAI dialect -> system prompt and turns of the Messages API. Pure. */
 import type { AssistantBlock, Message, ToolResultBlock, ToolUseBlock } from '../../conversation.ts';
 import { textBlocks, userBlocks, type Ignored } from './parts.ts';
-import { refuse, requireSound } from './place.ts';
+import { problem, refuse } from './problem.ts';
 import type { AssistantMessage, ChatMessage } from './request.ts';
-import type { Path } from '../unsendable.ts';
+import { requireSendable, type Path } from '../problem.ts';
 
 type ToolMessage = Extract<ChatMessage, { role: 'tool' }>;
 
@@ -112,7 +112,7 @@ function readArguments(text: string, path: Path): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return refuse(path, 'must be a JSON object');
   }
-  requireSound(value, path);
+  requireSendable(value, path, problem);
   return value as Record<string, unknown>;
 }
 

@@ -4,11 +4,12 @@
  * Source: the types and the stream reader of the official JavaScript SDK (openai 7.57).
  */
 import type { Conversation } from '../../conversation.ts';
-import type { ParsedRequest, Dialect } from '../dialect.ts';
+import type { Dialect, ParsedRequest } from '../dialect.ts';
+import { parseBody, requireSendable } from '../problem.ts';
 import { chatCompletion } from './answer.ts';
 import { chatError } from './errors.ts';
 import { readMessages } from './messages.ts';
-import { fromIssues, refuse, requireSound, wording } from './place.ts';
+import { problem, refuse } from './problem.ts';
 import { chatCompletionRequest, ignoredParameters, type ChatRequest } from './request.ts';
 import { chatStream, serverSentEvent } from './stream.ts';
 import { readTools } from './tools.ts';
@@ -20,10 +21,8 @@ export const openai: Dialect = {
 };
 
 function parse(body: unknown): ParsedRequest {
-  requireSound(body, []);
-  const parsed = chatCompletionRequest.safeParse(body, { error: wording });
-  if (!parsed.success) throw fromIssues(parsed.error.issues);
-  const request = parsed.data;
+  requireSendable(body, [], problem);
+  const request = parseBody(chatCompletionRequest, body, problem);
   const ignored = new Set(ignoredParameters(request));
   const includeUsage = request.stream_options?.include_usage === true;
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');

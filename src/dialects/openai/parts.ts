@@ -6,9 +6,9 @@ import {
   type TextBlock,
   type UserBlock,
 } from '../../conversation.ts';
-import { refuse } from './place.ts';
+import { refuse } from './problem.ts';
 import type { UserPart } from './request.ts';
-import type { Path } from '../unsendable.ts';
+import type { Path } from '../problem.ts';
 
 /** What a request names and nothing here makes use of. */
 export type Ignored = Set<string>;

@@ -1,8 +1,8 @@
 /** Tools and tool choice of the OpenAI dialect -> those of the Messages API. Pure. */
 import type { Tool, ToolChoice } from '../../conversation.ts';
-import { refuse } from './place.ts';
+import { refuse } from './problem.ts';
 import type { ChatRequest } from './request.ts';
-import type { Path } from '../unsendable.ts';
+import type { Path } from '../problem.ts';
 
 /** Throws `bad_request` with the place. */
 export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: ToolChoice } {

@@ -1,5 +1,6 @@
 /** POST /v1/fetch: identify -> validate -> reserve, in a budget of its own -> fetch through the guard -> settle -> answer. */
-import { explain } from '../../api.ts';
+import { fieldProblem } from '../../dialects/native.ts';
+import { parseBody } from '../../dialects/problem.ts';
 import { RelayError } from '../../errors.ts';
 import type { Ticket } from '../../limits/ticket.ts';
 import { pageRequest } from '../../pages/request.ts';
@@ -20,18 +21,16 @@ export async function fetchPage(
   const key = identify(request, exchange, 'fetch', context);
   const body = await readJson(request, bodyLimits);
   exchange.bytesIn = body.bytes;
-  const parsed = pageRequest.safeParse(body.value);
-  if (!parsed.success) throw new RelayError('bad_request', explain(parsed.error));
-  exchange.targetHost = hostOf(parsed.data.url);
+  const asked = parseBody(pageRequest, body.value, fieldProblem);
+  exchange.targetHost = hostOf(asked.url);
 
   return withWork(request.signal, exchange, context.running, async (work) => {
-    const { timeout_ms: timeoutMs } = parsed.data;
+    const { timeout_ms: timeoutMs } = asked;
     using ticket = await inTime(work.signal, timeoutMs);
     const startedAt = performance.now();
     try {
       const left = Math.max(1, Math.floor(timeoutMs - exchange.queueMs));
-      const asked = { ...parsed.data, timeout_ms: left };
-      const page = await context.pages.fetchPage(asked, work.signal, key.id);
+      const page = await context.pages.fetchPage({ ...asked, timeout_ms: left }, work.signal, key.id);
       return respond(exchange, 200, { ok: true, ...page });
     } finally {
       exchange.upstreamMs = performance.now() - startedAt;
