@@ -8,3 +8,13 @@ export function familyOf(model: string): string {
   const name = model.toLowerCase().replace(/\[1m\]$/, '');
   return /(?:^|[./])claude-(?:[\d.-]*-)?([a-z]{3,})/.exec(name)?.[1] ?? name;
 }
+
+/**
+ * The entry of `models` that allows a model: its own name, or, for a full id (`claude-sonnet-4-5-20250929`), its family's alias.
+ * A larger context window (`[1m]`) costs more, so the list has to name it.
+ */
+export function allowedEntryFor(model: string, models: readonly string[]): string | undefined {
+  if (models.includes(model)) return model;
+  const family = /^claude-(?:[a-z0-9]+[-.])*(opus|sonnet|haiku)(?:[-.@][a-z0-9.@-]+)?$/.exec(model)?.[1];
+  return model.length <= 128 && family !== undefined && models.includes(family) ? family : undefined;
+}

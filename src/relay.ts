@@ -28,7 +28,6 @@ import { openUsage } from './ledger/usage.ts';
 import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
-import type { LaneLimits } from './limits/lane-limits.ts';
 import { createStrangers } from './limits/failed-keys.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
@@ -63,9 +62,7 @@ export type RelayOverrides = {
   plan?: Plan;
   /** The time of the limits, the ledger and the usage. */
   clock?: Clock;
-  times?: Partial<
-    Times & Pick<Config, 'requestTimeoutMs' | 'queueTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>
-  >;
+  times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
 };
 
 /** Wrong keys of one address in five minutes before it is slowed down, and the addresses remembered. */
@@ -88,9 +85,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   const keys = openKeys(store);
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
   const admission = createAdmission({
-    lanes: { complete: completeLimits(config), fetch: fetchLimits(config) },
-    queueMax: config.queueMax,
-    queueTimeoutMs: config.queueTimeoutMs,
+    ...config.limits,
     counts: openDailyCounts(store),
     clock,
   });
@@ -156,9 +151,9 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   tendSpares();
   const connections = new Connections(
     connectionsFor(fileLimit(), {
-      concurrency: config.globalConcurrency,
+      concurrency: config.limits.lanes.complete.concurrency,
       spares: config.warmSpares,
-      fetches: config.fetch.concurrency,
+      fetches: config.limits.lanes.fetch.concurrency,
     }),
   );
   const context: AppContext = {
@@ -204,7 +199,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   const server = await listen(createApp(context), {
     host: config.host,
     port: config.port,
-    longestAnswerMs: config.requestTimeoutMs + config.queueTimeoutMs,
+    longestAnswerMs: config.requestTimeoutMs + config.limits.queueTimeoutMs,
     connections,
     times,
   }).catch(async (error: unknown) => {
@@ -228,26 +223,6 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     readiness,
     close: () => (closing ??= close()),
     hurry: () => running.abortAll(),
-  };
-}
-
-function completeLimits(config: Config): LaneLimits {
-  return {
-    concurrency: config.globalConcurrency,
-    keyConcurrency: config.keyConcurrency,
-    keyRpm: config.keyRpm,
-    keyDaily: config.keyDaily,
-    globalDaily: config.globalDaily,
-  };
-}
-
-function fetchLimits({ fetch }: Config): LaneLimits {
-  return {
-    concurrency: fetch.concurrency,
-    keyConcurrency: fetch.keyConcurrency,
-    keyRpm: fetch.keyRpm,
-    keyDaily: fetch.keyDaily,
-    globalDaily: fetch.globalDaily,
   };
 }
 

@@ -11,7 +11,7 @@ import { addLogsCommand } from '../src/commands/logs.ts';
 import { addUsageCommand } from '../src/commands/usage.ts';
 import { completeRequest } from '../src/api.ts';
 import type { PlanWindows } from '../src/claude/usage-windows.ts';
-import { settings } from '../src/config.ts';
+import { settings } from '../src/settings.ts';
 import * as anthropicParameters from '../src/dialects/anthropic/parameters.ts';
 import { messagesRequest } from '../src/dialects/anthropic/schema.ts';
 import {
@@ -116,7 +116,7 @@ function routesOfApp(): string[] {
 describe('the tables', () => {
   test('README: every setting with its default, and no other', () => {
     const documented = rows(section(readme, '## Configuration')).map(([name, value]) => [name, value]);
-    const real = Object.entries(settings).map(([name, setting]) => [name, setting.default || 'empty']);
+    const real = [...settings.values()].map((setting) => [setting.name, setting.default || 'empty']);
     assertSame(documented, real);
   });
 

@@ -143,6 +143,6 @@ test('18 long jobs of one key take nothing from two others: each of their reques
   >;
   assert.deepEqual(
     [told.limits.concurrency.limit, told.fetch_limits.concurrency.limit],
-    [config.globalConcurrency - 1, config.fetch.concurrency - 1],
+    [config.limits.lanes.complete.concurrency - 1, config.limits.lanes.fetch.concurrency - 1],
   );
 });

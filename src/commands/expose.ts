@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Argument, Option, type Command } from 'commander';
-import { loadConfig, type Config, loadLeniently } from '../config.ts';
+import { loadConfig, type Config, loadConfigIfValid } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { localUrl, probe } from '../service/probe.ts';
 import { cloudflared } from '../service/cloudflared.ts';
@@ -18,7 +18,7 @@ import type { Tunnel, TunnelOptions } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
 import { parseCount, withExamples } from './text/parse.ts';
-import { limitsOff } from './limits-off.ts';
+import { limitsOff } from './settings-warnings.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
@@ -69,7 +69,7 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
 async function expose(tool: Tool, options: Options, context: ExposeContext): Promise<void> {
   const { terminal = processTerminal() } = context;
   const say = (line: string): void => terminal.err(`${line}\n`);
-  const { config: readable, env } = loadLeniently(context.file());
+  const { config: readable, env } = loadConfigIfValid(context.file());
   const home = env['HOME'] ?? '';
   const { uid, username: name } = userInfo();
   const httpsPort = Number(options.httpsPort);

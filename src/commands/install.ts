@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { loadConfig, type Config, loadLeniently } from '../config.ts';
+import { loadConfig, type Config, loadConfigIfValid } from '../config.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/probe.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -14,7 +14,7 @@ import { funnelUrl } from '../service/tailscale.ts';
 import { installSystemd, uninstallSystemd, unitPath, relayService } from '../service/systemd.ts';
 import { userManager, hasNamespaces } from '../service/user-manager.ts';
 import { withExamples, parseCount } from './text/parse.ts';
-import { limitsOff } from './limits-off.ts';
+import { limitsOff } from './settings-warnings.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 import { requireScratch } from './scratch.ts';
 
@@ -53,7 +53,7 @@ export async function install(options: Options, context: InstallContext): Promis
   const say = (line: string): void => terminal.err(`${line}\n`);
   const { uid, username: name } = userInfo();
   const user = { uid, name };
-  const { config, env } = loadLeniently(file);
+  const { config, env } = loadConfigIfValid(file);
   // Wrong ones are in the way of everything but taking the service away; what is removed for good, only right ones name.
   const shell =
     config ?? (options.uninstall === true && options.purge !== true ? undefined : loadConfig({ file }));

@@ -5,9 +5,8 @@ import { createLog } from '../log.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import { CommandError } from './command-error.ts';
-import { limitsOff } from './limits-off.ts';
+import { limitsOff, unfairLimits } from './settings-warnings.ts';
 import { requireScratch } from './scratch.ts';
-import { unfairLimits } from './unfair-limits.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError when it cannot start. */

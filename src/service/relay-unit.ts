@@ -58,7 +58,8 @@ export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>):
 
 /** Throws TemplateError when a path cannot be in a unit file. */
 export function relayUnit(template: string, config: Config, host: Host, systemd: SystemdFacts): string {
-  const processes = (config.globalConcurrency || 64) + config.warmSpares + relayItself.processes;
+  const processes =
+    (config.limits.lanes.complete.concurrency || 64) + config.warmSpares + relayItself.processes;
   // From 253 on the manager hands over its socket connected, so that no process is needed for a message. It takes no specifier (%t) there.
   const socket =
     systemd.version >= 253 && /^\/[\w./-]+$/.test(systemd.runtimeDir ?? '')

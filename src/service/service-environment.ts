@@ -3,7 +3,8 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { accessSync, constants } from 'node:fs';
 import { findCli, loginStatus } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
-import { loadConfig, settings, type Config } from '../config.ts';
+import { loadConfig, type Config } from '../config.ts';
+import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
 import { ServiceError } from './run.ts';
 
@@ -93,7 +94,7 @@ function hasNode(directory: string): boolean {
 
 /** Settings and variables of the CLI that this shell has and the service will not. */
 function onlyHere(shell: Config, service: Config): string[] {
-  const names = [...Object.keys(settings), ...passedEnv].filter((name) => !everywhere.has(name));
+  const names = [...settings.keys(), ...passedEnv].filter((name) => !everywhere.has(name));
   return names.filter(
     (name) => (shell.hostEnv[name] ?? '') !== '' && shell.hostEnv[name] !== service.hostEnv[name],
   );
@@ -101,7 +102,7 @@ function onlyHere(shell: Config, service: Config): string[] {
 
 function placeFor(name: string): string {
   const inFile =
-    name in settings ||
+    settings.has(name) ||
     ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN'].includes(name);
   return inFile ? 'put it into config.env if it shall count.' : 'docs/operations.md says where it can stand.';
 }

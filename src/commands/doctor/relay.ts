@@ -89,9 +89,10 @@ async function runningLines(config: Config, url: string, restart: string): Promi
 }
 
 /** Each request that runs or waits has a connection. */
-function connectionLines({ globalConcurrency, queueMax, fetch }: Config, most: number | undefined): Line[] {
+function connectionLines({ limits }: Config, most: number | undefined): Line[] {
   if (most === undefined) return [];
-  const requests = globalConcurrency + queueMax + fetch.concurrency;
+  const { lanes, queueMax } = limits;
+  const requests = lanes.complete.concurrency + queueMax + lanes.fetch.concurrency;
   if (requests < most) return [ok('connections', `${most} at most, by its limit of open files`)];
   return [
     warning(

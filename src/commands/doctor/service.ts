@@ -6,7 +6,7 @@ import { localUrl } from '../../service/probe.ts';
 import { runner } from '../../service/run.ts';
 import { funnelUrl } from '../../service/tailscale.ts';
 import { failure, ok, warning, type Line } from './line.ts';
-import { limitsOff } from '../limits-off.ts';
+import { limitsOff } from '../settings-warnings.ts';
 import {
   cloudflaredUnit,
   ngrokUnit,

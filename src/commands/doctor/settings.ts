@@ -2,8 +2,7 @@
 import { statSync } from 'node:fs';
 import { isLoopback, loginVariables, readSettingsFile, type Config } from '../../config.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
-import { limitsOff } from '../limits-off.ts';
-import { unfairLimits } from '../unfair-limits.ts';
+import { limitsOff, unfairLimits } from '../settings-warnings.ts';
 
 /** Of settings that could not be read: a sentence each. */
 export function settingsFailures(problems: readonly string[], file: string): Line[] {
@@ -50,10 +49,11 @@ function bindLine({ host }: Config): Line {
 
 function limitsLine(config: Config, file: string): Line {
   const off = limitsOff(config);
+  const { keyRpm, keyDaily, globalDaily } = config.limits.lanes.complete;
   return off.length === 0
     ? ok(
         'limits',
-        `a key has ${config.keyRpm} requests a minute and ${config.keyDaily} a day, all together ${config.globalDaily} a day`,
+        `a key has ${keyRpm} requests a minute and ${keyDaily} a day, all together ${globalDaily} a day`,
       )
     : warning(
         'limits',

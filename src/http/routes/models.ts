@@ -1,7 +1,8 @@
 /** GET /v1/models and /v1/models/<id>: the models this key may use, in rows that satisfy both the OpenAI and the Anthropic SDK. */
-import { type Config, listedAs } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { type ErrorCode, RelayError } from '../../errors.ts';
 import type { Key } from '../../keys/key.ts';
+import { allowedEntryFor } from '../../model-family.ts';
 import type { AppContext } from '../app.ts';
 import { type Exchange, respond } from '../exchange.ts';
 import { identify } from '../identify.ts';
@@ -88,14 +89,14 @@ export function chooseModel(
 ): Choice {
   const asked = named ?? defaultModel;
   const model = allowedModels.includes(asked) ? asked : (modelAliases.get(asked) ?? asked);
-  const listed = listedAs(model, allowedModels);
+  const listed = allowedEntryFor(model, allowedModels);
   if (listed === undefined) {
     throw new RelayError(
       unknown,
       `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them a further name.`,
     );
   }
-  if (key.allowedModels !== undefined && listedAs(model, key.allowedModels) === undefined) {
+  if (key.allowedModels !== undefined && allowedEntryFor(model, key.allowedModels) === undefined) {
     throw new RelayError('forbidden', `This key may not use the model ${asked}.`);
   }
   return { asked, model, listed };

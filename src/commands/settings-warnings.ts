@@ -1,0 +1,29 @@
+/** Settings that are valid and risky. */
+import type { Config } from '../config.ts';
+
+/** The names of the settings that turn a limit off. */
+export function limitsOff({ limits: { lanes } }: Config): string[] {
+  const limits = {
+    GLOBAL_CONCURRENCY: lanes.complete.concurrency,
+    PER_KEY_RPM: lanes.complete.keyRpm,
+    PER_KEY_DAILY: lanes.complete.keyDaily,
+    GLOBAL_DAILY: lanes.complete.globalDaily,
+    FETCH_CONCURRENCY: lanes.fetch.concurrency,
+    FETCH_RPM: lanes.fetch.keyRpm,
+    FETCH_DAILY: lanes.fetch.keyDaily,
+    FETCH_GLOBAL_DAILY: lanes.fetch.globalDaily,
+  };
+  return Object.entries(limits).flatMap(([name, value]) => (value === 0 ? [name] : []));
+}
+
+/** A sentence about the setting that lets one key keep another one out, if there is such a setting. */
+export function unfairLimits({ limits, requestTimeoutMs }: Config): string[] {
+  const { queueMax, queueTimeoutMs, lanes } = limits;
+  // Without a limit no request waits.
+  if (lanes.complete.concurrency === 0) return [];
+  if (queueMax === 0) return ['QUEUE_MAX is 0: a key is refused while other keys use every process.'];
+  if (queueTimeoutMs >= requestTimeoutMs) return [];
+  return [
+    `QUEUE_TIMEOUT (${queueTimeoutMs / 1000}) is below REQ_TIMEOUT (${requestTimeoutMs / 1000}): long requests of other keys can keep a key out.`,
+  ];
+}
