@@ -2,7 +2,7 @@
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { lockedEnv, type HostEnv } from './lock.ts';
-import { startProcess } from './process.ts';
+import { goneWithin, ignoreOutput, startProcess } from './process.ts';
 
 /** A sentence for the owner: what is missing and what to do. */
 export class CliMissing extends Error {
@@ -110,26 +110,20 @@ const authTimeoutMs = 15_000;
 /** What it prints. */
 async function authStatus(path: string, hostEnv: HostEnv, signal: AbortSignal | undefined): Promise<string> {
   let printed = '';
-  const end = (): void => child.terminate();
   const child = startProcess({
     // A last line without an end would not be told.
     command: '/bin/sh',
     args: ['-c', '"$@"; echo', 'claude-relay-login', path, 'auth', 'status', '--json'],
     env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
     listener: {
+      ...ignoreOutput,
       onLine: (text) => {
         printed += `${text}\n`;
       },
-      onGarbage: end,
-      onExit: () => {},
+      onGarbage: () => child.terminate(),
     },
   });
   child.finish();
-  const timer = setTimeout(end, authTimeoutMs);
-  signal?.addEventListener('abort', end, { once: true });
-  if (signal?.aborted === true) end();
-  await child.gone;
-  clearTimeout(timer);
-  signal?.removeEventListener('abort', end);
+  await goneWithin(child, authTimeoutMs, signal);
   return printed;
 }

@@ -183,10 +183,10 @@ test('one that closes stdout and stays is ended: it can say nothing more', async
   assert.deepEqual([lines, exits.length], [['up'], 1]);
 });
 
-test('strays that start others go on being found', async () => {
+test('strays that keep starting others are all killed after an abnormal exit', async () => {
   const { process } = run(
     `setsid sh -c 'while :; do setsid sleep 300 & sleep 0.01; done' >/dev/null 2>&1 </dev/null &
-     sleep 0.5`,
+     sleep 0.5; exit 1`,
   );
   await process.gone;
   const mine = readdirSync('/proc').filter((name) => {
@@ -202,13 +202,13 @@ test('strays that start others go on being found', async () => {
   );
 });
 
-test('descendants end with it: in its group, and in a session of their own', async () => {
+test('descendants in the group and in another session end after an abnormal exit', async () => {
   const { process, lines } = run(
     `sleep 300 & echo $! >"$SCRATCH/in-group"
      setsid sh -c 'echo $$ >"$SCRATCH/outside"; exec sleep 300' &
      setsid sh -c 'echo $$ >"$SCRATCH/quiet"; exec sleep 300' >/dev/null 2>&1 &
      while ! [ -s "$SCRATCH/outside" ] || ! [ -s "$SCRATCH/quiet" ]; do sleep 0.02; done
-     echo left`,
+     echo left; exit 1`,
   );
   await process.gone;
   assert.deepEqual(lines, ['left']);
@@ -217,6 +217,22 @@ test('descendants end with it: in its group, and in a session of their own', asy
     assert.ok(pid > 0, name);
     await until(() => !isRunning(pid));
   }
+});
+
+test('/proc is searched for strays after a kill and never after a normal exit', async () => {
+  const stray = (name: string): string =>
+    `setsid sh -c 'echo $$ >"$SCRATCH/${name}"; exec sleep 300' >/dev/null 2>&1 &
+     while ! [ -s "$SCRATCH/${name}" ]; do sleep 0.02; done; echo up`;
+  const normal = run(stray('of-normal'));
+  await normal.process.gone;
+  assert.ok(isRunning(noted('of-normal')));
+  globalThis.process.kill(noted('of-normal'), 'SIGKILL');
+
+  const killed = run(`${stray('of-killed')}; sleep 300`);
+  await until(() => killed.lines.length === 1);
+  killed.process.kill();
+  await killed.process.gone;
+  await until(() => !isRunning(noted('of-killed')));
 });
 
 test('kill -9 of the parent ends its processes, busy and idle, and the next start sweeps what they had', async () => {

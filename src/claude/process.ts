@@ -16,26 +16,27 @@ import { killStrays } from './strays.ts';
 /** $0 is a name for the process list, "$@" the command. The command itself does not inherit the lifeline (3<&-). */
 const withLifeline = `( trap '' TERM INT HUP; read -r _ <&3; kill -KILL -$$ ) </dev/null >/dev/null 2>&1 & exec "$@" 3<&-`;
 
-/** An answer is at most some hundred kilobytes; a line beyond this is a process out of its mind. */
+/** An answer has at most a few hundred kilobytes. A longer line means that the process is broken. */
 const maxLineBytes = 16 * 1024 * 1024;
 const stderrTailBytes = 4096;
-/** A process that has closed stdout can say nothing more; it gets this long to end by itself. */
+/** A process that has closed stdout can say nothing more; it gets this long to exit. */
 const mutedGraceMs = 1000;
 /** The watcher kills its group within milliseconds, unless it was stopped (SIGSTOP) together with it. */
 const watcherGraceMs = 500;
 const directoryPrefix = 'relay-';
 
-/** How a process ended, before anybody asked it to or after. */
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
 export type ProcessListener = {
-  /** Each line of stdout, without its newline. An error thrown here is a defect. */
+  /** Each line of stdout, without its newline. Must not throw. */
   onLine: (text: string) => void;
-  /** stdout cannot be read further: a line too long, or bytes that are not UTF-8. */
+  /** stdout cannot be read further. */
   onGarbage: (reason: 'line_too_long' | 'invalid_utf8') => void;
   /** The process ended; everything it printed has been delivered to `onLine`. */
   onExit: (exit: Exit) => void;
 };
+
+export const ignoreOutput: ProcessListener = { onLine: () => {}, onGarbage: () => {}, onExit: () => {} };
 
 export type ProcessOptions = {
   /** The CLI's path. */
@@ -51,58 +52,61 @@ export type ProcessOptions = {
 };
 
 export type ClaudeProcess = {
-  /** The process's id, which is its group's too; undefined when it could not be started (then `onExit` follows). */
+  /** Also the id of its group; undefined when the process could not be started (then `onExit` follows). */
   readonly pid: number | undefined;
-  /** Who is told. A spare changes hands when a request claims it. */
+  /** A spare's changes when a request claims it. */
   listener: ProcessListener;
-  /** Writes to stdin. Errors of a process that is gone are silent: `onExit` tells. */
+  /** Writes to stdin; does nothing once the process is gone. */
   write(text: string): void;
-  /** Ends stdin: an idle CLI exits by itself within some 30 ms, with its files in order. */
+  /** Ends stdin: an idle CLI then exits within about 30 ms, with its files in order. */
   finish(): void;
   /** SIGTERM to the group, SIGKILL after the grace. May be called at any time and more than once. */
   terminate(): void;
   /** SIGKILL to the group, at once: for a process that must not do one thing more. */
   kill(): void;
-  /** Resolves once, when no process of the group is left (nor, on Linux, one that left it) and its directory is removed. Never rejects. */
+  /**
+   * Resolves once no process of the group is left and its directory is removed. After a kill or an exit with another status than 0,
+   * no process is left that had left the group either (Linux). Never rejects.
+   */
   readonly gone: Promise<void>;
   /** The last bytes of stderr. For the owner's eyes (doctor, the proof), never a caller's. */
   stderrTail(): string;
 };
 
-/** Starts a process in a new, empty directory that goes when it goes. Never throws: what fails is told by `onExit`. */
+/** Starts a process in a new, empty directory that is removed after it. Never throws: `onExit` reports a failure. */
 export function startProcess(options: ProcessOptions): ClaudeProcess {
   let home: string | undefined;
-  let tmp: string;
-  let child: ChildProcess;
   try {
     // The CLI tells the model its working directory: a neutral path that names no user.
     home = mkdtempSync(join(neutralDirectory(), `${directoryPrefix}${process.pid}-`));
     const cwd = join(home, 'work');
-    tmp = join(home, 'tmp');
+    const tmp = join(home, 'tmp');
     mkdirSync(cwd);
     mkdirSync(tmp);
     options.prepareCwd?.(cwd);
-    child = spawn(
+    const child = spawn(
       '/bin/sh',
       ['-c', withLifeline, 'claude-relay-lifeline', options.command, ...options.args],
-      {
-        cwd,
-        env: options.env(tmp),
-        detached: true,
-        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      },
+      { cwd, env: options.env(tmp), detached: true, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] },
     );
-  } catch {
-    return neverStarted(options, home);
-  }
-  if (child.pid === undefined) {
+    if (child.pid !== undefined) return supervise(child, child.pid, options, home, tmp);
     child.on('error', () => {});
-    return neverStarted(options, home);
+  } catch {
+    // No memory, no process or file descriptor left, or the disk is full.
   }
+  return neverStarted(options, home);
+}
 
-  const { pid } = child;
+function supervise(
+  child: ChildProcess,
+  pid: number,
+  options: ProcessOptions,
+  home: string,
+  tmp: string,
+): ClaudeProcess {
   const [stdin, stdout, stderr, lifeline] = child.stdio as unknown as [Writable, Readable, Readable, Duplex];
   let exit: Exit | undefined;
+  let signalled = false;
   let terminating = false;
   let killTimer: NodeJS.Timeout | undefined;
   let mutedTimer: NodeJS.Timeout | undefined;
@@ -111,6 +115,7 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
   // Until the lifeline is closed on both sides the watcher lives, so the group's id is still this group's.
   const signalGroup = (signal: NodeJS.Signals): void => {
     if (lifeline.destroyed && exit !== undefined) return;
+    signalled = true;
     try {
       process.kill(-pid, signal);
     } catch {
@@ -130,26 +135,28 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
   };
 
   for (const stream of [stdin, stdout, stderr, lifeline]) stream.on('error', () => {});
-  const readChunk = lineReader(
-    (text) => handle.listener.onLine(text),
-    (reason) => {
-      stdout.destroy();
-      handle.listener.onGarbage(reason);
-    },
+  stdout.on(
+    'data',
+    lineReader(
+      (text) => handle.listener.onLine(text),
+      (reason) => {
+        stdout.destroy();
+        handle.listener.onGarbage(reason);
+      },
+    ),
   );
-  stdout.on('data', readChunk);
   stdout.on('end', () => {
     if (exit === undefined) mutedTimer = setTimeout(terminate, mutedGraceMs);
   });
-  const tail = keepTail(stderr);
+  const stderrTail = keepTail(stderr);
   lifeline.resume();
 
-  const strays = new Promise<unknown>((resolve) => {
+  const lifelineClosed = new Promise<void>((resolve) => {
     lifeline.on('close', () => {
       clearTimeout(stoppedTimer);
       // Also when somebody killed the watcher alone: without it, nothing holds the group.
       if (exit === undefined) signalGroup('SIGKILL');
-      resolve(killStrays(tmp));
+      resolve();
       // A grandchild that is beyond reach could hold the pipes open for ever.
       setTimeout(() => {
         stdout.destroy();
@@ -157,16 +164,23 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
       }, 250).unref();
     });
   });
-  const gone = new Promise<void>((resolve) => {
+  const exited = new Promise<void>((resolve) => {
     child.on('exit', (code, signal) => {
       exit = { code, signal };
       cutLifeline();
+      resolve();
     });
+  });
+  /** A turn that ended as it should has left nothing to look for. */
+  const straysKilled = Promise.all([lifelineClosed, exited]).then(async () => {
+    if (signalled || exit?.code !== 0) await killStrays(tmp);
+  });
+  const gone = new Promise<void>((resolve) => {
     child.on('close', () => {
       clearTimeout(killTimer);
       clearTimeout(mutedTimer);
       handle.listener.onExit(exit ?? { code: null, signal: null });
-      void strays.then(() => {
+      void straysKilled.then(() => {
         removeDirectory(home);
         resolve();
       });
@@ -183,28 +197,20 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
       if (stdin.writable) stdin.end();
     },
     terminate,
-    kill: () => {
-      signalGroup('SIGKILL');
-    },
+    kill: () => signalGroup('SIGKILL'),
     gone,
-    stderrTail: tail,
+    stderrTail,
   };
   return handle;
 }
 
-/** The same shape for a process that the system refused (no memory, no process or file descriptor left, disk full). */
-function neverStarted(options: ProcessOptions, home: string | undefined): ClaudeProcess {
-  const gone = new Promise<void>((resolve) => {
-    setImmediate(() => {
-      removeDirectory(home);
-      handle.listener.onExit({ code: null, signal: null });
-      resolve();
-    });
-  });
+/** The same shape for a process that the system refused. */
+function neverStarted({ listener }: ProcessOptions, home: string | undefined): ClaudeProcess {
   const nothing = (): void => {};
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
   const handle: ClaudeProcess = {
     pid: undefined,
-    listener: options.listener,
+    listener,
     write: nothing,
     finish: nothing,
     terminate: nothing,
@@ -212,7 +218,33 @@ function neverStarted(options: ProcessOptions, home: string | undefined): Claude
     gone,
     stderrTail: () => '',
   };
+  setImmediate(() => {
+    removeDirectory(home);
+    handle.listener.onExit({ code: null, signal: null });
+    resolve();
+  });
   return handle;
+}
+
+/** Terminates the process after `timeoutMs` or when the signal is aborted. Resolves to the one that did, once the process is gone. */
+export async function goneWithin(
+  child: ClaudeProcess,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<'timeout' | 'aborted' | undefined> {
+  let ended: 'timeout' | 'aborted' | undefined;
+  const end = (why: 'timeout' | 'aborted'): void => {
+    ended ??= why;
+    child.terminate();
+  };
+  const onAbort = (): void => end('aborted');
+  const timer = setTimeout(end, timeoutMs, 'timeout');
+  signal?.addEventListener('abort', onAbort);
+  if (signal?.aborted === true) onAbort();
+  await child.gone;
+  clearTimeout(timer);
+  signal?.removeEventListener('abort', onAbort);
+  return ended;
 }
 
 function removeDirectory(path: string | undefined): void {
@@ -224,7 +256,7 @@ function removeDirectory(path: string | undefined): void {
   }
 }
 
-/** The system's directory for temporary files; /tmp where that one names the user. */
+/** The system's directory for temporary files; /tmp where its path names the user. */
 function neutralDirectory(): string {
   const directory = tmpdir();
   const named = directory.startsWith(homedir()) || directory.split('/').includes(userName());
@@ -267,45 +299,39 @@ function keepTail(stream: Readable): () => string {
   return () => kept.toString('utf8');
 }
 
-/** Cuts chunks into lines; a line is decoded whole, so that no character is cut. */
+/** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. */
 function lineReader(
-  onLine: (text: string) => void,
-  onGarbage: (reason: 'line_too_long' | 'invalid_utf8') => void,
+  onLine: ProcessListener['onLine'],
+  onGarbage: ProcessListener['onGarbage'],
 ): (chunk: Buffer) => void {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let held: Buffer[] = [];
   let heldBytes = 0;
   let broken = false;
+  const fail = (reason: 'line_too_long' | 'invalid_utf8'): void => {
+    broken = true;
+    held = [];
+    onGarbage(reason);
+  };
   return (chunk) => {
-    let start = 0;
-    while (!broken) {
-      const end = chunk.indexOf(0x0a, start);
-      const part = chunk.subarray(start, end === -1 ? undefined : end);
+    for (let start = 0; start < chunk.length && !broken;) {
+      const newline = chunk.indexOf(0x0a, start);
+      const part = chunk.subarray(start, newline === -1 ? undefined : newline);
       heldBytes += part.length;
-      if (heldBytes > maxLineBytes) {
-        broken = true;
-        held = [];
-        onGarbage('line_too_long');
-        return;
-      }
-      if (end === -1) {
-        if (part.length > 0) held.push(part);
-        return;
-      }
-      const bytes = held.length === 0 ? part : Buffer.concat([...held, part]);
+      if (heldBytes > maxLineBytes) return fail('line_too_long');
+      held.push(part);
+      if (newline === -1) return;
+      start = newline + 1;
+      const line = Buffer.concat(held);
       held = [];
       heldBytes = 0;
-      start = end + 1;
-      if (bytes.length === 0) continue;
       let text: string;
       try {
-        text = decoder.decode(bytes);
+        text = decoder.decode(line);
       } catch {
-        broken = true;
-        onGarbage('invalid_utf8');
-        return;
+        return fail('invalid_utf8');
       }
-      onLine(text);
+      if (text !== '') onLine(text);
     }
   };
 }

@@ -3,7 +3,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { startProcess, type ClaudeProcess } from './process.ts';
+import { ignoreOutput, startProcess, type ClaudeProcess } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { createSpares, type Spares, type SparesState } from './spares.ts';
 import type { JsonSchema } from './schema.ts';
@@ -64,7 +64,7 @@ export function createRunner(options: RunnerOptions): Runner {
         command: claudeBin,
         args: lockedArgs(model),
         env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
-        listener: nobody,
+        listener: ignoreOutput,
       }));
   const spares: Spares = createSpares({
     ...options.spares,
@@ -148,6 +148,3 @@ function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn
   });
   return { finished, gone, warm: true };
 }
-
-/** The turn sets its own listener before anything can have been printed. */
-const nobody = { onLine: () => {}, onGarbage: () => {}, onExit: () => {} };

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { breachIn, type Breach } from './breach.ts';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { startProcess } from './process.ts';
+import { goneWithin, startProcess } from './process.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
 /** One window: percent used (0-100) and when it starts anew (ISO 8601), as far as the vendor tells. */
@@ -65,7 +65,6 @@ export function createPlan(options: PlanOptions): Plan {
 async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWindows> {
   let windows: PlanWindows = null;
   let broken = false;
-  const end = (): void => child.terminate();
   const child = startProcess({
     command: options.claudeBin,
     // The model plays no part: nothing is asked of one.
@@ -85,16 +84,12 @@ async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWi
         windows = found;
         child.finish();
       },
-      onGarbage: end,
+      onGarbage: () => child.terminate(),
       onExit: () => {},
     },
   });
-  const timer = setTimeout(end, options.timeoutMs ?? 8000);
-  signal.addEventListener('abort', end, { once: true });
   child.write(usageRequestLine('usage'));
-  await child.gone;
-  clearTimeout(timer);
-  signal.removeEventListener('abort', end);
+  await goneWithin(child, options.timeoutMs ?? 8000, signal);
   return windows;
 }
 

@@ -6,7 +6,7 @@ import { configDirectory } from './canary-home.ts';
 import type { ToolUse } from './canary.ts';
 import { startStandIn, textBlock, toolUseBlock, type SeenRequest } from './stand-in.ts';
 import { lockedArgs, standInEnv, type DummyLogin, type HostEnv } from '../lock.ts';
-import { startProcess, type Exit } from '../process.ts';
+import { goneWithin, startProcess, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
 
@@ -139,19 +139,8 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     },
     killGraceMs: 500,
   });
-  const cut = (why: 'timeout' | 'aborted') => (): void => {
-    run.cut ??= why;
-    child.terminate();
-  };
-  const timer = setTimeout(cut('timeout'), options.timeoutMs);
-  const onAbort = cut('aborted');
-  signal?.addEventListener('abort', onAbort, { once: true });
-  if (signal?.aborted === true) onAbort();
-
   child.write(turnLines(asked[0]));
-  await child.gone;
-  clearTimeout(timer);
-  signal?.removeEventListener('abort', onAbort);
+  run.cut = await goneWithin(child, options.timeoutMs, signal);
   run.stderrTail = child.stderrTail();
   run.sessions = keptSessions(options.hostEnv, workingDirectory);
   return run;
