@@ -2,6 +2,7 @@
  * What a turn asks of the model and what it answers, in the shapes of the Messages API: the common language of the routes, the
  * dialects and the CLI.
  */
+import type { WrittenJson } from './exact-json.ts';
 
 /** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it ignores any other without a word. */
 export const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
@@ -117,12 +118,12 @@ export type ModelEvent = { type: string; [field: string]: unknown };
 export type Answer = {
   /** The model's id of the message, `msg_...`. */
   messageId: string;
-  /** Every block in order, with fields that are not known here (citations) as they came; numbers in a tool's input as `exact-json.ts` keeps them. */
+  /** Every block in order, with fields that are not known here (citations) as they came; a tool's input is a `WrittenJson`. */
   content: readonly ({ type: string } & Record<string, unknown>)[];
   /** The text blocks' texts, joined. */
   text: string;
   /** With `Conversation.schema`: the value, which satisfies it. */
-  structured?: unknown;
+  structured?: WrittenJson;
   stopReason: string;
   /** Which of `stopSequences` ended it. */
   stopSequence: string | null;

@@ -15,6 +15,7 @@ import { clis, eventually } from './support/relay.ts';
 import { startTestRunner, type TestRunner } from './support/runner.ts';
 
 const text = (value: string): { type: 'text'; text: string } => ({ type: 'text', text: value });
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 const user = (...content: UserBlock[]): Message => ({ role: 'user', content });
 const assistant = (...content: Extract<Message, { role: 'assistant' }>['content'][number][]): Message => ({
   role: 'assistant',
@@ -332,7 +333,7 @@ for (const cli of clis) {
           const { answer, requests } = await relay.ask({ tools });
           assert.equal(answer().stopReason, 'tool_use');
           assert.deepEqual(
-            answer().content,
+            asJson(answer().content),
             asked.map((name, index) => ({
               type: 'tool_use',
               id: `toolu_${index}`,
@@ -381,7 +382,7 @@ for (const cli of clis) {
         });
         assert.equal(body['thinking'], undefined);
         const { content, text: whole, stopReason, structured } = answer();
-        assert.deepEqual(structured, { name: 'Jo', age: 7 });
+        assert.deepEqual(structured?.value, { name: 'Jo', age: 7 });
         assert.equal(whole, '{"name": "Jo", "age": 7}');
         assert.deepEqual(content, [{ type: 'text', text: whole }]);
         assert.equal(stopReason, 'end_turn');
@@ -403,7 +404,7 @@ for (const cli of clis) {
           },
         };
         const { answer, requests } = await relay.ask({ schema: list });
-        assert.deepEqual(answer().structured, [{ next: null }]);
+        assert.deepEqual(answer().structured?.value, [{ next: null }]);
         assert.equal(answer().text, '[{"next":null}]');
         const [tool] = bodyOf(requests)['tools'] as Tool[];
         assert.match(JSON.stringify(tool?.input_schema), /"\$ref":"#\/properties\/value\/\$defs\/item"/);
@@ -452,7 +453,7 @@ for (const cli of clis) {
           ['get_weather', 'structured_output', 'structured_output_'],
         );
         assert.equal(answer().stopReason, 'tool_use');
-        assert.deepEqual(answer().content, [
+        assert.deepEqual(asJson(answer().content), [
           { type: 'tool_use', id: 'toolu_1', name: 'get_weather', input: { city: 'Zürich' } },
         ]);
         assert.ok(!('structured' in answer()));

@@ -3,7 +3,7 @@
  * gone out before that is counted. Pure.
  */
 import type { ModelEvent, TokenUsage } from '../conversation.ts';
-import { createMessage, MalformedEvent, type ModelMessage } from './message.ts';
+import { MalformedEvent, ModelMessage } from './message.ts';
 import type { TurnEnd } from './outcome.ts';
 import type { CliEvent } from './protocol.ts';
 import { noFurtherRequests } from './blackhole-proxy.ts';
@@ -60,7 +60,7 @@ export function countFurtherRequests(): FurtherRequests {
 }
 
 function usageOf(messageStart: ModelEvent): TokenUsage {
-  const message = createMessage();
+  const message = new ModelMessage();
   try {
     message.add(messageStart);
   } catch (error) {

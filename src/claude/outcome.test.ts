@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { clientGone, shuttingDown } from '../endings.ts';
 import type { ErrorDetails } from '../errors.ts';
 import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
-import { createMessage } from './message.ts';
+import { ModelMessage } from './message.ts';
 import type { CliFailure, CliResult } from './protocol.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -18,7 +18,7 @@ const usage = {
 type Seen = { text: string; stopReason: string | undefined; started?: boolean } & Partial<Collected>;
 
 function seen({ text, stopReason, started = true, ...fields }: Seen): Collected {
-  const message = createMessage();
+  const message = new ModelMessage();
   if (started) {
     message.add({ type: 'message_start', message: { id: 'msg_1', model: 'claude-x', usage } });
     message.add({ type: 'content_block_start', index: 0, content_block: { type: 'text', text } });

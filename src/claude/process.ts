@@ -314,7 +314,8 @@ function lineReader(
     onGarbage(reason);
   };
   return (chunk) => {
-    for (let start = 0; start < chunk.length && !broken;) {
+    for (let start = 0; start < chunk.length;) {
+      if (broken) return;
       const newline = chunk.indexOf(0x0a, start);
       const part = chunk.subarray(start, newline === -1 ? undefined : newline);
       heldBytes += part.length;

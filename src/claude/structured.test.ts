@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { recordedMessage, recordedText, recordedToolUse } from '../../test/support/recordings.ts';
 import type { Answer, Conversation, ModelEvent, Tool } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
-import { createMessage } from './message.ts';
+import { ModelMessage } from './message.ts';
 import { structuredBy, type Structured } from './structured.ts';
 
 const asked: Conversation = {
@@ -23,7 +23,7 @@ function told(
   structured: Structured,
   events: readonly ModelEvent[],
 ): { events: ModelEvent[]; answer: Answer } {
-  const message = createMessage();
+  const message = new ModelMessage();
   const out: ModelEvent[] = [];
   for (const event of events) {
     message.add(event);
@@ -120,7 +120,10 @@ describe('what is told', () => {
       [0, 0, 0, 0],
     );
     assert.equal(textOf(events), '{"a":1}');
-    assert.deepEqual([answer.text, answer.structured, answer.stopReason], ['{"a":1}', { a: 1 }, 'end_turn']);
+    assert.deepEqual(
+      [answer.text, answer.structured?.text, answer.stopReason],
+      ['{"a":1}', '{"a":1}', 'end_turn'],
+    );
   });
 
   test('a wrapped value comes in one piece, without its wrapping', () => {
@@ -131,7 +134,7 @@ describe('what is told', () => {
     );
     assert.equal(textOf(events), '[1,2]');
     assert.equal(answer.text, '[1,2]');
-    assert.deepEqual(answer.structured, [1, 2]);
+    assert.deepEqual(answer.structured?.value, [1, 2]);
   });
 
   test('an input that is empty, or came with the block’s start', () => {

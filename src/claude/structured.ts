@@ -1,22 +1,22 @@
 /**
- * An answer that must satisfy a schema: asked for as the input of a tool of the relay's own, which the model is made to call, and told
- * as one text block that holds the JSON.
+ * An answer that must satisfy a schema. The relay asks for it as the input of a tool of its own, which the model has to call, and
+ * passes it on as one text block that holds the JSON.
  */
 import type { Answer, Conversation, ModelEvent, Tool, ToolChoice } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
-import { parseExactly, withoutExactNumbers } from '../exact-json.ts';
-import { createMessage } from './message.ts';
+import { parseExactly, WrittenJson } from '../exact-json.ts';
+import { ModelMessage } from './message.ts';
 import type { Outcome } from './outcome.ts';
 import type { JsonSchema } from './schema.ts';
 
 export type Structured = {
-  /** What is asked of the model in place of the schema. */
+  /** What the model is asked in place of the schema. */
   conversation: Conversation;
-  /** The events that stand for this one, which are a message of their own. */
+  /** The events that the caller gets for this one: those of the text block. */
   event(event: ModelEvent): readonly ModelEvent[];
   /**
-   * The answer as its caller reads it: with `structured` a value that still has to be judged, without where the model asked for a
-   * tool of the caller's instead, or stopped before the value was whole. Throws `invalid_output`.
+   * The answer as its caller reads it. `structured` is not judged yet; it is absent where the model asked for one of the caller's
+   * tools instead, or stopped before the value was whole. Throws `invalid_output`.
    */
   answer(answer: Answer): Answer;
 };
@@ -31,21 +31,17 @@ export function structuredBy(conversation: Conversation): Structured | undefined
   while (tools.some((tool) => tool.name === name)) name += '_';
   const wrapped = !isPlainObjectSchema(schema);
   const { schema: _, ...rest } = conversation;
-  const told = eventFilter(name, wrapped);
-  const message = createMessage();
+  const filter = eventFilter(name, wrapped);
+  const message = new ModelMessage();
   const tool: Tool = {
     name,
     description: 'Gives the answer. Call it once, with the whole answer as its input.',
     input_schema: wrapped ? wrap(schema) : schema,
   };
   return {
-    conversation: {
-      ...rest,
-      tools: [...tools, tool],
-      toolChoice: choiceOf(conversation, name),
-    },
+    conversation: { ...rest, tools: [...tools, tool], toolChoice: choiceOf(conversation, name) },
     event: (event) => {
-      const events = told(event);
+      const events = filter(event);
       for (const one of events) message.add(one);
       return events;
     },
@@ -53,15 +49,15 @@ export function structuredBy(conversation: Conversation): Structured | undefined
       ...answer,
       content: message.content(),
       text: message.text(),
-      ...outcomeOf(answer, name, wrapped),
+      ...valueOf(answer, name, message.text()),
     }),
   };
 }
 
 /** Why a value does not satisfy a schema; undefined when it does. */
-type Judge = (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
+export type Judge = (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
 
-/** An answer by a schema is one when it was judged. Never rejects. */
+/** The answer once its value satisfies the schema, or `invalid_output`. Never rejects. */
 export async function satisfied(
   answer: Answer,
   structured: Structured,
@@ -69,8 +65,8 @@ export async function satisfied(
 ): Promise<Outcome> {
   try {
     const judged = structured.answer(answer);
-    if (schema !== undefined && 'structured' in judged) {
-      const why = await unsatisfied(schema, withoutExactNumbers(judged.structured));
+    if (schema !== undefined && judged.structured !== undefined) {
+      const why = await unsatisfied(schema, judged.structured.value);
       if (why !== undefined) throw invalidOutput(why);
     }
     return { ok: true, answer: judged };
@@ -83,18 +79,17 @@ export async function satisfied(
   }
 }
 
-/** What else is different in the answer. */
-function outcomeOf({ content, stopReason }: Answer, name: string, wrapped: boolean): Partial<Answer> {
+/** `text` is the JSON of the value. */
+function valueOf({ content, stopReason }: Answer, name: string, text: string): Partial<Answer> {
   const uses = content.filter(({ type }) => type === 'tool_use');
-  const [ours, ...more] = uses.filter((use) => use['name'] === name);
-  if (uses.some((use) => use['name'] !== name)) return {};
-  // Cut off or declined: the stop reason tells, and there is nothing to judge.
+  const ours = uses.filter((use) => use['name'] === name);
+  if (ours.length < uses.length) return {};
+  // Cut off or declined: the stop reason says so, and there is nothing to judge.
   if (!finished.has(stopReason)) return {};
-  if (ours === undefined) throw invalidOutput('the model answered in words instead');
-  if (more.length > 0) throw invalidOutput('the model gave more than one');
-  const input = ours['input'] as Record<string, unknown>;
-  if (wrapped && !Object.hasOwn(input, 'value')) throw invalidOutput('the value is missing');
-  return { structured: wrapped ? input['value'] : input, stopReason: 'end_turn', stopSequence: null };
+  if (ours.length === 0) throw invalidOutput('the model answered in words instead');
+  if (ours.length > 1) throw invalidOutput('the model gave more than one');
+  if (text === '') throw invalidOutput('the value is missing');
+  return { structured: new WrittenJson(text), stopReason: 'end_turn', stopSequence: null };
 }
 
 const finished: ReadonlySet<string> = new Set(['tool_use', 'end_turn', 'stop_sequence']);
@@ -143,34 +138,33 @@ function moveReferences(schema: unknown): unknown {
   );
 }
 
-/** Leaves out what is neither the answer nor a call of the caller's tools, and numbers the rest anew. */
+/** Drops what is neither the answer nor a call of the caller's tools, and renumbers the rest. */
 function eventFilter(name: string, wrapped: boolean): (event: ModelEvent) => readonly ModelEvent[] {
-  const indexes = new Map<unknown, number>();
-  const kept = new Map<unknown, { json: string; input: unknown }>();
+  const newIndexes = new Map<unknown, number>();
+  const answers = new Map<unknown, { json: string; input: unknown }>();
   return (event) => {
-    const { index } = event;
+    if (!event.type.startsWith('content_block_')) return [event];
     if (event.type === 'content_block_start') {
       const block = event['content_block'] as { type: string; name?: unknown; input?: unknown };
       if (block.type !== 'tool_use') return [];
-      const at = indexes.size;
-      indexes.set(index, at);
-      if (block.name !== name) return [{ ...event, index: at }];
-      kept.set(index, { json: '', input: block.input });
-      return [{ type: 'content_block_start', index: at, content_block: { type: 'text', text: '' } }];
+      const index = newIndexes.size;
+      newIndexes.set(event['index'], index);
+      if (block.name !== name) return [{ ...event, index }];
+      answers.set(event['index'], { json: '', input: block.input });
+      return [{ type: 'content_block_start', index, content_block: { type: 'text', text: '' } }];
     }
-    const at = indexes.get(index);
-    if (!event.type.startsWith('content_block_')) return [event];
-    if (at === undefined) return [];
-    const ours = kept.get(index);
-    if (ours === undefined) return [{ ...event, index: at }];
+    const index = newIndexes.get(event['index']);
+    if (index === undefined) return [];
+    const answer = answers.get(event['index']);
+    if (answer === undefined) return [{ ...event, index }];
     if (event.type === 'content_block_stop') {
-      const rest = wrapped || ours.json === '' ? textOf(ours.json, ours.input, wrapped) : '';
-      return [...textDelta(at, rest), { type: 'content_block_stop', index: at }];
+      const rest = wrapped || answer.json === '' ? textOf(answer.json, answer.input, wrapped) : '';
+      return [...textDelta(index, rest), { type: 'content_block_stop', index }];
     }
     const piece = (event['delta'] as { partial_json?: unknown } | undefined)?.partial_json;
     if (typeof piece !== 'string') return [];
-    ours.json += piece;
-    return wrapped ? [] : textDelta(at, piece);
+    answer.json += piece;
+    return wrapped ? [] : textDelta(index, piece);
   };
 }
 
@@ -178,18 +172,12 @@ function textDelta(index: number, text: string): ModelEvent[] {
   return text === '' ? [] : [{ type: 'content_block_delta', index, delta: { type: 'text_delta', text } }];
 }
 
-/** The JSON text of the answer, as the model wrote it where that is all of it. */
+/** The JSON of the answer; empty where the wrapping object does not hold it, or is cut off. */
 function textOf(json: string, input: unknown, wrapped: boolean): string {
-  if (json === '') return JSON.stringify(unwrap(input ?? {}, wrapped)) ?? '';
-  if (!wrapped) return json;
   try {
-    return JSON.stringify(unwrap(parseExactly(json), wrapped)) ?? '';
+    const given = json === '' ? (input ?? {}) : parseExactly(json);
+    return JSON.stringify(wrapped ? (given as { value?: unknown } | null)?.value : given) ?? '';
   } catch {
-    // The answer as a whole will be refused.
     return '';
   }
-}
-
-function unwrap(input: unknown, wrapped: boolean): unknown {
-  return wrapped ? (input as { value?: unknown } | null)?.value : input;
 }

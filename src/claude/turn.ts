@@ -8,7 +8,7 @@ import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
 import { breachIn, type Breach } from './breach.ts';
-import { createMessage, MalformedEvent } from './message.ts';
+import { MalformedEvent, ModelMessage } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
 import { satisfied, structuredBy } from './structured.ts';
@@ -81,7 +81,7 @@ export function runTurn(options: TurnOptions): Turn {
   const { process: cli, request } = options;
   const structured = structuredBy(request);
   const seen: Collected = {
-    message: createMessage(),
+    message: new ModelMessage(),
     initSeen: false,
     initModel: '',
     tools: structured !== undefined || (request.tools ?? []).length > 0,

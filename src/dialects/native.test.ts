@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Answer, ModelEvent } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
+import { WrittenJson } from '../exact-json.ts';
 import type { AnswerFacts } from './dialect.ts';
 import { native } from './native.ts';
 
@@ -34,7 +35,8 @@ const json = {
 };
 
 function whole(request: object, given: Partial<Answer> = {}): object {
-  return native.parse({ prompt: 'x', ...request }).responder.body({ ...answer, ...given }, facts);
+  const { responder } = native.parse({ prompt: 'x', ...request });
+  return JSON.parse(JSON.stringify(responder.body({ ...answer, ...given }, facts))) as object;
 }
 
 type Sent = { type: string; [field: string]: unknown };
@@ -168,8 +170,14 @@ describe('what is answered', () => {
   });
 
   test('the value of a schema', () => {
-    assert.deepEqual(whole({ schema: {} }, { structured: { a: [1] } }), { ...json, result: { a: [1] } });
-    assert.deepEqual(whole({ schema: {} }, { structured: null }), { ...json, result: null });
+    assert.deepEqual(whole({ schema: {} }, { structured: new WrittenJson('{"a":[1]}') }), {
+      ...json,
+      result: { a: [1] },
+    });
+    assert.deepEqual(whole({ schema: {} }, { structured: new WrittenJson('null') }), {
+      ...json,
+      result: null,
+    });
   });
 
   test('no value, no success', () => {
