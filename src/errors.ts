@@ -83,6 +83,8 @@ export type ErrorDetails = {
   shouldRetry?: boolean;
   /** The upstream refused the login of the host: no request can work before the owner acts. */
   loginLost?: true;
+  /** What a dialect has a code of its own for, where the relay's code covers more. */
+  reason?: 'unknown_model' | 'prompt_too_long';
   /** Which redirect of a fetch the error is about: 0 is the URL of the request. Sent as `hop`. */
   hop?: number;
   /** Which part of the request it is about, as its dialect names places. Sent as `param` in the OpenAI dialect. */

@@ -3,8 +3,9 @@ import { RelayError, type ErrorCode, type ErrorDetails } from '../errors.ts';
 
 type CauseError = {
   code: ErrorCode;
-  /** A `:` at the end is followed by the reason, where there is one. */
   message: string;
+  /** The upstream's reason follows the message, if there is one. */
+  givesReason?: true;
   details?: ErrorDetails;
 };
 
@@ -78,10 +79,20 @@ const errors = {
   model: {
     code: 'not_found',
     message: 'The model does not exist, or the login of the host may not use it.',
+    details: { reason: 'unknown_model' },
   },
-  too_long: { code: 'bad_request', message: 'The model refused the request:' },
-  request: { code: 'bad_request', message: 'The model refused the request:' },
-  too_large: { code: 'payload_too_large', message: 'The request is too large for the model:' },
+  too_long: {
+    code: 'bad_request',
+    message: 'The model refused the request',
+    givesReason: true,
+    details: { reason: 'prompt_too_long' },
+  },
+  request: { code: 'bad_request', message: 'The model refused the request', givesReason: true },
+  too_large: {
+    code: 'payload_too_large',
+    message: 'The request is too large for the model',
+    givesReason: true,
+  },
 } as const satisfies Record<string, CauseError>;
 
 /** `outcome.ts` makes the error of a `rate_limited`: it knows the times of the plan. */
@@ -94,10 +105,10 @@ export function errorOf(
   text: string,
   nowMs: number,
 ): RelayError {
-  const { code, message, details = {} }: CauseError = errors[cause];
+  const { code, message, givesReason, details = {} }: CauseError = errors[cause];
   if (cause === 'spending_limit') return spendingLimit(message, details, text, nowMs);
-  if (!message.endsWith(':')) return new RelayError(code, message, details);
-  const said = reason === undefined ? `${message.slice(0, -1)}.` : `${message} ${reason}`;
+  if (!givesReason) return new RelayError(code, message, details);
+  const said = reason === undefined ? `${message}.` : `${message}: ${reason}`;
   return new RelayError(code, said, details);
 }
 

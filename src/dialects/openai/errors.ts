@@ -20,16 +20,15 @@ export function chatError(error: RelayError): ChatErrorBody {
 /** Limits that a client does not get past by waiting a little. */
 const quotas: ReadonlySet<string | undefined> = new Set(['key_daily', 'global_daily', 'plan']);
 
-function codeOf({ code, message, details }: RelayError): string {
+function codeOf({ code, details }: RelayError): string {
   if (code === 'unauthorized') return 'invalid_api_key';
-  // A path below the route is not found either, and has no code there.
-  if (code === 'not_found' && /\bmodel\b/i.test(message)) return 'model_not_found';
+  if (details.reason === 'unknown_model') return 'model_not_found';
+  // Clients shorten the conversation when they see this code.
+  if (details.reason === 'prompt_too_long') return 'context_length_exceeded';
   if (code === 'rate_limited') {
     return quotas.has(details.limit) && details.shouldRetry === false
       ? 'insufficient_quota'
       : 'rate_limit_exceeded';
   }
-  // The model's own words for it; clients shorten the conversation when they see this code.
-  if (/prompt is too long/i.test(message)) return 'context_length_exceeded';
   return code;
 }

@@ -532,12 +532,12 @@ describe('errors', () => {
       { message: 'No.', type: 'invalid_request_error', param: null, code: 'invalid_api_key' },
     ],
     [
-      new RelayError('not_found', 'No such model.'),
-      { message: 'No such model.', type: 'invalid_request_error', param: null, code: 'model_not_found' },
+      new RelayError('not_found', 'No such one.', { reason: 'unknown_model' }),
+      { message: 'No such one.', type: 'invalid_request_error', param: null, code: 'model_not_found' },
     ],
     [
-      new RelayError('not_found', 'No such path.'),
-      { message: 'No such path.', type: 'invalid_request_error', param: null, code: 'not_found' },
+      new RelayError('not_found', 'No such path of a model.'),
+      { message: 'No such path of a model.', type: 'invalid_request_error', param: null, code: 'not_found' },
     ],
     [
       new RelayError('rate_limited', 'Wait.', { limit: 'key_rpm', retryAfter: 5 }),
@@ -552,12 +552,9 @@ describe('errors', () => {
       { message: 'Soon.', type: 'rate_limit_exceeded', param: null, code: 'rate_limit_exceeded' },
     ],
     [
-      new RelayError(
-        'bad_request',
-        'The model refused the request: prompt is too long: 300000 tokens > 200000 maximum',
-      ),
+      new RelayError('bad_request', 'The model refused the request.', { reason: 'prompt_too_long' }),
       {
-        message: 'The model refused the request: prompt is too long: 300000 tokens > 200000 maximum',
+        message: 'The model refused the request.',
         type: 'invalid_request_error',
         param: null,
         code: 'context_length_exceeded',

@@ -34,7 +34,7 @@ function idOf({ url }: Request): string {
   try {
     return decodeURIComponent(/\/v1\/models\/([^/?#]+)/.exec(url)?.[1] ?? '');
   } catch {
-    throw new RelayError('not_found', 'This is not the id of a model.');
+    throw new RelayError('not_found', 'This is not the id of a model.', { reason: 'unknown_model' });
   }
 }
 
@@ -94,6 +94,7 @@ export function chooseModel(
     throw new RelayError(
       unknown,
       `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them a further name.`,
+      { reason: 'unknown_model' },
     );
   }
   if (key.allowedModels !== undefined && allowedEntryFor(model, key.allowedModels) === undefined) {
