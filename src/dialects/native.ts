@@ -6,9 +6,10 @@ import {
   type CompleteTextResponse,
   type ErrorBody,
 } from '../api.ts';
-import type { Answer, Conversation, Message, ModelEvent, UserBlock } from '../conversation.ts';
+import type { Answer, Conversation, Message, ModelEvent } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
 import type { AnswerFacts, Dialect, ParsedRequest, Responder } from './dialect.ts';
+import { given } from './given.ts';
 import { parseBody, requireSendable, shortPath, type Path } from './problem.ts';
 
 export const native: Dialect = {
@@ -22,7 +23,7 @@ export const native: Dialect = {
       model: request.model,
       stream: request.stream === true,
       async: request.async === true,
-      ...(request.timeout === undefined ? {} : { timeoutS: request.timeout }),
+      ...given({ timeoutS: request.timeout }),
       ignored: [],
       responder: responderFor(request),
     } satisfies ParsedRequest;
@@ -31,15 +32,9 @@ export const native: Dialect = {
   errorEvents: (error, requestId) => event('error', { type: 'error', ...errorBody(error, requestId) }),
 };
 
-/** What each field allows by itself, and does not mean together. */
-function requireOneMeaning({
-  prompt,
-  messages,
-  schema,
-  output_format,
-  stream,
-  async,
-}: CompleteRequest): void {
+/** What each field allows alone, but not together with another. */
+function requireOneMeaning(request: CompleteRequest): void {
+  const { prompt, messages, schema } = request;
   if (prompt === undefined && messages === undefined) {
     throw bad('Field "prompt" must be a string and is required, unless there are "messages".');
   }
@@ -49,10 +44,10 @@ function requireOneMeaning({
       `Field "messages.${messages.length - 1}.role" must be user: the last turn is what the model answers.`,
     );
   }
-  if (schema !== undefined && output_format === 'text') {
+  if (schema !== undefined && request.output_format === 'text') {
     throw bad('Field "output_format" must be json where there is a "schema".');
   }
-  if (stream === true && async === true) throw bad('Send "stream" or "async", not both.');
+  if (request.stream === true && request.async === true) throw bad('Send "stream" or "async", not both.');
 }
 
 /** A `bad_request` of the relay's own routes. */
@@ -66,39 +61,27 @@ function bad(message: string): RelayError {
 }
 
 function conversationOf(request: CompleteRequest): Conversation {
-  const { prompt, messages = [], system = '', effort, schema, stop } = request;
+  const { prompt = '', system = '', stop } = request;
+  const messages = request.messages?.map(messageOf);
   return {
     system: system === '' ? [] : [system],
-    messages:
-      prompt === undefined ? messages.map(messageOf) : [{ role: 'user', content: textBlocks(prompt) }],
-    ...(effort === undefined ? {} : { effort }),
-    ...(request.max_tokens === undefined ? {} : { maxTokens: request.max_tokens }),
-    ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
-    ...(stop === undefined ? {} : { stopSequences: typeof stop === 'string' ? [stop] : stop }),
-    ...(schema === undefined ? {} : { schema }),
+    messages: messages ?? [{ role: 'user', content: textBlocks(prompt) }],
+    ...given({
+      effort: request.effort,
+      maxTokens: request.max_tokens,
+      temperature: request.temperature,
+      stopSequences: typeof stop === 'string' ? [stop] : stop,
+      schema: request.schema,
+    }),
   };
 }
 
-type NativeMessage = NonNullable<CompleteRequest['messages']>[number];
-
-function messageOf({ role, content }: NativeMessage): Message {
-  if (role === 'assistant') {
-    return { role, content: typeof content === 'string' ? textBlocks(content) : content };
-  }
-  return { role, content: typeof content === 'string' ? textBlocks(content) : content.map(userBlock) };
+function messageOf({ role, content }: NonNullable<CompleteRequest['messages']>[number]): Message {
+  return { role, content: typeof content === 'string' ? textBlocks(content) : content } as Message;
 }
 
 function textBlocks(text: string): [{ type: 'text'; text: string }] {
   return [{ type: 'text', text }];
-}
-
-/** An absent title stays absent. */
-function userBlock(
-  block: Exclude<Extract<NativeMessage, { role: 'user' }>['content'], string>[number],
-): UserBlock {
-  if (block.type !== 'document') return block;
-  const { type, source, title } = block;
-  return { type, source, ...(title === undefined ? {} : { title }) };
 }
 
 function responderFor({ output_format, schema }: CompleteRequest): Responder {
@@ -108,10 +91,7 @@ function responderFor({ output_format, schema }: CompleteRequest): Responder {
     body,
     stream: (facts) => ({
       event: (happened) => eventText(happened, facts),
-      end: (answer) => {
-        const told = json ? body(answer, facts()) : withText(jsonBody(answer, facts()), answer.text);
-        return event('done', { type: 'done', ...told });
-      },
+      end: (answer) => event('done', { type: 'done', ...(json ? body : textEnd)(answer, facts()) }),
     }),
   };
 }
@@ -123,7 +103,7 @@ function textBody(answer: Answer, facts: AnswerFacts): CompleteTextResponse {
     duration_ms: facts.durationMs,
     text: answer.text,
     ...(answer.stopReason === 'end_turn' ? {} : { stop_reason: answer.stopReason }),
-    ...stopSequence(answer),
+    ...given({ stop_sequence: answer.stopSequence }),
   };
 }
 
@@ -136,7 +116,6 @@ function valueBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
 }
 
 function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
-  const { usage } = answer;
   return {
     ok: true,
     model: facts.model,
@@ -144,26 +123,15 @@ function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
     duration_ms: facts.durationMs,
     result: 'structured' in answer ? answer.structured : answer.text,
     stop_reason: answer.stopReason,
-    ...stopSequence(answer),
-    usage: {
-      input_tokens: usage.input_tokens,
-      output_tokens: usage.output_tokens,
-      cache_read_input_tokens: usage.cache_read_input_tokens,
-      cache_creation_input_tokens: usage.cache_creation_input_tokens,
-      cost_usd: answer.costUsd,
-    },
+    ...given({ stop_sequence: answer.stopSequence }),
+    usage: { ...answer.usage, cost_usd: answer.costUsd },
   };
 }
 
-function stopSequence({ stopSequence }: Answer): { stop_sequence?: string } {
-  return stopSequence === null ? {} : { stop_sequence: stopSequence };
-}
-
-/** The end of a stream tells everything; its text is called as in the text form. */
-function withText(whole: CompleteJsonResponse, text: string): object {
-  return Object.fromEntries(
-    Object.entries(whole).map(([name, value]) => (name === 'result' ? ['text', text] : [name, value])),
-  );
+/** The end of a stream holds everything; its text has the name that it has in the text form. */
+function textEnd(answer: Answer, facts: AnswerFacts): object {
+  const { result: _result, ...rest } = jsonBody(answer, facts);
+  return { ...rest, text: answer.text };
 }
 
 /** `start` when the model begins, `delta` for each piece of text; nothing for what has no text. */
@@ -186,9 +154,7 @@ function errorBody(error: RelayError, requestId: string): ErrorBody {
     error: error.code,
     message: error.message,
     request_id: requestId,
-    ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(hop === undefined ? {} : { hop }),
+    ...given({ retry_after: retryAfter, limit, hop }),
   };
 }
 

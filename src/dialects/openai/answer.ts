@@ -1,51 +1,18 @@
-/** The model's answer in the words of the OpenAI dialect: the whole object, and what the stream has in common with it. Pure. */
+/** The model's answer as a `chat.completion`, and what the stream has in common with it. Pure. */
 import type { Answer, TokenUsage } from '../../conversation.ts';
 import { writtenAs } from '../../exact-json.ts';
 import type { AnswerFacts } from '../dialect.ts';
 
 export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
-type ToolCall = { id: string; type: 'function'; function: { name: string; arguments: string } };
-
-export type ChatUsage = {
-  prompt_tokens: number;
-  completion_tokens: number;
-  total_tokens: number;
-  prompt_tokens_details: { cached_tokens: number; cache_write_tokens: number };
-};
-
-export type ChatCompletion = {
-  id: string;
-  object: 'chat.completion';
-  /** Unix seconds. */
-  created: number;
-  /** The id of the model that answered. */
-  model: string;
-  choices: [
-    {
-      index: 0;
-      message: {
-        role: 'assistant';
-        content: string | null;
-        /** Why the model declined, where the upstream tells. */
-        refusal: string | null;
-        annotations: [];
-        tool_calls?: ToolCall[];
-      };
-      logprobs: null;
-      finish_reason: FinishReason;
-    },
-  ];
-  usage: ChatUsage;
-};
-
 /** Thinking is not shown: the API has no place for it. Neither is there one for citations of documents. */
-export function chatCompletion(answer: Answer, facts: AnswerFacts): ChatCompletion {
+export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   const calls = toolCalls(answer);
   return {
     id: completionId(facts),
     object: 'chat.completion',
     created: createdAt(facts),
+    // The model that answered.
     model: answer.resolvedModel,
     choices: [
       {
@@ -84,7 +51,7 @@ export function refusalOf({ stopReason, stopDetails }: Answer): string | null {
   return stopReason === 'refusal' && typeof explanation === 'string' ? explanation : null;
 }
 
-function toolCalls({ content }: Answer): ToolCall[] {
+function toolCalls({ content }: Answer): object[] {
   return content
     .filter((block) => block.type === 'tool_use')
     .map((block) => ({
@@ -116,7 +83,7 @@ export function finishReason(stopReason: string): FinishReason {
 }
 
 /** That API counts what was read from a cache and written to it among the prompt's tokens. */
-export function chatUsage(usage: TokenUsage): ChatUsage {
+export function chatUsage(usage: TokenUsage): object {
   const prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
   return {
     prompt_tokens: prompt,

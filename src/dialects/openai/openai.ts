@@ -5,6 +5,7 @@
  */
 import type { Conversation } from '../../conversation.ts';
 import type { Dialect, ParsedRequest } from '../dialect.ts';
+import { given } from '../given.ts';
 import { parseBody, requireSendable } from '../problem.ts';
 import { chatCompletion } from './answer.ts';
 import { chatError } from './errors.ts';
@@ -44,23 +45,20 @@ function parse(body: unknown): ParsedRequest {
   };
 }
 
-type Sampling = Pick<Conversation, 'maxTokens' | 'temperature' | 'topP' | 'stopSequences'>;
-
-function readSampling(request: ChatRequest, ignored: Set<string>): Sampling {
-  const { temperature, top_p: topP, stop } = request;
+function readSampling(request: ChatRequest, ignored: Set<string>): Partial<Conversation> {
+  const { temperature, stop } = request;
   if (isGiven(request.max_tokens) && isGiven(request.max_completion_tokens)) {
     refuse(['max_tokens'], 'cannot be given together with max_completion_tokens, which is its newer name');
   }
-  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   const stopSequences = typeof stop === 'string' ? [stop] : (stop ?? []);
-  // The model's scale ends at 1. An app that asks for more gets the most there is, and is told.
+  // The model's scale ends at 1.
   if (isGiven(temperature) && temperature > 1) ignored.add('temperature');
-  return {
-    ...(isGiven(maxTokens) ? { maxTokens } : {}),
-    ...(isGiven(temperature) ? { temperature: Math.min(temperature, 1) } : {}),
-    ...(isGiven(topP) ? { topP } : {}),
-    ...(stopSequences.length > 0 ? { stopSequences } : {}),
-  };
+  return given({
+    maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    temperature: isGiven(temperature) ? Math.min(temperature, 1) : undefined,
+    topP: request.top_p,
+    stopSequences: stopSequences.length > 0 ? stopSequences : undefined,
+  });
 }
 
 function readThinking({ reasoning_effort: effort }: ChatRequest): Pick<Conversation, 'effort' | 'thinking'> {
@@ -73,7 +71,7 @@ function readFormat({ response_format: format }: ChatRequest): Pick<Conversation
   if (!isGiven(format) || format.type === 'text') return {};
   if (format.type === 'json_object') return { schema: { type: 'object' } };
   const { schema, description } = format.json_schema;
-  return { schema: { ...(isGiven(description) ? { description } : {}), ...(schema ?? { type: 'object' }) } };
+  return { schema: { ...given({ description }), ...(schema ?? { type: 'object' }) } };
 }
 
 function isGiven<T>(value: T | null | undefined): value is T {

@@ -11,18 +11,6 @@ import {
   type FinishReason,
 } from './answer.ts';
 
-type Delta = {
-  role?: 'assistant';
-  content?: string | null;
-  refusal?: string | null;
-  tool_calls?: {
-    index: number;
-    id?: string;
-    type?: 'function';
-    function: { name?: string; arguments: string };
-  }[];
-};
-
 /** A tool's block: its number among the calls, and whether a piece of its arguments was sent. */
 type OpenCall = { call: number; begun: boolean; input: unknown };
 
@@ -42,7 +30,7 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
       ...(includeUsage ? { usage } : {}),
     });
   };
-  const send = (delta: Delta, finish: FinishReason | null = null): string =>
+  const send = (delta: object, finish: FinishReason | null = null): string =>
     chunk([{ index: 0, delta, logprobs: null, finish_reason: finish }], null);
 
   /** The role comes first, and once; with it, whether text or a call comes: the text of an answer that is only calls is null. */
@@ -75,13 +63,8 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
           if (block['type'] !== 'tool_use') return '';
           const call = calls.size;
           calls.set(event['index'], { call, begun: false, input: block['input'] });
-          const named = { name: String(block['name']), arguments: '' };
-          const opening = {
-            index: call,
-            id: String(block['id']),
-            type: 'function',
-            function: named,
-          } as const;
+          const named = { name: block['name'], arguments: '' };
+          const opening = { index: call, id: block['id'], type: 'function', function: named };
           return begin(null) + send({ tool_calls: [opening] });
         }
         case 'content_block_delta': {

@@ -1,5 +1,6 @@
 /** Tools and tool choice of the OpenAI dialect -> those of the Messages API. Pure. */
 import type { Tool, ToolChoice } from '../../conversation.ts';
+import { given } from '../given.ts';
 import { refuse } from './problem.ts';
 import type { ChatRequest } from './request.ts';
 import type { Path } from '../problem.ts';
@@ -54,8 +55,7 @@ function readTool({ function: tool }: NonNullable<ChatRequest['tools']>[number],
   if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be "object"');
   return {
     name: tool.name,
-    ...(typeof tool.description === 'string' ? { description: tool.description } : {}),
     input_schema: { type, ...parameters },
-    ...(tool.strict === true ? { strict: true } : {}),
+    ...given({ description: tool.description, strict: tool.strict || undefined }),
   };
 }
