@@ -12,10 +12,12 @@ export type Effort = (typeof effortLevels)[number];
 export type TextBlock = { type: 'text'; text: string; citations?: readonly Record<string, unknown>[] };
 
 export const imageTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'] as const;
-export type ImageType = (typeof imageTypes)[number];
 
 /** `data` is base64. */
-export type ImageBlock = { type: 'image'; source: { type: 'base64'; media_type: ImageType; data: string } };
+export type ImageBlock = {
+  type: 'image';
+  source: { type: 'base64'; media_type: (typeof imageTypes)[number]; data: string };
+};
 
 export type DocumentBlock = {
   type: 'document';

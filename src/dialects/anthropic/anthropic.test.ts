@@ -397,7 +397,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
   ],
   'a result without a use': [
     { messages: [user(result('t9'))] },
-    /^messages\.0\.content\.0\.tool_use_id: is t9, which is no tool_use block/,
+    /^messages\.0\.content\.0\.tool_use_id: is t9, which is no tool_use of/,
   ],
   'a result that comes late': [
     { messages: [hello, assistant(use('t1')), user({ type: 'text', text: 'x' }, result('t1'))] },
@@ -405,7 +405,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
   ],
   'two results of one use': [
     { messages: [hello, assistant(use('t1')), user(result('t1'), result('t1'))] },
-    /^messages\.2\.content\.1\.tool_use_id: is a second tool_result of t1/,
+    /^messages\.2\.content\.1\.tool_use_id: is t1, which is no tool_use of/,
   ],
   'an id twice': [
     { messages: [hello, assistant(use('t1'), use('t1')), user(result('t1'))] },

@@ -1,5 +1,6 @@
 /** A Messages request -> what the model is asked. Pure. */
 import type { Conversation, Effort, Message, TextBlock, Thinking } from '../../conversation.ts';
+import type { ParsedRequest } from '../dialect.ts';
 import { given } from '../given.ts';
 import { parseBody, requireSendable } from '../problem.ts';
 import { assistantBlock, noteCacheControl, userBlock, type Notes } from './blocks.ts';
@@ -9,15 +10,8 @@ import { messagesRequest, type MessagesRequest, type RequestMessage, type Reques
 import { offeredTools, requireChoice } from './tools.ts';
 import { requireOrder, type Placed } from './turns.ts';
 
-export type ParsedMessages = {
-  conversation: Conversation;
-  model: string;
-  stream: boolean;
-  ignored: string[];
-};
-
 /** Throws `bad_request` that names the place. */
-export function readMessagesRequest(body: unknown): ParsedMessages {
+export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'responder'> {
   requireSendable(body, [], problem);
   const request = parseBody(messagesRequest, withoutNulls(body), problem);
   const ignored = new Set(Object.keys(ignoredParameters).filter((name) => name in request));

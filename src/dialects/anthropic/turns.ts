@@ -25,69 +25,48 @@ export function requireOrder(messages: readonly Placed[]): void {
       "must be user in the last message: the relay cannot continue the assistant's text (prefill)",
     );
   }
-  requireResults(turnsOf(messages));
+  requireResults(messages);
 }
-
-type PlacedBlock = { block: Message['content'][number]; path: Path };
-type Turn = { role: Message['role']; blocks: PlacedBlock[] };
 
 /** Neighbours of one role are one turn. */
-function turnsOf(messages: readonly Placed[]): Turn[] {
-  const turns: Turn[] = [];
-  for (const { message, path } of messages) {
-    if (message.role === 'system') continue;
-    const blocks = message.content.map((block, index) => ({ block, path: [...path, 'content', index] }));
-    const before = turns.at(-1);
-    if (before?.role === message.role) before.blocks.push(...blocks);
-    else turns.push({ role: message.role, blocks });
-  }
-  return turns;
-}
-
-function requireResults(turns: readonly Turn[]): void {
+function requireResults(messages: readonly Placed[]): void {
   const everUsed = new Set<string>();
-  let open = new Map<string, Path>();
-  for (const { role, blocks } of turns) {
-    if (role === 'assistant') {
-      open = usesOf(blocks, everUsed);
-      continue;
+  /** The uses of the assistant's last turn that have no result yet. */
+  const open = new Map<string, Path>();
+  let turn: Message['role'] | undefined;
+  let resultsEnded = false;
+  for (const { message, path: messagePath } of messages) {
+    if (message.role === 'system') continue;
+    if (message.role !== turn) {
+      if (message.role === 'assistant') requireNone(open);
+      turn = message.role;
+      resultsEnded = false;
     }
-    const answered = new Set<string>();
-    let othersBegan = false;
-    for (const { block, path } of blocks) {
+    message.content.forEach((block, index) => {
+      const path = [...messagePath, 'content', index];
+      if (block.type === 'tool_use') {
+        if (everUsed.has(block.id)) throw problem([...path, 'id'], 'must be unique in the conversation');
+        everUsed.add(block.id);
+        open.set(block.id, path);
+      }
       if (block.type !== 'tool_result') {
-        othersBegan = true;
-        continue;
+        resultsEnded = true;
+        return;
       }
-      const id = block.tool_use_id;
-      if (othersBegan) throw problem(path, 'is a tool_result that must come before the other blocks');
-      if (answered.has(id)) {
-        throw problem([...path, 'tool_use_id'], `is a second tool_result of ${shorten(id)}`);
-      }
-      if (!open.has(id)) {
+      if (resultsEnded) throw problem(path, 'is a tool_result that must come before the other blocks');
+      if (!open.delete(block.tool_use_id)) {
         throw problem(
           [...path, 'tool_use_id'],
-          `is ${shorten(id)}, which is no tool_use block of the message before`,
+          `is ${shorten(block.tool_use_id)}, which is no tool_use of the message before that lacks a result`,
         );
       }
-      answered.add(id);
-    }
-    for (const [id, path] of open) {
-      if (!answered.has(id)) {
-        throw problem(path, `is tool_use ${shorten(id)}, without a tool_result in the next message`);
-      }
-    }
-    open = new Map();
+    });
   }
+  requireNone(open);
 }
 
-function usesOf(blocks: readonly PlacedBlock[], everUsed: Set<string>): Map<string, Path> {
-  const uses = new Map<string, Path>();
-  for (const { block, path } of blocks) {
-    if (block.type !== 'tool_use') continue;
-    if (everUsed.has(block.id)) throw problem([...path, 'id'], 'must be unique in the conversation');
-    everUsed.add(block.id);
-    uses.set(block.id, path);
+function requireNone(open: ReadonlyMap<string, Path>): void {
+  for (const [id, path] of open) {
+    throw problem(path, `is tool_use ${shorten(id)}, without a tool_result in the next message`);
   }
-  return uses;
 }

@@ -3,15 +3,14 @@ import type { Answer, TokenUsage } from '../../conversation.ts';
 import { writtenAs } from '../../exact-json.ts';
 import type { AnswerFacts } from '../dialect.ts';
 
-export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
+type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
 /** Thinking is not shown: the API has no place for it. Neither is there one for citations of documents. */
 export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   const calls = toolCalls(answer);
   return {
-    id: completionId(facts),
+    ...idAndTime(facts),
     object: 'chat.completion',
-    created: createdAt(facts),
     // The model that answered.
     model: answer.resolvedModel,
     choices: [
@@ -32,13 +31,9 @@ export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   };
 }
 
-/** The request's own id in it, to find the request in the relay's log. */
-export function completionId({ requestId }: AnswerFacts): string {
-  return `chatcmpl-${requestId.replace(/^req_/, '')}`;
-}
-
-export function createdAt({ at }: AnswerFacts): number {
-  return Math.floor(at / 1000);
+/** The id holds the request's, to find the request in the relay's log. */
+export function idAndTime({ requestId, at }: AnswerFacts): { id: string; created: number } {
+  return { id: `chatcmpl-${requestId.replace(/^req_/, '')}`, created: Math.floor(at / 1000) };
 }
 
 /** Null, as that API has it, where there is something else than text. */
@@ -66,20 +61,17 @@ export function argumentsOf(input: unknown): string {
   return writtenAs(input ?? {});
 }
 
-/** `pause_turn` is an answer that is not complete, which is what `length` says to a client. */
+const finishReasons: ReadonlyMap<string, FinishReason> = new Map<string, FinishReason>([
+  ['max_tokens', 'length'],
+  ['model_context_window_exceeded', 'length'],
+  // The answer is not complete, which is what `length` says to a client.
+  ['pause_turn', 'length'],
+  ['tool_use', 'tool_calls'],
+  ['refusal', 'content_filter'],
+]);
+
 export function finishReason(stopReason: string): FinishReason {
-  switch (stopReason) {
-    case 'max_tokens':
-    case 'model_context_window_exceeded':
-    case 'pause_turn':
-      return 'length';
-    case 'tool_use':
-      return 'tool_calls';
-    case 'refusal':
-      return 'content_filter';
-    default:
-      return 'stop';
-  }
+  return finishReasons.get(stopReason) ?? 'stop';
 }
 
 /** That API counts what was read from a cache and written to it among the prompt's tokens. */

@@ -1,11 +1,7 @@
 /** Errors in the shape of the OpenAI dialect, with the codes that its clients look for. Pure. */
 import { errorTable, type RelayError } from '../../errors.ts';
 
-export type ChatErrorBody = {
-  error: { message: string; type: string; param: string | null; code: string };
-};
-
-export function chatError(error: RelayError): ChatErrorBody {
+export function chatError(error: RelayError): object {
   const code = codeOf(error);
   return {
     error: {

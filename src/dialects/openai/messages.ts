@@ -1,6 +1,6 @@
 /** The messages of the OpenAI dialect -> system prompt and turns of the Messages API. Pure. */
 import type { AssistantBlock, Message, ToolResultBlock, ToolUseBlock } from '../../conversation.ts';
-import { textBlocks, userBlocks, type Ignored } from './parts.ts';
+import { textBlocks, userBlocks } from './parts.ts';
 import { problem, refuse } from './problem.ts';
 import type { AssistantMessage, ChatMessage } from './request.ts';
 import { requireSendable, type Path } from '../problem.ts';
@@ -16,7 +16,7 @@ type OpenCalls = { path: Path; calls: Map<string, { id: string; result?: ToolRes
  */
 export function readMessages(
   given: readonly ChatMessage[],
-  ignored: Ignored,
+  ignored: Set<string>,
 ): { system: string[]; messages: Message[] } {
   const system: string[] = [];
   const messages: Message[] = [];
@@ -73,7 +73,7 @@ function readAssistant(
   message: AssistantMessage,
   path: Path,
   usedIds: Set<string>,
-  ignored: Ignored,
+  ignored: Set<string>,
 ): { blocks: AssistantBlock[]; calls: OpenCalls['calls'] } {
   for (const name of ['reasoning_content', 'reasoning'] as const) {
     if ((message[name] ?? undefined) !== undefined) ignored.add(`messages.${name}`);
@@ -116,7 +116,12 @@ function readArguments(text: string, path: Path): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function addResult(message: ToolMessage, path: Path, open: OpenCalls | undefined, ignored: Ignored): void {
+function addResult(
+  message: ToolMessage,
+  path: Path,
+  open: OpenCalls | undefined,
+  ignored: Set<string>,
+): void {
   if (open === undefined) {
     refuse([...path, 'role'], 'is tool, and no assistant message with tool_calls comes before it');
   }

@@ -1,17 +1,8 @@
 /** Parts of a message of the OpenAI dialect -> content blocks. Pure. */
-import {
-  imageTypes,
-  type DocumentBlock,
-  type ImageType,
-  type TextBlock,
-  type UserBlock,
-} from '../../conversation.ts';
+import { imageTypes, type DocumentBlock, type TextBlock, type UserBlock } from '../../conversation.ts';
 import { refuse } from './problem.ts';
 import type { UserPart } from './request.ts';
 import type { Path } from '../problem.ts';
-
-/** What a request names and nothing here makes use of. */
-export type Ignored = Set<string>;
 
 /**
  * Texts as blocks. A text of white space only is left out: the model takes none, and it says nothing.
@@ -19,7 +10,7 @@ export type Ignored = Set<string>;
  */
 export function textBlocks(
   content: string | readonly TextLike[] | null | undefined,
-  ignored: Ignored,
+  ignored: Set<string>,
 ): TextBlock[] {
   const texts =
     typeof content === 'string'
@@ -34,7 +25,11 @@ export function textBlocks(
 type Hinted = { prompt_cache_breakpoint?: unknown };
 type TextLike = Hinted & ({ type: 'text'; text: string } | { type: 'refusal'; refusal: string });
 
-export function userBlocks(content: string | readonly UserPart[], path: Path, ignored: Ignored): UserBlock[] {
+export function userBlocks(
+  content: string | readonly UserPart[],
+  path: Path,
+  ignored: Set<string>,
+): UserBlock[] {
   if (typeof content === 'string') return textBlocks(content, ignored);
   return content.flatMap((part, index): UserBlock[] => {
     const at = [...path, index];
@@ -48,14 +43,15 @@ export function userBlocks(content: string | readonly UserPart[], path: Path, ig
   });
 }
 
-function noteHints(part: Hinted, ignored: Ignored): void {
+function noteHints(part: Hinted, ignored: Set<string>): void {
   if (part.prompt_cache_breakpoint !== undefined) ignored.add('prompt_cache_breakpoint');
 }
 
 function imageBlock(url: string, path: Path): UserBlock {
   const data = readDataUrl(url, path, 'an image');
-  const type = data.type === 'image/jpg' ? 'image/jpeg' : data.type;
-  if (!isImageType(type)) refuse(path, `must be an image of ${imageTypes.join(', ')}`);
+  const named = data.type === 'image/jpg' ? 'image/jpeg' : data.type;
+  const type = imageTypes.find((known) => known === named);
+  if (type === undefined) refuse(path, `must be an image of ${imageTypes.join(', ')}`);
   return { type: 'image', source: { type: 'base64', media_type: type, data: data.base64 } };
 }
 
@@ -109,8 +105,4 @@ function readText(base64: string, path: Path): string {
   }
   if (text.trim() === '') refuse(path, 'is blank');
   return text;
-}
-
-function isImageType(type: string): type is ImageType {
-  return (imageTypes as readonly string[]).includes(type);
 }

@@ -1,15 +1,7 @@
 /** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure but for what it remembers of its one stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, StreamResponder } from '../dialect.ts';
-import {
-  argumentsOf,
-  chatUsage,
-  completionId,
-  createdAt,
-  finishReason,
-  refusalOf,
-  type FinishReason,
-} from './answer.ts';
+import { argumentsOf, chatUsage, finishReason, idAndTime, refusalOf } from './answer.ts';
 
 /** A tool's block: its number among the calls, and whether a piece of its arguments was sent. */
 type OpenCall = { call: number; begun: boolean; input: unknown };
@@ -22,15 +14,14 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
   const chunk = (choices: object[], usage: object | null): string => {
     const known = facts();
     return serverSentEvent({
-      id: completionId(known),
+      ...idAndTime(known),
       object: 'chat.completion.chunk',
-      created: createdAt(known),
       model: model ?? known.model,
       choices,
       ...(includeUsage ? { usage } : {}),
     });
   };
-  const send = (delta: object, finish: FinishReason | null = null): string =>
+  const send = (delta: object, finish: string | null = null): string =>
     chunk([{ index: 0, delta, logprobs: null, finish_reason: finish }], null);
 
   /** The role comes first, and once; with it, whether text or a call comes: the text of an answer that is only calls is null. */
