@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { availableParallelism, loadavg, tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { clis, root } from '../test/support/relay.ts';
+import { everyCli } from '../test/support/real-cli.ts';
+import { root } from '../test/support/relay.ts';
 import type { Bench } from './bare.ts';
 import { measureFetch } from './fetch.ts';
 import { measureGrowth, measureHttpSide } from './http.ts';
@@ -18,7 +19,7 @@ const sections = ['latency', 'saturation', 'http', 'growth', 'fetch'] as const;
 const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    cli: { type: 'string', default: clis[0].version },
+    cli: { type: 'string', default: everyCli[0].version },
     rounds: { type: 'string' },
     delay: { type: 'string', default: '0' },
     only: { type: 'string', default: sections.join(',') },
@@ -29,7 +30,7 @@ const { values: flags } = parseArgs({
 
 const help = `npm run bench -- [options]
   --quick          ends within two minutes
-  --cli VERSION    ${clis.map(({ version }) => version).join(' or ')}, or the path of a Claude Code CLI
+  --cli VERSION    ${everyCli.map(({ version }) => version).join(' or ')}, or the path of a Claude Code CLI
   --rounds N       rounds of the first section (30; with --quick as many as fit)
   --delay MS       time that the stand-in upstream takes before it answers (0)
   --only a,b       some of ${sections.join(', ')}
@@ -39,7 +40,7 @@ const help = `npm run bench -- [options]
 async function main(): Promise<void> {
   const { quick } = flags;
   const wanted = (section: (typeof sections)[number]): boolean => flags.only.split(',').includes(section);
-  const claudeBin = clis.find(({ version }) => version === flags.cli)?.path ?? flags.cli;
+  const claudeBin = everyCli.find(({ version }) => version === flags.cli)?.path ?? flags.cli;
   const startedAt = performance.now();
   const date = new Date().toISOString();
   const start = minuteLoad();

@@ -5,9 +5,10 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createHostileHome, type HostileHome } from './support/hostile-home.ts';
 import { openTurn } from './support/open-turn.ts';
-import { clis, newest, startTestRelay, type TestRelay } from './support/relay.ts';
+import { everyCli } from './support/real-cli.ts';
+import { newest, startTestRelay, type TestRelay } from './support/relay.ts';
 
-for (const cli of clis) {
+for (const cli of everyCli) {
   for (const where of ['in ~/.claude', 'where CLAUDE_CONFIG_DIR says'] as const) {
     describe(`on Claude Code ${cli.version}, the configuration ${where}`, () => {
       let hostile: HostileHome;

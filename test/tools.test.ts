@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { type AnswerBlock, type SeenRequest, lastUserTexts } from './support/failing-model.ts';
 import { openTurn } from './support/open-turn.ts';
-import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
+import { everyCli } from './support/real-cli.ts';
+import { startTestRelay, type TestRelay } from './support/relay.ts';
 
 const secret = 'canary-secret-5f0c1e';
 const untouched = 'untouched\n';
@@ -45,7 +46,7 @@ function toolUse(name: string): AnswerBlock {
 
 const toolNames = ['Bash', 'Write', 'Read', 'Edit', 'WebFetch', 'Task', 'Agent', 'Skill', 'NoSuchTool'];
 
-for (const cli of clis) {
+for (const cli of everyCli) {
   describe(`on Claude Code ${cli.version}`, () => {
     let relay: TestRelay;
     before(async () => {

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type SeenRequest, blocksOf, lastUserTexts, textOf } from './support/failing-model.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
-import { clis, startTestRelay, type TestRelay } from './support/relay.ts';
+import { everyCli } from './support/real-cli.ts';
+import { startTestRelay, type TestRelay } from './support/relay.ts';
 
 const plain = { prompt: 'What is a relay?', system: 'Answer in one sentence.' };
 const texts = Object.entries(hostileTexts);
 
-for (const cli of clis) {
+for (const cli of everyCli) {
   describe(`on Claude Code ${cli.version}`, () => {
     let relay: TestRelay;
     let usual: string;

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { realClis } from '../../test/support/real-cli.ts';
+import { clis } from '../../test/support/real-cli.ts';
 import { createPlan } from './usage-windows.ts';
 
 describe('the plan', () => {
@@ -83,7 +83,7 @@ describe('the plan', () => {
     await plan.close();
   });
 
-  for (const cli of realClis) {
+  for (const cli of clis) {
     test(`${cli.version} with an API key has none`, async () => {
       const plan = createPlan({
         claudeBin: cli.path,

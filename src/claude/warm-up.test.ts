@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { realClis } from '../../test/support/real-cli.ts';
+import { clis } from '../../test/support/real-cli.ts';
 import { startFailingModel } from '../../test/support/failing-model.ts';
 import { lockedArgs, standInEnv } from './lock.ts';
 import { startProcess } from './process.ts';
@@ -71,7 +71,7 @@ test('none where the host has a proxy of its own, or another kind of upstream', 
   }
 });
 
-for (const cli of realClis) {
+for (const cli of clis) {
   test(`${cli.version} takes part, and asks no model`, async () => {
     const home = mkdtempSync(join(tmpdir(), 'warm-up-'));
     const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'asked' }) });

@@ -3,10 +3,17 @@ import { fileURLToPath } from 'node:url';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-export const realClis = [
+/** For what differs between versions and must hold on each: the lock, what reaches the model, tools. */
+export const everyCli = [
   { version: '2.1.332', path: path('../../node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
   { version: '2.1.197', path: path('../../node_modules/claude-code-2-1-197/bin/claude.exe') },
 ] as const;
+
+/** The newest; with TESTS=all (`npm run test:all`) every one. */
+export const clis: readonly { version: string; path: string }[] =
+  process.env['TESTS'] === 'all' ? everyCli : [everyCli[0]];
+
+export const newest: string = everyCli[0].path;
 
 /** A script of `test/fixtures/cli/`, by its name without `.sh`. */
 export function fixtureCli(name: string): string {

@@ -1,5 +1,5 @@
 /** A relay as a user starts it: a process of its own, settings in its environment, HTTP from outside. */
-import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,16 +10,13 @@ import type { KeyGrants } from '../../src/keys/key.ts';
 import { openKeys } from '../../src/keys/store.ts';
 import { openStore } from '../../src/store/sqlite.ts';
 import { type FailingModel, type ReplyFunction, startFailingModel } from './failing-model.ts';
+import { descendants } from './processes.ts';
+import { newest } from './real-cli.ts';
+
+export { descendants, processTable } from './processes.ts';
+export { clis, newest } from './real-cli.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
-
-/** The two real CLIs that the tests run on. */
-export const clis = [
-  { version: '2.1.332', path: join(root, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe') },
-  { version: '2.1.197', path: join(root, 'node_modules/claude-code-2-1-197/bin/claude.exe') },
-] as const;
-
-export const newest = clis[0].path;
 
 export type TestRelayOptions = {
   /** The CLI; the newest real one by default. */
@@ -87,6 +84,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     HOME: home,
     PATH: process.env['PATH'] ?? '',
     TMPDIR: scratch,
+    ...(process.env['NODE_COMPILE_CACHE'] === undefined
+      ? {}
+      : { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }),
     ANTHROPIC_API_KEY: 'sk-ant-stub',
     ANTHROPIC_BASE_URL: model.url,
     CLAUDE_BIN: options.claudeBin ?? newest,
@@ -264,41 +264,4 @@ export function query(
   } finally {
     db.close();
   }
-}
-
-/** Live processes below `pid`, zombies left out, from /proc. */
-export function descendants(pid: number): number[] {
-  const table = processTable();
-  const found: number[] = [];
-  const visit = (parent: number): void => {
-    for (const row of table) {
-      if (row.ppid === parent && row.state !== 'Z') {
-        found.push(row.pid);
-        visit(row.pid);
-      }
-    }
-  };
-  visit(pid);
-  return found;
-}
-
-export type ProcessRow = { pid: number; ppid: number; pgid: number; state: string; command: string };
-
-export function processTable(): ProcessRow[] {
-  return execFileSync('ps', ['-eo', 'pid=,ppid=,pgid=,stat=,args='], {
-    encoding: 'utf8',
-    maxBuffer: 16 * 1024 * 1024,
-  })
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => {
-      const [pid, ppid, pgid, stat = '', ...command] = line.trim().split(/\s+/);
-      return {
-        pid: Number(pid),
-        ppid: Number(ppid),
-        pgid: Number(pgid),
-        state: stat.charAt(0),
-        command: command.join(' '),
-      };
-    });
 }

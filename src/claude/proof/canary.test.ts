@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, afterEach, describe, test } from 'node:test';
 import { createHostileHome, type HostileHome } from '../../../test/support/hostile-home.ts';
-import { realClis } from '../../../test/support/real-cli.ts';
+import { clis } from '../../../test/support/real-cli.ts';
 import type { Reply } from '../../../test/support/failing-model.ts';
 import { openTurn } from '../../../test/support/open-turn.ts';
 import { createCanary, type Canary } from './canary.ts';
 
-for (const cli of realClis) {
+for (const cli of clis) {
   describe(`${cli.version} without the lock`, () => {
     let canary: Canary;
     let home: string;

@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createHostileHome, type HostileHome } from '../../../test/support/hostile-home.ts';
-import { fixtureCli, realClis } from '../../../test/support/real-cli.ts';
+import { clis, fixtureCli, newest } from '../../../test/support/real-cli.ts';
 import type { HostEnv } from '../lock.ts';
 import { proveLock, type Proof } from './proof.ts';
 
-const [newest] = realClis;
 let emptyHome: string;
 let hostile: HostileHome;
 
@@ -34,7 +33,7 @@ function detail(proof: Proof, name: string): string {
 }
 
 describe('the lock holds', () => {
-  for (const cli of realClis) {
+  for (const cli of clis) {
     test(`on ${cli.version}`, async () => {
       const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv() });
       assert.deepEqual(failed(proof), []);
@@ -156,12 +155,12 @@ describe('the proof fails closed, by name', () => {
 
   test('one that is stopped', async () => {
     const stop = new AbortController();
-    const proving = proveLock({ claudeBin: newest.path, hostEnv: hostEnv(), signal: stop.signal });
+    const proving = proveLock({ claudeBin: newest, hostEnv: hostEnv(), signal: stop.signal });
     stop.abort();
     const proof = await proving;
     assert.deepEqual(failed(proof), ['starts']);
     const late = await proveLock({
-      claudeBin: newest.path,
+      claudeBin: newest,
       hostEnv: hostEnv(),
       signal: AbortSignal.abort(),
     });

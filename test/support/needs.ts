@@ -1,0 +1,18 @@
+/** What a machine must have for a test. */
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/**
+ * Why a test cannot run here, for its `skip`; false when it can. Each thing is `root`, an absolute path, or a program on the PATH. The
+ * end of a run lists the reasons, and `.ci/run` installs the programs.
+ */
+export function needs(...things: readonly string[]): string | false {
+  const missing = things.filter((thing) => !has(thing));
+  return missing.length === 0 ? false : `needs ${missing.join(', ')}`;
+}
+
+function has(thing: string): boolean {
+  if (thing === 'root') return process.getuid?.() === 0;
+  if (thing.startsWith('/')) return existsSync(thing);
+  return (process.env['PATH'] ?? '').split(delimiter).some((directory) => existsSync(join(directory, thing)));
+}
