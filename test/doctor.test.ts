@@ -19,7 +19,6 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { judgeSpace } from '../src/commands/doctor/disk.ts';
 import { loginLine } from '../src/commands/doctor/claude.ts';
-import { clockLine, type ClockFacts } from '../src/commands/doctor/clock.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import { clis, newest, root, startTestRelay } from './support/relay.ts';
 import { openTerminal } from './support/terminal.ts';
@@ -49,7 +48,7 @@ beforeEach(() => {
   mkdirSync(home);
   file = join(scratch, 'a folder', 'config.env');
   mkdirSync(join(scratch, 'a folder'));
-  // Nothing of this machine's own: no service manager, no time server, no tunnel.
+  // Nothing of this machine's own: no service manager, no tunnel.
   for (const name of ['node', 'npm', 'sh', 'env', 'dirname', 'readlink', 'cat', 'sed', 'sleep']) {
     const path =
       name === 'node'
@@ -250,7 +249,7 @@ describe('Claude Code', () => {
     const report = await doctor();
     assertLine(report.line('lock/starts'), 'failure', /exit 3/, /^npm install -g .*@[\d.]+ /);
     assertLine(report.line('lock-proved'), 'failure', /1 failed$/);
-    assertLine(report.line('clock'), 'ok', /^20/);
+    assertLine(report.line('disk'), 'ok', /free at/);
   });
 });
 
@@ -543,50 +542,6 @@ describe('the service and the tunnel', () => {
       /marker/,
       'no login goes to it',
     );
-  });
-});
-
-describe('the clock', () => {
-  const now = Date.UTC(2030, 0, 1);
-  const fine: ClockFacts = {
-    now,
-    newestRecord: now - 1000,
-    newestFile: now - 5000,
-    driftMs: 3,
-    synchronised: undefined,
-  };
-  const cases: [name: string, facts: Partial<ClockFacts>, state: string, detail: RegExp][] = [
-    ['fine', {}, 'ok', /as far as can be seen/],
-    ['set by a time server', { synchronised: true }, 'ok', /set by a time server/],
-    ['long ago', { now: 0 }, 'failure', /1970/],
-    ['behind the records', { newestRecord: now + 3_600_000 }, 'failure', /a record of the relay is from/],
-    ['behind its files', { newestFile: now + 3_600_000 }, 'failure', /a file of the relay is from/],
-    ['jumps', { driftMs: -5000 }, 'warning', /moved by -5\.0 s/],
-    ['no time server', { synchronised: false }, 'warning', /follows no time server/],
-  ];
-  for (const [name, facts, state, detail] of cases) {
-    test(name, () => {
-      const line = clockLine({ ...fine, ...facts });
-      assert.equal(line.state, state);
-      assert.match(line.detail, detail);
-      assert.equal(line.fix === undefined, state === 'ok');
-    });
-  }
-
-  test('the records are those of the database', async () => {
-    const store = openStore(dataDir);
-    store.db.prepare("INSERT INTO keys (id, label, created_at) VALUES ('abc', 'x', 1)").run();
-    store.db
-      .prepare("INSERT INTO key_events (at, key_id, action, command) VALUES (?, 'abc', 'created', 'test')")
-      .run(Date.now() + 7_200_000);
-    store.close();
-    program('timedatectl', 'echo yes');
-    assertLine((await doctor()).line('clock'), 'failure', /a record of the relay is from/, /timedatectl/);
-  });
-
-  test('the system says whether it follows a time server', async () => {
-    program('timedatectl', 'echo no');
-    assertLine((await doctor()).line('clock'), 'warning', /no time server/);
   });
 });
 

@@ -1,10 +1,9 @@
-/** All commands, with their options, help and examples: what `main` runs, the completion completes and the documents are held to. */
+/** All commands, with their options, help and examples: what `main` runs and the documents are held to. */
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig, type Config } from '../config.ts';
 import { addAskCommand } from './ask.ts';
-import { addCompletionCommand } from './completion.ts';
 import { addDoctorCommand } from './doctor/doctor.ts';
 import { addExposeCommand } from './expose.ts';
 import { addInstallCommand } from './install.ts';
@@ -40,7 +39,6 @@ export function createProgram(): Command {
   addLogsCommand(program, records);
   addInstallCommand(program, { file: configFile });
   addExposeCommand(program, { file: configFile });
-  addCompletionCommand(program);
   withExamples(program, [
     ['claude-relay serve', 'run the relay (./run.sh also installs what is missing)'],
     ['claude-relay doctor', 'what is wrong here, and the command that mends it'],

@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { ConfigError, type Config } from '../../config.ts';
 import { claudeLines } from './claude.ts';
-import { clockFacts, clockLine, watchClock } from './clock.ts';
 import { diskLines } from './disk.ts';
 import { failure, fixText, lineJson, lineText, ok, summary, type Line } from './line.ts';
 import { relayLines } from './relay.ts';
@@ -60,7 +59,6 @@ async function examine(context: DoctorContext, terminal: Terminal, json: boolean
 }
 
 async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGenerator<Line> {
-  const moved = watchClock();
   yield nodeLine(process.versions.node);
   let config: Config;
   try {
@@ -80,7 +78,6 @@ async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGene
   const { lines, records } = diskLines(config, Date.now());
   yield* lines;
   yield* tunnelLines(config, await tunnelsOf(config), records?.liveKeys);
-  yield clockLine(await clockFacts(config, records?.newest, moved()));
 }
 
 function nodeLine(version: string): Line {
