@@ -1,25 +1,17 @@
 /** argv -> a command. */
 import { CliMissing } from './claude/cli.ts';
-import { CommandError } from './commands/command-error.ts';
+import { CommandError } from './command-error.ts';
 import { createProgram } from './commands/program.ts';
 import { ConfigError } from './config.ts';
 import { KeyError } from './keys/key.ts';
-import { ServiceError } from './service/run.ts';
-import { TemplateError } from './service/template.ts';
 import { StoreError } from './store/errors.ts';
 
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  const known = [
-    CommandError,
-    ConfigError,
-    CliMissing,
-    KeyError,
-    ServiceError,
-    StoreError,
-    TemplateError,
-  ].some((kind) => error instanceof kind);
+  const known = [CommandError, ConfigError, CliMissing, KeyError, StoreError].some(
+    (kind) => error instanceof kind,
+  );
   if (!known) throw error;
   process.stderr.write(`claude-relay: ${(error as Error).message}\n`);
   process.exitCode = 1;

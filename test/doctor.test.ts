@@ -413,7 +413,7 @@ describe('the service and the tunnel', () => {
         *) echo "not asked: $*" >&2; exit 9 ;;
       esac`,
     );
-  const lingers = (answer: 'yes' | 'no'): void => program('loginctl', `echo Linger=${answer}`);
+  const lingers = (answer: 'yes' | 'no'): void => program('loginctl', `echo ${answer}`);
   const running =
     'LoadState=loaded\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\nNRestarts=0\\n';
 

@@ -1,10 +1,10 @@
 /** The installed CLI: where it is, whether it is still the same file, and whether it is logged in. */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { findProgram, isExecutable } from '../find-program.ts';
 import { lockedEnv, type HostEnv } from './lock.ts';
 import { goneWithin, ignoreOutput, startProcess } from './process.ts';
 
-/** A sentence for the owner: what is missing and what to do. */
+/** A sentence for the owner: what the CLI lacks and what to do. */
 export class CliMissing extends Error {
   override name = 'CliMissing';
 }
@@ -18,23 +18,17 @@ export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string
     if (isExecutable(claudeBin)) return claudeBin;
     throw new CliMissing(`CLAUDE_BIN is ${claudeBin}, and that is not a program that can be run.`);
   }
-  for (const directory of (hostEnv['PATH'] ?? '').split(delimiter)) {
-    if (directory === '' || directory.endsWith(join('node_modules', '.bin'))) continue;
-    const path = join(directory, 'claude');
-    if (isExecutable(path)) return path;
-  }
+  const path = findProgram('claude', hostEnv['PATH']);
+  if (path !== undefined) return path;
   throw new CliMissing(
     'Claude Code is not installed: there is no `claude` on PATH. Install it (npm install -g @anthropic-ai/claude-code), run `claude` once to log in, or set CLAUDE_BIN to its path.',
   );
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+export function notLoggedIn(claudeBin: string): CliMissing {
+  return new CliMissing(
+    `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
+  );
 }
 
 /** Whether the file is a script, which starts another program; false when it cannot be read. */

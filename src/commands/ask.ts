@@ -5,8 +5,9 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { openStore } from '../store/sqlite.ts';
-import { CommandError } from './command-error.ts';
-import { eventData, callRelay, relayUrl, textOf, type LoopbackAnswer } from './loopback.ts';
+import { CommandError } from '../command-error.ts';
+import { callRelay, textOf, type Answer } from '../service/call.ts';
+import { eventData, relayUrl } from './loopback.ts';
 import { withExamples } from './text/parse.ts';
 import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 
@@ -166,7 +167,7 @@ const answered = z.object({ text: z.string(), stop_reason: z.string().nullish() 
 const refused = z.object({ error: z.string(), message: z.string(), request_id: z.string().optional() });
 
 async function print(
-  answer: LoopbackAnswer,
+  answer: Answer,
   options: AskOptions,
   terminal: Terminal,
   stop: AbortController,

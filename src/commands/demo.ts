@@ -18,8 +18,8 @@ import {
 } from '../claude/proof/stand-in.ts';
 import { openStore } from '../store/sqlite.ts';
 import { findCli } from '../claude/cli.ts';
-import { CommandError } from './command-error.ts';
-import { callRelay, textOf } from './loopback.ts';
+import { CommandError } from '../command-error.ts';
+import { callRelay, textOf } from '../service/call.ts';
 import { say, startLogged } from './serve.ts';
 import { aborted, listenForStop } from './stop-signals.ts';
 import { makeScratch } from './scratch.ts';

@@ -1,27 +1,27 @@
 /** `claude-relay expose`: a public URL for the relay, through a tunnel that its owner has; checked before and after. */
 import { existsSync, readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Argument, Option, type Command } from 'commander';
-import { loadConfig, type Config, loadConfigIfValid } from '../config.ts';
+import { CommandError } from '../command-error.ts';
+import { loadConfig, loadConfigIfValid, type Config } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
-import { localUrl, probe } from '../service/probe.ts';
+import { probe } from '../service/call.ts';
 import { cloudflared } from '../service/cloudflared.ts';
 import { checkExposure } from '../service/exposure.ts';
 import { ngrok } from '../service/ngrok.ts';
-import { runner, ServiceError } from '../service/run.ts';
-import { unitPath } from '../service/systemd.ts';
+import { localUrl } from '../service/ready.ts';
+import { runProgramWith, type RunProgram } from '../service/run-program.ts';
+import { units } from '../service/state.ts';
+import { journal, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
-import { startTunnel, stopTunnel, tunnelLog, tunnelUnit } from '../service/tunnel-service.ts';
-import type { Tunnel, TunnelOptions } from '../service/tunnel.ts';
+import { startTunnel, stopTunnel, tunnelUnit } from '../service/tunnel-service.ts';
+import type { Tunnel, TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
+import { root } from './install.ts';
 import { parseCount, withExamples } from './text/parse.ts';
-import { limitsOff } from './settings-warnings.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+import { countLive, exposureWarnings } from './settings-warnings.ts';
 
 export type ExposeContext = {
   /** config.env. */
@@ -29,8 +29,8 @@ export type ExposeContext = {
   terminal?: Terminal;
 };
 
-const tools = ['ngrok', 'tailscale', 'cloudflared', 'check'] as const;
-type Tool = (typeof tools)[number];
+const tools = { ngrok, tailscale, cloudflared };
+type Tool = keyof typeof tools;
 type Options = {
   dryRun?: boolean;
   off?: boolean;
@@ -44,7 +44,12 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
   const command = program
     .command('expose')
     .description('give the relay a public URL through a tunnel of yours, and check that it asks for a key')
-    .addArgument(new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices(tools))
+    .addArgument(
+      new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices([
+        ...Object.keys(tools),
+        'check',
+      ]),
+    )
     .option('--dry-run', 'check the tool and say what would be done; expose nothing')
     .option('--off', 'take the tunnel away again')
     .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
@@ -55,7 +60,7 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
     )
     .option('--url <url>', 'the public URL, where it is not what the tool makes of its settings')
     .option('--wait <seconds>', 'how long the public URL may take to answer', parseCount(0, 600), 60)
-    .action((tool: Tool, options: Options) => expose(tool, options, context));
+    .action((tool: Tool | 'check', options: Options) => expose(tool, options, context));
   withExamples(command, [
     ['claude-relay expose ngrok --dry-run', 'what is missing, what would be done'],
     ['claude-relay expose ngrok', 'NGROK_DOMAIN of config.env, as a service'],
@@ -66,134 +71,125 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
   ]);
 }
 
-async function expose(tool: Tool, options: Options, context: ExposeContext): Promise<void> {
-  const { terminal = processTerminal() } = context;
-  const say = (line: string): void => terminal.err(`${line}\n`);
-  const { config: readable, env } = loadConfigIfValid(context.file());
-  const home = env['HOME'] ?? '';
-  const { uid, username: name } = userInfo();
-  const httpsPort = Number(options.httpsPort);
-  const run = runner(env);
-  if (options.off === true) return takeAway();
+/** A run of the command. */
+type Expose = {
+  options: Options;
+  env: Record<string, string>;
+  run: RunProgram;
+  say: (line: string) => void;
+};
 
+async function expose(tool: Tool | 'check', options: Options, context: ExposeContext): Promise<void> {
+  const { terminal = processTerminal() } = context;
+  const { config: readable, env } = loadConfigIfValid(context.file());
+  const run = runProgramWith(env);
+  const say = (line: string): void => terminal.err(`${line}\n`);
+  const its: Expose = { options, env, run, say };
+  if (options.off === true) {
+    if (tool === 'check') throw new CommandError('--off goes with a tunnel.');
+    return takeDown(its, tool);
+  }
   const config = readable ?? loadConfig({ file: context.file() });
-  const change = options.dryRun !== true;
-  warn(config, say);
+  for (const { detail, fix } of exposureWarnings(config, liveKeys(config.dataDir))) {
+    say(`Warning: ${detail}\n         -> ${fix}`);
+  }
   const local = localUrl(config);
   const health = await probe(`${local}/health`);
   if (!health.ok || health.status !== 200) {
-    throw new ServiceError(
+    throw new CommandError(
       `The relay does not answer on ${local} (${health.ok ? `status ${health.status}` : health.reason}). Start it first: ./install.sh, or ./run.sh in another terminal.`,
     );
   }
   say(`ok   the relay answers on ${local}`);
-  if (tool === 'check') return verify(requireUrl(options.url));
-  const tunnel = await prepare(tool, {
-    config,
-    home,
-    run,
-    local,
-    hostname: options.hostname,
-    httpsPort,
-    change,
-    say,
-  });
+  if (tool === 'check') return verify(its, requireUrl(options.url));
+  const home = env['HOME'] ?? '';
+  const change = options.dryRun !== true;
+  const { hostname } = options;
+  const httpsPort = Number(options.httpsPort);
+  const tunnel = await tools[tool]({ config, home, run, local, hostname, httpsPort, change, say });
   const publicUrl = options.url ?? tunnel.publicUrl;
-  if (tunnel.service !== undefined) await keepUp(tunnel);
+  if (tunnel.service !== undefined) await keepUp(its, tunnel.service, config, publicUrl);
   if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
-  await verify(publicUrl, tunnel);
+  await verify(its, publicUrl, { tool, tunnel });
   say(`     to take it away again: ${tunnel.undo}`);
-
-  /** Starts the tunnel's service, or says how to start the tunnel by hand where there is no systemd. */
-  async function keepUp({ service }: Tunnel): Promise<void> {
-    if (service === undefined) return;
-    const manager = await userManager(env, { uid, name }, { linger: false }).catch((error: unknown) => {
-      if (error instanceof ServiceError) return undefined;
-      throw error;
-    });
-    if (manager === undefined) {
-      throw new ServiceError(
-        `This user has no systemd that could keep the tunnel up. Run it in a terminal of its own:\n\n  ${service.command}\n\nthen check it: bin/claude-relay expose check --url ${publicUrl}`,
-      );
-    }
-    const template = readFileSync(join(root, 'systemd', service.name), 'utf8');
-    const text = tunnelUnit(template, service, { config, root, home }, await hasNamespaces(manager.run));
-    const unit = unitPath(env, service.name);
-    say(`${change ? 'write' : 'would write'} ${unit}, and start it: ${service.command}`);
-    if (change) await startTunnel(manager.run, unit, text, service);
-  }
-
-  async function verify(url: string, tunnel?: Tunnel): Promise<void> {
-    const exposure = await checkExposure(url, options.wait * 1000);
-    if (exposure.state === 'safe') {
-      say(`ok   ${url}/health answers, and without a valid key it is 401`);
-      if (exposure.showsDetails) {
-        say(
-          `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Let the proxy pass Host, or send X-Forwarded-For.`,
-        );
-      }
-      return;
-    }
-    const log = tunnel?.service === undefined ? '' : await tunnelLog(run, tunnel.service.name);
-    if (tunnel !== undefined) await takeAway();
-    const advice = tunnel?.explain(log);
-    throw new ServiceError(
-      [
-        `${url} ${exposure.state === 'open' ? 'is open' : 'does not reach the relay'}: ${exposure.reason}.`,
-        ...(tunnel === undefined ? [] : ['The tunnel was taken away again.']),
-        ...(advice === undefined ? [] : [advice]),
-        ...(log === '' ? [] : ['', 'The tunnel said:', log]),
-      ].join('\n'),
-    );
-  }
-
-  async function takeAway(): Promise<void> {
-    if (tool === 'check') throw new ServiceError('--off goes with a tunnel.');
-    if (tool === 'tailscale') {
-      await tailscaleOff({ run, httpsPort });
-      say(`Turned the funnel on port ${httpsPort} off.`);
-      return;
-    }
-    const service = `claude-relay-${tool}.service`;
-    const was = await stopTunnel(run, unitPath(env, service), service, home);
-    say(was ? `Stopped ${service} and removed it.` : `There is no ${service} here.`);
-  }
-
-  function prepare(kind: Exclude<Tool, 'check'>, given: TunnelOptions): Promise<Tunnel> {
-    if (kind === 'ngrok') return ngrok(given, env);
-    return kind === 'tailscale' ? tailscale(given) : cloudflared(given, env);
-  }
 }
 
-function warn(config: Config, say: (line: string) => void): void {
-  if (!hasUsableKey(config.dataDir))
-    say('Warning: there is no key yet, so nobody can use the relay: bin/genkey my-app');
-  for (const limit of limitsOff(config)) {
-    const what = limit.startsWith('FETCH_') ? 'fetch without end' : 'use up your plan';
-    say(`Warning: ${limit} is 0: that limit is off. Who gets hold of a key could ${what}.`);
-  }
-  if (!config.trustProxy.includes('loopback')) {
-    say(
-      'Warning: TRUST_PROXY is not loopback. Every caller will look like this machine, so that wrong keys are counted for all strangers together: put TRUST_PROXY=loopback into config.env and restart the relay.',
-    );
-  }
-}
-
-function hasUsableKey(dataDir: string): boolean {
-  // To look is not to make one.
-  if (!existsSync(join(dataDir, 'relay.db'))) return false;
+/** Undefined without a database: to look is not to make one. */
+function liveKeys(dataDir: string): number {
+  if (!existsSync(join(dataDir, 'relay.db'))) return 0;
   const store = openStore(dataDir);
   try {
-    const keys = openKeys(store).list();
-    return keys.some(({ expiresAt }) => expiresAt === undefined || expiresAt > Date.now());
+    return countLive(openKeys(store).list(), Date.now());
   } finally {
     store.close();
   }
 }
 
-function requireUrl(url: string | undefined): string {
-  if (url === undefined || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new ServiceError('Give the public URL: --url https://relay.example.com');
+/** Starts the tunnel's service, or says how to start the tunnel by hand where there is no systemd. */
+async function keepUp(
+  { options, env, say }: Expose,
+  service: TunnelService,
+  config: Config,
+  publicUrl: string,
+): Promise<void> {
+  const manager = await userManager(env, { linger: false }).catch((error: unknown) => {
+    if (error instanceof CommandError) return undefined;
+    throw error;
+  });
+  if (manager === undefined) {
+    throw new CommandError(
+      `This user has no systemd that could keep the tunnel up. Run it in a terminal of its own:\n\n  ${service.command}\n\nthen check it: bin/claude-relay expose check --url ${publicUrl}`,
+    );
   }
-  return url;
+  const template = readFileSync(join(root, 'systemd', service.unit), 'utf8');
+  const relay = { config, root, home: env['HOME'] ?? '' };
+  const text = tunnelUnit(template, service, relay, await hasNamespaces(manager.run));
+  const path = unitPath(env, service.unit);
+  const change = options.dryRun !== true;
+  say(`${change ? 'write' : 'would write'} ${path}, and start it: ${service.command}`);
+  if (change) await startTunnel(manager.run, path, text, service);
+}
+
+/** Throws CommandError unless the relay answers there and asks for a key; a tunnel that was made for it is taken down then. */
+async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tunnel }): Promise<void> {
+  const { options, run, say } = its;
+  const exposure = await checkExposure(url, options.wait * 1000);
+  if (exposure.state === 'safe') {
+    say(`ok   ${url}/health answers, and without a valid key it is 401`);
+    if (exposure.showsDetails) {
+      say(
+        `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Let the proxy pass Host, or send X-Forwarded-For.`,
+      );
+    }
+    return;
+  }
+  const what = `${url} ${exposure.state === 'open' ? 'is open' : 'does not reach the relay'}: ${exposure.reason}.`;
+  if (made === undefined) throw new CommandError(what);
+  const { tool, tunnel } = made;
+  const log = tunnel.service === undefined ? '' : await journal(run, tunnel.service.unit, 15);
+  await takeDown(its, tool);
+  const advice = tunnel.explain(log);
+  throw new CommandError(
+    [
+      what,
+      'The tunnel was taken away again.',
+      ...(advice === undefined ? [] : [advice]),
+      ...(log === '' ? [] : ['', 'The tunnel said:', log]),
+    ].join('\n'),
+  );
+}
+
+async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise<void> {
+  if (tool === 'tailscale') {
+    await tailscaleOff(run, Number(options.httpsPort));
+    return say(`Turned the funnel on port ${options.httpsPort} off.`);
+  }
+  const unit = units[tool];
+  const was = await stopTunnel(run, unitPath(env, unit), unit, env['HOME'] ?? '');
+  say(was ? `Stopped ${unit} and removed it.` : `There is no ${unit} here.`);
+}
+
+function requireUrl(url: string | undefined): string {
+  if (url !== undefined && URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new CommandError('Give the public URL: --url https://relay.example.com');
 }

@@ -1,24 +1,25 @@
 /** `claude-relay install`: the relay as a service of this user; `--uninstall` takes it away again. The work of install.sh. */
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { loadConfig, type Config, loadConfigIfValid } from '../config.ts';
+import { CommandError } from '../command-error.ts';
+import { loadConfig, loadConfigIfValid, type Config } from '../config.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
-import { localUrl } from '../service/probe.ts';
+import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
-import { runner, ServiceError } from '../service/run.ts';
-import { planService, requireServiceLogin, type ServicePlan } from '../service/service-environment.ts';
+import { runProgramWith } from '../service/run-program.ts';
+import { requireServiceLogin, setupService, type ServiceSetup } from '../service/setup.ts';
+import { units } from '../service/state.ts';
+import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.ts';
 import { funnelUrl } from '../service/tailscale.ts';
-import { installSystemd, uninstallSystemd, unitPath, relayService } from '../service/systemd.ts';
-import { userManager, hasNamespaces } from '../service/user-manager.ts';
-import { withExamples, parseCount } from './text/parse.ts';
-import { limitsOff } from './settings-warnings.ts';
-import { processTerminal, type Terminal } from './text/terminal.ts';
+import { disableLinger, hasNamespaces, userManager } from '../service/user-manager.ts';
 import { requireScratch } from './scratch.ts';
+import { parseCount, withExamples } from './text/parse.ts';
+import { processTerminal, type Terminal } from './text/terminal.ts';
+import { limitsOff } from './settings-warnings.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 export type InstallContext = {
   /** config.env. */
@@ -46,122 +47,136 @@ export function addInstallCommand(program: Command, context: InstallContext): vo
   ]);
 }
 
-/** Throws ServiceError, ConfigError or CliMissing. */
+/** A run of the command: what it was asked, and where. */
+type Install = {
+  options: Options;
+  file: string;
+  env: Record<string, string>;
+  terminal: Terminal;
+  say: (line: string) => void;
+};
+
+/** Throws CommandError, ConfigError or CliMissing. */
 export async function install(options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), platform = process.platform } = context;
   const file = resolve(context.file());
-  const say = (line: string): void => terminal.err(`${line}\n`);
-  const { uid, username: name } = userInfo();
-  const user = { uid, name };
   const { config, env } = loadConfigIfValid(file);
-  // Wrong ones are in the way of everything but taking the service away; what is removed for good, only right ones name.
-  const shell =
-    config ?? (options.uninstall === true && options.purge !== true ? undefined : loadConfig({ file }));
-  if (options.purge === true && options.uninstall !== true)
-    throw new ServiceError('--purge goes with --uninstall.');
-  if (uid === 0 && (env['SUDO_USER'] ?? 'root') !== 'root') {
-    throw new ServiceError(
+  if (options.purge === true && options.uninstall !== true) {
+    throw new CommandError('--purge goes with --uninstall.');
+  }
+  if (process.getuid?.() === 0 && (env['SUDO_USER'] ?? 'root') !== 'root') {
+    throw new CommandError(
       'Run this without sudo, as the user who is logged in to Claude Code: the service is that user’s own.',
     );
   }
-  const isMac = platform === 'darwin';
-  if (!isMac && platform !== 'linux') {
-    throw new ServiceError(
+  if (platform !== 'darwin' && platform !== 'linux') {
+    throw new CommandError(
       `There is no service for ${platform}. Run the relay in the foreground with ./run.sh; on Windows, in WSL.`,
     );
   }
-  const cacheName = isMac ? 'Library/Caches' : '.cache';
-
-  if (options.uninstall === true || shell === undefined) {
-    const home = env['HOME'] ?? '';
-    if (!isAbsolute(home)) throw new ServiceError('HOME is not set: nobody knows whose service it is.');
-    const found = isMac
-      ? await uninstallLaunchd(runner(env), uid, home, say)
-      : await uninstallSystemd({ env, user, say });
-    if (!found) say('There is no service of the relay here.');
-    rmSync(join(env['XDG_CACHE_HOME'] ?? join(home, cacheName), 'claude-relay'), {
-      recursive: true,
-      force: true,
-    });
-    if (shell !== undefined && (await funnelUrl(runner(env), localUrl(shell))) !== undefined) {
-      say(
-        `Warning: Tailscale Funnel still leads to port ${shell.port} of this machine: bin/claude-relay expose tailscale --off`,
-      );
-    }
-    tellData(shell?.dataDir, options.purge === true, say);
-    return;
+  const run: Install = { options, file, env, terminal, say: (line) => terminal.err(`${line}\n`) };
+  if (platform === 'darwin') {
+    run.say('Note: the service on macOS is tested with a stand-in for launchd only, not on a Mac.');
   }
-
-  const planFor = (manager: Record<string, string>): ServicePlan =>
-    planService({ root, file, shell, manager, cacheName });
-
-  if (isMac) {
-    const run = runner(env);
-    const launchdEnv = {
-      PATH: '/usr/bin:/bin:/usr/sbin:/sbin',
-      ...only(env, ['HOME', 'USER', 'LOGNAME', 'TMPDIR']),
-    };
-    const plan = planFor(launchdEnv);
-    if (options.print === true) return terminal.out(relayAgent(plan));
-    await checkLogin(plan, shell);
-    await installLaunchd({ plan, run, uid, waitMs: options.wait * 1000, say });
-    return tellDone(plan);
+  if (options.uninstall === true) {
+    // Wrong settings are not in the way of an uninstall; but what is removed for good, only right ones name.
+    const settings = options.purge === true ? loadConfig({ file }) : config;
+    return uninstall(run, settings, platform);
   }
+  const shell = config ?? loadConfig({ file });
+  return platform === 'darwin' ? installOnMac(run, shell) : installOnLinux(run, shell);
+}
 
-  const manager = await userManager(env, user, { linger: options.print !== true });
-  const template = readFileSync(join(root, 'systemd', relayService), 'utf8');
-  const unit = unitPath(env, relayService);
+async function installOnLinux(run: Install, shell: Config): Promise<void> {
+  const { options, file, env, terminal, say } = run;
+  const manager = await userManager(env, { linger: options.print !== true });
+  const template = readFileSync(join(root, 'systemd', units.relay), 'utf8');
+  const path = unitPath(env, units.relay);
   try {
-    const plan = planFor(manager.environment);
+    const setup = setupService({ root, file, shell, manager: manager.environment, cacheName: '.cache' });
     if (options.print === true) {
-      const facts = { ...manager, namespaces: await hasNamespaces(manager.run) };
-      return terminal.out(relayUnit(template, plan.config, plan.host, facts));
+      const namespaces = await hasNamespaces(manager.run);
+      return terminal.out(relayUnit(template, setup, { ...manager, namespaces }));
     }
-    await checkLogin(plan, shell);
-    await installSystemd({ plan, manager, template, unit, waitMs: options.wait * 1000, say });
-    tellDone(plan);
+    await checkSetup(setup, shell, say);
+    await installSystemd({ setup, manager, template, path, waitMs: options.wait * 1000, say });
+    say(doneText(setup.config, systemdCommands));
   } catch (error) {
     // An uninstall would turn it off again, but nothing was installed.
-    if (manager.lingerEnabled && !existsSync(unit)) await manager.run('loginctl', ['disable-linger', name]);
+    if (manager.lingerEnabled && !existsSync(path)) await disableLinger(manager.run);
     throw error;
-  }
-
-  async function checkLogin(plan: ServicePlan, shell: Config): Promise<void> {
-    requireScratch();
-    await requireServiceLogin(plan, shell);
-    for (const notice of plan.notices) say(`Note: ${notice}`);
-    for (const limit of limitsOff(plan.config)) say(`Warning: ${limit} is 0: that limit is off.`);
-  }
-
-  function tellDone({ config }: ServicePlan): void {
-    say(`
-The relay is ready on ${localUrl(config)}, and comes back after a crash and a reboot.
-  Make a key:  KEY=$(bin/genkey my-app)
-  State:       ${isMac ? 'launchctl print gui/$(id -u)/claude-relay' : 'systemctl --user status claude-relay'}
-  Log:         ${isMac ? 'tail -f ~/Library/Logs/claude-relay.log' : 'journalctl --user -u claude-relay -f'}
-  Upgrade:     git pull && ./install.sh   (also after a change of config.env)
-  Undo:        ./install.sh --uninstall   (keys, usage and settings stay; add --purge to remove keys and usage)`);
   }
 }
 
-/** `dataDir` is undefined where the settings are wrong. */
-function tellData(dataDir: string | undefined, purge: boolean, say: (line: string) => void): void {
-  if (!purge || dataDir === undefined) {
-    const where = dataDir === undefined ? 'where they are' : `in ${dataDir}`;
-    say(`Keys and usage stay ${where} (--purge removes them). config.env and this folder stay, too.`);
-    return;
+async function installOnMac({ options, file, env, terminal, say }: Install, shell: Config): Promise<void> {
+  const kept = Object.entries(env).filter(([name]) => ['HOME', 'USER', 'LOGNAME', 'TMPDIR'].includes(name));
+  const manager = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...Object.fromEntries(kept) };
+  const setup = setupService({ root, file, shell, manager, cacheName: 'Library/Caches' });
+  if (options.print === true) return terminal.out(relayAgent(setup));
+  await checkSetup(setup, shell, say);
+  await installLaunchd({ setup, run: runProgramWith(env), waitMs: options.wait * 1000, say });
+  say(doneText(setup.config, launchdCommands));
+}
+
+async function checkSetup(setup: ServiceSetup, shell: Config, say: (line: string) => void): Promise<void> {
+  requireScratch();
+  await requireServiceLogin(setup, shell);
+  for (const notice of setup.notices) say(`Note: ${notice}`);
+  for (const limit of limitsOff(setup.config)) say(`Warning: ${limit} is 0: that limit is off.`);
+}
+
+const systemdCommands = {
+  state: 'systemctl --user status claude-relay',
+  log: 'journalctl --user -u claude-relay -f',
+};
+const launchdCommands = {
+  state: 'launchctl print gui/$(id -u)/claude-relay',
+  log: 'tail -f ~/Library/Logs/claude-relay.log',
+};
+
+function doneText(config: Config, { state, log }: { state: string; log: string }): string {
+  return `
+The relay is ready on ${localUrl(config)}, and comes back after a crash and a reboot.
+  Make a key:  KEY=$(bin/genkey my-app)
+  State:       ${state}
+  Log:         ${log}
+  Upgrade:     git pull && ./install.sh   (also after a change of config.env)
+  Undo:        ./install.sh --uninstall   (keys, usage and settings stay; add --purge to remove keys and usage)`;
+}
+
+/** `config` is undefined where the settings are wrong. */
+async function uninstall(
+  { options, env, say }: Install,
+  config: Config | undefined,
+  platform: 'darwin' | 'linux',
+): Promise<void> {
+  const home = env['HOME'] ?? '';
+  if (!isAbsolute(home)) throw new CommandError('HOME is not set: nobody knows whose service it is.');
+  const run = runProgramWith(env);
+  const found =
+    platform === 'darwin' ? await uninstallLaunchd(run, home, say) : await uninstallSystemd(env, say);
+  if (!found) say('There is no service of the relay here.');
+  const caches = env['XDG_CACHE_HOME'] ?? join(home, platform === 'darwin' ? 'Library/Caches' : '.cache');
+  rmSync(join(caches, 'claude-relay'), { recursive: true, force: true });
+  if (config !== undefined && (await funnelUrl(run, localUrl(config))) !== undefined) {
+    say(
+      `Warning: Tailscale Funnel still leads to port ${config.port} of this machine: bin/claude-relay expose tailscale --off`,
+    );
   }
+  if (config !== undefined && options.purge === true) return purge(config.dataDir, say);
+  const where = config === undefined ? 'where they are' : `in ${config.dataDir}`;
+  say(`Keys and usage stay ${where} (--purge removes them). config.env and this folder stay, too.`);
+}
+
+function purge(dataDir: string, say: (line: string) => void): void {
   // By name: the directory may be one that holds more than the relay's.
-  for (const file of ['relay.db', 'relay.db-wal', 'relay.db-shm'])
+  for (const file of ['relay.db', 'relay.db-wal', 'relay.db-shm']) {
     rmSync(join(dataDir, file), { force: true });
+  }
   try {
     rmdirSync(dataDir);
   } catch {
     // Not there, or not only the relay's.
   }
   say(`Removed keys and usage from ${dataDir}. config.env and this folder stay.`);
-}
-
-function only(env: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => names.includes(name)));
 }

@@ -7,10 +7,11 @@ import type { Command } from 'commander';
 import { findCli } from '../claude/cli.ts';
 import { lockedEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError } from '../command-error.ts';
 import { withExamples } from './text/parse.ts';
 import { hiddenInput, processTerminal, type Terminal } from './text/terminal.ts';
-import { relayUnit, restartCommand, serviceState } from '../service/state.ts';
+import { relayState, startCommand } from '../service/state.ts';
+import { runOnBus } from '../service/user-manager.ts';
 import { setVariable } from './settings-edit.ts';
 import { makeScratch } from './scratch.ts';
 
@@ -47,9 +48,9 @@ async function login(context: LoginContext, paste: boolean, terminal: Terminal):
       `Warning: ${name} is set, too, and versions of Claude Code differ in which one counts. Keep one.\n`,
     );
   }
-  const service = await serviceState(relayUnit, config.hostEnv);
+  const service = await relayState(runOnBus(config.hostEnv));
   terminal.err(
-    `It counts from the next start on: ${restartCommand(service)}. Then: bin/claude-relay doctor\n`,
+    `It counts from the next start on: ${startCommand(service, { again: true })}. Then: bin/claude-relay doctor\n`,
   );
 }
 

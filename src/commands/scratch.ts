@@ -1,15 +1,15 @@
-/** A directory for a command's own while it runs. */
+/** A directory for a command while it runs. */
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CommandError } from './command-error.ts';
+import { CommandError } from '../command-error.ts';
 
 /** Throws CommandError where none can be made: every process of the CLI gets one. */
 export function requireScratch(): void {
   rmdirSync(makeScratch('relay-start-'));
 }
 
-/** Throws CommandError. It is its caller's to remove. */
+/** Throws CommandError. The caller removes it. */
 export function makeScratch(prefix: string): string {
   try {
     return mkdtempSync(join(tmpdir(), prefix));

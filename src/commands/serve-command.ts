@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError } from '../command-error.ts';
 import { demo } from './demo.ts';
 import { withExamples } from './text/parse.ts';
 import { serve } from './serve.ts';

@@ -1,21 +1,22 @@
 /** `claude-relay serve`: the relay in the foreground, until SIGTERM or SIGINT. */
-import { findCli, loginStatus } from '../claude/cli.ts';
+import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
+import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
-import { CommandError } from './command-error.ts';
-import { limitsOff, unfairLimits } from './settings-warnings.ts';
 import { requireScratch } from './scratch.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
+import { limitsOff, unfairLimits } from './settings-warnings.ts';
 
-/** Resolves when the relay has stopped. Throws CommandError when it cannot start. */
+/** Resolves when the relay has stopped. Throws CommandError or CliMissing when it cannot start. */
 export async function serve(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
   requireScratch();
   const stop = listenForStop();
   try {
-    await requireLogin(claudeBin, config, stop.signal);
+    const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, stop.signal);
+    if (loggedIn === false) throw notLoggedIn(claudeBin);
     if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin);
     say('claude-relay has stopped.');
   } finally {
@@ -41,20 +42,10 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
   await report.close();
 }
 
-async function requireLogin(claudeBin: string, config: Config, signal: AbortSignal): Promise<void> {
-  const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, signal);
-  if (loggedIn === false) {
-    throw new CommandError(
-      `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
-    );
-  }
-}
-
 /** A running relay whose log goes to stdout. */
 export async function startLogged(config: Config, claudeBin: string): Promise<Relay> {
-  const log = createLog(config.logLevel);
   try {
-    return await startRelay({ config, claudeBin, log });
+    return await startRelay({ config, claudeBin, log: createLog(config.logLevel) });
   } catch (error) {
     const sentence = cannotListen((error as NodeJS.ErrnoException).code, config);
     throw sentence === undefined ? error : new CommandError(sentence);

@@ -1,5 +1,7 @@
 /** Settings that are valid and risky. */
 import type { Config } from '../config.ts';
+import type { Key } from '../keys/key.ts';
+import { warning, type Line } from './doctor/line.ts';
 
 /** The names of the settings that turn a limit off. */
 export function limitsOff({ limits: { lanes } }: Config): string[] {
@@ -26,4 +28,29 @@ export function unfairLimits({ limits, requestTimeoutMs }: Config): string[] {
   return [
     `QUEUE_TIMEOUT (${queueTimeoutMs / 1000}) is below REQ_TIMEOUT (${requestTimeoutMs / 1000}): long requests of other keys can keep a key out.`,
   ];
+}
+
+/** What to change before the relay has a public name, or because it has one. `liveKeys` is undefined where nobody can know. */
+export function exposureWarnings(config: Config, liveKeys: number | undefined): Line[] {
+  const off = limitsOff(config);
+  const lines: Line[] = [];
+  if (off.length > 0) {
+    const detail = `these limits are off, and who gets hold of a key has no other: ${off.join(', ')}`;
+    lines.push(warning('tunnel-limits', detail, 'give each a number above 0 in config.env'));
+  }
+  if (liveKeys === 0) {
+    const detail = 'there is no key yet, so nobody can use the relay';
+    lines.push(warning('tunnel-keys', detail, 'bin/genkey my-app'));
+  }
+  if (!config.trustProxy.includes('loopback')) {
+    const detail =
+      'TRUST_PROXY is not loopback: every caller looks like this machine, and wrong keys of all strangers count together';
+    const fix = 'set TRUST_PROXY=loopback in config.env, and restart the relay';
+    lines.push(warning('tunnel-callers', detail, fix));
+  }
+  return lines;
+}
+
+export function countLive(keys: readonly Key[], now: number): number {
+  return keys.filter(({ expiresAt }) => expiresAt === undefined || now < expiresAt).length;
 }

@@ -1,4 +1,6 @@
 /** The signals that ask a command to stop: SIGTERM, SIGINT (Ctrl-C) and SIGHUP (the terminal was closed). */
+import { once } from 'node:events';
+
 export type StopSignals = {
   /** Aborted by the first of them. */
   readonly signal: AbortSignal;
@@ -12,6 +14,10 @@ const names = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 export function listenForStop(): StopSignals {
   const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) stopSignals.onAgain();
+    else stop.abort();
+  };
   const stopSignals: StopSignals = {
     signal: stop.signal,
     onAgain: () => {},
@@ -19,18 +25,10 @@ export function listenForStop(): StopSignals {
       for (const name of names) process.off(name, onSignal);
     },
   };
-  const onSignal = (): void => {
-    if (stop.signal.aborted) stopSignals.onAgain();
-    else stop.abort();
-  };
   for (const name of names) process.on(name, onSignal);
   return stopSignals;
 }
 
-/** Resolves when it is aborted. */
 export async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  if (!signal.aborted) await once(signal, 'abort');
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { openUsage, type Usage, type UsageReport } from '../ledger/usage.ts';
 import { withExamples, parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
-import { planClosed } from './plan-closed.ts';
+import { planClosed } from '../service/ready.ts';
 import { keyLabels } from './text/key-text.ts';
 import { paint } from './text/terminal.ts';
 import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text.ts';

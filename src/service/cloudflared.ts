@@ -1,12 +1,15 @@
 /** Cloudflare Tunnel (cloudflared): a tunnel named claude-relay for a name in a zone of the owner's, kept up by a service of the user's. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, ServiceError } from './run.ts';
+import { CommandError } from '../command-error.ts';
+import { units } from './state.ts';
 import { commandWord } from './template.ts';
 import { cloudflaredSettings } from './tunnel-service.ts';
-import { refuse, requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { refuse, requireHostname, requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const tunnelName = 'claude-relay';
+const downloads =
+  'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/';
 
 const rules = [
   [
@@ -19,17 +22,12 @@ const rules = [
   ],
 ] as const;
 
-/** With `change`, makes the tunnel and its DNS record where they are missing. Throws ServiceError. */
-export async function cloudflared(
-  options: TunnelOptions,
-  env: Readonly<Record<string, string>>,
-): Promise<Tunnel> {
+/** With `change`, makes the tunnel and its DNS record where they are missing. Throws CommandError. */
+export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
   const { run, local, home, change, say } = options;
-  say(
-    `ok   ${await requireTool(run, 'cloudflared', ['--version'], 'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/')}`,
-  );
+  say(`ok   ${await requireTool(run, 'cloudflared', ['--version'], downloads)}`);
   if (options.hostname === undefined) {
-    throw new ServiceError(
+    throw new CommandError(
       'Give the public name, in a zone of your Cloudflare account: --hostname relay.example.com',
     );
   }
@@ -47,10 +45,10 @@ export async function cloudflared(
     if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``, rules);
   }
   id = change ? await tunnelId(options) : (id ?? '<its id>');
-  if (id === undefined) throw new ServiceError(`cloudflared made no tunnel ${tunnelName}.`);
+  if (id === undefined) throw new CommandError(`cloudflared made no tunnel ${tunnelName}.`);
   const credentials = join(home, '.cloudflared', `${id}.json`);
   if (change && !existsSync(credentials)) {
-    throw new ServiceError(
+    throw new CommandError(
       `The tunnel ${tunnelName} was made on another machine: ${credentials} is not here. Copy it, or start anew: cloudflared tunnel delete ${tunnelName}`,
     );
   }
@@ -58,11 +56,8 @@ export async function cloudflared(
   return {
     publicUrl: `https://${hostname}`,
     service: {
-      name: 'claude-relay-cloudflared.service',
-      values: {
-        cloudflared: commandWord(findProgram('cloudflared', env['PATH'])),
-        settings: commandWord(path),
-      },
+      unit: units.cloudflared,
+      values: { cloudflared: toolWord('cloudflared', options), settings: commandWord(path) },
       command: `cloudflared tunnel --config ${path} --no-autoupdate run`,
       settings: { path, text: settingsFile(id, credentials, hostname, local) },
     },

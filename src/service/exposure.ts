@@ -1,6 +1,6 @@
 /** Whether a public URL is the relay's, and whether it asks for a key. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { probe, type Probed } from './probe.ts';
+import { probe, type Probed } from './call.ts';
 
 export type Exposure =
   /** `showsDetails`: the relay takes strangers there for programs of its own machine, and `/ready` tells them more. */

@@ -1,14 +1,14 @@
 /** The relay as a launchd agent of the user (macOS): install, upgrade in place, remove. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { awaitReady, localUrl, type ServiceState, probe } from './probe.ts';
-import { launchAgent } from './launch-agent.ts';
+import { CommandError } from '../command-error.ts';
+import { probe } from './call.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
+import { awaitReady, localUrl } from './ready.ts';
 import { stopSeconds } from './relay-unit.ts';
-import { saidBy, type Run, ServiceError } from './run.ts';
-import type { ServicePlan } from './service-environment.ts';
-
-const agentLabel = 'claude-relay';
+import { saidBy, type RunProgram } from './run-program.ts';
+import type { ServiceSetup } from './setup.ts';
+import { agentLabel, launchdDomain, launchdState } from './state.ts';
 
 /** Where a user's own agents are. */
 function agentPath(home: string): string {
@@ -19,82 +19,116 @@ function logPath(home: string): string {
   return join(home, 'Library/Logs', `${agentLabel}.log`);
 }
 
-/** The agent's property list. Pure. */
-export function relayAgent({ config, host }: Pick<ServicePlan, 'config' | 'host'>): string {
-  return launchAgent({
-    label: agentLabel,
-    command: [join(host.root, 'bin/claude-relay'), '--config', host.file, 'serve'],
-    environment: host.environment,
-    log: logPath(host.home),
-    stopSeconds: stopSeconds(config),
-  });
+/** The agent's property list (launchd.plist(5)). Pure. */
+export function relayAgent({ config, host }: Pick<ServiceSetup, 'config' | 'host'>): string {
+  const command = [join(host.root, 'bin/claude-relay'), '--config', host.file, 'serve'];
+  const log = escaped(logPath(host.home));
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>${agentLabel}</string>
+  <key>ProgramArguments</key>
+  <array>
+${command.map((word) => `    <string>${escaped(word)}</string>`).join('\n')}
+  </array>
+  <key>EnvironmentVariables</key>
+  <dict>
+${Object.entries(host.environment)
+  .map(([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`)
+  .join('\n')}
+  </dict>
+  <key>RunAtLoad</key>
+  <true/>
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+  </dict>
+  <key>ThrottleInterval</key>
+  <integer>10</integer>
+  <key>ExitTimeOut</key>
+  <integer>${stopSeconds(config)}</integer>
+  <key>Umask</key>
+  <integer>63</integer>
+  <key>StandardOutPath</key>
+  <string>${log}</string>
+  <key>StandardErrorPath</key>
+  <string>${log}</string>
+</dict>
+</plist>
+`;
+}
+
+const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
+
+function escaped(text: string): string {
+  return text.replaceAll(/[&<>]/g, (character) => entities[character] ?? '');
 }
 
 export type LaunchdInstall = {
-  plan: ServicePlan;
-  run: Run;
-  uid: number;
+  setup: ServiceSetup;
+  run: RunProgram;
   waitMs: number;
   say: (line: string) => void;
 };
 
-/** Writes the agent, starts it and waits until it is ready. Throws ServiceError. */
-export async function installLaunchd({ plan, run, uid, waitMs, say }: LaunchdInstall): Promise<void> {
-  const path = agentPath(plan.host.home);
-  const log = logPath(plan.host.home);
-  const before = readOwnFile(path);
-  mkdirSync(plan.config.dataDir, { recursive: true, mode: 0o700 });
-  for (const directory of [plan.host.cacheDir, dirname(log)]) mkdirSync(directory, { recursive: true });
-  const changed = writeOwnFile(path, relayAgent(plan));
-  say(`${before === undefined ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
-  const domain = await domainOf(run, uid);
-  // Also takes the old one's settings out of launchd; waits until the old one has ended.
-  await run('launchctl', ['bootout', `${domain}/${agentLabel}`], { timeoutMs: 15 * 60_000 });
-  const url = localUrl(plan.config);
+/** Writes the agent, starts it and waits until it is ready. Throws CommandError. */
+export async function installLaunchd({ setup, run, waitMs, say }: LaunchdInstall): Promise<void> {
+  const { config, host } = setup;
+  const path = agentPath(host.home);
+  const log = logPath(host.home);
+  const isNew = readOwnFile(path) === undefined;
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  for (const directory of [host.cacheDir, dirname(log)]) mkdirSync(directory, { recursive: true });
+  const changed = writeOwnFile(path, relayAgent(setup));
+  say(`${isNew ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
+  await bootout(run);
+  const url = localUrl(config);
   // launchd cannot tell whether its own program is the one that answers.
   if ((await probe(`${url}/health`)).ok) {
-    throw new ServiceError(
-      `Port ${plan.config.port} is in use, by something that is not the service. Stop what listens there, or set PORT.`,
+    throw new CommandError(
+      `Port ${config.port} is in use, by something that is not the service. Stop what listens there, or set PORT.`,
     );
   }
+  const domain = await launchdDomain(run);
   const booted = await run('launchctl', ['bootstrap', domain, path]);
   if (booted.status !== 0) {
-    throw new ServiceError(
+    throw new CommandError(
       `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run it in a terminal of the desktop, not over ssh, or use ./run.sh.`,
     );
   }
-  say(
-    `${before === undefined ? 'Started' : 'Restarted'} ${agentLabel}; it proves the lock before it serves ...`,
-  );
-  const awaited = await awaitReady(url, () => stateOf(run, domain), waitMs);
+  say(`${isNew ? 'Started' : 'Restarted'} ${agentLabel}; it proves the lock before it serves ...`);
+  const awaited = await awaitReady(url, () => progress(run), waitMs);
   if (awaited.state === 'ready') return;
-  throw new ServiceError(
-    `${awaited.state === 'failed' ? 'The agent does not start.' : `The agent is installed and not ready: ${awaited.wrong.join('; ')}.`} Its log is ${log}. To take it away again: ./install.sh --uninstall`,
-  );
+  const what =
+    awaited.state === 'failed'
+      ? 'The agent does not start.'
+      : `The agent is installed and not ready: ${awaited.why}.`;
+  throw new CommandError(`${what} Its log is ${log}. To take it away again: ./install.sh --uninstall`);
 }
 
-/** The desktop's session where there is one; over ssh only the user's own domain is there. */
-async function domainOf(run: Run, uid: number): Promise<string> {
-  const gui = await run('launchctl', ['print', `gui/${uid}`]);
-  return gui.status === 0 ? `gui/${uid}` : `user/${uid}`;
+/** Also takes the old one's settings out of launchd; waits until the old one has ended. */
+async function bootout(run: RunProgram): Promise<void> {
+  await run('launchctl', ['bootout', `${await launchdDomain(run)}/${agentLabel}`], {
+    timeoutMs: 15 * 60_000,
+  });
 }
 
-async function stateOf(run: Run, domain: string): Promise<ServiceState> {
-  const shown = await run('launchctl', ['print', `${domain}/${agentLabel}`]);
-  if (/^\s*state = running$/m.test(shown.stdout)) return 'running';
-  // It ended by itself at least once, and not well.
-  return /^\s*last exit code = [1-9]/m.test(shown.stdout) ? 'failed' : 'starting';
+async function progress(run: RunProgram): Promise<'starting' | 'running' | 'failed'> {
+  const state = await launchdState(run);
+  if (state.kind !== 'launchd') return 'starting';
+  return state.running ? 'running' : state.failed ? 'failed' : 'starting';
 }
 
 /** Resolves to whether there was anything. */
 export async function uninstallLaunchd(
-  run: Run,
-  uid: number,
+  run: RunProgram,
   home: string,
   say: (line: string) => void,
 ): Promise<boolean> {
-  const domain = await domainOf(run, uid);
-  await run('launchctl', ['bootout', `${domain}/${agentLabel}`], { timeoutMs: 15 * 60_000 });
+  await bootout(run);
   const path = agentPath(home);
   if (!removeOwnFile(path)) return false;
   removeOwnFile(logPath(home));

@@ -1,8 +1,10 @@
 /** ngrok (agent 3): a reserved domain, kept up by a service of the user's. */
 import { readFileSync } from 'node:fs';
-import { findProgram, saidBy, ServiceError } from './run.ts';
+import { CommandError } from '../command-error.ts';
+import { firstLine, saidBy } from './run-program.ts';
+import { units } from './state.ts';
 import { commandWord } from './template.ts';
-import { requireHostname, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { requireHostname, requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 /** ngrok.com/docs/errors: what a person can do about the codes that a first start meets. */
 const codes: Readonly<Record<string, string>> = {
@@ -22,15 +24,11 @@ const codes: Readonly<Record<string, string>> = {
     'ngrok has no authtoken: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken',
 };
 
-/** Throws ServiceError when ngrok is missing or not set up. Starts nothing. */
-export async function ngrok(
-  { config, run, local, say }: TunnelOptions,
-  env: Readonly<Record<string, string>>,
-): Promise<Tunnel> {
-  const version = await requireTool(run, 'ngrok', ['version'], 'https://ngrok.com/download');
-  say(`ok   ${version}`);
+/** Throws CommandError when ngrok is missing or not set up. Starts nothing. */
+export async function ngrok({ config, run, local, say }: TunnelOptions): Promise<Tunnel> {
+  say(`ok   ${await requireTool(run, 'ngrok', ['version'], 'https://ngrok.com/download')}`);
   if (config.ngrokDomain === undefined) {
-    throw new ServiceError(
+    throw new CommandError(
       'NGROK_DOMAIN is not set. Put your domain (https://dashboard.ngrok.com/domains has one for every account) into config.env: NGROK_DOMAIN=name.ngrok-free.app',
     );
   }
@@ -38,18 +36,16 @@ export async function ngrok(
   const checked = await run('ngrok', ['config', 'check']);
   const file = /configuration file at (.+)$/m.exec(saidBy(checked))?.[1]?.trim();
   if (checked.status !== 0 || file === undefined || !hasToken(file)) {
-    throw new ServiceError(
-      `ngrok is not set up (${saidBy(checked).split('\n')[0] ?? 'no configuration'}). ${codes['ERR_NGROK_4018'] ?? ''}`,
-    );
+    throw new CommandError(`ngrok is not set up (${firstLine(checked)}). ${codes['ERR_NGROK_4018'] ?? ''}`);
   }
   say(`ok   it has an authtoken in ${file}`);
   const publicUrl = `https://${domain}`;
   return {
     publicUrl,
     service: {
-      name: 'claude-relay-ngrok.service',
+      unit: units.ngrok,
       values: {
-        ngrok: commandWord(findProgram('ngrok', env['PATH'])),
+        ngrok: toolWord('ngrok', { config }),
         public_url: commandWord(publicUrl),
         local: commandWord(local),
       },

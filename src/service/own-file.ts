@@ -1,4 +1,4 @@
-/** A file that the install made: written whole or not at all, and only when it changes. */
+/** A file that the relay's commands write: whole or not at all, and only when it changes. */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -7,8 +7,13 @@ export function writeOwnFile(path: string, text: string, mode = 0o644): boolean 
   if (readOwnFile(path) === text) return false;
   mkdirSync(dirname(path), { recursive: true });
   const next = `${path}.${process.pid}.new`;
-  writeFileSync(next, text, { mode });
-  renameSync(next, path);
+  try {
+    writeFileSync(next, text, { mode, flag: 'wx', flush: true });
+    renameSync(next, path);
+  } catch (error) {
+    rmSync(next, { force: true });
+    throw error;
+  }
   return true;
 }
 

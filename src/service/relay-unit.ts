@@ -21,8 +21,8 @@ export type Host = {
 export type SystemdFacts = {
   /** Major version of systemd. */
   version: number;
-  /** The user's XDG_RUNTIME_DIR, where the manager's sockets are; undefined when it does not tell. */
-  runtimeDir: string | undefined;
+  /** The manager's own. Its XDG_RUNTIME_DIR is where its sockets are. */
+  environment: Readonly<Record<string, string>>;
   /** Whether this user's services can have namespaces. */
   namespaces: boolean;
   /** Whether the install turned lingering on, so that an uninstall turns it off. */
@@ -56,21 +56,23 @@ export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>):
   return Math.ceil(drainTimeoutMs / 1000) + stopMarginSeconds;
 }
 
-/** Throws TemplateError when a path cannot be in a unit file. */
-export function relayUnit(template: string, config: Config, host: Host, systemd: SystemdFacts): string {
+/** Throws CommandError when a path cannot be in a unit file. */
+export function relayUnit(
+  template: string,
+  { config, host }: { config: Config; host: Host },
+  systemd: SystemdFacts,
+): string {
   const processes =
     (config.limits.lanes.complete.concurrency || 64) + config.warmSpares + relayItself.processes;
   // From 253 on the manager hands over its socket connected, so that no process is needed for a message. It takes no specifier (%t) there.
-  const socket =
-    systemd.version >= 253 && /^\/[\w./-]+$/.test(systemd.runtimeDir ?? '')
-      ? `${systemd.runtimeDir}/systemd/notify`
-      : undefined;
+  const runtimeDir = systemd.environment['XDG_RUNTIME_DIR'] ?? '';
+  const handsOver = systemd.version >= 253 && /^\/[\w./-]+$/.test(runtimeDir);
   const words = (paths: readonly string[]): string => paths.map(unitWord).join(' ');
   return fillTemplate(
     template,
     {
-      notify_access: socket === undefined ? 'all' : 'main',
-      notify_file: socket === undefined ? undefined : `${socket}:notify`,
+      notify_access: handsOver ? 'main' : 'all',
+      notify_file: handsOver ? `${runtimeDir}/systemd/notify:notify` : undefined,
       relay: commandWord(join(host.root, 'bin/claude-relay')),
       config: commandWord(host.file),
       stop_seconds: String(stopSeconds(config)),

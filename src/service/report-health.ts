@@ -2,7 +2,7 @@
 import type { HostEnv } from '../claude/lock.ts';
 import type { Relay } from '../relay.ts';
 import { serviceNotifier, type Notify } from './notify.ts';
-import { askReady } from './probe.ts';
+import { askReady, whyNotReady } from './ready.ts';
 
 export type HealthReport = {
   /** A stop has begun; the watchdog is still fed while requests finish. */
@@ -46,7 +46,7 @@ export function reportHealth({
     const answer = await askReady(relay.url, Math.min(intervalMs, 10_000));
     if (closed) return;
     if (answer !== undefined) {
-      const status = answer.ok ? 'ready' : `not ready: ${answer.wrong.join('; ')}`;
+      const status = answer.ok ? 'ready' : `not ready: ${whyNotReady(answer)}`;
       send(
         ...(ready ? [] : ['READY=1']),
         ...(watchdogMs > 0 ? ['WATCHDOG=1'] : []),

@@ -1,115 +1,88 @@
-/** What the machine's service manager says about a service of the relay's. Asked, never changed. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import type { Config } from '../config.ts';
+/** What the machine's service manager reports about a service of the relay. Only read here, never changed. */
+import type { RunProgram } from './run-program.ts';
 
-/** The units that `install.sh` and `systemd/` have. */
-export const relayUnit = 'claude-relay.service';
-export const ngrokUnit = 'claude-relay-ngrok.service';
-export const cloudflaredUnit = 'claude-relay-cloudflared.service';
-/** The launchd agent of the relay on macOS. */
-export const relayAgent = 'claude-relay';
+/** The services that an install and `expose` make, by the names of their systemd units. */
+export const units = {
+  relay: 'claude-relay.service',
+  ngrok: 'claude-relay-ngrok.service',
+  cloudflared: 'claude-relay-cloudflared.service',
+} as const;
+export type Unit = (typeof units)[keyof typeof units];
+/** The relay's launchd agent on macOS. */
+export const agentLabel = 'claude-relay';
+
+export type SystemdState = {
+  kind: 'systemd';
+  active: string;
+  sub: string;
+  result: string;
+  restarts: number;
+  atBoot: boolean;
+  /** Changes with each start. */
+  invocation: string;
+};
 
 export type ServiceState =
-  /** No systemd for this user (a container, another system), so no service either. */
+  /** This user has no systemd or launchd (a container, another system), so no service either. */
   | { kind: 'no manager' }
   | { kind: 'not installed' }
-  | {
-      kind: 'systemd';
-      active: string;
-      sub: string;
-      result: string;
-      restarts: number;
-      atBoot: boolean;
-      lingers: boolean;
-    }
-  | { kind: 'launchd'; running: boolean };
+  | SystemdState
+  | { kind: 'launchd'; running: boolean; failed: boolean };
 
-export async function serviceState(
-  unit: string,
-  env: Config['hostEnv'],
-  platform: NodeJS.Platform = process.platform,
-): Promise<ServiceState> {
-  return platform === 'darwin' ? launchd(env) : systemd(unit, env);
-}
+const properties = 'LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState,InvocationID';
 
-async function systemd(unit: string, env: Config['hostEnv']): Promise<ServiceState> {
-  const properties = 'LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState';
-  const shown = await run('systemctl', ['--user', 'show', unit, `--property=${properties}`], env);
-  const said = shown?.code === 0 ? fields(shown.stdout) : {};
-  if (said['LoadState'] === undefined) return { kind: 'no manager' };
-  if (said['LoadState'] === 'not-found') return { kind: 'not installed' };
-  const linger = await run(
-    'loginctl',
-    ['show-user', String(process.getuid?.() ?? ''), '--property=Linger'],
-    env,
-  );
+export async function systemdState(
+  run: RunProgram,
+  unit: Unit,
+): Promise<Exclude<ServiceState, { kind: 'launchd' }>> {
+  const args = ['--user', 'show', unit, `--property=${properties}`];
+  const shown = await run('systemctl', args, { timeoutMs: 5000 });
+  const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(shown.stdout)?.[1] ?? '';
+  if (shown.status !== 0 || value('LoadState') === '') return { kind: 'no manager' };
+  if (value('LoadState') === 'not-found') return { kind: 'not installed' };
   return {
     kind: 'systemd',
-    active: said['ActiveState'] ?? 'unknown',
-    sub: said['SubState'] ?? '',
-    result: said['Result'] ?? '',
-    restarts: Number(said['NRestarts'] ?? 0),
-    atBoot: said['UnitFileState'] === 'enabled',
-    lingers: fields(linger?.stdout ?? '')['Linger'] === 'yes',
+    active: value('ActiveState'),
+    sub: value('SubState'),
+    result: value('Result'),
+    restarts: Number(value('NRestarts')),
+    atBoot: value('UnitFileState') === 'enabled',
+    invocation: value('InvocationID'),
   };
 }
 
-async function launchd(env: Config['hostEnv']): Promise<ServiceState> {
-  const shown = await run('launchctl', ['print', `gui/${process.getuid?.() ?? ''}/${relayAgent}`], env);
-  if (shown === undefined) return { kind: 'no manager' };
-  if (shown.code !== 0) return { kind: 'not installed' };
-  return { kind: 'launchd', running: /^\s*state = running$/m.test(shown.stdout) };
+/** The desktop's session where there is one; over ssh only the user's own domain is there. */
+export async function launchdDomain(run: RunProgram): Promise<string> {
+  const uid = process.getuid?.() ?? '';
+  const gui = await run('launchctl', ['print', `gui/${uid}`]);
+  return gui.status === 0 ? `gui/${uid}` : `user/${uid}`;
 }
 
-/** `Name=value` lines. */
-function fields(text: string): Record<string, string | undefined> {
-  return Object.fromEntries(
-    text.split('\n').map((line) => [line.split('=')[0] ?? '', line.slice(line.indexOf('=') + 1)]),
-  );
+export async function launchdState(run: RunProgram): Promise<ServiceState> {
+  const shown = await run('launchctl', ['print', `${await launchdDomain(run)}/${agentLabel}`]);
+  if (shown.missing) return { kind: 'no manager' };
+  if (shown.status !== 0) return { kind: 'not installed' };
+  return {
+    kind: 'launchd',
+    running: /^\s*state = running$/m.test(shown.stdout),
+    // It ended at least once, and not well.
+    failed: /^\s*last exit code = [1-9]/m.test(shown.stdout),
+  };
 }
 
-/** How a relay that does not run is started on this machine. */
-export function startCommand(service: ServiceState): string {
-  switch (service.kind) {
+export async function relayState(run: RunProgram): Promise<ServiceState> {
+  return process.platform === 'darwin' ? launchdState(run) : systemdState(run, units.relay);
+}
+
+/** How the relay is started on this machine, or started again where it runs. */
+export function startCommand({ kind }: ServiceState, { again = false } = {}): string {
+  switch (kind) {
     case 'systemd':
-      return `systemctl --user start ${relayUnit}`;
+      return `systemctl --user ${again ? 'restart' : 'start'} ${units.relay}`;
     case 'launchd':
-      return `launchctl kickstart gui/$(id -u)/${relayAgent}`;
+      return `launchctl kickstart ${again ? '-k ' : ''}gui/$(id -u)/${agentLabel}`;
     case 'no manager':
     case 'not installed':
-      return './run.sh';
+      return again ? 'stop the relay (Ctrl-C) and ./run.sh' : './run.sh';
   }
-}
-
-/** How one that runs is started again. */
-export function restartCommand(service: ServiceState): string {
-  switch (service.kind) {
-    case 'systemd':
-      return `systemctl --user restart ${relayUnit}`;
-    case 'launchd':
-      return `launchctl kickstart -k gui/$(id -u)/${relayAgent}`;
-    case 'no manager':
-    case 'not installed':
-      return 'stop the relay (Ctrl-C) and ./run.sh';
-  }
-}
-
-/** What a service manager's client needs: no login of config.env goes to it. */
-const passed = ['PATH', 'HOME', 'USER', 'LOGNAME', 'XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'] as const;
-
-/** Undefined when there is no such program, or it does not answer within 5 seconds. */
-export async function run(
-  program: string,
-  args: readonly string[],
-  env: Config['hostEnv'],
-): Promise<{ code: number; stdout: string } | undefined> {
-  const own = Object.fromEntries(
-    passed.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
-  );
-  return promisify(execFile)(program, args, { env: { ...own, LC_ALL: 'C' }, timeout: 5000 }).then(
-    ({ stdout }) => ({ code: 0, stdout }),
-    (error: { code?: unknown; stdout?: string }) =>
-      typeof error.code === 'number' ? { code: error.code, stdout: error.stdout ?? '' } : undefined,
-  );
 }

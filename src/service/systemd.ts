@@ -2,58 +2,53 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
-import { awaitReady, localUrl, type ServiceState } from './probe.ts';
+import { CommandError } from '../command-error.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
+import { awaitReady, localUrl } from './ready.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
-import { saidBy, type Run, ServiceError } from './run.ts';
-import type { ServicePlan } from './service-environment.ts';
+import { saidBy, type RunProgram } from './run-program.ts';
+import type { ServiceSetup } from './setup.ts';
+import { systemdState, units, type Unit } from './state.ts';
 import { removeTunnelSettings } from './tunnel-service.ts';
-import { busRunner, hasNamespaces, type UserManager } from './user-manager.ts';
-
-export const relayService = 'claude-relay.service';
-const tunnelServices = ['claude-relay-ngrok.service', 'claude-relay-cloudflared.service'] as const;
+import { disableLinger, hasNamespaces, runOnBus, systemctl, type UserManager } from './user-manager.ts';
 
 /** Where a user's own units are. */
-export function unitPath(env: HostEnv, service: string): string {
+export function unitPath(env: HostEnv, unit: Unit): string {
   const config = env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? '', '.config');
-  return join(config, 'systemd/user', service);
+  return join(config, 'systemd/user', unit);
+}
+
+/** The last lines of a service's log. */
+export async function journal(run: RunProgram, unit: Unit, lines: number): Promise<string> {
+  const args = ['--user', '--unit', unit, `--lines=${lines}`, '--output=cat', '--no-pager'];
+  return saidBy(await run('journalctl', args));
 }
 
 export type SystemdInstall = {
-  plan: ServicePlan;
+  setup: ServiceSetup;
   manager: UserManager;
   /** The template of the unit. */
   template: string;
   /** Where the unit goes. */
-  unit: string;
+  path: string;
   waitMs: number;
   /** Tells the person what is being done, a line at a time. */
   say: (line: string) => void;
 };
 
-/** Writes the unit, starts the service and waits until it is ready. Throws ServiceError. */
-export async function installSystemd({
-  plan,
-  manager,
-  template,
-  unit,
-  waitMs,
-  say,
-}: SystemdInstall): Promise<void> {
-  const { run, version, runtimeDir } = manager;
-  const before = readOwnFile(unit);
+/** Writes the unit, starts the service and waits until it is ready. Throws CommandError. */
+export async function installSystemd(install: SystemdInstall): Promise<void> {
+  const { setup, manager, template, path, waitMs, say } = install;
+  const { run } = manager;
+  const before = readOwnFile(path);
   const namespaces = await hasNamespaces(run);
   const lingerEnabled = manager.lingerEnabled || (before !== undefined && enabledLinger(before));
-  const text = relayUnit(template, plan.config, plan.host, {
-    version,
-    runtimeDir,
-    namespaces,
-    lingerEnabled,
-  });
-  mkdirSync(plan.config.dataDir, { recursive: true, mode: 0o700 });
-  mkdirSync(plan.host.cacheDir, { recursive: true, mode: 0o700 });
-  const changed = writeOwnFile(unit, text);
-  say(`${before === undefined ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${unit}`);
+  const text = relayUnit(template, setup, { ...manager, namespaces, lingerEnabled });
+  for (const directory of [setup.config.dataDir, setup.host.cacheDir]) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+  const changed = writeOwnFile(path, text);
+  say(`${before === undefined ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
   if (manager.lingerEnabled)
     say('Turned lingering on: the relay starts with the machine and stays when you log out.');
   if (manager.notLingering !== undefined) {
@@ -66,87 +61,62 @@ export async function installSystemd({
       'Warning: this kernel gives an ordinary user no namespaces: the service runs without those parts of its hardening. docs/operations.md says which.',
     );
   }
-  await must(run, ['daemon-reload']);
-  await must(run, ['enable', relayService]);
-  await run('systemctl', ['--user', 'reset-failed', relayService]);
-  const invocation = (await show(run))('InvocationID');
+  await systemctl(run, 'daemon-reload');
+  await systemctl(run, 'enable', units.relay);
+  await run('systemctl', ['--user', 'reset-failed', units.relay]);
+  const old = await systemdState(run, units.relay);
   // What runs gets its time to finish; the wait below is for the new one.
-  await must(run, ['restart', '--no-block', relayService]);
-  const url = localUrl(plan.config);
+  await systemctl(run, 'restart', '--no-block', units.relay);
   say(
-    `${before === undefined ? 'Started' : 'Restarted'} ${relayService}; it proves the lock before it serves ...`,
+    `${before === undefined ? 'Started' : 'Restarted'} ${units.relay}; it proves the lock before it serves ...`,
   );
-  const awaited = await awaitReady(url, () => stateOf(run, invocation), waitMs);
+  const oldInvocation = old.kind === 'systemd' ? old.invocation : '';
+  const awaited = await awaitReady(localUrl(setup.config), () => progress(run, oldInvocation), waitMs);
   if (awaited.state === 'ready') return;
-  const log = await run('journalctl', [
-    '--user',
-    '--unit',
-    relayService,
-    '--lines=20',
-    '--output=cat',
-    '--no-pager',
-  ]);
-  const why =
+  const what =
     awaited.state === 'failed'
       ? 'The service does not start.'
-      : `The service is installed and not ready after ${Math.round(waitMs / 1000)} s: ${awaited.wrong.join('; ')}.`;
-  throw new ServiceError(
-    `${why} It says:\n\n${saidBy(log)}\n\nSee: systemctl --user status ${relayService}; bin/claude-relay doctor. To take it away again: ./install.sh --uninstall`,
+      : `The service is installed and not ready after ${Math.round(waitMs / 1000)} s: ${awaited.why}.`;
+  throw new CommandError(
+    `${what} It says:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To take it away again: ./install.sh --uninstall`,
   );
 }
 
-async function must(run: Run, args: readonly string[]): Promise<void> {
-  const ran = await run('systemctl', ['--user', ...args]);
-  if (ran.status !== 0) throw new ServiceError(`systemctl --user ${args.join(' ')} failed: ${saidBy(ran)}`);
-}
-
-async function show(run: Run): Promise<(name: string) => string> {
-  const properties = '--property=ActiveState,NRestarts,InvocationID';
-  const { stdout } = await run('systemctl', ['--user', 'show', relayService, properties]);
-  return (name) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1] ?? '';
-}
-
-/** `before` is the invocation that the restart ends: until it has ended it would be taken for the new one. */
-async function stateOf(run: Run, before: string): Promise<ServiceState> {
-  const value = await show(run);
-  if (value('InvocationID') === before) return 'starting';
+/** Until the invocation that the restart ends has ended, it would be taken for the new one. */
+async function progress(run: RunProgram, oldInvocation: string): Promise<'starting' | 'running' | 'failed'> {
+  const state = await systemdState(run, units.relay);
+  if (state.kind !== 'systemd' || state.invocation === oldInvocation) return 'starting';
   // One that has to be restarted before it was ready once will not be ready the next time.
-  if (value('ActiveState') === 'failed' || Number(value('NRestarts')) > 0) return 'failed';
-  return value('ActiveState') === 'active' ? 'running' : 'starting';
+  if (state.active === 'failed' || state.restarts > 0) return 'failed';
+  return state.active === 'active' ? 'running' : 'starting';
 }
-
-export type SystemdUninstall = {
-  env: Record<string, string>;
-  user: { uid: number; name: string };
-  say: (line: string) => void;
-};
 
 /** Stops and removes what an install made, tunnels too. Resolves to whether there was anything. */
-export async function uninstallSystemd({ env, user, say }: SystemdUninstall): Promise<boolean> {
-  const run = busRunner(env, user.uid);
-  const services = [...tunnelServices, relayService].filter(
-    (service) => readOwnFile(unitPath(env, service)) !== undefined,
-  );
-  for (const service of services) {
-    const unit = unitPath(env, service);
-    const linger = enabledLinger(readOwnFile(unit) ?? '');
-    const stopped = await run('systemctl', ['--user', 'disable', '--now', service], {
-      timeoutMs: 15 * 60_000,
-    });
+export async function uninstallSystemd(
+  env: Record<string, string>,
+  say: (line: string) => void,
+): Promise<boolean> {
+  const run = runOnBus(env);
+  let found = false;
+  for (const unit of [units.ngrok, units.cloudflared, units.relay]) {
+    const path = unitPath(env, unit);
+    const text = readOwnFile(path);
+    if (text === undefined) continue;
+    found = true;
+    const args = ['--user', 'disable', '--now', unit];
+    const stopped = await run('systemctl', args, { timeoutMs: 15 * 60_000 });
     // Where no manager answers, its link is taken away by hand.
-    rmSync(join(unit, '..', 'default.target.wants', service), { force: true });
-    removeOwnFile(unit);
-    removeTunnelSettings(service, env['HOME'] ?? '');
+    rmSync(join(path, '..', 'default.target.wants', unit), { force: true });
+    removeOwnFile(path);
+    removeTunnelSettings(unit, env['HOME'] ?? '');
     say(
       stopped.status === 0
-        ? `Stopped ${service} and removed ${unit}`
-        : `Removed ${unit}. Warning: ${service} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
+        ? `Stopped ${unit} and removed ${path}`
+        : `Removed ${path}. Warning: ${unit} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
     );
-    if (linger) {
-      const disabled = await run('loginctl', ['disable-linger', user.name]);
-      if (disabled.status === 0) say('Turned lingering off again, as it was before.');
-    }
+    if (enabledLinger(text) && (await disableLinger(run)))
+      say('Turned lingering off again, as it was before.');
   }
-  if (services.length > 0) await run('systemctl', ['--user', 'daemon-reload']);
-  return services.length > 0;
+  if (found) await run('systemctl', ['--user', 'daemon-reload']);
+  return found;
 }

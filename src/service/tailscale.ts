@@ -1,5 +1,7 @@
 /** Tailscale Funnel (client 1.52 or newer): tailscaled itself keeps it up, also after a reboot. */
-import { type Run, ServiceError } from './run.ts';
+import { CommandError } from '../command-error.ts';
+import { parsedJson } from './call.ts';
+import type { RunProgram } from './run-program.ts';
 import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 type Status = { BackendState?: string; Self?: { DNSName?: string } };
@@ -11,6 +13,8 @@ type ServeConfig = {
 
 /** The ports that Funnel has (tailscale.com/kb/1223/funnel). */
 export const funnelPorts = [443, 8443, 10000] as const;
+
+const downloads = 'https://tailscale.com/download';
 
 const rules = [
   [
@@ -27,31 +31,31 @@ const rules = [
   ],
 ] as const;
 
-/** With `change`, turns the funnel on. Throws ServiceError when tailscale is missing, logged out, or the port is in use. */
+/** With `change`, turns the funnel on. Throws CommandError when tailscale is missing, logged out, or the port is in use. */
 export async function tailscale({ run, local, httpsPort, change, say }: TunnelOptions): Promise<Tunnel> {
-  say(`ok   tailscale ${await requireTool(run, 'tailscale', ['version'], 'https://tailscale.com/download')}`);
+  say(`ok   tailscale ${await requireTool(run, 'tailscale', ['version'], downloads)}`);
   const asked = await run('tailscale', ['status', '--json']);
-  const status = parsed(asked.stdout) as Status | undefined;
+  const status = parsedJson(asked.stdout) as Status | undefined;
   if (status?.BackendState === undefined)
     refuse(asked, '`tailscale status`', [
       [/tailscaled|connect/i, 'tailscaled is not running: sudo systemctl enable --now tailscaled'],
     ]);
   if (status.BackendState !== 'Running') {
     const fix = status.BackendState === 'NeedsLogin' ? 'log in' : 'connect';
-    throw new ServiceError(
+    throw new CommandError(
       `tailscale is not connected (${status.BackendState}): ${fix} with \`sudo tailscale up\`.`,
     );
   }
   const name = status.Self?.DNSName?.replace(/\.$/, '') ?? '';
   if (name === '')
-    throw new ServiceError(
+    throw new CommandError(
       'This machine has no name in its tailnet. Turn on MagicDNS: https://login.tailscale.com/admin/dns',
     );
   say(`ok   connected as ${name}`);
   const serving = await served(run);
   const other = serving?.Web?.[`${name}:${httpsPort}`]?.Handlers?.['/'];
   if (other !== undefined && other.Proxy !== local) {
-    throw new ServiceError(
+    throw new CommandError(
       `tailscale serves ${other.Proxy ?? 'something else'} on port ${httpsPort} already. Choose another port (--https-port ${funnelPorts.filter((port) => port !== httpsPort).join(' or ')}), or end that one: tailscale funnel --https=${httpsPort} off`,
     );
   }
@@ -70,19 +74,16 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   };
 }
 
-/** Turns the funnel off. Throws ServiceError. */
-export async function tailscaleOff({
-  run,
-  httpsPort,
-}: Pick<TunnelOptions, 'run' | 'httpsPort'>): Promise<void> {
-  await requireTool(run, 'tailscale', ['version'], 'https://tailscale.com/download');
+/** Turns the funnel off. Throws CommandError. */
+export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<void> {
+  await requireTool(run, 'tailscale', ['version'], downloads);
   const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
   if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr))
     refuse(ran, '`tailscale funnel off`', rules);
 }
 
 /** The public URL at which tailscaled leads to the relay, if it does. */
-export async function funnelUrl(run: Run, local: string): Promise<string | undefined> {
+export async function funnelUrl(run: RunProgram, local: string): Promise<string | undefined> {
   // `null` where nothing was ever served.
   const { Web = {}, AllowFunnel = {} } = (await served(run)) ?? {};
   const at = Object.keys(Web).find(
@@ -93,15 +94,7 @@ export async function funnelUrl(run: Run, local: string): Promise<string | undef
   return at === undefined ? undefined : `https://${at.replace(/:443$/, '')}`;
 }
 
-async function served(run: Run): Promise<ServeConfig | undefined> {
+async function served(run: RunProgram): Promise<ServeConfig | undefined> {
   const { stdout } = await run('tailscale', ['serve', 'status', '--json'], { timeoutMs: 15_000 });
-  return parsed(stdout) as ServeConfig | undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return parsedJson(stdout) as ServeConfig | undefined;
 }

@@ -4,9 +4,11 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
-import { saidBy, type Run, ServiceError } from './run.ts';
+import type { RunProgram } from './run-program.ts';
+import { units, type Unit } from './state.ts';
 import { fillTemplate, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
+import { systemctl } from './user-manager.ts';
 
 /** The unit's text. A tunnel needs nothing of the relay's: keys, settings and login are hidden from it. Pure. */
 export function tunnelUnit(
@@ -30,9 +32,9 @@ export function cloudflaredSettings(home: string): string {
 }
 
 /** What a tunnel's service had besides its unit. */
-export function removeTunnelSettings(name: string, home: string): void {
+export function removeTunnelSettings(unit: Unit, home: string): void {
   const path = cloudflaredSettings(home);
-  if (name !== 'claude-relay-cloudflared.service' || !removeOwnFile(path)) return;
+  if (unit !== units.cloudflared || !removeOwnFile(path)) return;
   try {
     rmdirSync(dirname(path));
   } catch {
@@ -40,33 +42,26 @@ export function removeTunnelSettings(name: string, home: string): void {
   }
 }
 
-/** Writes the unit and starts the service, again where it runs. Throws ServiceError. */
+/** Writes the unit and starts the service, again where it runs. Throws CommandError. */
 export async function startTunnel(
-  run: Run,
-  unit: string,
+  run: RunProgram,
+  path: string,
   text: string,
-  service: TunnelService,
+  { unit, settings }: TunnelService,
 ): Promise<void> {
-  if (service.settings !== undefined) writeOwnFile(service.settings.path, service.settings.text, 0o600);
-  writeOwnFile(unit, text);
-  for (const args of [['daemon-reload'], ['enable', service.name], ['restart', service.name]]) {
-    const ran = await run('systemctl', ['--user', ...args]);
-    if (ran.status !== 0) throw new ServiceError(`systemctl --user ${args.join(' ')} failed: ${saidBy(ran)}`);
-  }
-}
-
-export async function tunnelLog(run: Run, name: string): Promise<string> {
-  return saidBy(
-    await run('journalctl', ['--user', '--unit', name, '--lines=15', '--output=cat', '--no-pager']),
-  );
+  if (settings !== undefined) writeOwnFile(settings.path, settings.text, 0o600);
+  writeOwnFile(path, text);
+  await systemctl(run, 'daemon-reload');
+  await systemctl(run, 'enable', unit);
+  await systemctl(run, 'restart', unit);
 }
 
 /** Stops it for good. Resolves to whether there was one. */
-export async function stopTunnel(run: Run, unit: string, name: string, home: string): Promise<boolean> {
-  if (readOwnFile(unit) === undefined) return false;
-  await run('systemctl', ['--user', 'disable', '--now', name]);
-  removeOwnFile(unit);
-  removeTunnelSettings(name, home);
+export async function stopTunnel(run: RunProgram, path: string, unit: Unit, home: string): Promise<boolean> {
+  if (readOwnFile(path) === undefined) return false;
+  await run('systemctl', ['--user', 'disable', '--now', unit]);
+  removeOwnFile(path);
+  removeTunnelSettings(unit, home);
   await run('systemctl', ['--user', 'daemon-reload']);
   return true;
 }

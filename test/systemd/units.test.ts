@@ -33,12 +33,16 @@ after(() => rmSync(scratch, { recursive: true }));
 
 const template = (name: string): string => readFileSync(join(root, 'systemd', name), 'utf8');
 const relay = (version: number, namespaces: boolean): string =>
-  relayUnit(template('claude-relay.service'), config, host, {
-    version,
-    runtimeDir: '/run/user/1000',
-    namespaces,
-    lingerEnabled: false,
-  });
+  relayUnit(
+    template('claude-relay.service'),
+    { config, host },
+    {
+      version,
+      environment: { XDG_RUNTIME_DIR: '/run/user/1000' },
+      namespaces,
+      lingerEnabled: false,
+    },
+  );
 const tunnel = (name: string, values: Record<string, string>): string =>
   tunnelUnit(template(name), { values }, { config, root, home: '/home/me' }, true);
 const word = commandWord('/bin/true');
@@ -117,10 +121,10 @@ test('a checkout whose path has any of these characters starts', { skip }, () =>
     mkdirSync(join(checkout, 'bin'), { recursive: true });
     writeFileSync(join(checkout, 'bin/claude-relay'), '', { mode: 0o755 });
     const file = join(scratch, 'claude-relay.service');
-    const systemd = { version: 252, runtimeDir: undefined, namespaces: true, lingerEnabled: false };
+    const systemd = { version: 252, environment: {}, namespaces: true, lingerEnabled: false };
     writeFileSync(
       file,
-      relayUnit(template('claude-relay.service'), config, { ...host, root: checkout }, systemd),
+      relayUnit(template('claude-relay.service'), { config, host: { ...host, root: checkout } }, systemd),
     );
     const { status, text: said } = analyze('verify', '--user', '--man=no', file);
     assert.equal(status, 0, said);
@@ -148,12 +152,16 @@ test('the time to stop is beyond the drain, and the bounds follow the settings',
     env: { HOME: '/home/me', DRAIN_TIMEOUT: '600', GLOBAL_CONCURRENCY: '20', WARM_SPARES: '4' },
   });
   const unit = (its: typeof config): string =>
-    relayUnit(template('claude-relay.service'), its, host, {
-      version: 252,
-      runtimeDir: undefined,
-      namespaces: true,
-      lingerEnabled: false,
-    });
+    relayUnit(
+      template('claude-relay.service'),
+      { config: its, host },
+      {
+        version: 252,
+        environment: {},
+        namespaces: true,
+        lingerEnabled: false,
+      },
+    );
   const number = (its: typeof config, name: string): number =>
     Number(new RegExp(`^${name}=(\\d+)`, 'm').exec(unit(its))?.[1]);
   for (const its of [config, large])

@@ -1,10 +1,11 @@
 /** What the relay keeps and where: directory, database, keys, free space. */
-import { accessSync, constants, statfsSync, statSync, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync, type Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { openKeys } from '../../keys/store.ts';
 import type { Config } from '../../config.ts';
+import { openKeys } from '../../keys/store.ts';
 import { openStore, type Store } from '../../store/sqlite.ts';
+import { countLive } from '../settings-warnings.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
 
 const mib = 1024 * 1024;
@@ -13,36 +14,39 @@ const tooLittleBytes = 100 * mib;
 /** Above it, checking the file would take seconds. */
 const largestChecked = 64 * mib;
 
-export type Records = {
-  liveKeys: number;
-  /** Milliseconds since 1970 of the newest thing that was recorded; for the clock. */
-  newest: number | undefined;
+export type DiskReport = {
+  lines: Line[];
+  /** Undefined without a database. */
+  liveKeys: number | undefined;
+  /** When a relay last wrote the row that shows a writable database; 0 for never. Milliseconds since 1970. */
+  writtenAt: number;
 };
 
-/** The lines, and what the records say for other lines; undefined without a database. */
-export function diskLines(config: Config, now: number): { lines: Line[]; records: Records | undefined } {
-  const { dataDir } = config;
+export function examineDisk({ dataDir }: Config, now: number): DiskReport {
   const directory = statSync(dataDir, { throwIfNoEntry: false });
   if (directory === undefined) {
     const { line, parent } = missingDirectory(dataDir);
-    const none = warning('keys', 'there is none: no app can ask', 'bin/genkey my-app');
-    return { lines: [line, none, spaceLine('disk', parent), tempLine()], records: undefined };
+    const lines = [line, keysLine(0), spaceLine('disk', parent), tempLine()];
+    return { lines, liveKeys: undefined, writtenAt: 0 };
   }
   const lines = [directoryLine(dataDir, directory)];
-  let records: Records | undefined;
+  let liveKeys: number | undefined;
+  let writtenAt = 0;
   try {
     const store = openStore(dataDir, { waitMs: 5000 });
     try {
+      // Before the doctor itself writes that row.
+      writtenAt = Number(store.db.prepare('SELECT at FROM probe').get()?.['at'] ?? 0);
       lines.push(databaseLine(store, join(dataDir, 'relay.db')));
-      records = readRecords(store, now);
+      liveKeys = countLive(openKeys(store).list(), now);
     } finally {
       store.close();
     }
-    lines.push(keysLine(records));
+    lines.push(keysLine(liveKeys));
   } catch (error) {
     lines.push(failure('database', (error as Error).message, `ls -la ${word(dataDir)}`));
   }
-  return { lines: [...lines, spaceLine('disk', dataDir), tempLine()], records };
+  return { lines: [...lines, spaceLine('disk', dataDir), tempLine()], liveKeys, writtenAt };
 }
 
 /** The doctor makes nothing: it says whether the relay could. */
@@ -59,58 +63,36 @@ function missingDirectory(dataDir: string): { line: Line; parent: string } {
   return { line, parent };
 }
 
-function directoryLine(dataDir: string, { mode, uid }: { mode: number; uid: number }): Line {
+function directoryLine(dataDir: string, { mode, uid }: Stats): Line {
   const me = process.getuid?.();
+  const path = word(dataDir);
   if (me !== undefined && uid !== me && me !== 0) {
-    return failure(
-      'data-dir',
-      `${dataDir} belongs to another user`,
-      `sudo chown -R "$(id -un)" ${word(dataDir)}`,
-    );
+    return failure('data-dir', `${dataDir} belongs to another user`, `sudo chown -R "$(id -un)" ${path}`);
   }
   if (!may(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)) {
-    return failure('data-dir', `${dataDir} cannot be written`, `chmod 700 ${word(dataDir)}`);
+    return failure('data-dir', `${dataDir} cannot be written`, `chmod 700 ${path}`);
   }
   if ((mode & 0o077) === 0) return ok('data-dir', `${dataDir}, yours alone`);
-  const bits = (mode & 0o777).toString(8);
   const state = (mode & 0o022) === 0 ? warning : failure;
-  return state(
-    'data-dir',
-    `${dataDir} is open to others on this machine (mode ${bits})`,
-    `chmod 700 ${word(dataDir)}`,
-  );
+  const detail = `${dataDir} is open to others on this machine (mode ${(mode & 0o777).toString(8)})`;
+  return state('data-dir', detail, `chmod 700 ${path}`);
 }
 
 function databaseLine(store: Store, path: string): Line {
   const writable = store.writable();
-  if (!writable.ok)
+  if (!writable.ok) {
     return failure('database', writable.reason, `ls -la ${word(path)}*; df -h ${word(dirname(path))}`);
+  }
   const bytes = statSync(path).size;
   const size = `${(bytes / mib).toFixed(1)} MiB`;
   if (bytes > largestChecked) return ok('database', `${size}, writable`);
   const verdict = Object.values(store.db.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
-  return verdict === 'ok'
-    ? ok('database', `${size}, writable, sound`)
-    : failure(
-        'database',
-        `${path} is damaged`,
-        `mv ${word(path)} ${word(`${path}.damaged`)}, or put a backup back (keys and counts are in it)`,
-      );
+  if (verdict === 'ok') return ok('database', `${size}, writable, sound`);
+  const fix = `mv ${word(path)} ${word(`${path}.damaged`)}, or put a backup back (keys and counts are in it)`;
+  return failure('database', `${path} is damaged`, fix);
 }
 
-function readRecords(store: Store, now: number): Records {
-  const keys = openKeys(store, { now: () => now });
-  const live = keys.list().filter(({ expiresAt }) => expiresAt === undefined || now < expiresAt);
-  keys.close();
-  const newest = store.db
-    .prepare(
-      'SELECT max(coalesce((SELECT max(at) FROM requests), 0), coalesce((SELECT max(at) FROM key_events), 0)) AS at',
-    )
-    .get()?.['at'];
-  return { liveKeys: live.length, newest: typeof newest === 'number' && newest > 0 ? newest : undefined };
-}
-
-function keysLine({ liveKeys }: Records): Line {
+function keysLine(liveKeys: number): Line {
   return liveKeys === 0
     ? warning('keys', 'there is none in use: no app can ask', 'bin/genkey my-app')
     : ok('keys', `${liveKeys} in use`);
@@ -136,11 +118,8 @@ export function judgeSpace(
   { freeBytes, freeFiles }: { freeBytes: number; freeFiles: number | undefined },
 ): Line {
   if (freeFiles === 0) {
-    return failure(
-      name,
-      `no file can be made at ${directory}: its inodes are used up`,
-      `df -i ${word(directory)} (and remove files)`,
-    );
+    const detail = `no file can be made at ${directory}: its inodes are used up`;
+    return failure(name, detail, `df -i ${word(directory)} (and remove files)`);
   }
   const free = Math.floor(freeBytes / mib);
   const detail = `${free < 10 * 1024 ? `${free} MiB` : `${Math.floor(free / 1024)} GiB`} free at ${directory}`;

@@ -2,13 +2,14 @@
 import type { Command } from 'commander';
 import { ConfigError, type Config } from '../../config.ts';
 import { claudeLines } from './claude.ts';
-import { diskLines } from './disk.ts';
-import { failure, fixText, lineJson, lineText, ok, summary, type Line } from './line.ts';
+import { examineDisk } from './disk.ts';
+import { failure, fixText, lineJson, lineText, ok, summary, warning, type Line } from './line.ts';
 import { relayLines } from './relay.ts';
-import { serviceLines, tunnelLines, tunnelsOf } from './service.ts';
+import { serviceLines, tunnelLines } from './service.ts';
 import { settingsFailures, settingsLines } from './settings.ts';
 import { withExamples } from '../text/parse.ts';
-import { relayUnit, serviceState } from '../../service/state.ts';
+import { relayState } from '../../service/state.ts';
+import { runOnBus } from '../../service/user-manager.ts';
 import { processTerminal, type Terminal } from '../text/terminal.ts';
 
 export type DoctorContext = { config(): Config; configFile(): string };
@@ -71,13 +72,25 @@ async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGene
   }
   yield* settingsLines(config, context.configFile());
   yield* claudeLines(config, terminal);
-  const service = await serviceState(relayUnit, config.hostEnv);
-  // Before the doctor itself writes to the database, which would look like the relay's writing.
-  yield* await relayLines(config, service);
-  yield* serviceLines(service);
-  const { lines, records } = diskLines(config, Date.now());
+  const run = runOnBus(config.hostEnv);
+  const service = await relayState(run);
+  const askedAt = Date.now();
+  const { lines, asked } = await relayLines(config, service);
   yield* lines;
-  yield* tunnelLines(config, await tunnelsOf(config), records?.liveKeys);
+  yield* await serviceLines(service, run);
+  const disk = examineDisk(config, Date.now());
+  // To answer /ready the relay writes a row of its database, once a second at most.
+  if (asked && disk.writtenAt < askedAt - 1500) yield otherDataLine(config);
+  yield* disk.lines;
+  yield* await tunnelLines(config, disk.liveKeys, run);
+}
+
+function otherDataLine({ dataDir }: Config): Line {
+  return warning(
+    'relay-data',
+    `the relay keeps its data elsewhere than in ${dataDir}: keys that are made with these settings do not count for it`,
+    'give both the same DATA_DIR (one may be set in the environment only)',
+  );
 }
 
 function nodeLine(version: string): Line {

@@ -1,92 +1,81 @@
 /** The port, and who is on it: nobody, the relay of these settings, or something else. A relay that runs is asked how it is. */
 import { createServer } from 'node:http';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import type { Config } from '../../config.ts';
+import { probe } from '../../service/call.ts';
+import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
+import { startCommand, type ServiceState } from '../../service/state.ts';
 import { failure, ok, warning, type Line } from './line.ts';
-import { callRelay, relayUrl, textOf } from '../loopback.ts';
-import { restartCommand, startCommand, type ServiceState } from '../../service/state.ts';
 
-const idleMs = 5000;
+const timeoutMs = 5000;
+
+/** `asked` is true when a relay was asked for its state. */
+export async function relayLines(
+  config: Config,
+  service: ServiceState,
+): Promise<{ lines: Line[]; asked: boolean }> {
+  if (config.port === 0)
+    return { lines: [ok('port', 'PORT is 0: each start picks a free one')], asked: false };
+  const url = localUrl(config);
+  const who = await whoAnswers(url);
+  if (who === 'relay') {
+    const answer = await askReady(url, timeoutMs);
+    const port = ok('port', `${url}, where a claude-relay listens`);
+    return { lines: [port, ...readyLines(config, answer, service)], asked: answer !== undefined };
+  }
+  const port = who === 'nobody' ? await freeLine(config) : takenLine(config, url, who);
+  const stopped = warning('relay', 'it does not run', startCommand(service));
+  return { lines: port.state === 'ok' ? [port, stopped] : [port], asked: false };
+}
 
 const health = z.object({ ok: z.literal(true) });
-const readiness = z.object({
-  ok: z.boolean(),
-  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
-  /** Absent where HOST is no loopback address: the relay takes the doctor for a stranger then. */
-  connections: z.object({ open: z.int(), most: z.int() }).optional(),
-});
-
-export async function relayLines(config: Config, service: ServiceState): Promise<Line[]> {
-  if (config.port === 0) return [ok('port', 'PORT is 0: each start picks a free one')];
-  const url = relayUrl(config);
-  const who = await whoAnswers(url);
-  const taken = `lsof -nP -iTCP:${config.port} -sTCP:LISTEN (and stop it), or set PORT`;
-  switch (who) {
-    case 'relay':
-      return [
-        ok('port', `${url}, where a claude-relay listens`),
-        ...(await runningLines(config, url, restartCommand(service))),
-      ];
-    case 'silent':
-      return [
-        failure('port', `something listens at ${url} and does not answer within ${idleMs / 1000} s`, taken),
-      ];
-    case 'other':
-      return [failure('port', `another program listens at ${url}`, taken)];
-    case 'nobody': {
-      const line = await freeLine(config, taken);
-      return line.state === 'ok'
-        ? [line, warning('relay', 'it does not run', startCommand(service))]
-        : [line];
-    }
-  }
-}
+const unreached = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EHOSTUNREACH']);
 
 async function whoAnswers(url: string): Promise<'relay' | 'other' | 'silent' | 'nobody'> {
-  try {
-    const answer = await callRelay(`${url}/health`, { idleMs });
-    const id = String(answer.headers['request-id']);
-    const text = await textOf(answer);
-    return id.startsWith('req_') && health.safeParse(parsed(text)).success ? 'relay' : 'other';
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (code === 'ETIMEDOUT') return 'silent';
-    return ['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH', 'EHOSTUNREACH'].includes(code)
-      ? 'nobody'
-      : 'other';
+  const answer = await probe(`${url}/health`, { timeoutMs });
+  if (answer.ok) {
+    const isRelay = String(answer.headers['request-id']).startsWith('req_');
+    return isRelay && health.safeParse(answer.body).success ? 'relay' : 'other';
   }
+  if (answer.reason === 'timeout') return 'silent';
+  return unreached.has(answer.reason) ? 'nobody' : 'other';
 }
 
-async function runningLines(config: Config, url: string, restart: string): Promise<Line[]> {
-  const askedAt = Date.now();
-  let state: z.infer<typeof readiness>;
-  try {
-    state = readiness.parse(parsed(await textOf(await callRelay(`${url}/ready`, { idleMs }))));
-  } catch {
-    return [failure('relay', 'it runs, and /ready does not answer', restart)];
-  }
-  const where = usesDataDir(config.dataDir, askedAt)
-    ? []
-    : [
-        warning(
-          'relay-data',
-          `it keeps its data elsewhere than in ${config.dataDir}: keys that are made with these settings do not count for it`,
-          'give both the same DATA_DIR (one may be set in the environment only)',
-        ),
-      ];
-  const failed = state.checks.filter((check) => !check.ok);
-  const files = connectionLines(config, state.connections?.most);
-  if (state.ok) return [ok('relay', 'it runs and takes requests'), ...where, ...files];
-  return [
-    ...failed.map(({ name, detail = '' }) =>
-      failure(`relay/${name}`, detail, fixes[name] ?? 'bin/claude-relay logs -n 20 shows the last requests'),
-    ),
-    ...where,
-    ...files,
-  ];
+function fixTaken({ port }: Config): string {
+  return `lsof -nP -iTCP:${port} -sTCP:LISTEN (and stop it), or set PORT`;
 }
+
+function takenLine(config: Config, url: string, who: 'other' | 'silent'): Line {
+  const detail =
+    who === 'silent'
+      ? `something listens at ${url} and does not answer within ${timeoutMs / 1000} s`
+      : `another program listens at ${url}`;
+  return failure('port', detail, fixTaken(config));
+}
+
+function readyLines(config: Config, answer: ReadyAnswer | undefined, service: ServiceState): Line[] {
+  if (answer === undefined) {
+    const fix = startCommand(service, { again: true });
+    return [failure('relay', 'it runs, and /ready does not answer', fix)];
+  }
+  const connections = connectionLines(config, answer.connections?.most);
+  if (answer.ok) return [ok('relay', 'it runs and takes requests'), ...connections];
+  const failed = answer.checks
+    .filter((check) => !check.ok)
+    .map(({ name, detail = '' }) => failure(`relay/${name}`, detail, fixes[name] ?? otherFix));
+  return [...failed, ...connections];
+}
+
+/** For each check of /ready that can fail. */
+const fixes: Readonly<Record<string, string>> = {
+  lock_proved: 'wait some seconds after a start or an update; else see the lock/ lines above',
+  accepting: 'start it again when it has stopped',
+  login: 'claude (and log in), or bin/claude-relay login',
+  plan: 'wait until then: requests are refused with that time, and page fetches work',
+  database: 'see the database and disk lines below',
+  ledger: 'see the database and disk lines below',
+};
+const otherFix = 'bin/claude-relay logs -n 20 shows the last requests';
 
 /** Each request that runs or waits has a connection. */
 function connectionLines({ limits }: Config, most: number | undefined): Line[] {
@@ -103,32 +92,9 @@ function connectionLines({ limits }: Config, most: number | undefined): Line[] {
   ];
 }
 
-/** For each check of /ready that can fail. */
-const fixes: Readonly<Record<string, string>> = {
-  lock_proved: 'wait some seconds after a start or an update; else see the lock/ lines above',
-  accepting: 'start it again when it has stopped',
-  login: 'claude (and log in), or bin/claude-relay login',
-  plan: 'wait until then: requests are refused with that time, and page fetches work',
-  database: 'see the database and disk lines below',
-  ledger: 'see the database and disk lines below',
-};
-
-/** To answer /ready the relay writes a row of its database, once a second at most: it is fresh in the one that it uses. */
-function usesDataDir(dataDir: string, askedAt: number): boolean {
-  try {
-    const db = new DatabaseSync(join(dataDir, 'relay.db'), { readOnly: true, timeout: 1000 });
-    try {
-      return Number(db.prepare('SELECT at FROM probe').get()?.['at'] ?? 0) > askedAt - 1500;
-    } finally {
-      db.close();
-    }
-  } catch {
-    return false;
-  }
-}
-
 /** Nobody answered: may the relay listen there? */
-async function freeLine({ host, port }: Config, taken: string): Promise<Line> {
+async function freeLine(config: Config): Promise<Line> {
+  const { host, port } = config;
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const server = createServer();
   server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
@@ -139,20 +105,12 @@ async function freeLine({ host, port }: Config, taken: string): Promise<Line> {
     case undefined:
       return ok('port', `${port} is free`);
     case 'EADDRINUSE':
-      return failure('port', `${port} is taken`, taken);
+      return failure('port', `${port} is taken`, fixTaken(config));
     case 'EADDRNOTAVAIL':
       return failure('port', `HOST is ${host}, and this machine has no such address`, 'set HOST=127.0.0.1');
     case 'EACCES':
       return failure('port', `this user may not listen on ${port}`, 'set PORT to 1024 or more');
     default:
       return failure('port', `${port} cannot be listened on: ${code}`, 'set PORT to another one');
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -1,47 +1,44 @@
 /** The service and the tunnel, as the doctor sees them. */
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import type { Config } from '../../config.ts';
-import { localUrl } from '../../service/probe.ts';
-import { runner } from '../../service/run.ts';
-import { funnelUrl } from '../../service/tailscale.ts';
-import { failure, ok, warning, type Line } from './line.ts';
-import { limitsOff } from '../settings-warnings.ts';
+import { findProgram } from '../../find-program.ts';
+import { localUrl } from '../../service/ready.ts';
+import type { RunProgram } from '../../service/run-program.ts';
 import {
-  cloudflaredUnit,
-  ngrokUnit,
-  relayAgent,
-  relayUnit,
-  serviceState,
+  startCommand,
+  systemdState,
+  units,
   type ServiceState,
+  type SystemdState,
+  type Unit,
 } from '../../service/state.ts';
+import { funnelUrl } from '../../service/tailscale.ts';
+import { lingers } from '../../service/user-manager.ts';
+import { exposureWarnings } from '../settings-warnings.ts';
+import { failure, ok, warning, type Line } from './line.ts';
 
-export function serviceLines(service: ServiceState): Line[] {
+export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
     case 'no manager':
       return [ok('service', 'no systemd or launchd of this user here: ./run.sh runs the relay')];
     case 'not installed':
       return [ok('service', 'not installed: ./run.sh runs the relay, ./install.sh makes it a service')];
     case 'launchd':
-      return [
-        service.running
-          ? ok('service', 'running')
-          : failure(
-              'service',
-              'installed and not running',
-              `launchctl kickstart -k gui/$(id -u)/${relayAgent}`,
-            ),
-      ];
+      return [launchdLine(service.running, startCommand(service, { again: true }))];
     case 'systemd':
-      return [activeLine(relayUnit, service), ...bootLines(service)];
+      return [activeLine(units.relay, service), await bootLine(service, run)];
   }
 }
 
-function activeLine(
-  unit: string,
-  { active, sub, result, restarts }: Extract<ServiceState, { kind: 'systemd' }>,
-): Line {
-  const name = unit === relayUnit ? 'service' : 'tunnel';
+/** The relay's service on macOS is tested with a stand-in for launchd only. */
+function launchdLine(running: boolean, fix: string): Line {
+  const untested = 'this is not tested on a Mac';
+  return running
+    ? ok('service', `running; ${untested}`)
+    : failure('service', `installed and not running; ${untested}`, fix);
+}
+
+function activeLine(unit: Unit, { active, sub, result, restarts }: SystemdState): Line {
+  const name = unit === units.relay ? 'service' : 'tunnel';
   const why = `journalctl --user -u ${unit} -n 50`;
   if (active === 'active') {
     return restarts > 3
@@ -52,104 +49,46 @@ function activeLine(
     return failure(name, `${unit} has failed (${result})`, `${why}; systemctl --user restart ${unit}`);
   }
   // `auto-restart` is a service that fails and is tried again.
-  if (sub === 'auto-restart')
+  if (sub === 'auto-restart') {
     return failure(name, `${unit} fails and is started again and again (${result})`, why);
+  }
   return warning(name, `${unit} is installed and ${active}`, `systemctl --user start ${unit}`);
 }
 
-function bootLines({ atBoot, lingers }: Extract<ServiceState, { kind: 'systemd' }>): Line[] {
-  if (!atBoot) {
-    return [warning('service-boot', 'it does not start by itself', `systemctl --user enable ${relayUnit}`)];
-  }
-  return lingers
-    ? [ok('service-boot', 'it starts with the machine')]
-    : [
-        warning(
-          'service-boot',
-          'it runs only while you are logged in on this machine',
-          'loginctl enable-linger',
-        ),
-      ];
-}
-
-export type Tunnels = {
-  ngrok: ServiceState;
-  cloudflared: ServiceState;
-  /** The public URL at which Tailscale Funnel leads to the relay. */
-  funnel: string | undefined;
-};
-
-export async function tunnelsOf(config: Config): Promise<Tunnels> {
-  const { hostEnv } = config;
-  return {
-    ngrok: await serviceState(ngrokUnit, hostEnv),
-    cloudflared: await serviceState(cloudflaredUnit, hostEnv),
-    funnel: onPath('tailscale', hostEnv) ? await funnelUrl(runner(hostEnv), localUrl(config)) : undefined,
-  };
+async function bootLine({ atBoot }: SystemdState, run: RunProgram): Promise<Line> {
+  const name = 'service-boot';
+  if (!atBoot) return warning(name, 'it does not start by itself', `systemctl --user enable ${units.relay}`);
+  return (await lingers(run))
+    ? ok(name, 'it starts with the machine')
+    : warning(name, 'it runs only while you are logged in on this machine', 'loginctl enable-linger');
 }
 
 /** `liveKeys` is undefined where the database could not be read. */
-export function tunnelLines(config: Config, tunnels: Tunnels, liveKeys: number | undefined): Line[] {
-  const { ngrok, cloudflared, funnel } = tunnels;
+export async function tunnelLines(
+  config: Config,
+  liveKeys: number | undefined,
+  run: RunProgram,
+): Promise<Line[]> {
+  const cloudflared = await systemdState(run, units.cloudflared);
+  const funnel = await funnelUrl(run, localUrl(config));
   const ways = [
-    ...ngrokLines(config, ngrok),
-    ...(cloudflared.kind === 'systemd' ? [activeLine(cloudflaredUnit, cloudflared)] : []),
+    ...ngrokLines(config, await systemdState(run, units.ngrok)),
+    ...(cloudflared.kind === 'systemd' ? [activeLine(units.cloudflared, cloudflared)] : []),
     ...(funnel === undefined ? [] : [ok('tunnel', `Tailscale Funnel leads from ${funnel} to the relay`)]),
   ];
-  if (ways.length === 0) return [ok('tunnel', 'none')];
-  const lines: Line[] = [];
-  const off = limitsOff(config);
-  if (off.length > 0) {
-    lines.push(
-      warning(
-        'tunnel-limits',
-        `the relay has a public name, and these limits are off: ${off.join(', ')}`,
-        'give each a number above 0 in config.env',
-      ),
-    );
-  }
-  if (liveKeys === 0) {
-    lines.push(
-      warning(
-        'tunnel-keys',
-        'the relay has a public name, and no key that could use it',
-        'bin/genkey my-app',
-      ),
-    );
-  }
-  if (!config.trustProxy.includes('loopback')) {
-    lines.push(
-      warning(
-        'tunnel-callers',
-        'TRUST_PROXY is not loopback: every caller looks like this machine, and wrong keys of all strangers count together',
-        'set TRUST_PROXY=loopback in config.env',
-      ),
-    );
-  }
-  return [...ways, ...lines];
+  return ways.length === 0 ? [ok('tunnel', 'none')] : [...ways, ...exposureWarnings(config, liveKeys)];
 }
 
 /** None where there is no sign of ngrok. */
 function ngrokLines({ ngrokDomain, hostEnv }: Config, service: ServiceState): Line[] {
   if (ngrokDomain === undefined) {
     if (service.kind !== 'systemd') return [];
-    const detail = `${ngrokUnit} is installed, and NGROK_DOMAIN is not set: a page fetch could fetch the relay itself`;
+    const detail = `${units.ngrok} is installed, and NGROK_DOMAIN is not set: a page fetch could fetch the relay itself`;
     return [warning('tunnel', detail, 'set NGROK_DOMAIN in config.env')];
   }
+  if (service.kind === 'systemd') return [activeLine(units.ngrok, service)];
   const expose = 'bin/claude-relay expose ngrok';
-  if (service.kind === 'systemd') return [activeLine(ngrokUnit, service)];
-  return onPath('ngrok', hostEnv)
-    ? [ok('tunnel', `NGROK_DOMAIN is set, and no ${ngrokUnit} is installed: ${expose} makes one`)]
-    : [warning('tunnel', 'NGROK_DOMAIN is set, and there is no ngrok on PATH', expose)];
-}
-
-function onPath(program: string, env: Config['hostEnv']): boolean {
-  return (env['PATH'] ?? '').split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK);
-      return directory !== '';
-    } catch {
-      return false;
-    }
-  });
+  return findProgram('ngrok', hostEnv['PATH']) === undefined
+    ? [warning('tunnel', 'NGROK_DOMAIN is set, and there is no ngrok on PATH', expose)]
+    : [ok('tunnel', `NGROK_DOMAIN is set, and no ${units.ngrok} is installed: ${expose} makes one`)];
 }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
-import { findProgram } from '../../../src/service/run.ts';
+import { findProgram } from '../../../src/find-program.ts';
 import type { Shape } from './shapes.ts';
 import { shorten, type Shown } from './shown.ts';
 
@@ -21,11 +21,7 @@ const flags = [
 
 /** Where it is, or undefined. */
 export function findChromium(): string | undefined {
-  try {
-    return findProgram('chromium', process.env['PATH']);
-  } catch {
-    return undefined;
-  }
+  return findProgram('chromium', process.env['PATH']);
 }
 
 /** The text nodes of the page in their order, but for those of elements that are not shown as text. */

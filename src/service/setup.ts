@@ -1,14 +1,14 @@
 /** What the relay will find when a service manager starts it, which is less than what the owner's shell has. */
 import { dirname, isAbsolute, join } from 'node:path';
-import { accessSync, constants } from 'node:fs';
-import { findCli, loginStatus } from '../claude/cli.ts';
+import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
-import { loadConfig, type Config } from '../config.ts';
+import { CommandError } from '../command-error.ts';
+import { loadConfig, loginVariables, type Config } from '../config.ts';
+import { findProgram } from '../find-program.ts';
 import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
-import { ServiceError } from './run.ts';
 
-export type ServicePlan = {
+export type ServiceSetup = {
   /** The settings as the service will read them. */
   config: Config;
   host: Host;
@@ -17,7 +17,7 @@ export type ServicePlan = {
   notices: string[];
 };
 
-export type ServicePlanOptions = {
+export type SetupOptions = {
   /** The checkout. */
   root: string;
   /** config.env. */
@@ -35,14 +35,14 @@ const carried = ['CLAUDE_CONFIG_DIR', 'XDG_DATA_HOME'] as const;
 /** Every login and every program has these; they say nothing about the relay. */
 const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XDG_CONFIG_HOME', ...carried]);
 
-/** Throws ConfigError, CliMissing or ServiceError. */
-export function planService({ root, file, shell, manager, cacheName }: ServicePlanOptions): ServicePlan {
+/** Throws ConfigError, CliMissing or CommandError. */
+export function setupService({ root, file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
   const home = shell.hostEnv['HOME'] ?? '';
-  if (!isAbsolute(home)) throw new ServiceError('HOME is not set: the service would not know whose it is.');
+  if (!isAbsolute(home)) throw new CommandError('HOME is not set: the service would not know whose it is.');
   const claudeBin = findCli(shell.claudeBin, shell.hostEnv);
   const cacheDir = join(manager['XDG_CACHE_HOME'] ?? join(home, cacheName), 'claude-relay');
   const environment: Record<string, string> = {
-    PATH: pathOf(claudeBin, shell.hostEnv['PATH'] ?? '', manager['PATH'] ?? ''),
+    PATH: pathOf(claudeBin, shell.hostEnv['PATH'], manager['PATH']),
     NODE_COMPILE_CACHE: cacheDir,
   };
   for (const name of carried) {
@@ -51,7 +51,7 @@ export function planService({ root, file, shell, manager, cacheName }: ServicePl
   }
   const config = loadConfig({ env: { HOME: home, ...manager, ...environment }, file });
   if (config.port === 0) {
-    throw new ServiceError(
+    throw new CommandError(
       'PORT is 0, which picks another port at each start. Give the service a fixed one in config.env.',
     );
   }
@@ -60,20 +60,18 @@ export function planService({ root, file, shell, manager, cacheName }: ServicePl
     config,
     host: { root, file, home, environment, claudeConfigDir, cacheDir },
     claudeBin: findCli(config.claudeBin, config.hostEnv),
-    notices: onlyHere(shell, config).map(
+    notices: onlyInShell(shell, config).map(
       (name) => `${name} is set in this shell only. The service does not see it; ${placeFor(name)}`,
     ),
   };
 }
 
-function pathOf(claudeBin: string, shellPath: string, managerPath: string): string {
+function pathOf(claudeBin: string, shellPath: string | undefined, managerPath = ''): string {
+  // A CLI that was installed with npm is a script, and so may be the relay's own Node.
+  const node = findProgram('node', shellPath);
   const directories = [
     dirname(claudeBin),
-    // A CLI that was installed with npm is a script, and so may be the relay's own Node.
-    ...shellPath
-      .split(':')
-      .filter((directory) => hasNode(directory))
-      .slice(0, 1),
+    ...(node === undefined ? [] : [dirname(node)]),
     ...managerPath.split(':'),
     '/usr/local/bin',
     '/usr/bin',
@@ -82,18 +80,8 @@ function pathOf(claudeBin: string, shellPath: string, managerPath: string): stri
   return [...new Set(directories.filter((directory) => isAbsolute(directory)))].join(':');
 }
 
-function hasNode(directory: string): boolean {
-  if (directory.endsWith(join('node_modules', '.bin'))) return false;
-  try {
-    accessSync(join(directory, 'node'), constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Settings and variables of the CLI that this shell has and the service will not. */
-function onlyHere(shell: Config, service: Config): string[] {
+function onlyInShell(shell: Config, service: Config): string[] {
   const names = [...settings.keys(), ...passedEnv].filter((name) => !everywhere.has(name));
   return names.filter(
     (name) => (shell.hostEnv[name] ?? '') !== '' && shell.hostEnv[name] !== service.hostEnv[name],
@@ -101,26 +89,20 @@ function onlyHere(shell: Config, service: Config): string[] {
 }
 
 function placeFor(name: string): string {
-  const inFile =
-    settings.has(name) ||
-    ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN'].includes(name);
-  return inFile ? 'put it into config.env if it shall count.' : 'docs/operations.md says where it can stand.';
+  return settings.has(name) || loginVariables.has(name)
+    ? 'put it into config.env if it shall count.'
+    : 'docs/operations.md says where it can stand.';
 }
 
-/** Throws ServiceError unless the CLI is logged in, or cannot tell, in the environment that the service will have. */
+/** Throws CommandError unless the CLI is logged in, or cannot tell, in the environment that the service will have. */
 export async function requireServiceLogin(
-  { config, claudeBin, notices }: ServicePlan,
+  { config, claudeBin, notices }: ServiceSetup,
   shell: Config,
 ): Promise<void> {
   const { loggedIn } = await loginStatus(claudeBin, config.hostEnv);
   if (loggedIn !== false) return;
   const here = await loginStatus(claudeBin, shell.hostEnv);
-  throw new ServiceError(
-    here.loggedIn === true
-      ? [
-          'Claude Code is logged in by a variable of this shell, which the service will not have.',
-          ...notices,
-        ].join('\n')
-      : `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
-  );
+  if (here.loggedIn !== true) throw notLoggedIn(claudeBin);
+  const what = 'Claude Code is logged in by a variable of this shell, which the service will not have.';
+  throw new CommandError([what, ...notices].join('\n'));
 }

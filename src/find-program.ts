@@ -1,0 +1,24 @@
+/** Programs of this machine, as a shell finds them. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+
+/**
+ * The first program with this name on PATH. npm puts a project's own commands on PATH, and those are ignored: the owner's
+ * programs are what the relay is for.
+ */
+export function findProgram(name: string, path = ''): string | undefined {
+  return path
+    .split(delimiter)
+    .filter((directory) => isAbsolute(directory) && !directory.endsWith(join('node_modules', '.bin')))
+    .map((directory) => join(directory, name))
+    .find(isExecutable);
+}
+
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

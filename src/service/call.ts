@@ -1,0 +1,86 @@
+/** HTTP from outside the relay: one request on a connection of its own, past any proxy, with no redirect followed. */
+import { request as requestHttp, type IncomingHttpHeaders } from 'node:http';
+import { request as requestHttps } from 'node:https';
+
+export type Call = {
+  key?: string;
+  headers?: Record<string, string>;
+  /** Sent as JSON, with POST. */
+  body?: unknown;
+  signal?: AbortSignal;
+};
+
+export type Answer = {
+  status: number;
+  headers: IncomingHttpHeaders;
+  chunks: AsyncIterable<Buffer>;
+};
+
+/** Rejects with the socket's error, or an `AbortError`. */
+export async function callRelay(url: string, { key, headers, body, signal }: Call = {}): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const send = url.startsWith('https:') ? requestHttps : requestHttp;
+  const options = {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: {
+      ...headers,
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    // A kept connection would not show whether a new one is accepted, and the default agent may use a proxy.
+    agent: false,
+    ...(signal === undefined ? {} : { signal }),
+  };
+  send(url, options, (response) => {
+    const { statusCode: status = 0, headers } = response;
+    resolve({ status, headers, chunks: response as AsyncIterable<Buffer> });
+  })
+    .on('error', reject)
+    .end(body === undefined ? undefined : JSON.stringify(body));
+  return promise;
+}
+
+/** Throws when the body is longer than `mostBytes`. */
+export async function textOf({ chunks }: Answer, mostBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of chunks) {
+    bytes += part.length;
+    if (bytes > mostBytes) throw new Error('the answer is too long');
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+/** More than any answer of the relay's that is asked for here. */
+const maxProbeBytes = 64 * 1024;
+
+export type Probed =
+  /** `body` is undefined when it is not JSON. */
+  | { ok: true; status: number; headers: IncomingHttpHeaders; body: unknown }
+  /** `reason` is the system's own: `ECONNREFUSED`, `ENOTFOUND`, `timeout`. */
+  | { ok: false; reason: string };
+
+/** One GET. Never rejects. */
+export async function probe(
+  url: string,
+  { headers = {}, timeoutMs = 5000 }: { headers?: Record<string, string>; timeoutMs?: number } = {},
+): Promise<Probed> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    const answer = await callRelay(url, { headers, signal });
+    const body = parsedJson(await textOf(answer, maxProbeBytes));
+    return { ok: true, status: answer.status, headers: answer.headers, body };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return { ok: false, reason: signal.aborted ? 'timeout' : (code ?? message) };
+  }
+}
+
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,66 @@
+/** The relay of this machine as its own programs see it: where it answers, and whether it is ready. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { probe } from './call.ts';
+
+/** An address to connect to: one that means "every address" cannot be connected to. */
+export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+const readyAnswer = z.object({
+  ok: z.boolean(),
+  checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  connections: z.object({ open: z.int(), most: z.int() }).optional(),
+});
+export type ReadyAnswer = z.infer<typeof readyAnswer>;
+
+/** What the relay answers to GET /ready; undefined when nothing like it came back. */
+export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAnswer | undefined> {
+  const answer = await probe(new URL('/ready', url).href, {
+    // A relay that listens on every address gives details to a caller that names this machine.
+    headers: { host: 'localhost' },
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  });
+  return answer.ok ? readyAnswer.safeParse(answer.body).data : undefined;
+}
+
+/** The checks that failed, in one line. */
+export function whyNotReady({ checks }: ReadyAnswer): string {
+  return checks
+    .filter(({ ok }) => !ok)
+    .map(({ name, detail }) => (detail === undefined ? name : `${name}: ${detail}`))
+    .join('; ');
+}
+
+/** Why requests are refused because the plan is used up; undefined where it is not, and where no relay answers. */
+export async function planClosed(url: string | undefined): Promise<string | undefined> {
+  const answer = url === undefined ? undefined : await askReady(url, 2000);
+  return answer?.checks.find(({ name }) => name === 'plan')?.detail;
+}
+
+export type Awaited = { state: 'ready' } | { state: 'failed' } | { state: 'not-ready'; why: string };
+
+/**
+ * Resolves when the service runs and is ready, when it failed, or after `waitMs`. Both are asked: a relay in some terminal
+ * may answer at the same port, and is not the service.
+ */
+export async function awaitReady(
+  url: string,
+  service: () => Promise<'starting' | 'running' | 'failed'>,
+  waitMs: number,
+): Promise<Awaited> {
+  const until = Date.now() + waitMs;
+  let why = 'nothing answers there';
+  for (;;) {
+    const state = await service();
+    if (state === 'failed') return { state };
+    const answer = state === 'running' ? await askReady(url) : undefined;
+    if (answer?.ok === true) return { state: 'ready' };
+    if (answer !== undefined) why = whyNotReady(answer);
+    if (Date.now() > until) return { state: 'not-ready', why };
+    await delay(300);
+  }
+}
