@@ -319,7 +319,7 @@ const answers: ClientCase[] = [
             { code: 'connection_lost', attempts: 1 },
     },
   ]),
-  ...(['models', 'usage', 'fetchPage'] as const).flatMap((call) =>
+  ...(['models', 'fetchPage'] as const).flatMap((call) =>
     [
       '{"ok":true}',
       '{"ok":true,"data":{}}',

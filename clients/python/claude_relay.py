@@ -62,24 +62,19 @@ __all__ = [
     "AsyncCompletionStream",
     "ClaudeRelay",
     "ClaudeRelayError",
-    "ClientErrorCode",
     "CompleteOptions",
     "Completion",
     "CompletionStream",
-    "LimitName",
     "Message",
     "Model",
     "Page",
     "PageOptions",
-    "RelayErrorCode",
     "TokenUsage",
-    "Usage",
     "complete",
     "complete_with_details",
     "fetch_page",
     "models",
     "stream",
-    "usage",
 ]
 
 #: Seconds for a whole call, with its retries and what it waits between them.
@@ -89,93 +84,31 @@ DEFAULT_MAX_RETRIES = 2
 #: Seconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is raised at once.
 DEFAULT_MAX_RETRY_WAIT = 60.0
 
-#: What the relay can answer, as in its docs/api.md.
-RelayErrorCode = Literal[
-    "bad_request",
-    "invalid_url",
-    "unauthorized",
-    "forbidden",
-    "blocked_scheme",
-    "blocked_userinfo",
-    "blocked_hostname",
-    "blocked_address",
-    "blocked_port",
-    "not_found",
-    "method_not_allowed",
-    "payload_too_large",
-    "unsupported_media_type",
-    "idempotency_mismatch",
-    "client_closed_request",
-    "unsupported_content_type",
-    "unsupported_encoding",
-    "page_too_complex",
-    "rate_limited",
-    "internal",
-    "not_supported",
-    "upstream_error",
-    "invalid_output",
-    "dns_error",
-    "connect_error",
-    "tls_error",
-    "upstream_protocol",
-    "headers_too_large",
-    "bad_redirect",
-    "too_many_redirects",
-    "upstream_auth",
-    "upstream_overloaded",
-    "not_ready",
-    "shutting_down",
-    "upstream_timeout",
-    "timeout",
-]
-
-#: What this client finds out by itself.
-ClientErrorCode = Literal[
-    # Missing or invalid URL, key, idempotency key or proxy.
-    "bad_config",
-    # No connection to the relay, or no answer on it.
-    "connection_failed",
-    # The certificate of the relay is not valid, or TLS failed.
-    "tls_failed",
-    # The connection ended before the answer did.
-    "connection_lost",
-    # Something answers at the URL, but not a relay.
-    "not_a_relay",
-    # The call took longer than its `timeout`.
-    "client_timeout",
-    # The stream was closed, or its loop was left, before the end.
-    "aborted",
-    # The model's answer to `output_format="json"` is not JSON; it is in the error's `text`.
-    "not_json",
-]
-
-#: Which limit refused a request.
-LimitName = Literal[
-    "global_concurrency",
-    "key_concurrency",
-    "key_rpm",
-    "key_daily",
-    "global_daily",
-    "queue_full",
-    "queue_timeout",
-    "target_host",
-    "plan",
-    "unauthenticated",
-]
-
 
 class ClaudeRelayError(Exception):
-    """The one error of this client. Decide by `code`; the message is a sentence for people."""
+    """
+    The one error of this client. Decide by `code`; the message is a sentence for people.
+
+    `code` is one of the relay's (its docs/api.md), or one of this client's:
+    - `bad_config`: missing or invalid URL, key, idempotency key or proxy
+    - `connection_failed`: no connection to the relay, or no answer on it
+    - `tls_failed`: the certificate of the relay is not valid, or TLS failed
+    - `connection_lost`: the connection ended before the answer did
+    - `not_a_relay`: something answers at the URL, but not a relay
+    - `client_timeout`: the call took longer than its `timeout`
+    - `aborted`: the stream was closed, or its loop was left, before the end
+    - `not_json`: the model's answer to `output_format="json"` is not JSON; it is in the error's `text`
+    """
 
     def __init__(
         self,
-        code: Union[RelayErrorCode, ClientErrorCode],
+        code: str,
         message: str,
         *,
         status: Optional[int] = None,
         request_id: Optional[str] = None,
         retry_after: Optional[float] = None,
-        limit: Optional[LimitName] = None,
+        limit: Optional[str] = None,
         should_retry: Optional[bool] = None,
         hop: Optional[int] = None,
         text: Optional[str] = None,
@@ -190,6 +123,7 @@ class ClaudeRelayError(Exception):
         self.request_id = request_id
         #: Seconds after which a retry can work.
         self.retry_after = retry_after
+        #: Which limit refused the request.
         self.limit = limit
         #: Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so.
         self.should_retry = should_retry
@@ -355,81 +289,6 @@ class Model(TypedDict):
     display_name: str
 
 
-class LimitWindow(TypedDict):
-    limit: int
-    used: int
-    remaining: int
-    resets_at: str
-
-
-class Concurrency(TypedDict):
-    #: 0 is none.
-    limit: int
-    running: int
-
-
-class _Concurrency(TypedDict):
-    concurrency: Concurrency
-
-
-class Limits(_Concurrency, total=False):
-    """A limit that is off is left out."""
-
-    key_rpm: LimitWindow
-    key_daily: LimitWindow
-    global_daily: LimitWindow
-
-
-class UsageTotals(TypedDict):
-    requests: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_input_tokens: int
-    cache_creation_input_tokens: int
-    cost_usd: float
-
-
-class UsagePeriod(UsageTotals):
-    models: Dict[str, UsageTotals]
-
-
-class UsageKey(TypedDict):
-    label: str
-    expires_at: Optional[str]
-
-
-class PlanWindow(TypedDict):
-    #: Percent.
-    utilization: float
-    resets_at: Optional[str]
-
-
-class Plan(TypedDict):
-    five_hour: Optional[PlanWindow]
-    seven_day: Optional[PlanWindow]
-
-
-class PlanClosed(TypedDict):
-    #: A family such as `opus`, or `all`.
-    models: str
-    until: str
-
-
-class Usage(TypedDict):
-    """What a key used and has left. Days are UTC days."""
-
-    key: UsageKey
-    limits: Limits
-    fetch_limits: Limits
-    today: UsagePeriod
-    last_30_days: UsagePeriod
-    #: A subscription's windows, where the host tells.
-    plan: Optional[Plan]
-    #: What of the plan is used up.
-    plan_closed: List[PlanClosed]
-
-
 class CompletionStream:
     """An answer as it comes: loop over it for the text, piece by piece. Starts when it is read; leaving the loop ends the turn."""
 
@@ -570,10 +429,6 @@ class ClaudeRelay:
         """The models that this key may use."""
         return self._models(_Call(self._defaults, options, CallOptions))
 
-    def usage(self, **options: Unpack[CallOptions]) -> Usage:
-        """This key's limits, what is left of them, and what it used."""
-        return self._usage(_Call(self._defaults, options, CallOptions))
-
     def _fetch_page(self, call: _Call, url: str, options: PageOptions) -> Page:
         seconds = options.get("page_timeout")
         body = {
@@ -590,9 +445,6 @@ class ClaudeRelay:
     def _models(self, call: _Call) -> List[Model]:
         rows = cast(List[Model], self._json(call, "GET", "/v1/models", _is_model_list)["data"])
         return [{"id": row["id"], "display_name": row["display_name"]} for row in rows]
-
-    def _usage(self, call: _Call) -> Usage:
-        return cast(Usage, self._json(call, "GET", "/v1/usage", lambda use: "limits" in use))
 
     def _ask(self, prompt: Optional[str], options: CompleteOptions, *, whole: bool) -> CompletionStream:
         call = _Call(self._defaults, options, CompleteOptions)
@@ -775,11 +627,6 @@ class AsyncClaudeRelay:
         call = _Call(self._relay._defaults, options, CallOptions)
         return await _in_thread(call, lambda: self._relay._models(call))
 
-    async def usage(self, **options: Unpack[CallOptions]) -> Usage:
-        """As `ClaudeRelay.usage`."""
-        call = _Call(self._relay._defaults, options, CallOptions)
-        return await _in_thread(call, lambda: self._relay._usage(call))
-
 
 @overload
 def complete(
@@ -823,11 +670,6 @@ def fetch_page(url: str, **options: Unpack[PageOptions]) -> Page:
 def models(**options: Unpack[CallOptions]) -> List[Model]:
     """`ClaudeRelay.models` with the relay and the key that the environment names."""
     return ClaudeRelay().models(**options)
-
-
-def usage(**options: Unpack[CallOptions]) -> Usage:
-    """`ClaudeRelay.usage` with the relay and the key that the environment names."""
-    return ClaudeRelay().usage(**options)
 
 
 class _Call:
@@ -1293,7 +1135,7 @@ def _error_of_body(
         should_retry=should_retry,
         request_id=id if isinstance(id, str) else request_id,
         retry_after=after if _is_number(after) else retry_after,
-        limit=cast(LimitName, limit) if isinstance(limit, str) else None,
+        limit=limit if isinstance(limit, str) else None,
         hop=hop if _is_number(hop) else None,
     )
 

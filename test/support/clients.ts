@@ -11,7 +11,7 @@ export type ClientCall = {
   client?: { url?: string; key?: string; timeoutMs?: number; maxRetries?: number; maxRetryWaitMs?: number };
   /** Variables that are set while the client is made. */
   env?: Record<string, string>;
-  call: 'complete' | 'completeWithDetails' | 'stream' | 'fetchPage' | 'models' | 'usage';
+  call: 'complete' | 'completeWithDetails' | 'stream' | 'fetchPage' | 'models';
   options?: string | Record<string, unknown>;
   /** Leaves the loop over a stream after so many pieces. */
   leaveAfter?: number;

@@ -1,3 +1,4 @@
+// Generated from claudeRelay.ts by npm run build:client.
 /**
  * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
  *
@@ -18,28 +19,6 @@ export declare const defaultTimeoutMs = 600000;
 export declare const defaultMaxRetries = 2;
 /** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
 export declare const defaultMaxRetryWaitMs = 60000;
-/** What the relay can answer, as in its docs/api.md. */
-export type RelayErrorCode = 'bad_request' | 'invalid_url' | 'unauthorized' | 'forbidden' | 'blocked_scheme' | 'blocked_userinfo' | 'blocked_hostname' | 'blocked_address' | 'blocked_port' | 'not_found' | 'method_not_allowed' | 'payload_too_large' | 'unsupported_media_type' | 'idempotency_mismatch' | 'client_closed_request' | 'unsupported_content_type' | 'unsupported_encoding' | 'page_too_complex' | 'rate_limited' | 'internal' | 'not_supported' | 'upstream_error' | 'invalid_output' | 'dns_error' | 'connect_error' | 'tls_error' | 'upstream_protocol' | 'headers_too_large' | 'bad_redirect' | 'too_many_redirects' | 'upstream_auth' | 'upstream_overloaded' | 'not_ready' | 'shutting_down' | 'upstream_timeout' | 'timeout';
-/** What this client finds out by itself. */
-export type ClientErrorCode = 
-/** Missing or invalid URL, key, idempotency key or proxy, or running in a browser. */
-'bad_config'
-/** No connection to the relay, or no answer on it. */
- | 'connection_failed'
-/** The certificate of the relay is not valid, or TLS failed. */
- | 'tls_failed'
-/** The connection ended before the answer did. */
- | 'connection_lost'
-/** Something answers at the URL, but not a relay. */
- | 'not_a_relay'
-/** The call took longer than `timeoutMs`. */
- | 'client_timeout'
-/** The call's `signal` was aborted, or its stream was left before the end. */
- | 'aborted'
-/** The model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`. */
- | 'not_json';
-/** Which limit refused a request. */
-export type LimitName = 'global_concurrency' | 'key_concurrency' | 'key_rpm' | 'key_daily' | 'global_daily' | 'queue_full' | 'queue_timeout' | 'target_host' | 'plan' | 'unauthenticated';
 export type ErrorDetails = {
     /** HTTP status, where there was an answer. */
     status?: number | undefined;
@@ -47,7 +26,8 @@ export type ErrorDetails = {
     requestId?: string | undefined;
     /** Seconds after which a retry can work. */
     retryAfter?: number | undefined;
-    limit?: LimitName | undefined;
+    /** Which limit refused the request. */
+    limit?: string | undefined;
     /** Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so. */
     shouldRetry?: boolean | undefined;
     /** Of a page fetch: after how many redirects it happened. */
@@ -58,18 +38,30 @@ export type ErrorDetails = {
     stopReason?: string | undefined;
     cause?: unknown;
 };
-/** The one error of this client. Decide by `code`; `message` is a sentence for people. */
+/**
+ * The one error of this client. Decide by `code`; `message` is a sentence for people.
+ *
+ * `code` is one of the relay's (its docs/api.md), or one of this client's:
+ * - `bad_config`: missing or invalid URL, key, idempotency key or proxy, or running in a browser
+ * - `connection_failed`: no connection to the relay, or no answer on it
+ * - `tls_failed`: the certificate of the relay is not valid, or TLS failed
+ * - `connection_lost`: the connection ended before the answer did
+ * - `not_a_relay`: something answers at the URL, but not a relay
+ * - `client_timeout`: the call took longer than `timeoutMs`
+ * - `aborted`: the call's `signal` was aborted, or its stream was left before the end
+ * - `not_json`: the model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`
+ */
 export declare class ClaudeRelayError extends Error {
-    readonly code: RelayErrorCode | ClientErrorCode;
+    readonly code: string;
     readonly status: number | undefined;
     readonly requestId: string | undefined;
     readonly retryAfter: number | undefined;
-    readonly limit: LimitName | undefined;
+    readonly limit: string | undefined;
     readonly shouldRetry: boolean | undefined;
     readonly hop: number | undefined;
     readonly text: string | undefined;
     readonly stopReason: string | undefined;
-    constructor(code: RelayErrorCode | ClientErrorCode, message: string, details?: ErrorDetails);
+    constructor(code: string, message: string, details?: ErrorDetails);
 }
 /** What every call takes. */
 export type CallOptions = {
@@ -249,61 +241,6 @@ export type Model = {
     id: string;
     displayName: string;
 };
-export type LimitWindow = {
-    limit: number;
-    used: number;
-    remaining: number;
-    resetsAt: string;
-};
-/** A limit that is off is left out. */
-export type Limits = {
-    keyRpm?: LimitWindow;
-    keyDaily?: LimitWindow;
-    globalDaily?: LimitWindow;
-    /** `limit` 0 is none. */
-    concurrency: {
-        limit: number;
-        running: number;
-    };
-};
-export type UsageTotals = {
-    requests: number;
-    errors: number;
-    inputTokens: number;
-    outputTokens: number;
-    cacheReadInputTokens: number;
-    cacheCreationInputTokens: number;
-    costUsd: number;
-};
-export type PlanWindow = {
-    utilization: number;
-    resetsAt: string | null;
-};
-/** Days are UTC days. */
-export type Usage = {
-    key: {
-        label: string;
-        expiresAt: string | null;
-    };
-    limits: Limits;
-    fetchLimits: Limits;
-    today: UsageTotals & {
-        models: Record<string, UsageTotals>;
-    };
-    last30Days: UsageTotals & {
-        models: Record<string, UsageTotals>;
-    };
-    /** A subscription's windows, where the host tells. */
-    plan: {
-        fiveHour: PlanWindow | null;
-        sevenDay: PlanWindow | null;
-    } | null;
-    /** What of the plan is used up: a family of models such as `opus`, or `all`. Absent in an older relay. */
-    planClosed?: {
-        models: string;
-        until: string;
-    }[];
-};
 /** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
 export declare class CompletionStream<T> implements AsyncIterable<string> {
     #private;
@@ -333,8 +270,6 @@ export declare class ClaudeRelay {
     fetchPage(page: string | PageOptions): Promise<Page>;
     /** The models that this key may use. */
     models(options?: CallOptions): Promise<Model[]>;
-    /** This key's limits, what is left of them, and what it used. */
-    usage(options?: CallOptions): Promise<Usage>;
 }
 /** `ClaudeRelay.complete` with the relay and the key that the environment names. */
 export declare function complete<T = unknown>(options: JsonOptions): Promise<T>;
@@ -349,6 +284,4 @@ export declare function stream(options: TextOptions): CompletionStream<string>;
 export declare function fetchPage(page: string | PageOptions): Promise<Page>;
 /** `ClaudeRelay.models` with the relay and the key that the environment names. */
 export declare function models(options?: CallOptions): Promise<Model[]>;
-/** `ClaudeRelay.usage` with the relay and the key that the environment names. */
-export declare function usage(options?: CallOptions): Promise<Usage>;
 export {};

@@ -1,3 +1,4 @@
+// Generated from claudeRelay.ts by npm run build:client.
 /**
  * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
  *
@@ -18,7 +19,19 @@ export const defaultTimeoutMs = 600_000;
 export const defaultMaxRetries = 2;
 /** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
 export const defaultMaxRetryWaitMs = 60_000;
-/** The one error of this client. Decide by `code`; `message` is a sentence for people. */
+/**
+ * The one error of this client. Decide by `code`; `message` is a sentence for people.
+ *
+ * `code` is one of the relay's (its docs/api.md), or one of this client's:
+ * - `bad_config`: missing or invalid URL, key, idempotency key or proxy, or running in a browser
+ * - `connection_failed`: no connection to the relay, or no answer on it
+ * - `tls_failed`: the certificate of the relay is not valid, or TLS failed
+ * - `connection_lost`: the connection ended before the answer did
+ * - `not_a_relay`: something answers at the URL, but not a relay
+ * - `client_timeout`: the call took longer than `timeoutMs`
+ * - `aborted`: the call's `signal` was aborted, or its stream was left before the end
+ * - `not_json`: the model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`
+ */
 export class ClaudeRelayError extends Error {
     code;
     status;
@@ -145,11 +158,6 @@ export class ClaudeRelay {
             displayName,
         }));
     }
-    /** This key's limits, what is left of them, and what it used. */
-    async usage(options = {}) {
-        const { ok: _, ...answer } = await this.#json('GET', '/v1/usage', (use) => 'limits' in use, undefined, options);
-        return camelKeys(answer);
-    }
     #ask(options, whole) {
         return new CompletionStream(this.#deltas(options, whole));
     }
@@ -261,10 +269,6 @@ export async function fetchPage(page) {
 /** `ClaudeRelay.models` with the relay and the key that the environment names. */
 export async function models(options = {}) {
     return new ClaudeRelay().models(options);
-}
-/** `ClaudeRelay.usage` with the relay and the key that the environment names. */
-export async function usage(options = {}) {
-    return new ClaudeRelay().usage(options);
 }
 /** One call from its start to its end: its time, its signal, and its retries. */
 class Call {
@@ -617,11 +621,11 @@ function placeOf(location, from, path) {
 function errorOfBody(body, details) {
     const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
     const says = typeof message === 'string' ? message : 'No reason was given.';
-    return new ClaudeRelayError(error, says, {
+    return new ClaudeRelayError(String(error), says, {
         ...details,
         ...(typeof id === 'string' ? { requestId: id } : {}),
         ...(typeof retryAfter === 'number' ? { retryAfter } : {}),
-        ...(typeof limit === 'string' ? { limit: limit } : {}),
+        ...(typeof limit === 'string' ? { limit } : {}),
         ...(typeof hop === 'number' ? { hop } : {}),
     });
 }
@@ -706,7 +710,7 @@ function camelKeys(value, keysAreData = false) {
         return value;
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [
         keysAreData ? key : key.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase()),
-        camelKeys(each, key === 'models' || key === 'open_graph'),
+        camelKeys(each, key === 'open_graph'),
     ]));
 }
 const runtime = globalThis;
