@@ -4,13 +4,13 @@
  */
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
-import type { PageAbout } from './read/about.ts';
+
 import { readArticle } from './read/article/article.ts';
 import { defaultCaps, type PageCaps } from './caps.ts';
 import { acceptEncoding } from './read/decode.ts';
 import { visit, type HopContext, readRedirect } from './guard/hop.ts';
 import { createHostJudge } from './guard/address.ts';
-import type { PageMetadata } from './read/metadata.ts';
+import type { PageAbout, PageMetadata } from './read/metadata.ts';
 import { Output } from './read/output.ts';
 import { readPage, type PageText } from './read/read.ts';
 import type { PageRequest } from './request.ts';

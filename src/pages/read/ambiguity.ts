@@ -35,24 +35,12 @@ export class Ambiguity {
   /** For every start tag that is kept. */
   start(tag: Token.TagToken): void {
     if (this.#math) this.#insideMath(tag);
-    switch (tag.tagName) {
-      case 'math':
-        if (!tag.selfClosing) this.#math = true;
-        break;
-      case 'select':
-        this.#select = true;
-        break;
-      case 'template':
-        if (this.#select) this.#selectForever = true;
-        break;
-      case 'noscript':
-        this.#noscript = true;
-        break;
-      case 'frameset':
-        this.#frameset = true;
-        break;
-      default:
-    }
+    const name = tag.tagName;
+    if (name === 'math' && !tag.selfClosing) this.#math = true;
+    if (name === 'select') this.#select = true;
+    if (name === 'template' && this.#select) this.#selectForever = true;
+    if (name === 'noscript') this.#noscript = true;
+    if (name === 'frameset') this.#frameset = true;
   }
 
   /** For every end tag that is kept. */

@@ -5,10 +5,9 @@
  * counts, and one after a long comment does not. Browsers read tags, and go on to the end of the head.
  */
 import { normalizeEncoding } from '@exodus/bytes/encoding.js';
-import type { Token, TokenHandler } from 'parse5';
+import type { Token } from 'parse5';
 
 import type { ByteSource } from './bytes.ts';
-import { textModes } from './text-modes.ts';
 import { PageTokenizer } from './tokenizer.ts';
 
 /** So far every `<meta>` counts, and then only those of the head. Bytes. */
@@ -21,47 +20,35 @@ const headNames = new Set('script noscript style link meta object title base'.sp
 
 /** The name of the encoding, in lower case. What was looked at stays in the source. */
 export async function findMetaCharset(source: ByteSource): Promise<string | undefined> {
-  const search = new MetaSearch();
+  const search: { charset?: string | undefined; inHead: boolean; done: boolean } = {
+    inHead: true,
+    done: false,
+  };
+  const isOver = ({ location }: Token.TagToken): boolean => {
+    search.done ||= !search.inHead && (location?.startOffset ?? 0) >= everywhereBytes;
+    return search.done;
+  };
+  const tokenizer = new PageTokenizer({
+    onStartTag: (tag) => {
+      const name = tag.tagName;
+      if (isOver(tag)) return;
+      tokenizer.readTextOf(name);
+      if (name === 'meta') search.charset = charsetOf(tag);
+      search.done = search.charset !== undefined;
+      if (!headNames.has(name) && name !== 'html' && name !== 'head') search.inHead = false;
+    },
+    onEndTag: (tag) => {
+      if (!isOver(tag) && !headNames.has(tag.tagName)) search.inHead = false;
+    },
+  });
   let looked = 0;
   for (let size = everywhereBytes; !search.done && size <= headBytes; size *= 2) {
     const start = await source.peek(size);
-    search.tokenizer.read(start.toString('latin1', looked));
+    tokenizer.read(start.toString('latin1', looked));
     looked = start.length;
     if (looked < size) break;
   }
   return search.charset;
-}
-
-class MetaSearch implements TokenHandler {
-  readonly tokenizer = new PageTokenizer(this);
-  charset: string | undefined;
-  done = false;
-  #inHead = true;
-
-  onStartTag(tag: Token.TagToken): void {
-    const name = tag.tagName;
-    if (this.#isOver(tag)) return;
-    this.tokenizer.state = textModes.get(name) ?? this.tokenizer.state;
-    if (name === 'meta') this.charset = charsetOf(tag);
-    this.done = this.charset !== undefined;
-    if (!headNames.has(name) && name !== 'html' && name !== 'head') this.#inHead = false;
-  }
-
-  onEndTag(tag: Token.TagToken): void {
-    if (!this.#isOver(tag) && !headNames.has(tag.tagName)) this.#inHead = false;
-  }
-
-  #isOver({ location }: Token.TagToken): boolean {
-    this.done ||= !this.#inHead && (location?.startOffset ?? 0) >= everywhereBytes;
-    return this.done;
-  }
-
-  onCharacter(): void {}
-  onNullCharacter(): void {}
-  onWhitespaceCharacter(): void {}
-  onComment(): void {}
-  onDoctype(): void {}
-  onEof(): void {}
 }
 
 /** HTML standard, section 13.2.3.2, the part on `<meta>`. */

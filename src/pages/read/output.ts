@@ -2,7 +2,7 @@
 export class Output {
   /** Bytes of UTF-8. */
   readonly max: number;
-  #bytes = Buffer.alloc(0);
+  readonly #written: Buffer[] = [];
   #length = 0;
   #full = false;
   #incomplete = false;
@@ -33,78 +33,56 @@ export class Output {
 
   /** Adds as many code points as fit; of the text of a page also no part of a reference such as `&amp;`. */
   addText(piece: string, { references = false } = {}): void {
+    if (this.#full) return;
     const text = this.#half + piece;
-    const split = /[\ud800-\udbff]$/.test(text);
-    this.#half = split ? text.slice(-1) : '';
-    this.#add(split ? text.slice(0, -1) : text, references);
-  }
-
-  /** Notes that a piece is missing which is too large; what follows it is still added. */
-  leaveOut(): void {
-    if (!this.#full) this.#incomplete = true;
+    this.#half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? '';
+    const whole = text.slice(0, text.length - this.#half.length);
+    if (this.fits(whole)) return this.#append(whole);
+    this.#full = true;
+    // Ends between two characters, as Buffer's `write` does.
+    const room = Buffer.alloc(this.max - this.#length);
+    const kept = room.toString('utf8', 0, room.write(whole));
+    this.#append(references ? withoutHalfReference(kept, whole) : kept);
   }
 
   /** Adds all of it, or nothing. */
   addWhole(piece: string): void {
-    if (!this.fits(piece)) this.#full = true;
-    this.#add(piece);
+    this.#full ||= !this.fits(piece);
+    if (!this.#full) this.#append(piece);
+  }
+
+  /** Notes that a piece is missing which is too large; what follows it is still added. */
+  leaveOut(): void {
+    this.#incomplete = true;
   }
 
   fits(piece: string): boolean {
-    if (this.#surelyFits(piece)) return true;
+    // A UTF-16 unit is at most three bytes of UTF-8.
+    if (this.#length + 3 * (this.#waiting.length + piece.length) <= this.max) return true;
     this.#flush();
     return Buffer.byteLength(piece) <= this.max - this.#length;
   }
 
   toString(): string {
     this.#flush();
-    return this.#bytes.toString('utf8', 0, this.#length);
+    return Buffer.concat(this.#written).toString();
   }
 
-  #add(text: string, references = false): void {
-    if (this.#full) return;
-    if (this.#surelyFits(text)) {
-      this.#waiting += text;
-      if (this.#waiting.length > 16_384) this.#flush();
-      return;
-    }
-    this.#flush();
-    const start = this.#length;
-    if (this.#write(text)) return;
-    this.#full = true;
-    if (references) this.#length -= halfReference(text, this.#bytes.toString('utf8', start, this.#length));
-  }
-
-  /** A UTF-16 unit is at most three bytes of UTF-8. */
-  #surelyFits(text: string): boolean {
-    return this.#length + 3 * (this.#waiting.length + text.length) <= this.max;
+  #append(text: string): void {
+    this.#waiting += text;
+    if (this.#waiting.length > 16_384) this.#flush();
   }
 
   #flush(): void {
     if (this.#waiting === '') return;
-    this.#write(this.#waiting);
+    const bytes = Buffer.from(this.#waiting);
+    this.#written.push(bytes);
+    this.#length += bytes.length;
     this.#waiting = '';
-  }
-
-  /** False when only a part of it fitted; that part ends between two characters, as Buffer's `write` does. */
-  #write(text: string): boolean {
-    const size = Buffer.byteLength(text);
-    const room = Math.min(size, this.max - this.#length);
-    this.#reserve(this.#length + room);
-    this.#length += this.#bytes.write(text, this.#length, room, 'utf8');
-    return room === size;
-  }
-
-  #reserve(length: number): void {
-    if (length <= this.#bytes.length) return;
-    const larger = Buffer.alloc(Math.min(this.max, Math.max(length, 2 * this.#bytes.length, 16_384)));
-    this.#bytes.copy(larger, 0, 0, this.#length);
-    this.#bytes = larger;
   }
 }
 
-/** How long the part of a reference is that the text breaks off in; the longest is `&CounterClockwiseContourIntegral;`. */
-function halfReference(text: string, kept: string): number {
-  const half = /&#?\w{0,31}$/.exec(kept.slice(-33))?.[0] ?? '';
-  return /^[#\w;]/.test(text.slice(kept.length)) ? half.length : 0;
+/** A reference that the text breaks off in goes; the longest is `&CounterClockwiseContourIntegral;`. */
+function withoutHalfReference(kept: string, text: string): string {
+  return /^[#\w;]/.test(text.slice(kept.length)) ? kept.replace(/&#?\w{0,31}$/, '') : kept;
 }

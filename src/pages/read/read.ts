@@ -3,18 +3,18 @@ import { setImmediate } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 
 import { RelayError } from '../../errors.ts';
-import { createAboutCollector, type PageAbout } from './about.ts';
 import { ByteSource } from './bytes.ts';
 import type { PageCaps } from '../caps.ts';
 import { openText } from './charset.ts';
 import { type ContentType, readContentType } from './content-type.ts';
 import { decode, readCoding } from './decode.ts';
-import { createJsonLdCollector } from './json-ld.ts';
-import { createMetadataCollector, type PageMetadata } from './metadata.ts';
+import { articleOf, createJsonLdCollector } from './json-ld.ts';
+import { createMetadataCollector, type PageAbout, type PageMetadata } from './metadata.ts';
 import { Output } from './output.ts';
 import type { PageRequest } from '../request.ts';
 import { isBinary, sniffBytes, sniffKind } from './sniff.ts';
-import { createStripper, type Stripper } from './strip.ts';
+import { createStripper } from './strip.ts';
+import type { PageTokenizer } from './tokenizer.ts';
 import { type Reply, WireLimitError } from '../guard/transport.ts';
 
 export type PageText = {
@@ -64,14 +64,12 @@ export async function readPage(
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
   const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
   const metadata = createMetadataCollector(url);
-  const about = createAboutCollector();
   const stripper = createStripper(output, {
     strip: request.strip || article,
     formulas: article,
-    observers: [jsonLd, metadata, about],
+    observers: [jsonLd, metadata],
   });
-  const writer: Stripper =
-    kind === 'html' ? stripper : { write: (text) => output.addText(text), end: () => {} };
+  const writer = kind === 'html' ? stripper : { read: (text: string) => output.addText(text), end: () => {} };
 
   await pump(reader.pieces(), writer, () => {
     signal.throwIfAborted();
@@ -92,24 +90,28 @@ export async function readPage(
     wireBytes: body.wireBytes,
     decodedBytes: body.decodedBytes,
     jsonLd: jsonLd.blocks,
-    metadata: metadata.result(),
-    about: about.result(metadata.result(), jsonLd.blocks),
+    metadata: metadata.metadata(),
+    about: metadata.about(articleOf(jsonLd.blocks)),
   };
 }
 
 /** Passes the text on in pieces of one size, and lets the event loop turn after each; `goOn` false ends it. */
-async function pump(text: AsyncIterable<string>, writer: Stripper, goOn: () => boolean): Promise<void> {
+async function pump(
+  text: AsyncIterable<string>,
+  writer: Pick<PageTokenizer, 'read' | 'end'>,
+  goOn: () => boolean,
+): Promise<void> {
   let waiting = '';
   for await (const piece of text) {
     waiting += piece;
     while (waiting.length >= turnLength) {
-      writer.write(waiting.slice(0, turnLength));
+      writer.read(waiting.slice(0, turnLength));
       waiting = waiting.slice(turnLength);
       if (!goOn()) return;
       await setImmediate();
     }
   }
-  writer.write(waiting);
+  writer.read(waiting);
   writer.end();
 }
 
@@ -153,25 +155,24 @@ class BoundedBody {
 
   async *wire(): AsyncGenerator<Buffer> {
     try {
-      for await (const chunk of this.#body as AsyncIterable<Buffer>) {
-        const room = this.#caps.wireBytes - this.wireBytes;
-        this.wireBytes += Math.min(chunk.length, room);
-        yield chunk.subarray(0, room);
-        if (chunk.length > room) {
-          this.cut = true;
-          return;
-        }
-      }
+      yield* this.#bounded(this.#body, 'wireBytes');
     } catch (error) {
       if (!this.#stopped && !isBrokenOff(error)) throw error;
       this.cut = true;
     }
   }
 
-  async *decoded(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  decoded(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    return this.#bounded(chunks, 'decodedBytes');
+  }
+
+  async *#bounded(
+    chunks: AsyncIterable<Buffer>,
+    counter: 'wireBytes' | 'decodedBytes',
+  ): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
-      const room = this.#caps.decodedBytes - this.decodedBytes;
-      this.decodedBytes += Math.min(chunk.length, room);
+      const room = this.#caps[counter] - this[counter];
+      this[counter] += Math.min(chunk.length, room);
       yield chunk.subarray(0, room);
       if (chunk.length > room) {
         this.cut = true;

@@ -68,7 +68,7 @@ function soup(seed: number): string {
 function run(page: string, size = page.length, strip = true): string {
   const output = new Output(1_000_000);
   const stripper = createStripper(output, { strip, observers: [] });
-  for (let at = 0; at < page.length; at += size) stripper.write(page.slice(at, at + size));
+  for (let at = 0; at < page.length; at += size) stripper.read(page.slice(at, at + size));
   stripper.end();
   return output.toString();
 }

@@ -14,7 +14,7 @@ function run(
 ): Output {
   const output = new Output(max);
   const stripper = createStripper(output, { strip, observers });
-  for (let at = 0; at < page.length; at += size) stripper.write(page.slice(at, at + size));
+  for (let at = 0; at < page.length; at += size) stripper.read(page.slice(at, at + size));
   stripper.end();
   return output;
 }
@@ -133,7 +133,7 @@ test('metadata is collected, and within bounds', () => {
   const collect = (page: string) => {
     const collector = createMetadataCollector('https://site.com/a/b');
     run(page, { observers: [collector], max: 0 });
-    return collector.result();
+    return collector.metadata();
   };
   assert.deepEqual(
     collect(`<html lang=" de "><base href="/c/"><svg><title>no</title></svg><title> A\n &lt;B </title><title>no</title>

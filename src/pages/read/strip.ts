@@ -8,23 +8,23 @@
  * Two rules keep the result free of what was taken out, however a browser reads it: no tag that changes how text is read
  * is kept where browsers may disagree about it (ambiguity.ts), and a cut never joins a `<` to what follows.
  */
-import { Token, type TokenHandler } from 'parse5';
+import { Token } from 'parse5';
 
 import { Ambiguity } from './ambiguity.ts';
 import { DataUrls } from './data-urls.ts';
 import type { Output } from './output.ts';
 import { SvgSpan } from './svg.ts';
-import { longestTag, shortenTag, type ShortTag, TagSource } from './tag-source.ts';
-import { textModes } from './text-modes.ts';
-import { knownLength, PageTokenizer } from './tokenizer.ts';
+import { shortenTag, type ShortTag, TagSource } from './tag-source.ts';
+import { knownLength, type PageHandler, PageTokenizer } from './tokenizer.ts';
 
-/** Sees the page's own tags and the text of its text-only elements, kept or not. */
+/** Sees the page's own tags and texts, kept or not. */
 export type PageObserver = {
   startTag(tag: Token.TagToken): void;
-  /** `raw` is the page's text, `chars` has its character references resolved. Comes in pieces. */
-  elementText(name: string, raw: string, chars: string): void;
-  /** All other text, with its character references resolved. Comes in pieces. */
-  text?(chars: string): void;
+  /**
+   * `raw` is the page's text, `chars` has its character references resolved. Comes in pieces. `element`: the name of the
+   * text-only element that it is in.
+   */
+  text(chars: string, raw: string, element: string | undefined): void;
   endTag(name: string): void;
 };
 
@@ -36,10 +36,9 @@ export type StripOptions = {
   readonly observers: readonly PageObserver[];
 };
 
-export type Stripper = {
-  write(text: string): void;
-  end(): void;
-};
+export function createStripper(output: Output, options: StripOptions): PageTokenizer {
+  return new StripHandler(output, options).tokenizer;
+}
 
 export function isJsonLd(tag: Token.TagToken): boolean {
   return isScript(tag, /^\s*application\/ld\+json\s*(;|$)/i);
@@ -50,47 +49,38 @@ function isScript(tag: Token.TagToken, ofType: RegExp): boolean {
   return tag.tagName === 'script' && type.length < knownLength && ofType.test(type);
 }
 
-export function createStripper(output: Output, options: StripOptions): Stripper {
-  const handler = new StripHandler(output, options);
-  return {
-    write: (text) => handler.tokenizer.read(text),
-    end: () => handler.tokenizer.end(),
-  };
-}
-
 /**
  * What does not fit ends the page, for little room is lost by that. Of what is larger, in UTF-16 units and as a part of
  * all the room, only that is left out.
  */
 const largeTag = { length: 256, share: 1 / 8 } as const;
 
-class StripHandler implements TokenHandler {
+class StripHandler implements PageHandler {
   readonly tokenizer: PageTokenizer;
   readonly #output: Output;
-  readonly #strip: boolean;
-  readonly #formulas: boolean;
-  readonly #observers: readonly PageObserver[];
+  readonly #options: StripOptions;
   readonly #svg = new SvgSpan();
   readonly #ambiguity = new Ambiguity();
-  /** The element whose text is being read, and what becomes of that text. */
-  #text: { readonly name: string; readonly keep: boolean; readonly ambiguous: boolean } | undefined;
-  /** Set when ambiguous text has come to its first `<`: the rest of the element's text goes. */
-  #textEnded = false;
+  /**
+   * The element whose text is being read, and what becomes of that text. `ended`: ambiguous text has come to its first `<`, and
+   * the rest of it goes.
+   */
+  #text:
+    | { readonly name: string; readonly keep: boolean; readonly ambiguous: boolean; ended?: true }
+    | undefined;
   /** Of the text of a style sheet or a script. */
   #urls: DataUrls | undefined;
-  /** The beginning of a tag that is too long to be held as it stands; of a doctype, only that it is. */
-  #begun: TagSource | 'doctype' | undefined;
+  /** The beginning of a token that is too long to be held as it stands. */
+  #begun: TagSource | undefined;
   /** Where in the page the next token starts, in UTF-16 units. */
   #offset = 0;
   #lessThanLast = false;
   #cut = false;
 
-  constructor(output: Output, { strip, formulas = false, observers }: StripOptions) {
-    this.tokenizer = new PageTokenizer(this, (token, end) => this.#begin(token, end));
+  constructor(output: Output, options: StripOptions) {
+    this.tokenizer = new PageTokenizer(this);
     this.#output = output;
-    this.#strip = strip;
-    this.#formulas = formulas;
-    this.#observers = observers;
+    this.#options = options;
   }
 
   onStartTag(tag: Token.TagToken): void {
@@ -99,15 +89,13 @@ class StripHandler implements TokenHandler {
     this.#endUrls();
     if (name === 'style' || name === 'script') this.#urls = new DataUrls(name);
     if (this.#svg.active && this.#svg.start(tag)) {
-      if (inHtml) this.#readText(name);
+      if (inHtml) this.tokenizer.readTextOf(name);
       return this.#dropTag(tag);
     }
-    for (const observer of this.#observers) observer.startTag(tag);
+    for (const observer of this.#options.observers) observer.startTag(tag);
     const drop = name === 'svg' || name === 'style' || (name === 'script' && !this.#keepScript(tag));
-    const ambiguous = this.#ambiguity.covers(name);
-    if (this.#readText(name)) {
-      this.#text = { name, keep: !drop, ambiguous };
-      this.#textEnded = false;
+    if (this.tokenizer.readTextOf(name)) {
+      this.#text = { name, keep: !drop, ambiguous: this.#ambiguity.covers(name) };
     }
     if (name === 'svg' && !tag.selfClosing) this.#svg.enter();
     if (drop) return this.#dropTag(tag);
@@ -118,7 +106,7 @@ class StripHandler implements TokenHandler {
     const name = tag.tagName;
     this.#endUrls();
     if (this.#svg.active && this.#svg.end(name)) return this.#dropTag(tag);
-    for (const observer of this.#observers) observer.endTag(name);
+    for (const observer of this.#options.observers) observer.endTag(name);
     const text = this.#text;
     this.#text = undefined;
     const stray = name === 'svg' || name === 'style' || name === 'script';
@@ -133,61 +121,39 @@ class StripHandler implements TokenHandler {
     this.#addText(this.#urls?.write(raw) ?? raw, token.chars);
   }
 
-  onNullCharacter(token: Token.CharacterToken): void {
-    this.onCharacter(token);
-  }
-
-  onWhitespaceCharacter(token: Token.CharacterToken): void {
-    this.onCharacter(token);
-  }
-
   onComment(token: Token.CommentToken): void {
     this.#endUrls();
     this.#drop(this.#take(token));
   }
 
   onDoctype(token: Token.DoctypeToken): void {
-    const raw = this.#take(token);
-    const tooLong = this.#begun !== undefined || raw.length > longestTag;
-    this.#begun = undefined;
-    if (this.#svg.active) this.#drop(raw);
-    else if (tooLong || !this.#emitWhole(raw)) this.#leaveOut();
+    const { text } = this.#takeTag(token);
+    if (this.#svg.active) this.#drop(text ?? '');
+    else if (text === undefined || !this.#emitWhole(text)) this.#leaveOut();
   }
 
   onEof(token: Token.EOFToken): void {
     this.#endUrls();
     const { text, complete } = this.#takeTag(token);
     // A tag that the page breaks off in is no tag.
-    if (this.#strip) return;
+    if (this.#options.strip) return;
     if (!complete || text === undefined || !this.#emitWhole(text)) this.#output.leaveOut();
   }
 
-  /** What is let go of a token before it is complete. */
-  #begin(token: Token.Token, end: number): void {
+  onLetGo(token: Token.Token, end: number): void {
     const raw = this.#takeTo(end);
     if (token.type === Token.TokenType.COMMENT) return this.#drop(raw);
-    if (token.type === Token.TokenType.DOCTYPE) {
-      this.#begun = 'doctype';
-    } else {
-      if (!(this.#begun instanceof TagSource)) this.#begun = new TagSource();
-      this.#begun.write(raw);
-    }
+    this.#begun ??= new TagSource();
+    this.#begun.write(raw);
   }
 
   #keepScript(tag: Token.TagToken): boolean {
-    return isJsonLd(tag) || (this.#formulas && isScript(tag, /^\s*math\/tex\s*(;|$)/i));
-  }
-
-  /** Tells the tokenizer how to read what follows; false when it goes on as before. */
-  #readText(name: string): boolean {
-    const mode = textModes.get(name);
-    if (mode !== undefined) this.tokenizer.state = mode;
-    return mode !== undefined;
+    return isJsonLd(tag) || (this.#options.formulas === true && isScript(tag, /^\s*math\/tex\s*(;|$)/i));
   }
 
   #keepTag(tag: Token.TagToken): boolean {
     const source = this.#takeTag(tag);
-    if (this.#strip && this.#ambiguity.inNoscript && /<\/noscript/i.test(source.text ?? '')) {
+    if (this.#options.strip && this.#ambiguity.inNoscript && /<\/noscript/i.test(source.text ?? '')) {
       this.#cut = true;
       return false;
     }
@@ -197,7 +163,7 @@ class StripHandler implements TokenHandler {
 
   #dropTag(tag: Token.TagToken): void {
     const source = this.#takeTag(tag);
-    if (this.#strip) this.#cut = true;
+    if (this.#options.strip) this.#cut = true;
     else this.#emitTag(source, tag);
   }
 
@@ -224,15 +190,13 @@ class StripHandler implements TokenHandler {
 
   #addText(piece: string, chars: string): void {
     const text = this.#text;
-    if (text !== undefined) {
-      for (const observer of this.#observers) observer.elementText(text.name, piece, chars);
-    } else if (!this.#svg.active) {
-      for (const observer of this.#observers) observer.text?.(chars);
+    if (text !== undefined || !this.#svg.active) {
+      for (const observer of this.#options.observers) observer.text(chars, piece, text?.name);
     }
-    if (text === undefined ? this.#svg.active : !text.keep || this.#textEnded) return this.#drop(piece);
-    const lessThan = this.#strip && text?.ambiguous === true ? piece.indexOf('<') : -1;
-    if (lessThan === -1) return this.#emit(piece, false);
-    this.#textEnded = true;
+    if (text === undefined ? this.#svg.active : !text.keep || text.ended === true) return this.#drop(piece);
+    const lessThan = text?.ambiguous === true && this.#options.strip ? piece.indexOf('<') : -1;
+    if (text === undefined || lessThan === -1) return this.#emit(piece, false);
+    text.ended = true;
     this.#emit(piece.slice(0, lessThan), false);
     this.#cut = true;
   }
@@ -246,25 +210,25 @@ class StripHandler implements TokenHandler {
 
   /** For what a cut may divide, should it be kept after all. */
   #drop(piece: string): void {
-    if (this.#strip) this.#cut = true;
+    if (this.#options.strip) this.#cut = true;
     else this.#emit(piece, false);
   }
 
   #emit(raw: string, whole: boolean): void {
     if (raw === '') return;
     // `<` and `script>` around a comment would become a tag once the comment is gone.
-    if (this.#strip && this.#cut && this.#lessThanLast) this.#output.addText(' ');
+    if (this.#options.strip && this.#cut && this.#lessThanLast) this.#output.addText(' ');
     if (whole) this.#output.addWhole(raw);
     else this.#output.addText(raw, { references: true });
     this.#cut = false;
     this.#lessThanLast = raw.endsWith('<');
   }
 
-  #takeTag(token: Token.TagToken | Token.EOFToken): ShortTag {
+  #takeTag(token: Token.Token): ShortTag {
     const raw = this.#take(token);
     const begun = this.#begun;
     this.#begun = undefined;
-    if (!(begun instanceof TagSource)) return shortenTag(raw);
+    if (begun === undefined) return shortenTag(raw);
     begun.write(raw);
     return begun.end();
   }

@@ -2,7 +2,7 @@
  * parse5's tokenizer, with what it keeps of one token bounded: a page can be one tag of ten megabytes, and in JavaScript
  * a name that grows letter by letter, or a value in which every second character is replaced, takes thirty times its length.
  */
-import { Token, Tokenizer, type TokenHandler } from 'parse5';
+import { Token, Tokenizer, TokenizerMode } from 'parse5';
 
 /** How much is known of a name or a value, at least: more than any rule compares. UTF-16 units. */
 export const knownLength = 4096;
@@ -13,13 +13,56 @@ const longestHeld = 65_536;
 /** Text that is not dropped, because the tokenizer may step back to it: more than a reference has. */
 const stepBack = 64;
 
-export class PageTokenizer extends Tokenizer {
-  readonly #beforeLeaving: (token: Token.Token, end: number) => void;
+/** Elements after whose start tag text is read differently: HTML standard, sections 13.2.6.2 and 13.2.6.4. */
+const textModes = new Map<string, Tokenizer['state']>([
+  ['title', TokenizerMode.RCDATA],
+  ['textarea', TokenizerMode.RCDATA],
+  ['style', TokenizerMode.RAWTEXT],
+  ['xmp', TokenizerMode.RAWTEXT],
+  ['iframe', TokenizerMode.RAWTEXT],
+  ['noembed', TokenizerMode.RAWTEXT],
+  ['noframes', TokenizerMode.RAWTEXT],
+  ['script', TokenizerMode.SCRIPT_DATA],
+  ['plaintext', TokenizerMode.PLAINTEXT],
+]);
 
-  /** `beforeLeaving` is the last to see the source of an unfinished token up to that place in the page. */
-  constructor(handler: TokenHandler, beforeLeaving: (token: Token.Token, end: number) => void = () => {}) {
-    super({ sourceCodeLocationInfo: true }, handler);
-    this.#beforeLeaving = beforeLeaving;
+export type PageHandler = {
+  onStartTag(tag: Token.TagToken): void;
+  onEndTag(tag: Token.TagToken): void;
+  onCharacter?(token: Token.CharacterToken): void;
+  onComment?(token: Token.CommentToken): void;
+  onDoctype?(token: Token.DoctypeToken): void;
+  onEof?(token: Token.EOFToken): void;
+  /** The last to see the source of an unfinished token up to that place in the page. */
+  onLetGo?(token: Token.Token, end: number): void;
+};
+
+export class PageTokenizer extends Tokenizer {
+  readonly #handler: PageHandler;
+
+  constructor(handler: PageHandler) {
+    super(
+      { sourceCodeLocationInfo: true },
+      {
+        onStartTag: (tag) => handler.onStartTag(tag),
+        onEndTag: (tag) => handler.onEndTag(tag),
+        onCharacter: (token) => handler.onCharacter?.(token),
+        // These two are never called: see _ensureCharacterToken.
+        onNullCharacter: () => {},
+        onWhitespaceCharacter: () => {},
+        onComment: (token) => handler.onComment?.(token),
+        onDoctype: (token) => handler.onDoctype?.(token),
+        onEof: (token) => handler.onEof?.(token),
+      },
+    );
+    this.#handler = handler;
+  }
+
+  /** For after a start tag: reads what follows as this element's text. False when it has markup inside. */
+  readTextOf(name: string): boolean {
+    const mode = textModes.get(name);
+    if (mode !== undefined) this.state = mode;
+    return mode !== undefined;
   }
 
   /** The next piece of the page; its text passes on, whatever its length, and is not held until its token ends. */
@@ -75,7 +118,7 @@ export class PageTokenizer extends Tokenizer {
     if (offset - (token.location?.startOffset ?? offset) > longestHeld) {
       // What stands before the token passes on first; then the run that has not been added to it yet.
       this._emitCurrentCharacterToken(token.location);
-      if (this.preprocessor.willDropParsedChunk()) this.#beforeLeaving(token, offset - stepBack);
+      if (this.preprocessor.willDropParsedChunk()) this.#handler.onLetGo?.(token, offset - stepBack);
       this.preprocessor.dropParsedChunk(stepBack);
       this.entityStartPos -= this.preprocessor.droppedBufferSize - droppedBufferSize;
     }

@@ -1,5 +1,5 @@
 /** The text of a code block: its lines as a browser shows them, without line numbers and buttons. */
-import { classesOf, type DomElement, type DomNode, isElement, isText } from './dom.ts';
+import { classesOf, type DomElement, type DomNode, isElement, isText, nodesOf } from './dom.ts';
 
 const skippedNames = new Set('BUTTON CLIPBOARD-COPY NOSCRIPT SCRIPT STYLE TEMPLATE'.split(' '));
 const rowNames = new Set('BLOCKQUOTE DD DIV DT FIGURE LI OL P PRE SECTION TABLE TBODY TR UL'.split(' '));
@@ -17,7 +17,7 @@ export function isGutter(element: DomElement): boolean {
   );
 }
 
-/** Walked without recursion; each character is looked at a fixed number of times. */
+/** Each character is looked at a fixed number of times. */
 export function codeText(block: DomElement): string {
   const pieces: string[] = [];
   let atLineStart = true;
@@ -33,28 +33,27 @@ export function codeText(block: DomElement): string {
     if (lineEnded !== false || !atLineStart) add('\n');
     lineEnded = false;
   };
+  const isRead = (node: DomNode): node is DomElement => isElement(node) && !isSkipped(node);
   const starts = new Map<DomElement, number>();
-  const enter = (node: DomNode): boolean => {
+  const enter = (node: DomNode): void => {
     if (isText(node)) {
       const text = node.nodeValue ?? '';
       const written = structureNames.has(node.parentNode?.nodeName ?? '') && text.trim() === '';
-      if (text === '' || written) return false;
+      if (text === '' || written) return;
       if (lineEnded !== false && !/^\r?\n/.test(text)) add('\n');
       lineEnded = false;
       add(text);
-      return false;
     }
-    if (!isElement(node) || isSkipped(node)) return false;
+    if (!isRead(node)) return;
     if (node.nodeName === 'BR') {
       if (lineEnded === 'block') add('\n');
       lineEnded = false;
       add('\n');
     }
-    if (node !== block && isLine(node)) {
+    if (isLine(node)) {
       endLine();
       starts.set(node, pieces.length);
     }
-    return true;
   };
   const leave = (node: DomNode): void => {
     const start = isElement(node) ? starts.get(node) : undefined;
@@ -63,19 +62,8 @@ export function codeText(block: DomElement): string {
     lineEnded = rowNames.has(node.nodeName) ? 'block' : 'span';
   };
 
-  let node: DomNode | null = block;
-  while (node !== null) {
-    if (enter(node) && node.firstChild !== null) {
-      node = node.firstChild;
-      continue;
-    }
-    leave(node);
-    while (node !== null && node !== block && node.nextSibling === null) {
-      node = node.parentNode;
-      if (node !== null) leave(node);
-    }
-    node = node === block ? null : (node?.nextSibling ?? null);
-  }
+  if (isSkipped(block)) return '';
+  for (const node of nodesOf(block, isRead, leave)) enter(node);
   return pieces
     .join('')
     .replace(/^[ \t\u00a0]+/gm, (indent) => indent.replaceAll('\u00a0', ' '))

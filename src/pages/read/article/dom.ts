@@ -68,17 +68,26 @@ export function classesOf(element: DomElement): string[] {
   return (element.getAttribute('class') ?? '').split(/\s+/).filter((name) => name !== '');
 }
 
-/** Every node inside, in the order of the page, without recursion; `inside` false leaves out what a node holds. */
-export function* nodesOf(root: DomNode, inside: (node: DomNode) => boolean = () => true): Generator<DomNode> {
-  let node: DomNode | null = root.firstChild;
+/**
+ * Every node inside, in the order of the page, without recursion. `inside` false leaves out what a node holds; `leave` is called
+ * behind each node and what it holds.
+ */
+export function* nodesOf(
+  root: DomNode,
+  inside: (node: DomNode) => boolean = () => true,
+  leave: (node: DomNode) => void = () => {},
+): Generator<DomNode> {
+  let node = root.firstChild;
   while (node !== null) {
     yield node;
     if (node.firstChild !== null && inside(node)) {
       node = node.firstChild;
       continue;
     }
+    leave(node);
     while (node !== null && node.nextSibling === null) {
       node = node.parentNode === root ? null : node.parentNode;
+      if (node !== null) leave(node);
     }
     node = node?.nextSibling ?? null;
   }

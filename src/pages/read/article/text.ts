@@ -1,5 +1,5 @@
 /** The content as plain text, laid out as a browser shows it. */
-import { all, create, type DomElement, type DomNode, isElement, lineOf } from './dom.ts';
+import { all, create, type DomElement, type DomNode, isElement, lineOf, nodesOf } from './dom.ts';
 import { readTables } from './tables.ts';
 
 /** With an empty line around them. */
@@ -12,7 +12,7 @@ const skipped = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'IFRAME', 'TEMPLATE', 'T
 
 /**
  * Paragraphs apart, a line for each item and row, cells with a tab between them, the lines of code as they are, and the
- * words of images. Walked without recursion, and each character is looked at a fixed number of times.
+ * words of images. Each character is looked at a fixed number of times.
  */
 export function toText(content: DomElement): string {
   readTables(content, { header: false });
@@ -71,20 +71,7 @@ export function toText(content: DomElement): string {
     lineBreak(linesAround(node));
   };
 
-  let node: DomNode | null = content;
-  while (node !== null) {
-    enter(node);
-    if (node.firstChild !== null && !skipped.has(node.nodeName)) {
-      node = node.firstChild;
-      continue;
-    }
-    leave(node);
-    while (node !== null && node !== content && node.nextSibling === null) {
-      node = node.parentNode;
-      if (node !== null) leave(node);
-    }
-    node = node === content ? null : (node?.nextSibling ?? null);
-  }
+  for (const node of nodesOf(content, ({ nodeName }) => !skipped.has(nodeName), leave)) enter(node);
   return pieces.join('').trim();
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 
-import type { PageAbout } from './about.ts';
+import type { PageAbout } from './metadata.ts';
 import { defaultCaps } from '../caps.ts';
 import { readPage } from './read.ts';
 import { pageRequest } from '../request.ts';
@@ -141,7 +141,7 @@ test('what a page says about itself is bounded', async () => {
   const found = await about(
     `<title>${long}</title><meta name="author" content="${long}"><h1>${long}</h1>${jsonLd({ '@type': 'Article', description: long, author: Array.from({ length: 5000 }, () => ({ name: long.slice(0, 90) })) })}`,
   );
-  for (const value of Object.values(found)) assert.ok(value.length <= 2000, `${value.length}`);
+  for (const value of Object.values(found) as string[]) assert.ok(value.length <= 2000, `${value.length}`);
   const deep = '['.repeat(200_000);
   assert.deepEqual(await about(`<script type="application/ld+json">${deep}</script><h1>t</h1>`), {
     title: 't',
