@@ -4,11 +4,10 @@
  */
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
-
 import { readArticle } from './read/article/article.ts';
 import { defaultCaps, type PageCaps } from './caps.ts';
 import { acceptEncoding } from './read/decode.ts';
-import { visit, type HopContext, readRedirect } from './guard/hop.ts';
+import { visit, type HopRules, readRedirect } from './guard/hop.ts';
 import { createHostJudge } from './guard/address.ts';
 import type { PageAbout, PageMetadata } from './read/metadata.ts';
 import { Output } from './read/output.ts';
@@ -72,16 +71,12 @@ export type PageFetcher = {
 export function createFetcher(config: PageConfig): PageFetcher {
   const caps = { ...defaultCaps, ...config.caps };
   const currentJudge = createHostJudge({ deny: config.denyCidrs, nat64: config.nat64 });
-  const rules = (): UrlRules => ({
-    ports: config.ports,
-    selfNames: config.selfNames.map(nameOf),
-    denied: currentJudge(),
-  });
-  const context = (): HopContext => ({
-    denied: currentJudge(),
+  /** As they are at this moment. */
+  const rules = (): UrlRules & HopRules => ({
+    ...config,
     caps,
-    ipv6: config.ipv6,
-    nameServers: config.nameServers,
+    selfNames: config.selfNames.map((name) => name.toLowerCase().replace(/\.$/, '')),
+    denied: currentJudge(),
   });
   const hosts = createSlots({ each: caps.perHost, waiting: caps.waiting });
   const articles = createSlots({ each: caps.articles, waiting: caps.waiting });
@@ -97,32 +92,29 @@ export function createFetcher(config: PageConfig): PageFetcher {
       const here = target;
       const outcome = await atHop(redirects.length, () =>
         hosts.use(here.host, keyId, signal, () =>
-          visit(here, headers, context(), signal, async (reply) => {
+          visit(here, headers, rules(), signal, async (reply) => {
             const location = readRedirect(reply.status, reply.headers['location']);
-            if (location === undefined)
-              return { page: await readPage(reply, here.url, request, caps, signal), ...reply };
-            if (redirects.length >= caps.redirects) {
-              throw new RelayError(
-                'too_many_redirects',
-                `The page redirects more than ${caps.redirects} times.`,
-              );
+            if (location === undefined) {
+              return { page: await readPage(reply, here.url, request, caps, signal), status: reply.status };
             }
-            return { location, status: reply.status };
+            if (redirects.length < caps.redirects) return { location, status: reply.status };
+            const message = `The page redirects more than ${caps.redirects} times.`;
+            throw new RelayError('too_many_redirects', message);
           }),
         ),
       );
-      if ('page' in outcome) {
+      if (outcome.page !== undefined) {
         const { page, status } = outcome;
-        const { content, cut, size, about } = await present(page, here, request);
+        const { content, truncated, about, output } = await present(page, here.url, request, signal, keyId);
         return {
           status,
           final_url: here.url,
-          truncated: page.truncated || cut,
+          truncated,
           ...content,
           content_type: page.contentType,
           charset: page.charset,
           redirects,
-          bytes: { wire: page.wireBytes, decoded: page.decodedBytes, output: size },
+          bytes: { wire: page.wireBytes, decoded: page.decodedBytes, output },
           elapsed_ms: Math.round(performance.now() - started),
           json_ld: page.jsonLd,
           about,
@@ -131,34 +123,30 @@ export function createFetcher(config: PageConfig): PageFetcher {
       target = await atHop(redirects.length + 1, () => parseRedirect(outcome.location, rules(), here));
       redirects.push({ status: outcome.status, url: target.url });
     }
+  };
 
-    async function present(
-      page: PageText,
-      { url }: Target,
-      { format, max_bytes }: PageRequest,
-    ): Promise<{ content: PageContent; cut: boolean; size: number; about: PageAbout }> {
-      const { about } = page;
-      const whole = (content: PageContent, text: string) => ({
-        content,
-        cut: false,
-        size: Buffer.byteLength(text),
-        about,
-      });
-      if (page.kind === 'text') return whole({ body: page.text }, page.text);
-      if (format === 'html') return whole({ html: page.text }, page.text);
-      if (format === 'metadata') return whole({ metadata: { ...page.metadata, json_ld: page.jsonLd } }, '');
-      const job = { html: page.text, url, format, title: about.title ?? '' };
-      const { text: article, ...found } = await readArticle(job, articles, signal, keyId);
-      const output = new Output(max_bytes);
-      output.addText(article);
-      const text = output.toString();
-      return {
-        content: format === 'text' ? { text } : { markdown: text },
-        cut: output.full,
-        size: output.length,
-        about: { ...found, ...about },
-      };
+  /** What is returned of a page, and what becomes of its fields by that. `output`: its bytes. */
+  const present = async (
+    page: PageText,
+    url: string,
+    { format, max_bytes: maxBytes }: PageRequest,
+    signal: AbortSignal,
+    keyId: string,
+  ): Promise<{ content: PageContent; output: number } & Pick<PageText, 'truncated' | 'about'>> => {
+    const { about, truncated, text } = page;
+    const output = Buffer.byteLength(text);
+    if (page.kind === 'text') return { content: { body: text }, output, truncated, about };
+    if (format === 'html') return { content: { html: text }, output, truncated, about };
+    if (format === 'metadata') {
+      const metadata = { ...page.metadata, json_ld: page.jsonLd };
+      return { content: { metadata }, output: 0, truncated, about };
     }
+    const job = { html: text, url, format, title: about.title ?? '' };
+    const { text: article, ...found } = await readArticle(job, articles, signal, keyId);
+    const cut = new Output(maxBytes);
+    cut.addText(article);
+    const content = format === 'text' ? { text: cut.toString() } : { markdown: cut.toString() };
+    return { content, output: cut.length, truncated: truncated || cut.full, about: { ...found, ...about } };
   };
 
   return {
@@ -221,8 +209,4 @@ function requestHeaders(request: PageRequest, userAgent: string): Readonly<Recor
     'accept-encoding': acceptEncoding,
     ...(request.accept_language === undefined ? {} : { 'accept-language': request.accept_language }),
   };
-}
-
-function nameOf(name: string): string {
-  return name.toLowerCase().replace(/\.$/, '');
 }

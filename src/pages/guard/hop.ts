@@ -6,7 +6,7 @@ import { resolve } from './resolve.ts';
 import { type Reply, dial, get, secure } from './transport.ts';
 import { type Target, blockedAddress } from './url.ts';
 
-export type HopContext = {
+export type HopRules = {
   readonly denied: AddressJudge;
   readonly caps: PageCaps;
   readonly ipv6: boolean;
@@ -17,7 +17,7 @@ export type HopContext = {
 export async function visit<T>(
   target: Target,
   headers: Readonly<Record<string, string>>,
-  { denied, caps, ipv6, nameServers }: HopContext,
+  { denied, caps, ipv6, nameServers }: HopRules,
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
 ): Promise<T> {

@@ -42,47 +42,35 @@ export async function dial(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Socket> {
-  let failure = new RelayError('connect_error', 'The host of the URL could not be connected to.');
+  let failure = connectError();
   for (const address of addresses) {
+    signal.throwIfAborted();
+    const socket = connectTcp({ host: address, port, autoSelectFamily: false, noDelay: true });
+    const late = new RelayError('timeout', 'The host of the URL did not accept a connection in time.');
+    const timer = setTimeout(() => socket.destroy(late), timeoutMs);
     try {
-      return await dialOne(address, port, timeoutMs, signal);
+      await opened(socket, 'connect', signal);
+      assertPinned(socket, address);
+      return socket;
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof RelayError)) throw error;
-      failure = error;
+      failure = error instanceof RelayError ? error : connectError(error);
+    } finally {
+      clearTimeout(timer);
     }
   }
   throw failure;
 }
 
-async function dialOne(
-  address: string,
-  port: number,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<Socket> {
-  signal.throwIfAborted();
-  const socket = connectTcp({ host: address, port, autoSelectFamily: false, noDelay: true });
-  const slow = (): RelayError =>
-    new RelayError('timeout', 'The host of the URL did not accept a connection in time.');
-  const timer = setTimeout(() => socket.destroy(slow()), timeoutMs);
-  try {
-    await opened(socket, 'connect', signal);
-  } catch (error) {
-    if (error instanceof RelayError || signal.aborted) throw error;
-    throw new RelayError('connect_error', 'The host of the URL could not be connected to.', { cause: error });
-  } finally {
-    clearTimeout(timer);
-  }
-  assertPinned(socket, address);
-  return socket;
+function connectError(cause?: unknown): RelayError {
+  return new RelayError('connect_error', 'The host of the URL could not be connected to.', { cause });
 }
 
 /** The socket must be at the address that was judged: whatever moved it there is not to be trusted with a request. */
 export function assertPinned(socket: Pick<Socket, 'remoteAddress' | 'destroy'>, address: string): void {
   if (canonicalAddress(socket.remoteAddress ?? '') === canonicalAddress(address)) return;
   socket.destroy();
-  throw new RelayError('connect_error', 'The host of the URL could not be connected to.');
+  throw connectError();
 }
 
 /**
@@ -104,13 +92,8 @@ export async function secure(socket: Socket, target: Target, signal: AbortSignal
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();
-    throw new RelayError(
-      'tls_error',
-      'The host of the URL has no valid certificate, or speaks no usable TLS.',
-      {
-        cause: error,
-      },
-    );
+    const message = 'The host of the URL has no valid certificate, or speaks no usable TLS.';
+    throw new RelayError('tls_error', message, { cause: error });
   }
 }
 
@@ -165,24 +148,36 @@ export async function get<T>(
 }
 
 /** The host sends more than any page is allowed to, in a form that shows no body. */
-export class WireLimitError extends Error {}
+class WireLimitError extends Error {}
 
 /** undici's and the socket's errors, as what a caller can know. Never the host's own words. */
-function protocolError(error: unknown): RelayError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  switch (code) {
+function protocolError(cause: unknown): RelayError {
+  switch (codeOf(cause)) {
     case 'UND_ERR_HEADERS_OVERFLOW':
       return new RelayError('headers_too_large', 'The host of the URL sent too many header bytes.', {
-        cause: error,
+        cause,
       });
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
-      return new RelayError('timeout', 'The host of the URL fell silent.', { cause: error });
+      return new RelayError('timeout', 'The host of the URL fell silent.', { cause });
     default:
       return new RelayError('upstream_protocol', 'The host of the URL did not answer with valid HTTP.', {
-        cause: error,
+        cause,
       });
   }
+}
+
+/** Whether the connection ended, or was ended for its size, before the body did. */
+export function isBrokenOff(error: unknown): boolean {
+  const code = codeOf(error);
+  return (
+    error instanceof WireLimitError ||
+    ['UND_ERR_SOCKET', 'ECONNRESET', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'].includes(code)
+  );
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 /** Resolves at the event; rejects when the socket fails or the signal aborts, and then the socket is destroyed. */

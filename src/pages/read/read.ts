@@ -15,7 +15,7 @@ import type { PageRequest } from '../request.ts';
 import { isBinary, sniffBytes, sniffKind } from './sniff.ts';
 import { createStripper } from './strip.ts';
 import type { PageTokenizer } from './tokenizer.ts';
-import { type Reply, WireLimitError } from '../guard/transport.ts';
+import { isBrokenOff, type Reply } from '../guard/transport.ts';
 
 export type PageText = {
   readonly kind: 'html' | 'text';
@@ -191,11 +191,4 @@ class BoundedBody {
     this.#stopped = true;
     this.#body.destroy();
   }
-}
-
-/** The connection ended before the body did. */
-function isBrokenOff(error: unknown): boolean {
-  if (error instanceof WireLimitError) return true;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }
