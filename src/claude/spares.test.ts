@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClaudeProcess } from './process.ts';
 import { createSpares, type SparesOptions } from './spares.ts';
+import { Random } from '../../test/support/random.ts';
 
 type Played = ClaudeProcess & {
   model: string;
@@ -65,14 +66,6 @@ function pool(overrides: Partial<SparesOptions> = {}) {
   };
 }
 
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 test('simulation: within bounds, each claimed once, never one that is dead, old or of another CLI', async () => {
   const only = process.env['SIM_SEED'];
   const seeds = only === undefined ? Array.from({ length: 500 }, (_, index) => index + 1) : [Number(only)];
@@ -86,14 +79,14 @@ test('simulation: within bounds, each claimed once, never one that is dead, old 
 });
 
 async function simulate(seed: number): Promise<void> {
-  const next = random(seed);
-  const max = Math.floor(next() * 5);
+  const random = new Random(seed);
+  const max = Math.floor(random.next() * 5);
   const { world, spares, started, parked } = pool({ max });
   let claims = 0;
   for (let step = 0; step < 120; step++) {
-    const what = next();
+    const what = random.next();
     if (what < 0.35) {
-      const model = ['opus', 'sonnet', 'haiku'][Math.floor(next() * 3)] ?? 'opus';
+      const model = ['opus', 'sonnet', 'haiku'][Math.floor(random.next() * 3)] ?? 'opus';
       const claimed = spares.claim(model) as Played | undefined;
       if (claimed !== undefined) {
         claims++;
@@ -105,10 +98,11 @@ async function simulate(seed: number): Promise<void> {
         claimed.claimed = true;
       }
     } else if (what < 0.5) {
-      parked()[Math.floor(next() * parked().length)]?.die();
-    } else if (what < 0.55) world.identity = next() < 0.3 ? undefined : `cli ${Math.floor(next() * 3)}`;
-    else if (what < 0.65) world.room = next() < 0.7;
-    else world.now += Math.floor(next() * 20_000);
+      parked()[Math.floor(random.next() * parked().length)]?.die();
+    } else if (what < 0.55)
+      world.identity = random.next() < 0.3 ? undefined : `cli ${Math.floor(random.next() * 3)}`;
+    else if (what < 0.65) world.room = random.next() < 0.7;
+    else world.now += Math.floor(random.next() * 20_000);
     const before = started.length;
     spares.tend();
     assert.ok(parked().length <= max, `${parked().length} parked of at most ${max}`);

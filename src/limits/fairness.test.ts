@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAdmission, type Admission } from './admission.ts';
 import type { Lane, LaneLimits } from './lane-limits.ts';
-import { FakeClock, MemoryCounts, Random, tick } from '../../test/support/limits.ts';
+import { FakeClock, MemoryCounts, tick } from '../../test/support/limits.ts';
+import { Random } from '../../test/support/random.ts';
 import type { Ticket } from './ticket.ts';
 
 /** The longest that a request holds its slot. */

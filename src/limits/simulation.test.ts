@@ -10,7 +10,8 @@ import { RelayError } from '../errors.ts';
 import { createAdmission, type Admission } from './admission.ts';
 import type { KeyLimits, Lane, LaneLimits } from './lane-limits.ts';
 import { Model, runningPhases, type Config, type Request } from '../../test/support/limits-model.ts';
-import { FakeClock, MemoryCounts, Random, tick } from '../../test/support/limits.ts';
+import { FakeClock, MemoryCounts, tick } from '../../test/support/limits.ts';
+import { Random, rounds } from '../../test/support/random.ts';
 import type { Ticket } from './ticket.ts';
 
 const lanes = ['complete', 'fetch'] as const satisfies readonly Lane[];
@@ -502,7 +503,7 @@ function randomKey(random: Random, keyId: string): KeyLimits {
 
 test('admission keeps its promises in random schedules', async (t) => {
   const replay = process.env['SIM_SEED'];
-  const runs = Number(process.env['SIM_RUNS'] ?? 2_000);
+  const runs = Number(process.env['SIM_RUNS'] ?? rounds(2_000));
   const seeds =
     replay === undefined ? Array.from({ length: runs }, (_, index) => index + 1) : [Number(replay)];
   const reached = new Set<string>();

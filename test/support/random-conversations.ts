@@ -17,34 +17,7 @@ import type {
   ToolResultBlock,
   UserBlock,
 } from '../../src/conversation.ts';
-
-export type Random = {
-  /** 0 to `below` - 1. */
-  int(below: number): number;
-  chance(probability: number): boolean;
-  pick<T>(from: readonly T[]): T;
-  /** `least` to `most` of what `make` makes. */
-  list<T>(least: number, most: number, make: (index: number) => T): T[];
-};
-
-/** mulberry32: small, fast, and the same on every machine. */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const int = (below: number): number => Math.floor(next() * below);
-  return {
-    int,
-    chance: (probability) => next() < probability,
-    pick: (from) => from[int(from.length)] as (typeof from)[number],
-    list: (least, most, make) =>
-      Array.from({ length: least + int(most - least + 1) }, (_, index) => make(index)),
-  };
-}
+import type { Random } from './random.ts';
 
 const pieces = [
   'hello',
@@ -70,7 +43,7 @@ export function randomText(random: Random): string {
 
 /** Whatever JSON a tool may be given, keys that trip up careless copies among it. */
 export function randomJson(random: Random, depth = 3): unknown {
-  switch (random.int(depth > 0 ? 8 : 5)) {
+  switch (random.below(depth > 0 ? 8 : 5)) {
     case 0:
       return null;
     case 1:
@@ -105,7 +78,7 @@ function randomObject(random: Random, depth = 2): Record<string, unknown> {
 const textBlock = (random: Random): TextBlock => ({ type: 'text', text: randomText(random) });
 
 function randomBase64(random: Random): string {
-  return Buffer.from(random.list(1, 40, () => random.int(256))).toString('base64');
+  return Buffer.from(random.list(1, 40, () => random.below(256))).toString('base64');
 }
 
 function randomImage(random: Random): ImageBlock {
@@ -159,7 +132,7 @@ export function randomConversation(random: Random): Conversation {
   const messages: Message[] = [];
   let ids: string[] = [];
   let lastId = 0;
-  const rounds = 1 + random.int(4);
+  const rounds = 1 + random.below(4);
   for (let round = 0; round < rounds; round += 1) {
     const results = ids.map((id) => toolResult(random, id));
     const others = random.list(results.length === 0 ? 1 : 0, 3, (): UserBlock =>
@@ -174,7 +147,7 @@ export function randomConversation(random: Random): Conversation {
     if (round === rounds - 1) break;
     ids = [];
     const blocks = random.list(1, 4, (): AssistantBlock => {
-      switch (random.int(5)) {
+      switch (random.below(5)) {
         case 0:
           return {
             type: 'thinking',
@@ -202,13 +175,13 @@ export function randomConversation(random: Random): Conversation {
   return {
     system: random.list(0, 2, () => randomText(random)),
     messages,
-    maxTokens: 2000 + random.int(100_000),
+    maxTokens: 2000 + random.below(100_000),
     ...(random.chance(0.2)
       ? { effort: random.pick(['low', 'medium', 'high', 'xhigh', 'max'] as const) }
       : {}),
     ...(random.chance(0.2) ? { temperature: random.pick([0, 0.5, 1]) } : {}),
     ...(random.chance(0.2) ? { topP: random.pick([0.1, 1]) } : {}),
-    ...(random.chance(0.2) ? { topK: random.int(100) } : {}),
+    ...(random.chance(0.2) ? { topK: random.below(100) } : {}),
     ...(random.chance(0.2) ? { stopSequences: random.list(1, 3, () => randomText(random)) } : {}),
     ...(random.chance(0.3) ? { thinking: randomThinking(random) } : {}),
     ...(tools.length === 0 ? {} : { tools }),
@@ -239,14 +212,14 @@ function randomChoice(random: Random, tools: readonly Tool[]): ToolChoice {
 /** One message, or now and then two that mean one. */
 function cut<T>(random: Random, blocks: T[]): T[][] {
   if (blocks.length < 2 || random.chance(0.8)) return [blocks];
-  const at = 1 + random.int(blocks.length - 1);
+  const at = 1 + random.below(blocks.length - 1);
   return [blocks.slice(0, at), blocks.slice(at)];
 }
 
 /** A whole answer of the model's. */
 export function randomAnswer(random: Random): Answer {
   const content = random.list(1, 4, (index): Answer['content'][number] => {
-    switch (random.int(4)) {
+    switch (random.below(4)) {
       case 0:
         return { type: 'thinking', thinking: randomText(random), signature: randomBase64(random) };
       case 1:
@@ -256,13 +229,13 @@ export function randomAnswer(random: Random): Answer {
     }
   });
   const usage = {
-    input_tokens: random.int(1000),
-    output_tokens: 1 + random.int(1000),
-    cache_read_input_tokens: random.int(10),
-    cache_creation_input_tokens: random.int(10),
+    input_tokens: random.below(1000),
+    output_tokens: 1 + random.below(1000),
+    cache_read_input_tokens: random.below(10),
+    cache_creation_input_tokens: random.below(10),
   };
   return {
-    messageId: `msg_${random.int(1e9)}`,
+    messageId: `msg_${random.below(1e9)}`,
     content,
     text: content.map((block) => (block.type === 'text' ? String(block['text']) : '')).join(''),
     stopReason: content.some(({ type }) => type === 'tool_use')

@@ -13,14 +13,12 @@ import {
   randomJson,
   randomText,
   replaced,
-  seeded,
   valueAt,
   type Path,
-  type Random,
 } from '../../../test/support/random-conversations.ts';
+import { Random, rounds, seed } from '../../../test/support/random.ts';
 
-const seed = Number(process.env['PROPERTY_SEED'] ?? 20260801);
-const runs = 10_000;
+const runs = rounds(10_000);
 
 /** A conversation as a client may write it: one of the ways that mean the same. */
 function spelled(conversation: Conversation, random: Random): Record<string, unknown> {
@@ -105,18 +103,18 @@ const isOpaque = (path: Path): boolean =>
 
 describe('the Messages dialect', () => {
   test(`${runs} random conversations arrive as they were meant`, () => {
-    const random = seeded(seed);
+    const random = new Random(seed);
     for (let run = 0; run < runs; run += 1) {
       const conversation = withSystem(randomConversation(random), random);
       const body: unknown = JSON.parse(JSON.stringify(spelled(conversation, random)));
       const ask = anthropic.parse(body);
-      assert.deepEqual(ask.conversation, conversation, `run ${run} of PROPERTY_SEED=${seed}`);
+      assert.deepEqual(ask.conversation, conversation, `run ${run} of SEED=${seed}`);
       assert.equal(JSON.stringify(ask.conversation.messages), JSON.stringify(conversation.messages));
     }
   });
 
   test(`${runs} random requests, each spoiled at one place, are refused with that place`, () => {
-    const random = seeded(seed + 1);
+    const random = new Random(seed + 1);
     for (let run = 0; run < runs; run += 1) {
       const body = spelled(withSystem(randomConversation(random), random), random);
       const { spoiled, place } = spoil(body, random);
@@ -126,7 +124,7 @@ describe('the Messages dialect', () => {
           assert.ok(error instanceof RelayError && error.code === 'bad_request', String(error));
           assert.ok(
             error.message.startsWith(`${place}: `),
-            `run ${run} of PROPERTY_SEED=${seed}: ${place}\n${error.message}`,
+            `run ${run} of SEED=${seed}: ${place}\n${error.message}`,
           );
           return true;
         },
@@ -135,11 +133,11 @@ describe('the Messages dialect', () => {
   });
 
   test(`${runs} requests with anything anywhere are taken or refused, and nothing else`, () => {
-    const random = seeded(seed + 2);
+    const random = new Random(seed + 2);
     let refused = 0;
     for (let run = 0; run < runs; run += 1) {
       let body: unknown = spelled(withSystem(randomConversation(random), random), random);
-      for (let change = random.int(3); change >= 0; change -= 1) {
+      for (let change = random.below(3); change >= 0; change -= 1) {
         const places = placesOf(body, () => false);
         if (places.length > 0)
           body = replaced(body, random.pick(places), random.pick([undefined, randomJson(random)]));
@@ -149,7 +147,7 @@ describe('the Messages dialect', () => {
       } catch (error) {
         assert.ok(
           error instanceof RelayError && error.code === 'bad_request',
-          `run ${run} of PROPERTY_SEED=${seed}: ${String(error)}`,
+          `run ${run} of SEED=${seed}: ${String(error)}`,
         );
         assert.match(error.message, /^[\w.-]+.*: ./su);
         refused += 1;
@@ -159,7 +157,7 @@ describe('the Messages dialect', () => {
   });
 
   test('random answers: the stream adds up to the whole message, as the official client adds it up', async () => {
-    const random = seeded(seed + 3);
+    const random = new Random(seed + 3);
     for (let run = 0; run < 500; run += 1) {
       const answer = randomAnswer(random);
       const { responder } = anthropic.parse({
@@ -187,7 +185,7 @@ describe('the Messages dialect', () => {
         'stop_details',
         'usage',
       ] as const) {
-        assert.deepEqual(added[field], whole[field], `${field}, run ${run} of PROPERTY_SEED=${seed}`);
+        assert.deepEqual(added[field], whole[field], `${field}, run ${run} of SEED=${seed}`);
       }
       assert.equal(
         JSON.stringify(added.content.map(plain)),

@@ -4,28 +4,9 @@ import { test } from 'node:test';
 import type { Answer, Message, ModelEvent } from '../../conversation.ts';
 import { RelayError } from '../../errors.ts';
 import { openai } from './openai.ts';
+import { Random, rounds, seed } from '../../../test/support/random.ts';
 
-const runs = 10_000;
-const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-
-type Random = { below(limit: number): number; chance(of: number): boolean; pick<T>(items: readonly T[]): T };
-
-/** Mulberry32. */
-function randomFrom(start: number): Random {
-  let state = start;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-  const below = (limit: number): number => Math.floor(next() * limit);
-  return {
-    below,
-    chance: (of) => next() < of,
-    pick: <T>(items: readonly T[]): T => items[below(items.length)] as T,
-  };
-}
+const runs = rounds(10_000);
 
 const words = [
   'a',
@@ -211,7 +192,7 @@ function parameters(random: Random): Record<string, unknown> {
 }
 
 test(`nothing lost, nothing reordered: requests (SEED=${seed})`, () => {
-  const random = randomFrom(seed);
+  const random = new Random(seed);
   let blocks = 0;
   for (let run = 0; run < runs; run += 1) {
     const { body, system, messages } = conversation(random);
@@ -226,7 +207,7 @@ test(`nothing lost, nothing reordered: requests (SEED=${seed})`, () => {
 });
 
 test(`nothing lost, nothing reordered: answers, whole, streamed and sent back (SEED=${seed})`, () => {
-  const random = randomFrom(seed + 1);
+  const random = new Random(seed + 1);
   for (let run = 0; run < runs; run += 1) {
     const { answer, events } = randomAnswer(random);
     const { responder } = openai.parse({
@@ -375,7 +356,7 @@ function accumulate(stream: string): { message: object; finish: string | undefin
 type Path = (string | number)[];
 
 test(`what is broken in one place is taken or refused with a place, never anything else (SEED=${seed})`, () => {
-  const random = randomFrom(seed + 2);
+  const random = new Random(seed + 2);
   let refused = 0;
   for (let run = 0; run < runs; run += 1) {
     const body = JSON.parse(JSON.stringify(conversation(random).body)) as Record<string, unknown>;

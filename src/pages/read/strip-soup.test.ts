@@ -5,10 +5,9 @@ import { type DefaultTreeAdapterTypes as Dom, html, parse, Tokenizer } from 'par
 
 import { Output } from './output.ts';
 import { createStripper } from './strip.ts';
+import { Random, rounds, seed } from '../../../test/support/random.ts';
 
-const soups = 60_000;
-/** Every run tries other soups; a failure names the seed of its soup, which PAGE_SOUP_SEED repeats. */
-const firstSeed = Number(process.env['PAGE_SOUP_SEED'] ?? Math.trunc(Date.now() / 1000) % 1_000_000_000);
+const soups = rounds(60_000);
 
 const tags = [
   ...'script style svg math select option noscript template frameset frame noframes title textarea iframe'.split(
@@ -44,25 +43,15 @@ const bits = [
   '"data:image/png;base64,aaaaaaaa',
 ];
 
-/** mulberry32 */
-function random(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-function soup(seed: number): string {
-  const next = random(seed);
-  const pick = (from: readonly string[]): string => from[Math.floor(next() * from.length)] ?? '';
-  return Array.from({ length: 1 + Math.floor(next() * 25) }, () => {
-    const kind = next();
-    if (kind < 0.45) return `<${pick(tags)}>`;
-    return kind < 0.7 ? `</${/^[^ /]*/.exec(pick(tags))?.[0]}>` : pick(bits);
-  }).join('');
+function soup(from: number): string {
+  const random = new Random(from);
+  return random
+    .list(1, 25, () => {
+      const kind = random.next();
+      if (kind < 0.45) return `<${random.pick(tags)}>`;
+      return kind < 0.7 ? `</${/^[^ /]*/.exec(random.pick(tags))?.[0]}>` : random.pick(bits);
+    })
+    .join('');
 }
 
 function run(page: string, size = page.length, strip = true): string {
@@ -89,16 +78,16 @@ function left(page: string, scriptingEnabled: boolean): string[] {
   return found;
 }
 
-test(`${soups} soups from seed ${firstSeed}`, () => {
+test(`${soups} soups from seed ${seed}`, () => {
   let scripts = 0;
   for (let index = 0; index < soups; index += 1) {
-    const seed = firstSeed + index;
-    const page = soup(seed);
+    const from = seed + index;
+    const page = soup(from);
     const stripped = run(page);
     for (const scripting of [true, false]) {
-      assert.deepEqual(left(stripped, scripting), [], `PAGE_SOUP_SEED=${seed}: ${JSON.stringify(page)}`);
+      assert.deepEqual(left(stripped, scripting), [], `SEED=${from}: ${JSON.stringify(page)}`);
     }
-    assert.equal(run(stripped), stripped, `PAGE_SOUP_SEED=${seed}: once is enough`);
+    assert.equal(run(stripped), stripped, `SEED=${from}: once is enough`);
     if (index % 100 === 0 && left(page, true).includes('script')) scripts += 1;
   }
   assert.ok(scripts > 0, 'there is something to take out');
@@ -114,9 +103,9 @@ test('split at every character, the result is the same, however early the tokeni
     this.preprocessor.bufferWaterline = early.bytes;
     return write.apply(this, args);
   };
-  for (let index = 0; index < 2000; index += 1) {
-    const seed = firstSeed + index;
-    const page = soup(seed);
+  for (let index = 0; index < rounds(2000); index += 1) {
+    const from = seed + index;
+    const page = soup(from);
     early.bytes = 1 << 16;
     const whole = run(page);
     const kept = page.includes('data:') ? run(page, page.length, false) : page;
@@ -128,16 +117,8 @@ test('split at every character, the result is the same, however early the tokeni
       [8, 5],
     ] as const) {
       early.bytes = bytes;
-      assert.equal(
-        run(page, size),
-        whole,
-        `PAGE_SOUP_SEED=${seed}, ${bytes}, ${size}: ${JSON.stringify(page)}`,
-      );
-      assert.equal(
-        run(page, size, false),
-        kept,
-        `PAGE_SOUP_SEED=${seed}, ${bytes}, ${size}: nothing is lost`,
-      );
+      assert.equal(run(page, size), whole, `SEED=${from}, ${bytes}, ${size}: ${JSON.stringify(page)}`);
+      assert.equal(run(page, size, false), kept, `SEED=${from}, ${bytes}, ${size}: nothing is lost`);
     }
   }
 });

@@ -1,0 +1,50 @@
+/** Repeatable random numbers (mulberry32), and how many rounds of them a test takes. */
+
+/** Where a random test begins. A failure names the seed; `SEED=<n>` repeats it, or tries something else. */
+export const seed = Number(process.env['SEED'] ?? 20260801);
+
+/** All rounds with TESTS=all (`npm run test:all`), a tenth of them otherwise. */
+export function rounds(all: number): number {
+  return process.env['TESTS'] === 'all' ? all : Math.ceil(all / 10);
+}
+
+export class Random {
+  #state: number;
+
+  constructor(from: number) {
+    this.#state = from >>> 0;
+  }
+
+  /** In [0, 1). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number from `from` to `to`, both included. */
+  int(from: number, to: number): number {
+    return from + this.below(to - from + 1);
+  }
+
+  /** A whole number from 0 to `limit` - 1. */
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    if (items.length === 0) throw new Error('nothing to pick from');
+    return items[this.below(items.length)] as T;
+  }
+
+  /** `least` to `most` of what `make` makes. */
+  list<T>(least: number, most: number, make: (index: number) => T): T[] {
+    return Array.from({ length: this.int(least, most) }, (_, index) => make(index));
+  }
+}
