@@ -37,14 +37,14 @@ function finishedTurn(): FinishedTurn {
     usage,
     requests: 1,
     mayHaveSpent: true,
-    diedUnasked: false,
+    exitedBeforeRequest: false,
   };
 }
 
 const runner: Runner = {
   checkSchema: () => Promise.resolve(),
   run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), warm: true }),
-  tend: () => {},
+  reconcile: () => {},
   spares: () => ({ waiting: 0, rssBytes: 0 }),
   close: async () => {},
 };

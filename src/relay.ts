@@ -147,7 +147,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       provedIdentity: () => readiness.provedIdentity(),
       onLockBroken: (breach) => readiness.lockBroken(breach),
     });
-  tendSpares = () => runner.tend();
+  tendSpares = () => runner.reconcile();
   tendSpares();
   const connections = new Connections(
     connectionsFor(fileLimit(), {

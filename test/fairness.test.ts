@@ -29,7 +29,7 @@ function finished(outcome: FinishedTurn['outcome']): FinishedTurn {
     usage,
     mayHaveSpent: true,
     requests: 1,
-    diedUnasked: false,
+    exitedBeforeRequest: false,
   };
 }
 
@@ -68,7 +68,7 @@ function scripted(): Runner & { running: () => number } {
       const error = new RelayError('shutting_down', 'The relay was stopped.');
       return { finished: ended.then(() => finished({ ok: false, error })), gone: ended, warm: true };
     },
-    tend: () => {},
+    reconcile: () => {},
     spares: () => ({ waiting: 0, rssBytes: 0 }),
     close: async () => {},
   };

@@ -104,7 +104,7 @@ for (const cli of clis) {
       for (const spareCount of [1, 0]) {
         const runner = await startTestRunner({ claudeBin: cli.path, spares: spareCount, home });
         try {
-          runner.runner.tend();
+          runner.runner.reconcile();
           if (spareCount > 0) {
             await eventually('a spare', () => runner.runner.spares().rssBytes > 30e6);
             // Warmed up or not, the request is the same; but it shall have had the time.

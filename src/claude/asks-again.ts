@@ -6,7 +6,7 @@ import type { ModelEvent, TokenUsage } from '../conversation.ts';
 import { MalformedEvent, ModelMessage } from './message.ts';
 import type { TurnEnd } from './outcome.ts';
 import type { CliEvent } from './protocol.ts';
-import { noFurtherRequests } from './blackhole-proxy.ts';
+import { blockFurtherRequests } from './blackhole-proxy.ts';
 
 /** After any other stop reason, and after an answer with nothing to see, the CLI would ask the model again by itself. */
 const finalStops = new Set(['end_turn', 'stop_sequence']);
@@ -39,7 +39,7 @@ export function countFurtherRequests(): FurtherRequests {
   return {
     note: (event) => {
       if (event.kind === 'control_response')
-        wayOutShut ||= event.ok && event.requestId === noFurtherRequests.id;
+        wayOutShut ||= event.ok && event.requestId === blockFurtherRequests.id;
       else if (event.kind === 'requesting' && !wayOutShut) announced += 1;
       else if (event.kind === 'stream' && event.event.type === 'message_start') {
         announced = Math.max(0, announced - 1);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { lockedArgs, lockedEnv, standInEnv, unexpectedInInit } from './lock.ts';
+import { unexpectedInInit } from './breach.ts';
+import { lockedArgs, lockedEnv, standInEnv } from './lock.ts';
 
 describe('the environment', () => {
   const host = {

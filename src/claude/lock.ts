@@ -64,54 +64,7 @@ const fixedEnv = {
   CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
 } as const;
 
-/** What may pass from the host's environment: the login, the way to the upstream, and the locale. An allow-list, never a copy with removals. */
-export const passedEnv: ReadonlySet<string> = new Set([
-  'HOME',
-  'PATH',
-  'LANG',
-  'TZ',
-  'USER',
-  'LOGNAME',
-  'XDG_CONFIG_HOME',
-  'CLAUDE_CONFIG_DIR',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'ANTHROPIC_BASE_URL',
-  'ANTHROPIC_DEFAULT_OPUS_MODEL',
-  'ANTHROPIC_DEFAULT_SONNET_MODEL',
-  'ANTHROPIC_DEFAULT_HAIKU_MODEL',
-  'CLAUDE_CODE_USE_BEDROCK',
-  'CLAUDE_CODE_SKIP_BEDROCK_AUTH',
-  'ANTHROPIC_BEDROCK_BASE_URL',
-  'AWS_REGION',
-  'AWS_DEFAULT_REGION',
-  'AWS_PROFILE',
-  'AWS_ACCESS_KEY_ID',
-  'AWS_SECRET_ACCESS_KEY',
-  'AWS_SESSION_TOKEN',
-  'AWS_BEARER_TOKEN_BEDROCK',
-  'AWS_CONFIG_FILE',
-  'AWS_SHARED_CREDENTIALS_FILE',
-  'CLAUDE_CODE_USE_VERTEX',
-  'CLAUDE_CODE_SKIP_VERTEX_AUTH',
-  'ANTHROPIC_VERTEX_BASE_URL',
-  'ANTHROPIC_VERTEX_PROJECT_ID',
-  'CLOUD_ML_REGION',
-  'GOOGLE_APPLICATION_CREDENTIALS',
-  'GOOGLE_CLOUD_PROJECT',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-  'NODE_EXTRA_CA_CERTS',
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-]);
-
-/** The variables that hold or choose a login. The proof leaves them out and puts a dummy in their place. */
+/** The variables that hold or choose a login, or lead to the upstream. The proof leaves them out and puts a dummy in their place. */
 const loginEnv = [
   'CLAUDE_CODE_OAUTH_TOKEN',
   'ANTHROPIC_API_KEY',
@@ -134,6 +87,34 @@ const loginEnv = [
   'http_proxy',
   'https_proxy',
 ] as const;
+
+/** What passes from the host's environment: the login, the way to the upstream, and the locale. An allow-list, never a copy with removals. */
+export const passedEnv: ReadonlySet<string> = new Set([
+  ...loginEnv,
+  'HOME',
+  'PATH',
+  'LANG',
+  'TZ',
+  'USER',
+  'LOGNAME',
+  'XDG_CONFIG_HOME',
+  'CLAUDE_CONFIG_DIR',
+  'ANTHROPIC_DEFAULT_OPUS_MODEL',
+  'ANTHROPIC_DEFAULT_SONNET_MODEL',
+  'ANTHROPIC_DEFAULT_HAIKU_MODEL',
+  'AWS_REGION',
+  'AWS_DEFAULT_REGION',
+  'AWS_CONFIG_FILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'ANTHROPIC_VERTEX_PROJECT_ID',
+  'CLOUD_ML_REGION',
+  'GOOGLE_CLOUD_PROJECT',
+  'NO_PROXY',
+  'no_proxy',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+]);
 
 export type HostEnv = Readonly<Record<string, string | undefined>>;
 
@@ -184,59 +165,4 @@ export function standInEnv(
     ...(login === 'api-key' ? { ANTHROPIC_API_KEY: 'sk-ant-stub' } : {}),
     ...(login === 'setup-token' ? { CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' } : {}),
   };
-}
-
-/** What a turn's `system/init` event lists, as far as the lock is concerned. */
-export type InitListing = {
-  tools?: unknown;
-  mcp_servers?: unknown;
-  skills?: unknown;
-  slash_commands?: unknown;
-  plugins?: unknown;
-  output_style?: unknown;
-  permissionMode?: unknown;
-  messaging_socket_path?: unknown;
-  [other: string]: unknown;
-};
-
-/**
- * Everything in an init event that the relay did not put there, such as `tools: Bash`; empty when the lock holds.
- * A field of the wrong shape is unexpected, too: a build that moved the list must not pass for one that has none.
- */
-export function unexpectedInInit(init: InitListing): string[] {
-  return [
-    ...unlisted('tools', init.tools),
-    ...unlisted('mcp_servers', init.mcp_servers),
-    ...unlisted('skills', init.skills ?? []),
-    ...unlisted('slash_commands', init.slash_commands ?? []),
-    ...unlisted('plugins', init.plugins ?? [], isBuiltinPlugin),
-    // Its text would go to the model. Absent and null mean none.
-    ...unlisted('output_style', [init.output_style ?? 'default'], isDefault),
-    ...unlisted('permissionMode', [init.permissionMode ?? 'default'], isDefault),
-    ...unlisted(
-      'messaging_socket_path',
-      init.messaging_socket_path === undefined ? [] : [init.messaging_socket_path],
-    ),
-  ];
-}
-
-function isDefault(value: unknown): boolean {
-  return value === 'default';
-}
-
-/** Plugins that are compiled into the CLI (2.1.330 lists three) come from no file of the host's. */
-function isBuiltinPlugin(plugin: unknown): boolean {
-  return typeof plugin === 'object' && plugin !== null && 'path' in plugin && plugin.path === 'builtin';
-}
-
-function unlisted(
-  field: string,
-  listed: unknown,
-  isKnown: (item: unknown) => boolean = () => false,
-): string[] {
-  if (!Array.isArray(listed)) return [`${field}: not a list`];
-  return listed
-    .filter((item) => !isKnown(item))
-    .slice(0, 5)
-    .map((item) => `${field}: ${(typeof item === 'string' ? item : JSON.stringify(item)).slice(0, 80)}`);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clientGone, shuttingDown } from '../endings.ts';
 import type { ErrorDetails } from '../errors.ts';
-import { judge, mayHaveSpent, type Collected, type TurnEnd } from './outcome.ts';
+import { judge, mayHaveSpent, type TurnEvidence, type TurnEnd } from './outcome.ts';
 import { ModelMessage } from './message.ts';
 import type { CliFailure, CliResult } from './protocol.ts';
 
@@ -15,9 +15,9 @@ const usage = {
   cache_creation_input_tokens: 0,
 };
 
-type Seen = { text: string; stopReason: string | undefined; started?: boolean } & Partial<Collected>;
+type Seen = { text: string; stopReason: string | undefined; started?: boolean } & Partial<TurnEvidence>;
 
-function seen({ text, stopReason, started = true, ...fields }: Seen): Collected {
+function seen({ text, stopReason, started = true, ...fields }: Seen): TurnEvidence {
   const message = new ModelMessage();
   if (started) {
     message.add({ type: 'message_start', message: { id: 'msg_1', model: 'claude-x', usage } });
@@ -67,7 +67,12 @@ function error(status: number | null, text = 'API Error: secret words'): TurnEnd
 }
 
 describe('answers', () => {
-  const rows: [string, TurnEnd, Collected, { text: string; stopReason: string; costUsd: number | null }][] = [
+  const rows: [
+    string,
+    TurnEnd,
+    TurnEvidence,
+    { text: string; stopReason: string; costUsd: number | null },
+  ][] = [
     ['a result', result(), whole, { text: 'the answer', stopReason: 'end_turn', costUsd: 0.5 }],
     [
       'a stop at its limit',
@@ -105,7 +110,7 @@ describe('errors', () => {
     ErrorDetails,
     'limit' | 'retryAfter' | 'shouldRetry'
   >;
-  const rows: [string, TurnEnd, Collected, Expected][] = [
+  const rows: [string, TurnEnd, TurnEvidence, Expected][] = [
     [
       '401',
       error(401, 'Failed to authenticate. API Error: 401 Invalid bearer token'),
@@ -331,7 +336,7 @@ describe('errors', () => {
 });
 
 test('a turn that cannot have cost anything gives its count back, any other does not', () => {
-  const free: [TurnEnd, Collected][] = [
+  const free: [TurnEnd, TurnEvidence][] = [
     [error(429), none],
     [error(500), none],
     [
@@ -353,7 +358,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
     ],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, none],
   ];
-  const spent: [TurnEnd, Collected][] = [
+  const spent: [TurnEnd, TurnEvidence][] = [
     [result(), whole],
     [error(null), half],
     // A reset takes with it what had arrived.

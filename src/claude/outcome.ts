@@ -29,7 +29,7 @@ export type TurnEnd =
   | { cause: 'aborted'; error: RelayError };
 
 /** What was seen of the turn before its end. */
-export type Collected = {
+export type TurnEvidence = {
   /** The model's message, as far as it came. */
   message: ModelMessage;
   /** The CLI had checked in and was about to ask the model. */
@@ -52,14 +52,14 @@ export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayEr
  * `nowMs` is the wall clock, to turn a reset time into seconds to wait. Of a turn that may have cost tokens an SDK shall not try again
  * by itself: that would cost as much once more, unasked.
  */
-export function judge(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
+export function judge(end: TurnEnd, seen: TurnEvidence, nowMs: number): Outcome {
   const outcome = judgeEnd(end, seen, nowMs);
   if (outcome.ok || !mayHaveSpent(end, seen)) return outcome;
   const { code, message, details } = outcome.error;
   return failed(code, message, { ...details, shouldRetry: false });
 }
 
-function judgeEnd(end: TurnEnd, seen: Collected, nowMs: number): Outcome {
+function judgeEnd(end: TurnEnd, seen: TurnEvidence, nowMs: number): Outcome {
   switch (end.cause) {
     case 'result':
       return judgeResult(end.result, seen, nowMs);
@@ -115,7 +115,7 @@ function lockBroken({ kind }: Breach): Outcome {
   }
 }
 
-function judgeResult(result: CliResult, seen: Collected, nowMs: number): Outcome {
+function judgeResult(result: CliResult, seen: TurnEvidence, nowMs: number): Outcome {
   if (!result.is_error && result.subtype === 'success') {
     // An answer that no message of the model stands behind is the CLI talking for itself (a prompt taken for a command).
     if (!seen.message.started) {
@@ -151,7 +151,7 @@ function lostOnTheWay(): Outcome {
  */
 const limitsOfAllModels: ReadonlySet<string | undefined> = new Set(['five_hour', 'seven_day']);
 
-function rateLimited(seen: Collected, nowMs: number): Outcome {
+function rateLimited(seen: TurnEvidence, nowMs: number): Outcome {
   const waitMs = seen.planResetsAt === undefined ? undefined : seen.planResetsAt * 1000 - nowMs;
   if (waitMs !== undefined && waitMs > 0) {
     const until = new Date(nowMs + waitMs).toISOString();
@@ -174,7 +174,7 @@ function rateLimited(seen: Collected, nowMs: number): Outcome {
   });
 }
 
-function answered({ message, initModel }: Collected, costUsd: number | null): Outcome {
+function answered({ message, initModel }: TurnEvidence, costUsd: number | null): Outcome {
   let content;
   try {
     content = message.content();
@@ -216,7 +216,7 @@ function failed(...[code, message, details]: ConstructorParameters<typeof RelayE
  * before the CLI was about to ask, or with an upstream error and no message. A connection that was lost may have taken the
  * beginning of a message with it: what had arrived is gone with a reset.
  */
-export function mayHaveSpent(end: TurnEnd, seen: Collected): boolean {
+export function mayHaveSpent(end: TurnEnd, seen: TurnEvidence): boolean {
   if (seen.message.started) return true;
   if (end.cause === 'result') return lostAfterAsking(end.result);
   return seen.initSeen && end.cause !== 'lock_broken';

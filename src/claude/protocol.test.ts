@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unexpectedInInit } from './lock.ts';
+import { unexpectedInInit } from './breach.ts';
 import { parseLine } from './protocol.ts';
 
 test('a parsed init event keeps every list that the lock looks at', () => {

@@ -26,7 +26,7 @@ export type Runner = {
   /** Throws `not_ready` when the lock is not proved. The turn's process is its own: it serves this request and ends. */
   run(request: RunRequest, signal: AbortSignal): RunningTurn;
   /** Starts and ends spares as readiness and demand ask for. */
-  tend(): void;
+  reconcile(): void;
   spares(): SparesState;
   /** Ends the spares and the judge of schemas. Turns are their callers' to end. */
   close(): Promise<void>;
@@ -86,7 +86,7 @@ export function createRunner(options: RunnerOptions): Runner {
       if (left) return;
       left = true;
       starting -= 1;
-      setImmediate(() => spares.tend());
+      setImmediate(() => spares.reconcile());
     };
     const turn = runTurn({
       request,
@@ -112,14 +112,14 @@ export function createRunner(options: RunnerOptions): Runner {
       const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);
       const spare = spares.claim(request.model);
       // The replacement starts as soon as that costs no request anything, at the earliest when this one has been handed over.
-      setImmediate(() => spares.tend());
+      setImmediate(() => spares.reconcile());
       if (spare === undefined)
         return { ...begin(startLocked(request.model), request, signal, ms), warm: false };
       return onSpare(begin(spare, request, signal, ms), (spentMs) =>
         begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs)),
       );
     },
-    tend: () => spares.tend(),
+    reconcile: () => spares.reconcile(),
     spares: () => spares.state(),
     close: async () => {
       await Promise.all([spares.close(), schemas.close()]);
@@ -137,7 +137,7 @@ const askingMs = 250;
 function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn {
   const ends = [first.gone];
   const finished = first.finished.then(async (turn): Promise<FinishedTurn> => {
-    if (!turn.diedUnasked) return turn;
+    if (!turn.exitedBeforeRequest) return turn;
     const second = startCold(turn.times.endedAt - turn.times.startedAt);
     ends.push(second.gone);
     const outcome = await second.finished;

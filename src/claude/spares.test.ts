@@ -104,7 +104,7 @@ async function simulate(seed: number): Promise<void> {
     else if (what < 0.65) world.room = random.next() < 0.7;
     else world.now += Math.floor(random.next() * 20_000);
     const before = started.length;
-    spares.tend();
+    spares.reconcile();
     assert.ok(parked().length <= max, `${parked().length} parked of at most ${max}`);
     assert.equal(spares.state().waiting, parked().length);
     if (world.identity === undefined) assert.equal(parked().length, 0, 'parked while the lock is not proved');
@@ -112,7 +112,7 @@ async function simulate(seed: number): Promise<void> {
   }
   await spares.close();
   assert.equal(parked().length, 0, 'left after close');
-  spares.tend();
+  spares.reconcile();
   assert.equal(parked().length, 0, 'started after close');
   assert.ok(max > 0 || claims === 0);
 }
@@ -121,7 +121,7 @@ test('a CLI that cannot start is not started in a loop', () => {
   const { world, spares, started, parked } = pool({ max: 1 });
   for (let second = 0; second < 60; second++) {
     world.now = second * 1000;
-    spares.tend();
+    spares.reconcile();
     parked()[0]?.die();
   }
   assert.ok(started.length <= 7, `${started.length} starts in a minute`);
@@ -129,7 +129,7 @@ test('a CLI that cannot start is not started in a loop', () => {
 
 test('the pool follows what is asked for', () => {
   const { world, spares, parked } = pool({ max: 2 });
-  spares.tend();
+  spares.reconcile();
   assert.deepEqual(
     parked().map((each) => each.model),
     ['opus', 'opus'],
@@ -138,7 +138,7 @@ test('the pool follows what is asked for', () => {
     world.now += 1000;
     const claimed = spares.claim(i % 2 === 0 ? 'haiku' : 'sonnet') as Played | undefined;
     if (claimed !== undefined) claimed.claimed = true;
-    spares.tend();
+    spares.reconcile();
   }
   assert.deepEqual(
     parked()
@@ -158,7 +158,7 @@ test('a process that breaks the lock while it waits is killed and reported once'
   ];
   for (const [line, reported] of cases) {
     const { spares, broken, parked, started } = pool({ max: 1 });
-    spares.tend();
+    spares.reconcile();
     const [waiting] = parked();
     waiting?.listener.onLine(JSON.stringify(init));
     assert.equal(waiting?.alive, true, 'what it may print does no harm');

@@ -12,7 +12,7 @@ export type Spares = {
   /** A waiting process of the model, for this caller alone; undefined when there is none. Never waits. */
   claim(model: string): ClaudeProcess | undefined;
   /** Starts what is missing and ends what is not wanted any more; call it when something may have changed. */
-  tend(): void;
+  reconcile(): void;
   state(): SparesState;
   /** Ends all of them; resolves when none is left. No more are started. */
   close(): Promise<void>;
@@ -59,7 +59,7 @@ const remembered = 16;
 /** A spare that ends by itself is not replaced at once: a CLI that cannot start must not be started in a loop. */
 const firstBackoffMs = 1000;
 const longestBackoffMs = 60_000;
-const tendEveryMs = 1000;
+const reconcileEveryMs = 1000;
 /** A warm-up takes a fraction of a second; one that takes this long will not end. */
 const warmUpTimeoutMs = 30_000;
 
@@ -72,7 +72,7 @@ export function createSpares(options: SparesOptions): Spares {
   let backoffMs = firstBackoffMs;
   let notBefore = 0;
   /** The CLI that does not take part in a warm-up. */
-  let coldIdentity: string | undefined;
+  let warmUpUnsupportedBy: string | undefined;
 
   const dismiss = (spare: Spare): void => {
     waiting.delete(spare);
@@ -113,14 +113,14 @@ export function createSpares(options: SparesOptions): Spares {
     };
     // When it breaks while it waits, it is nobody's.
     process.listener = { onLine, onGarbage: onEnd, onExit: onEnd };
-    if (identity === coldIdentity) return;
+    if (identity === warmUpUnsupportedBy) return;
     spare.warmUp = options.warmUp?.(process, () => {
-      coldIdentity = identity;
+      warmUpUnsupportedBy = identity;
       if (waiting.has(spare)) dismiss(spare);
     });
   };
 
-  const tend = (): void => {
+  const reconcile = (): void => {
     if (closed) return;
     const identity = options.provedIdentity();
     for (const spare of waiting) {
@@ -142,7 +142,7 @@ export function createSpares(options: SparesOptions): Spares {
     }
   };
 
-  const timer = options.max === 0 ? undefined : setInterval(tend, tendEveryMs).unref();
+  const timer = options.max === 0 ? undefined : setInterval(reconcile, reconcileEveryMs).unref();
 
   return {
     claim: (model) => {
@@ -157,7 +157,7 @@ export function createSpares(options: SparesOptions): Spares {
       }
       return undefined;
     },
-    tend,
+    reconcile,
     state: () => {
       let rssBytes = 0;
       for (const spare of waiting) rssBytes += residentBytes(spare.process.pid);

@@ -3,7 +3,7 @@
  * model, and the end of the process, in this order and whatever goes wrong.
  */
 import type { ClaudeProcess } from './process.ts';
-import { judge, mayHaveSpent, type Collected, type Outcome, type TurnEnd } from './outcome.ts';
+import { judge, mayHaveSpent, type TurnEvidence, type Outcome, type TurnEnd } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
@@ -13,7 +13,7 @@ import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
 import type { JsonSchema } from './schema.ts';
 import { satisfied, structuredBy } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
-import { noFurtherRequests } from './blackhole-proxy.ts';
+import { blockFurtherRequests } from './blackhole-proxy.ts';
 
 export type TurnOptions = {
   request: Conversation;
@@ -55,7 +55,7 @@ export type FinishedTurn = {
   /** The model that the CLI made of the one asked for; absent when it had not said by then. */
   resolvedModel?: string;
   /** The process ended by itself before it was about to ask the model. */
-  diedUnasked: boolean;
+  exitedBeforeRequest: boolean;
 };
 
 export type Turn = {
@@ -80,7 +80,7 @@ const keptEvents = new Set(['message_delta', 'message_stop', 'ping']);
 export function runTurn(options: TurnOptions): Turn {
   const { process: cli, request } = options;
   const structured = structuredBy(request);
-  const seen: Collected = {
+  const seen: TurnEvidence = {
     message: new ModelMessage(),
     initSeen: false,
     initModel: '',
@@ -120,7 +120,7 @@ export function runTurn(options: TurnOptions): Turn {
       usage,
       requests: 1 + further.count,
       ...(seen.initModel === '' ? {} : { resolvedModel: seen.initModel }),
-      diedUnasked: end.cause === 'exit' && !seen.initSeen,
+      exitedBeforeRequest: end.cause === 'exit' && !seen.initSeen,
     };
     if (!judged.ok) return resolve({ outcome: judged, ...told });
     const answer = { ...judged.answer, usage };
@@ -155,7 +155,7 @@ export function runTurn(options: TurnOptions): Turn {
       // Nothing of the model's passes before the process has said what it offers.
       if (!seen.initSeen) return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
       if (message.started) return finish({ cause: 'broken_off' }, kill);
-      cli.write(noFurtherRequests.line);
+      cli.write(blockFurtherRequests.line);
     }
     let told: readonly ModelEvent[];
     try {
@@ -205,7 +205,7 @@ export function runTurn(options: TurnOptions): Turn {
         return finish({ cause: 'result', result: event.result }, letExit);
       case 'control_response':
         // A build that does not take that one is still killed in time, nearly always.
-        if (event.requestId === noFurtherRequests.id) return;
+        if (event.requestId === blockFurtherRequests.id) return;
         if (!event.ok) finish({ cause: 'garbage', reason: 'initialize was refused' }, kill);
         return;
       case 'hook':

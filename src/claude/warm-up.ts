@@ -8,7 +8,7 @@
  */
 import type { HostEnv } from './lock.ts';
 import { parseLine, settingsLine, sideQuestionLine } from './protocol.ts';
-import { proxyVariables, wayOut } from './blackhole-proxy.ts';
+import { proxyVariables, blackholeProxy } from './blackhole-proxy.ts';
 
 export type WarmUp = {
   /** A line that the process printed. */
@@ -28,9 +28,9 @@ export function canWarmUp(hostEnv: HostEnv): boolean {
 const steps = [
   // Changes nothing; its answer says that the process is up. Until then it may be claimed as it is.
   { id: 'warm-up-0', line: settingsLine('warm-up-0', {}) },
-  { id: 'warm-up-1', line: settingsLine('warm-up-1', { env: wayOut.shut }) },
+  { id: 'warm-up-1', line: settingsLine('warm-up-1', { env: blackholeProxy.on }) },
   { id: 'warm-up-2', line: sideQuestionLine('warm-up-2', 'hi') },
-  { id: 'warm-up-3', line: settingsLine('warm-up-3', { env: wayOut.open }) },
+  { id: 'warm-up-3', line: settingsLine('warm-up-3', { env: blackholeProxy.off }) },
 ] as const;
 
 /** Begins at once. `onFailed` is called at most once; the process is then of no use. */

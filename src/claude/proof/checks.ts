@@ -3,7 +3,8 @@ import type { SeenRequest } from './stand-in.ts';
 import { unknownTool, type MarkerName, type ToolUse } from './canary.ts';
 import type { CanaryPerson } from './canary-home.ts';
 import type { CanaryRun, ToolResult } from './canary-run.ts';
-import { dummyHeaders, unexpectedInInit } from '../lock.ts';
+import { unexpectedInInit } from '../breach.ts';
+import { dummyHeaders } from '../lock.ts';
 import { compareSent, type Sent } from './sent.ts';
 
 /** `name` is stable; `detail` is for the owner. */
