@@ -60,9 +60,13 @@ export async function drive(child: ChildProcess, bench: Bench, startedAt: number
     held = lines.pop() ?? '';
     for (const line of lines) {
       const event = parseLine(line);
-      if (event.kind === 'stream' && event.event.type === 'content_block_delta' && Number.isNaN(timing.first))
+      if (
+        event?.kind === 'stream' &&
+        event.event.type === 'content_block_delta' &&
+        Number.isNaN(timing.first)
+      )
         timing.first = at;
-      if (event.kind === 'result' && !event.result.is_error) timing.whole = at;
+      if (event?.kind === 'result' && !event.result.is_error) timing.whole = at;
     }
   });
   child.stdin?.end(turnLines(bench));

@@ -45,7 +45,7 @@ const runner: Runner = {
   checkSchema: () => Promise.resolve(),
   run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), warm: true }),
   reconcile: () => {},
-  spares: () => ({ waiting: 0, rssBytes: 0 }),
+  spares: () => ({ waiting: 0, warm: 0, rssBytes: 0 }),
   close: async () => {},
 };
 

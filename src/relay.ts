@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { cliIdentity } from './claude/cli.ts';
 import { sweepDirectories } from './claude/process.ts';
-import { createPlan, type Plan } from './claude/usage-windows.ts';
+import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness, type ReadinessState } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
@@ -59,7 +59,7 @@ export type RelayOverrides = {
   /** In place of the proof of the lock, which starts the CLI. */
   prove?: (signal: AbortSignal) => Promise<Proof>;
   /** In place of the question to the CLI how much of the plan is used. */
-  plan?: Plan;
+  plan?: UsageReader;
   /** The time of the limits, the ledger and the usage. */
   clock?: Clock;
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
@@ -141,7 +141,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     });
   const plan =
     overrides.plan ??
-    createPlan({
+    createUsageReader({
       claudeBin,
       hostEnv: config.hostEnv,
       provedIdentity: () => readiness.provedIdentity(),

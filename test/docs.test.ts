@@ -10,7 +10,7 @@ import { addKeyCommand } from '../src/commands/key.ts';
 import { addLogsCommand } from '../src/commands/logs.ts';
 import { addUsageCommand } from '../src/commands/usage.ts';
 import { completeRequest } from '../src/api.ts';
-import type { PlanWindows } from '../src/claude/usage-windows.ts';
+import type { UsageWindows } from '../src/claude/usage-windows.ts';
 import { settings } from '../src/settings.ts';
 import * as anthropicParameters from '../src/dialects/anthropic/parameters.ts';
 import { messagesRequest } from '../src/dialects/anthropic/schema.ts';
@@ -56,7 +56,7 @@ const pageFields = {
 
 /** So are these. */
 const planFields = { five_hour: true, seven_day: true } as const satisfies Record<
-  keyof NonNullable<PlanWindows>,
+  keyof NonNullable<UsageWindows>,
   true
 >;
 

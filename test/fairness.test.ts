@@ -69,7 +69,7 @@ function scripted(): Runner & { running: () => number } {
       return { finished: ended.then(() => finished({ ok: false, error })), gone: ended, warm: true };
     },
     reconcile: () => {},
-    spares: () => ({ waiting: 0, rssBytes: 0 }),
+    spares: () => ({ waiting: 0, warm: 0, rssBytes: 0 }),
     close: async () => {},
   };
 }

@@ -51,7 +51,6 @@ function result(fields: Partial<CliResult> = {}): TurnEnd {
   return {
     cause: 'result',
     result: {
-      type: 'result',
       subtype: 'success',
       is_error: false,
       api_error_status: null,
@@ -283,22 +282,17 @@ describe('errors', () => {
     ],
     [
       'an end before the start',
-      { cause: 'exit', started: false },
-      none,
+      { cause: 'exit' },
+      { ...none, initSeen: false },
       { code: 'upstream_error', message: /could not be started/ },
     ],
     [
       'an end in the middle',
-      { cause: 'exit', started: true },
+      { cause: 'exit' },
       half,
       { code: 'upstream_error', message: /before it had answered/ },
     ],
-    [
-      'garbage',
-      { cause: 'garbage', reason: 'x' },
-      half,
-      { code: 'upstream_error', message: /not its protocol/ },
-    ],
+    ['garbage', { cause: 'garbage' }, half, { code: 'upstream_error', message: /not its protocol/ }],
     [
       'time is up',
       { cause: 'timeout', afterMs: 300_000, limit: 'relay' },
@@ -344,10 +338,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
       none,
     ],
     [error(null, 'API Error: Unable to connect to API (ConnectionRefused)'), none],
-    [
-      { cause: 'exit', started: false },
-      { ...none, initSeen: false },
-    ],
+    [{ cause: 'exit' }, { ...none, initSeen: false }],
     [
       { cause: 'timeout', afterMs: 1, limit: 'relay' },
       { ...none, initSeen: false },
@@ -369,7 +360,7 @@ test('a turn that cannot have cost anything gives its count back, any other does
     // It was about to ask, and nobody knows whether it did.
     [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, none],
     [{ cause: 'aborted', error: clientGone() }, none],
-    [{ cause: 'exit', started: true }, none],
+    [{ cause: 'exit' }, none],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, half],
   ];
   for (const [end, was] of free) assert.equal(mayHaveSpent(end, was), false, JSON.stringify(end));

@@ -1,9 +1,9 @@
 /**
- * How a turn ended -> an answer or an error. Pure: the one place that decides what a caller is told.
+ * How a turn ended -> an answer or an error. Pure: the one place that decides what a caller gets.
  *
  * Facts of the CLI (2.1.197, 2.1.330): a `result` of subtype `success` with `is_error` is a failure whose text is an error
- * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again by itself, up to three
- * times, so that the relay ends the turn at the first stop reason of that kind.
+ * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again, up to three times, so
+ * the relay ends the turn at the first stop reason of that kind.
  */
 import type { Answer } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
@@ -17,28 +17,27 @@ import type { CliFailure, CliResult } from './protocol.ts';
 /** What ended the turn; the first cause wins. */
 export type TurnEnd =
   | { cause: 'result'; result: CliResult }
-  /** The model stopped for a reason after which the CLI would go on by itself. */
+  /** The model stopped for a reason after which the CLI would ask it again. */
   | { cause: 'stopped' }
   /** The stream ended without a stop reason, or a second message began: the answer was lost on the way, and the CLI asks for it again. */
   | { cause: 'broken_off' }
   | { cause: 'lock_broken'; breach: Breach }
-  | { cause: 'exit'; started: boolean }
-  | { cause: 'garbage'; reason: string }
+  | { cause: 'exit' }
+  | { cause: 'garbage' }
   | { cause: 'timeout'; afterMs: number; limit: 'relay' | 'request' }
   /** The client left or the relay stops: an error of `endings.ts`. */
   | { cause: 'aborted'; error: RelayError };
 
-/** What was seen of the turn before its end. */
+/** What the process reported before the end of the turn. */
 export type TurnEvidence = {
   /** The model's message, as far as it came. */
   message: ModelMessage;
   /** The CLI had checked in and was about to ask the model. */
   initSeen: boolean;
-  /** The model that the CLI said it would ask. */
+  /** The id of the model that the CLI is about to ask. */
   initModel: string;
-  /** Tools of the caller's own were on offer: asking for one is an answer. */
+  /** The request offers tools: a call of one is an answer. */
   tools: boolean;
-  /** What the CLI said of a request that failed. */
   failure: CliFailure | undefined;
   /** Unix seconds at which a used-up plan is usable again. */
   planResetsAt: number | undefined;
@@ -49,132 +48,141 @@ export type TurnEvidence = {
 export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
 
 /**
- * `nowMs` is the wall clock, to turn a reset time into seconds to wait. Of a turn that may have cost tokens an SDK shall not try again
- * by itself: that would cost as much once more, unasked.
+ * `nowMs`: the wall clock, for the seconds until a reset time. SDKs must not retry a turn that may have cost tokens: that would cost
+ * as much again, without the caller's decision.
  */
-export function judge(end: TurnEnd, seen: TurnEvidence, nowMs: number): Outcome {
-  const outcome = judgeEnd(end, seen, nowMs);
-  if (outcome.ok || !mayHaveSpent(end, seen)) return outcome;
-  const { code, message, details } = outcome.error;
-  return failed(code, message, { ...details, shouldRetry: false });
+export function judge(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Outcome {
+  const judged = judgeEnd(end, evidence, nowMs);
+  if (!(judged instanceof RelayError)) return { ok: true, answer: judged };
+  if (!mayHaveSpent(end, evidence)) return { ok: false, error: judged };
+  const { code, message, details } = judged;
+  return { ok: false, error: new RelayError(code, message, { ...details, shouldRetry: false }) };
 }
 
-function judgeEnd(end: TurnEnd, seen: TurnEvidence, nowMs: number): Outcome {
+function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer | RelayError {
+  const { message, tools } = evidence;
   switch (end.cause) {
     case 'result':
-      return judgeResult(end.result, seen, nowMs);
+      return judgeResult(end.result, evidence, nowMs);
     case 'stopped':
-      if ((seen.message.stopReason === 'tool_use' || seen.message.usesTool) && !seen.tools) {
-        return failed('upstream_error', 'The model asked for a tool, and none is on offer here.');
-      }
-      return answered(seen, null);
+      return (message.stopReason === 'tool_use' || message.usesTool) && !tools
+        ? new RelayError('upstream_error', 'The model called a tool that the request does not offer.')
+        : answered(evidence, null);
     case 'broken_off':
       return lostOnTheWay();
     case 'lock_broken':
       return lockBroken(end.breach);
     case 'exit':
-      return failed(
+      return new RelayError(
         'upstream_error',
-        end.started
+        evidence.initSeen
           ? 'Claude Code ended before it had answered. Try again.'
           : 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.',
       );
     case 'garbage':
       return garbage();
-    case 'timeout':
-      return failed(
-        'upstream_timeout',
+    case 'timeout': {
+      const advice =
         end.limit === 'relay'
-          ? `No complete answer within ${seconds(end.afterMs)} (REQ_TIMEOUT). Ask for less, or raise the limit on the host.`
-          : `No complete answer within ${seconds(end.afterMs)}, which is what the request allowed. Ask for less, or allow more.`,
-      );
+          ? ' (REQ_TIMEOUT). Ask for less, or raise the limit on the host.'
+          : ', which is what the request allowed. Ask for less, or allow more.';
+      const seconds = Math.round(end.afterMs / 1000);
+      return new RelayError('upstream_timeout', `No complete answer within ${seconds} seconds${advice}`);
+    }
     case 'aborted':
-      return { ok: false, error: end.error };
+      return end.error;
   }
 }
 
-function lockBroken({ kind }: Breach): Outcome {
+function lockBroken({ kind }: Breach): RelayError {
   switch (kind) {
     case 'version':
-      return failed(
+      return new RelayError(
         'not_ready',
         'Claude Code is another version than the one that was proved. The relay is proving this one. Try again in a few seconds.',
         { retryAfter: 5 },
       );
     case 'hook':
-      return failed(
+      return new RelayError(
         'upstream_error',
         'Claude Code ran a hook, so the request was stopped. The relay takes no requests until its owner has looked at it.',
         { shouldRetry: false },
       );
     case 'listing':
-      return failed(
+      return new RelayError(
         'upstream_error',
         'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
       );
   }
 }
 
-function judgeResult(result: CliResult, seen: TurnEvidence, nowMs: number): Outcome {
+function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): Answer | RelayError {
+  const { message, failure } = evidence;
   if (!result.is_error && result.subtype === 'success') {
-    // An answer that no message of the model stands behind is the CLI talking for itself (a prompt taken for a command).
-    if (!seen.message.started) {
-      return failed('upstream_error', 'Claude Code answered without asking the model.');
-    }
-    // The stream broke off, and the CLI got its answer in another way: what was seen is a part of a different one.
-    if (seen.message.stopReason === undefined) return lostOnTheWay();
-    return answered(seen, result.total_cost_usd);
+    // A result without a message of the model is the CLI's own text: it took the prompt for a command.
+    if (!message.started)
+      return new RelayError('upstream_error', 'Claude Code answered without asking the model.');
+    // The stream broke off, and the CLI got another answer in another way.
+    if (message.stopReason === undefined) return lostOnTheWay();
+    return answered(evidence, result.total_cost_usd);
   }
   const refusal: Refusal = {
     status: result.api_error_status ?? undefined,
-    ...(seen.failure ?? { kind: undefined, code: undefined, apiType: undefined, typed: false }),
-    // A turn whose message had a tool call ends as one too many, without the sentence.
-    text: seen.failure?.text || (result.result ?? ''),
+    ...(failure ?? { kind: undefined, code: undefined, apiType: undefined, typed: false }),
+    // The result of a turn whose message had a tool call lacks the sentence.
+    text: failure?.text || (result.result ?? ''),
   };
   const { cause, reason } = causeOf(refusal);
-  if (cause === 'rate_limited') return rateLimited(seen, nowMs);
-  return { ok: false, error: errorOf(cause, reason, refusal.text, nowMs) };
+  if (cause === 'rate_limited') return rateLimited(evidence, nowMs);
+  return errorOf(cause, reason, refusal.text, nowMs);
 }
 
-function lostOnTheWay(): Outcome {
-  return failed(
+function lostOnTheWay(): RelayError {
+  return new RelayError(
     'upstream_error',
     'The connection to the model was lost in the middle of the answer. Try again.',
   );
 }
 
+function garbage(): RelayError {
+  return new RelayError(
+    'upstream_error',
+    'Claude Code printed something that is not its protocol. Try again.',
+  );
+}
+
 /**
- * The limits that are of all models. Any other closes the family of the model that was refused, and no more: the limits of a family
- * (`seven_day_opus`, `seven_day_sonnet`, `seven_day_overage_included`), those of usage credits (`overage`), and those that are not
- * known yet. Were such a limit of all models, each other family would learn it by one refused request; taken for one of all, it
- * would refuse for days what works. (2.1.197 and 2.1.330 pass the provider's name on as it is.)
+ * The limits of all models. Any other closes only the family of the model that was refused: those of a family (`seven_day_opus`,
+ * `seven_day_sonnet`, `seven_day_overage_included`), those of usage credits (`overage`), and unknown ones. If an unknown one is for
+ * all models, each other family learns it by one refused request; the wrong way round, working models would be refused for days.
+ * (2.1.197 and 2.1.330 pass the provider's name on as it is.)
  */
 const limitsOfAllModels: ReadonlySet<string | undefined> = new Set(['five_hour', 'seven_day']);
 
-function rateLimited(seen: TurnEvidence, nowMs: number): Outcome {
-  const waitMs = seen.planResetsAt === undefined ? undefined : seen.planResetsAt * 1000 - nowMs;
-  if (waitMs !== undefined && waitMs > 0) {
-    const until = new Date(nowMs + waitMs).toISOString();
-    const closesModel = limitsOfAllModels.has(seen.planLimit) ? undefined : seen.initModel;
-    const message =
-      closesModel === undefined
-        ? `The plan of the host is used up until ${until}.`
-        : `The plan of the host is used up for ${familyOf(closesModel)} models until ${until}. Ask for another model, or wait.`;
-    return failed('rate_limited', message, {
-      ...(closesModel === undefined ? {} : { closesModel }),
-      retryAfter: Math.ceil(waitMs / 1000),
+function rateLimited({ planResetsAt, planLimit, initModel }: TurnEvidence, nowMs: number): RelayError {
+  const waitMs = planResetsAt === undefined ? 0 : planResetsAt * 1000 - nowMs;
+  if (waitMs <= 0) {
+    return new RelayError('rate_limited', 'The model limits requests at the moment. Try again in a moment.', {
+      retryAfter: 30,
       limit: 'plan',
-      untilMs: nowMs + waitMs,
-      shouldRetry: waitMs < 60_000,
     });
   }
-  return failed('rate_limited', 'The model limits requests at the moment. Try again in a moment.', {
-    retryAfter: 30,
+  const until = new Date(nowMs + waitMs).toISOString();
+  const closesModel = limitsOfAllModels.has(planLimit) ? undefined : initModel;
+  const message =
+    closesModel === undefined
+      ? `The plan of the host is used up until ${until}.`
+      : `The plan of the host is used up for ${familyOf(closesModel)} models until ${until}. Ask for another model, or wait.`;
+  return new RelayError('rate_limited', message, {
+    ...(closesModel === undefined ? {} : { closesModel }),
+    retryAfter: Math.ceil(waitMs / 1000),
     limit: 'plan',
+    untilMs: nowMs + waitMs,
+    shouldRetry: waitMs < 60_000,
   });
 }
 
-function answered({ message, initModel }: TurnEvidence, costUsd: number | null): Outcome {
+function answered({ message, initModel }: TurnEvidence, costUsd: number | null): Answer | RelayError {
   let content;
   try {
     content = message.content();
@@ -183,46 +191,30 @@ function answered({ message, initModel }: TurnEvidence, costUsd: number | null):
     return garbage();
   }
   return {
-    ok: true,
-    answer: {
-      messageId: message.id,
-      content,
-      text: message.text(),
-      stopReason: message.stopReason ?? 'end_turn',
-      stopSequence: message.stopSequence,
-      ...(message.stopDetails === undefined ? {} : { stopDetails: message.stopDetails }),
-      resolvedModel: message.model === '' ? initModel : message.model,
-      usage: message.usage,
-      rawUsage: message.rawUsage,
-      costUsd,
-    },
+    messageId: message.id,
+    content,
+    text: message.text(),
+    stopReason: message.stopReason ?? 'end_turn',
+    stopSequence: message.stopSequence,
+    ...(message.stopDetails === undefined ? {} : { stopDetails: message.stopDetails }),
+    resolvedModel: message.model === '' ? initModel : message.model,
+    usage: message.usage,
+    rawUsage: message.rawUsage,
+    costUsd,
   };
 }
 
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)} seconds`;
-}
-
-function garbage(): Outcome {
-  return failed('upstream_error', 'Claude Code printed something that is not its protocol. Try again.');
-}
-
-function failed(...[code, message, details]: ConstructorParameters<typeof RelayError>): Outcome {
-  return { ok: false, error: new RelayError(code, message, details) };
-}
-
 /**
- * Whether the turn may have cost tokens. Only a turn that provably did not reach the model is not counted: it ended
- * before the CLI was about to ask, or with an upstream error and no message. A connection that was lost may have taken the
- * beginning of a message with it: what had arrived is gone with a reset.
+ * Whether the turn may have cost tokens. False only for a turn that provably did not reach the model: it ended before the CLI was
+ * about to ask, or with an upstream error and no message. A lost connection may have lost the beginning of a message with it.
  */
-export function mayHaveSpent(end: TurnEnd, seen: TurnEvidence): boolean {
-  if (seen.message.started) return true;
+export function mayHaveSpent(end: TurnEnd, evidence: TurnEvidence): boolean {
+  if (evidence.message.started) return true;
   if (end.cause === 'result') return lostAfterAsking(end.result);
-  return seen.initSeen && end.cause !== 'lock_broken';
+  return evidence.initSeen && end.cause !== 'lock_broken';
 }
 
-/** As 2.1.197 and 2.1.330 word it; a connection that was refused, or a name that does not resolve, is none of these. */
+/** As 2.1.197 and 2.1.330 word it. A refused connection or an unknown host name asked nothing. */
 function lostAfterAsking({ is_error: failed, api_error_status: status, result = '' }: CliResult): boolean {
   const lost =
     /\b(?:ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT)\b|connection [\w ]{0,30}(?:lost|dropped|closed)|timed out|no response from|idle timeout/i;

@@ -15,7 +15,7 @@ test('a parsed init event keeps every list that the lock looks at', () => {
     messaging_socket_path: '/run/inbox',
   };
   const event = parseLine(JSON.stringify({ type: 'system', subtype: 'init', ...listings }));
-  assert.equal(event.kind, 'init');
+  assert.ok(event?.kind === 'init');
   assert.deepEqual(
     unexpectedInInit(event.init).map((found) => found.split(':')[0]),
     Object.keys(listings),
@@ -26,11 +26,11 @@ test('a limit of the plan is read with its type, whatever that is, and not where
   const info = { status: 'rejected', resetsAt: 1_900_000_000, rateLimitType: 'seven_day_opus' };
   const read = (fields: object) =>
     parseLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info: { ...info, ...fields } }));
-  const refused = { kind: 'rate_limit', refused: true, resetsAt: 1_900_000_000 };
+  const refused = { kind: 'plan_refusal', resetsAt: 1_900_000_000 };
   assert.deepEqual(read({}), { ...refused, type: 'seven_day_opus' });
   assert.deepEqual(read({ rateLimitType: 'of_tomorrow' }), { ...refused, type: 'of_tomorrow' });
   assert.deepEqual(read({ rateLimitType: undefined }), { ...refused, type: undefined });
   for (const fields of [{ isUsingOverage: true }, { status: 'allowed_warning' }]) {
-    assert.deepEqual(read(fields), { kind: 'rate_limit', refused: false });
+    assert.deepEqual(read(fields), { kind: 'other' });
   }
 });

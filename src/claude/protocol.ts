@@ -1,5 +1,5 @@
 /**
- * The CLI's stream-json protocol, as far as the relay speaks it: one JSON object a line, each way.
+ * The CLI's stream-json protocol, as far as the relay uses it: one JSON object a line, each way.
  *
  * Pure. The reference for the shapes is the type declarations (`sdk.d.ts`) of `@anthropic-ai/claude-agent-sdk`;
  * what is read here was seen on 2.1.197 and 2.1.330.
@@ -10,52 +10,40 @@ import type { Effort, ModelEvent } from '../conversation.ts';
 
 /** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
 export function initializeLine(requestId: string, system: readonly string[]): string {
-  return line({
-    type: 'control_request',
-    request_id: requestId,
-    // With none at all the CLI would use its own coding prompt.
-    request: { subtype: 'initialize', systemPrompt: system.length === 0 ? [''] : system },
-  });
+  // With none at all the CLI would use its own coding prompt.
+  const systemPrompt = system.length === 0 ? [''] : system;
+  return controlLine(requestId, { subtype: 'initialize', systemPrompt });
 }
 
 /** Asks for the plan's windows; costs no turn. Without the scan of the host's transcripts, where the build knows that option. */
 export function usageRequestLine(requestId: string): string {
-  return line({
-    type: 'control_request',
-    request_id: requestId,
-    request: { subtype: 'get_usage', skip_behaviors: true },
-  });
+  return controlLine(requestId, { subtype: 'get_usage', skip_behaviors: true });
 }
 
 /** Settings that a process takes while it runs, with no trace in the conversation. */
 export type FlagSettings = {
-  /** How hard the model thinks. */
   effortLevel?: Effort;
-  /** Variables of the process's own environment; those that are not named stay as they are. */
+  /** Variables of the process's environment; those that are not named stay as they are. */
   env?: Readonly<Record<string, string>>;
 };
 
 /** Sets them for the turn to come (2.1.197, 2.1.330). */
 export function settingsLine(requestId: string, settings: FlagSettings): string {
-  return line({
-    type: 'control_request',
-    request_id: requestId,
-    request: { subtype: 'apply_flag_settings', settings },
-  });
+  return controlLine(requestId, { subtype: 'apply_flag_settings', settings });
 }
 
 /** Ends the turn that runs: the connection to the model is closed, and a `result` says so. */
 export function interruptLine(requestId: string): string {
-  return line({ type: 'control_request', request_id: requestId, request: { subtype: 'interrupt' } });
+  return controlLine(requestId, { subtype: 'interrupt' });
 }
 
-/** Asks the model beside the conversation, which it leaves as it is. */
+/** Asks the model outside the conversation, which stays as it is. */
 export function sideQuestionLine(requestId: string, question: string): string {
-  return line({
-    type: 'control_request',
-    request_id: requestId,
-    request: { subtype: 'side_question', question },
-  });
+  return controlLine(requestId, { subtype: 'side_question', question });
+}
+
+function controlLine(requestId: string, request: object): string {
+  return line({ type: 'control_request', request_id: requestId, request });
 }
 
 /** Starts the turn. Its text never reaches the model: the body's own messages take its place. */
@@ -75,7 +63,6 @@ function line(message: object): string {
 }
 
 const resultSchema = z.object({
-  type: z.literal('result'),
   subtype: z.string(),
   is_error: z.boolean(),
   api_error_status: z.number().nullish().catch(null),
@@ -85,8 +72,6 @@ const resultSchema = z.object({
 
 /** Loose: the lock looks at every list in it (`unexpectedInInit`). */
 const initSchema = z.looseObject({
-  type: z.literal('system'),
-  subtype: z.literal('init'),
   model: z.string().catch(''),
   claude_code_version: z.string().catch(''),
   apiKeySource: z.string().catch(''),
@@ -104,7 +89,6 @@ const failureSchema = z.object({
 const hookSchema = z.object({ hook_name: z.string().catch('unnamed') });
 
 const rateLimitSchema = z.object({
-  type: z.literal('rate_limit_event'),
   rate_limit_info: z.object({
     status: z.string().catch(''),
     resetsAt: z.number().optional().catch(undefined),
@@ -114,52 +98,46 @@ const rateLimitSchema = z.object({
 });
 
 const controlResponseSchema = z.object({
-  type: z.literal('control_response'),
   response: z.looseObject({ subtype: z.string(), request_id: z.string() }),
 });
 
 /** The event is passed on as it came; `message.ts` reads it. */
-const streamSchema = z.object({
-  type: z.literal('stream_event'),
-  event: z.looseObject({ type: z.string() }),
-});
+const streamSchema = z.object({ event: z.looseObject({ type: z.string() }) });
 
-function failureOf(read: z.infer<typeof failureSchema>): CliFailure {
-  return {
-    kind: read.error,
-    code: read.api_error,
-    apiType: read.api_error_type,
-    typed: read.is_api_error_message === true,
-    text: read.message.content.map(({ text }) => text).join(''),
-  };
-}
-
-/** What the CLI says of a request that failed; `causes.ts` reads it. */
+/** What the CLI reports of a request that failed; `causes.ts` reads it. */
 export type CliFailure = Omit<Refusal, 'status'>;
 
 export type CliInit = z.infer<typeof initSchema>;
 export type CliResult = z.infer<typeof resultSchema>;
 
-/** What a line of stdout means to the relay. `other` lines are of kinds that it has no use for. */
+/** What a line of stdout means to the relay, which has no use for `other` lines. */
 export type CliEvent =
   | { kind: 'init'; init: CliInit }
   | { kind: 'stream'; event: ModelEvent }
-  /** The CLI's words for a request that failed. */
   | { kind: 'failure'; failure: CliFailure }
   /** The CLI is about to send a request. */
   | { kind: 'requesting' }
-  | { kind: 'rate_limit'; refused: false }
-  /** `type` is the provider's name of the limit, as it came: `five_hour`, `seven_day`, `seven_day_opus`, ... */
-  | { kind: 'rate_limit'; refused: true; resetsAt: number | undefined; type: string | undefined }
+  /**
+   * The plan refused a request. `resetsAt`: Unix seconds. `type` is the provider's name of the limit, as it came: `five_hour`,
+   * `seven_day`, `seven_day_opus`, ...
+   */
+  | { kind: 'plan_refusal'; resetsAt: number | undefined; type: string | undefined }
   /** A hook runs: the lock does not hold. */
   | { kind: 'hook'; name: string }
   | { kind: 'control_response'; requestId: string; ok: boolean; response: Record<string, unknown> }
   | { kind: 'result'; result: CliResult }
   | { kind: 'other' };
 
-/** Reads one line. Throws on what is not JSON, not an object, or a known kind of the wrong shape. */
-export function parseLine(text: string): CliEvent {
-  const message: unknown = JSON.parse(text);
+/** Undefined for a line that is not JSON, not an object, or a known kind of the wrong shape. */
+export function parseLine(text: string): CliEvent | undefined {
+  try {
+    return readMessage(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+function readMessage(message: unknown): CliEvent {
   if (typeof message !== 'object' || message === null || !('type' in message))
     throw new Error('not a message');
   const subtype = 'subtype' in message ? message.subtype : undefined;
@@ -174,25 +152,29 @@ export function parseLine(text: string): CliEvent {
       return { kind: 'other' };
     case 'stream_event':
       return { kind: 'stream', event: streamSchema.parse(message).event };
-    case 'assistant':
+    case 'assistant': {
       if (!('error' in message) || typeof message.error !== 'string') return { kind: 'other' };
-      return { kind: 'failure', failure: failureOf(failureSchema.parse(message)) };
+      const read = failureSchema.parse(message);
+      const failure: CliFailure = {
+        kind: read.error,
+        code: read.api_error,
+        apiType: read.api_error_type,
+        typed: read.is_api_error_message === true,
+        text: read.message.content.map(({ text }) => text).join(''),
+      };
+      return { kind: 'failure', failure };
+    }
     case 'rate_limit_event': {
-      const info = rateLimitSchema.parse(message).rate_limit_info;
+      const { status, isUsingOverage, resetsAt, rateLimitType } =
+        rateLimitSchema.parse(message).rate_limit_info;
       // Usage credits pay for what the plan refused: the request goes on.
-      if (info.status !== 'rejected' || info.isUsingOverage === true) {
-        return { kind: 'rate_limit', refused: false };
-      }
-      return { kind: 'rate_limit', refused: true, resetsAt: info.resetsAt, type: info.rateLimitType };
+      if (status !== 'rejected' || isUsingOverage === true) return { kind: 'other' };
+      return { kind: 'plan_refusal', resetsAt, type: rateLimitType };
     }
     case 'control_response': {
       const { response } = controlResponseSchema.parse(message);
-      return {
-        kind: 'control_response',
-        requestId: response.request_id,
-        ok: response.subtype === 'success',
-        response,
-      };
+      const { request_id: requestId, subtype } = response;
+      return { kind: 'control_response', requestId, ok: subtype === 'success', response };
     }
     case 'result':
       return { kind: 'result', result: resultSchema.parse(message) };

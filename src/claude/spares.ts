@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type Breach, breachIn } from './breach.ts';
 import type { ClaudeProcess } from './process.ts';
-import { type CliEvent, parseLine } from './protocol.ts';
+import { parseLine } from './protocol.ts';
 import type { WarmUp } from './warm-up.ts';
 
 export type Spares = {
@@ -20,7 +20,9 @@ export type Spares = {
 
 export type SparesState = {
   waiting: number;
-  /** Resident memory of all of them in bytes, as /proc tells; 0 where there is no /proc. */
+  /** Those of them that are warmed up. */
+  warm: number;
+  /** Resident memory of all of them in bytes; 0 where there is no /proc. */
   rssBytes: number;
 };
 
@@ -100,14 +102,10 @@ export function createSpares(options: SparesOptions): Spares {
     };
     const onLine = (text: string): void => {
       if (spare.ended) return;
-      let event: CliEvent;
-      try {
-        event = parseLine(text);
-      } catch {
-        return onEnd();
-      }
+      const event = parseLine(text);
+      if (event === undefined) return onEnd();
       const breach = breachIn(event, options.provedVersion());
-      if (breach === undefined) return spare.warmUp?.onLine(text);
+      if (breach === undefined) return spare.warmUp?.onEvent(event);
       onEnd();
       options.onLockBroken(breach);
     };
@@ -159,9 +157,12 @@ export function createSpares(options: SparesOptions): Spares {
     },
     reconcile,
     state: () => {
-      let rssBytes = 0;
-      for (const spare of waiting) rssBytes += residentBytes(spare.process.pid);
-      return { waiting: waiting.size, rssBytes };
+      const all = [...waiting];
+      return {
+        waiting: all.length,
+        warm: all.filter(({ warmUp }) => warmUp?.isDone() ?? true).length,
+        rssBytes: all.reduce((sum, { process }) => sum + residentBytes(process.pid), 0),
+      };
     },
     close: async () => {
       closed = true;

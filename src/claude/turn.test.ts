@@ -16,7 +16,7 @@ const said = {
   tool: event('system', { subtype: 'init', tools: ['Bash'], mcp_servers: [], model: 'claude-x' }),
   hook: event('system', { subtype: 'hook_started', hook_name: 'Stop' }),
   requesting: event('system', { subtype: 'status', status: 'requesting' }),
-  shut: event('control_response', { response: { subtype: 'success', request_id: 'no-further-requests' } }),
+  shut: event('control_response', { response: { subtype: 'success', request_id: 'block-further-requests' } }),
   overloaded: event('assistant', {
     error: 'unknown',
     message: { content: [{ type: 'text', text: 'API Error: Overloaded' }] },

@@ -1,17 +1,16 @@
 /**
- * The recipe of one request: a process, the system prompt, the prompt, the check of what the process lists, one message of the
- * model, and the end of the process, in this order and whatever goes wrong.
+ * One turn: the lines of a request go to a process, what the process lists is checked, the model sends one message, and the process
+ * ends, whatever goes wrong.
  */
 import type { ClaudeProcess } from './process.ts';
-import { judge, mayHaveSpent, type TurnEvidence, type Outcome, type TurnEnd } from './outcome.ts';
+import { judge, mayHaveSpent, type Outcome, type TurnEnd, type TurnEvidence } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
-import { asksAgain, countFurtherRequests, mayHaveAskedAgain } from './asks-again.ts';
 import { breachIn, type Breach } from './breach.ts';
+import { asksAgain, FurtherRequests, mayHaveAskedAgain } from './further-requests.ts';
 import { MalformedEvent, ModelMessage } from './message.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
-import type { JsonSchema } from './schema.ts';
-import { satisfied, structuredBy } from './structured.ts';
+import { satisfied, structuredBy, type Judge } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
 import { blockFurtherRequests } from './blackhole-proxy.ts';
 
@@ -37,8 +36,7 @@ export type TurnOptions = {
    * are not passed on: the outcome stands for them. Must not throw.
    */
   onEvent?: (event: ModelEvent) => void;
-  /** Why a value does not satisfy a schema; needed for a conversation that has one. */
-  unsatisfied: (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
+  unsatisfied: Judge;
 };
 
 /** When things happened, in milliseconds of `performance.now()`. */
@@ -47,25 +45,25 @@ export type TurnTimes = { startedAt: number; initAt?: number; firstTextAt?: numb
 export type FinishedTurn = {
   outcome: Outcome;
   times: TurnTimes;
-  /** What the upstream had reported by then, also of a turn that failed, with the requests that the CLI made by itself. */
+  /** What the upstream reported, also of a turn that failed, with further requests of the CLI. */
   usage: TokenUsage;
   /** Requests to the model, as far as the process reported them. */
   requests: number;
   mayHaveSpent: boolean;
-  /** The model that the CLI made of the one asked for; absent when it had not said by then. */
+  /** The id of the model that the CLI chose for the name in the request; absent when it had not reported one. */
   resolvedModel?: string;
-  /** The process ended by itself before it was about to ask the model. */
+  /** The process exited before it was about to ask the model. */
   exitedBeforeRequest: boolean;
 };
 
 export type Turn = {
-  /** Resolves when it is decided what the caller is told; never rejects. The process may still be ending. */
+  /** Resolves when the outcome is decided; never rejects. The process may still be ending. */
   finished: Promise<FinishedTurn>;
   /** Resolves when no process of the turn is left: only then is its slot free. */
   gone: Promise<void>;
 };
 
-/** An idle CLI ends by itself some 30 ms after its stdin does; a login it was refreshing gets this long to be saved. */
+/** An idle CLI exits about 30 ms after its stdin ends; a login it was refreshing gets this long to be saved. */
 const exitGraceMs = 2000;
 
 /** By then an interrupted process has closed its connection (6 to 60 ms on 2.1.197 and 2.1.330). */
@@ -74,13 +72,13 @@ const interruptGraceMs = 100;
 /** A process that was killed has closed its output by then. */
 const killGraceMs = 500;
 
-/** The events that are for the relay alone. */
-const keptEvents = new Set(['message_delta', 'message_stop', 'ping']);
+/** The outcome stands for these. */
+const notPassedOn = new Set(['message_delta', 'message_stop', 'ping']);
 
 export function runTurn(options: TurnOptions): Turn {
   const { process: cli, request } = options;
   const structured = structuredBy(request);
-  const seen: TurnEvidence = {
+  const evidence: TurnEvidence = {
     message: new ModelMessage(),
     initSeen: false,
     initModel: '',
@@ -89,10 +87,10 @@ export function runTurn(options: TurnOptions): Turn {
     planResetsAt: undefined,
     planLimit: undefined,
   };
-  const { message } = seen;
+  const { message } = evidence;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
   const { promise: finished, resolve } = Promise.withResolvers<FinishedTurn>();
-  const further = countFurtherRequests();
+  const further = new FurtherRequests();
   let ended = false;
   let onPrinted = (): void => {};
 
@@ -112,38 +110,40 @@ export function runTurn(options: TurnOptions): Turn {
     };
   };
   const conclude = (end: TurnEnd): void => {
-    const judged = judge(end, seen, Date.now());
+    const judged = judge(end, evidence, Date.now());
     const usage = further.addTo(message.usage);
-    const told = {
+    const finishedTurn = {
       times,
-      mayHaveSpent: mayHaveSpent(end, seen),
+      mayHaveSpent: mayHaveSpent(end, evidence),
       usage,
       requests: 1 + further.count,
-      ...(seen.initModel === '' ? {} : { resolvedModel: seen.initModel }),
-      exitedBeforeRequest: end.cause === 'exit' && !seen.initSeen,
+      ...(evidence.initModel === '' ? {} : { resolvedModel: evidence.initModel }),
+      exitedBeforeRequest: end.cause === 'exit' && !evidence.initSeen,
     };
-    if (!judged.ok) return resolve({ outcome: judged, ...told });
+    if (!judged.ok) return resolve({ outcome: judged, ...finishedTurn });
     const answer = { ...judged.answer, usage };
-    if (structured === undefined) return resolve({ outcome: { ok: true, answer }, ...told });
-    void satisfied(answer, structured, options).then((outcome) => resolve({ outcome, ...told }));
+    if (structured === undefined) return resolve({ outcome: { ok: true, answer }, ...finishedTurn });
+    void satisfied(answer, structured, options).then((outcome) => resolve({ outcome, ...finishedTurn }));
   };
   const terminate = (): void => cli.terminate();
   const kill = (): void => cli.kill();
+  const terminateAfter = (ms: number): void => {
+    const late = setTimeout(terminate, ms);
+    void cli.gone.then(() => clearTimeout(late));
+  };
   const letExit = (): void => {
     cli.finish();
-    const late = setTimeout(terminate, exitGraceMs);
-    void cli.gone.then(() => clearTimeout(late));
+    terminateAfter(exitGraceMs);
   };
-  /** An interrupt closes the connection to the model some 100 ms sooner than a process that ends does. */
+  /** An interrupt closes the connection to the model about 100 ms sooner than the end of the process does. */
   const interrupt = (): void => {
-    if (!seen.initSeen) return terminate();
+    if (!evidence.initSeen) return terminate();
     cli.write(interruptLine('interrupt'));
-    const late = setTimeout(terminate, interruptGraceMs);
-    void cli.gone.then(() => clearTimeout(late));
+    terminateAfter(interruptGraceMs);
   };
-  const onAbort = (): void => {
+  const onAbort = (): void =>
     finish({ cause: 'aborted', error: options.signal.reason as RelayError }, interrupt);
-  };
+  const garbage = (): void => finish({ cause: 'garbage' }, kill);
   const lockBroken = (breach: Breach): void => {
     if (ended) return;
     finish({ cause: 'lock_broken', breach }, kill);
@@ -152,28 +152,29 @@ export function runTurn(options: TurnOptions): Turn {
 
   const onStream = (event: ModelEvent): void => {
     if (event.type === 'message_start') {
-      // Nothing of the model's passes before the process has said what it offers.
-      if (!seen.initSeen) return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
+      // Nothing that the model sends passes before the process has listed what it offers.
+      if (!evidence.initSeen)
+        return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
       if (message.started) return finish({ cause: 'broken_off' }, kill);
       cli.write(blockFurtherRequests.line);
     }
-    let told: readonly ModelEvent[];
+    let passedOn: readonly ModelEvent[];
     try {
       message.add(event);
-      told = structured?.event(event) ?? [event];
+      passedOn = structured?.event(event) ?? [event];
     } catch (error) {
       if (!(error instanceof MalformedEvent)) throw error;
-      return finish({ cause: 'garbage', reason: error.message }, kill);
+      return garbage();
     }
     if (event.type === 'content_block_start') {
       options.onAnswering?.();
     } else if (event.type === 'content_block_delta' && isVisible(event)) {
       times.firstTextAt ??= performance.now();
     }
-    for (const one of told) if (!keptEvents.has(one.type)) options.onEvent?.(one);
+    for (const each of passedOn) if (!notPassedOn.has(each.type)) options.onEvent?.(each);
     const { stopReason } = message;
-    // Where the CLI gives up instead, it has said why by now.
-    if (event.type === 'message_stop' && stopReason === undefined && seen.failure === undefined)
+    // A CLI that gives up instead has reported why by now.
+    if (event.type === 'message_stop' && stopReason === undefined && evidence.failure === undefined)
       finish({ cause: 'broken_off' }, kill);
     if (event.type === 'message_delta' && stopReason !== undefined && asksAgain(stopReason, message))
       finish({ cause: 'stopped' }, kill);
@@ -183,30 +184,25 @@ export function runTurn(options: TurnOptions): Turn {
     const breach = breachIn(event, options.provedVersion);
     if (breach !== undefined) return lockBroken(breach);
     switch (event.kind) {
-      case 'init': {
-        seen.initSeen = true;
-        seen.initModel = event.init.model;
+      case 'init':
+        evidence.initSeen = true;
+        evidence.initModel = event.init.model;
         times.initAt ??= performance.now();
-        options.onAsking?.();
-        return;
-      }
+        return options.onAsking?.();
       case 'stream':
         return onStream(event.event);
       case 'failure':
-        seen.failure ??= event.failure;
+        evidence.failure ??= event.failure;
         return;
-      case 'rate_limit':
-        if (event.refused) {
-          seen.planResetsAt = event.resetsAt;
-          seen.planLimit = event.type;
-        }
+      case 'plan_refusal':
+        evidence.planResetsAt = event.resetsAt;
+        evidence.planLimit = event.type;
         return;
       case 'result':
         return finish({ cause: 'result', result: event.result }, letExit);
       case 'control_response':
-        // A build that does not take that one is still killed in time, nearly always.
-        if (event.requestId === blockFurtherRequests.id) return;
-        if (!event.ok) finish({ cause: 'garbage', reason: 'initialize was refused' }, kill);
+        // A build that refuses that setting is still killed in time, nearly always.
+        if (event.requestId !== blockFurtherRequests.id && !event.ok) garbage();
         return;
       case 'hook':
       case 'requesting':
@@ -216,29 +212,21 @@ export function runTurn(options: TurnOptions): Turn {
 
   cli.listener = {
     onLine: (text) => {
-      let event: CliEvent;
-      try {
-        event = parseLine(text);
-      } catch {
-        finish({ cause: 'garbage', reason: 'not the protocol' }, kill);
-        return;
-      }
+      const event = parseLine(text);
+      if (event === undefined) return garbage();
       if (message.started) further.note(event);
       if (!ended) onEvent(event);
     },
-    onGarbage: (reason) => finish({ cause: 'garbage', reason }, kill),
+    onGarbage: garbage,
     onExit: () => {
-      finish({ cause: 'exit', started: seen.initSeen }, () => {});
+      finish({ cause: 'exit' }, () => {});
       onPrinted();
     },
   };
+  const { timeoutMs, timeoutOf: limit = 'relay' } = options;
   const timer = setTimeout(
-    () =>
-      finish(
-        { cause: 'timeout', afterMs: options.timeoutMs, limit: options.timeoutOf ?? 'relay' },
-        terminate,
-      ),
-    options.timeoutMs,
+    () => finish({ cause: 'timeout', afterMs: timeoutMs, limit }, terminate),
+    timeoutMs,
   );
   options.signal.addEventListener('abort', onAbort);
   if (options.signal.aborted) onAbort();
@@ -247,7 +235,7 @@ export function runTurn(options: TurnOptions): Turn {
   return { finished, gone: cli.gone };
 }
 
-/** What a caller reads, and not the model's thoughts before it. */
+/** What a caller reads; not the model's thinking before it. */
 function isVisible({ delta }: ModelEvent): boolean {
   const type = (delta as { type?: unknown } | undefined)?.type;
   return type === 'text_delta' || type === 'input_json_delta';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { clis } from '../../test/support/real-cli.ts';
-import { createPlan } from './usage-windows.ts';
+import { createUsageReader } from './usage-windows.ts';
 
 describe('the plan', () => {
   let scratch: string;
@@ -40,7 +40,7 @@ describe('the plan', () => {
       },
     });
     let now = 0;
-    const plan = createPlan({
+    const plan = createUsageReader({
       claudeBin,
       hostEnv,
       provedIdentity: () => 'proved',
@@ -63,7 +63,7 @@ describe('the plan', () => {
 
   test('none while the lock is not proved', async () => {
     const claudeBin = answering({ rate_limits_available: false, rate_limits: null });
-    const plan = createPlan({ claudeBin, hostEnv, provedIdentity: () => undefined, onLockBroken });
+    const plan = createUsageReader({ claudeBin, hostEnv, provedIdentity: () => undefined, onLockBroken });
     assert.equal(await plan.windows(), null);
     assert.throws(() => readFileSync(`${claudeBin}.starts`));
   });
@@ -72,7 +72,7 @@ describe('the plan', () => {
     const claudeBin = join(scratch, 'silent');
     writeFileSync(claudeBin, '#!/bin/sh\nsleep 60\n');
     chmodSync(claudeBin, 0o755);
-    const plan = createPlan({
+    const plan = createUsageReader({
       claudeBin,
       hostEnv,
       provedIdentity: () => 'proved',
@@ -85,7 +85,7 @@ describe('the plan', () => {
 
   for (const cli of clis) {
     test(`${cli.version} with an API key has none`, async () => {
-      const plan = createPlan({
+      const plan = createUsageReader({
         claudeBin: cli.path,
         hostEnv: {
           ...hostEnv,

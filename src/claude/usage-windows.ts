@@ -1,26 +1,26 @@
 /**
- * How much of the plan's windows is used, for a subscription login: asked of the CLI (`get_usage`), which costs no turn. The CLI
- * asks the vendor's usage endpoint itself; the answer is kept for a minute.
+ * How much of the plan's usage windows is used up, for a subscription login. The CLI is asked (`get_usage`, 2.1.197 and 2.1.330),
+ * which asks the vendor's usage endpoint and costs no turn.
  */
 import { z } from 'zod';
 import { breachIn, type Breach } from './breach.ts';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { goneWithin, startProcess } from './process.ts';
+import { goneWithin, ignoreOutput, startProcess } from './process.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
-/** One window: percent used (0-100) and when it starts anew (ISO 8601), as far as the vendor tells. */
-export type PlanWindow = { utilization: number | null; resets_at: string | null };
+/** One window: percent used (0-100) and when it restarts (ISO 8601), if the vendor reports it. */
+type UsageWindow = { utilization: number | null; resets_at: string | null };
 
 /** Null: this login has no such windows (an API key, Bedrock, Vertex), or they could not be read. */
-export type PlanWindows = { five_hour: PlanWindow | null; seven_day: PlanWindow | null } | null;
+export type UsageWindows = { five_hour: UsageWindow | null; seven_day: UsageWindow | null } | null;
 
-export type Plan = {
-  /** Never rejects. Starts at most one process a minute, and none that anybody waits for longer than `timeoutMs`. */
-  windows(): Promise<PlanWindows>;
+export type UsageReader = {
+  /** At most a minute old. Never rejects, and takes no longer than `timeoutMs`. */
+  windows(): Promise<UsageWindows>;
   close(): Promise<void>;
 };
 
-export type PlanOptions = {
+export type UsageReaderOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
   /** Undefined while the lock is not proved: then no process is started. */
@@ -33,59 +33,60 @@ export type PlanOptions = {
 
 const keptMs = 60_000;
 
-const window = z
+const usageWindow = z
   .object({ utilization: z.number().nullish().default(null), resets_at: z.string().nullish().default(null) })
   .nullish()
-  .transform((value) => (value === null || value === undefined ? null : { ...value }));
+  .transform((value) => value ?? null);
 
-const answer = z.object({
+const usageAnswer = z.object({
   rate_limits_available: z.boolean(),
-  rate_limits: z.object({ five_hour: window, seven_day: window }).nullish(),
+  rate_limits: z.object({ five_hour: usageWindow, seven_day: usageWindow }).nullish(),
 });
 
-export function createPlan(options: PlanOptions): Plan {
+export function createUsageReader(options: UsageReaderOptions): UsageReader {
   const now = options.now ?? (() => performance.now());
   const stop = new AbortController();
-  let known: { at: number; windows: Promise<PlanWindows> } | undefined;
+  let last: { readAt: number; windows: Promise<UsageWindows> } | undefined;
   return {
     windows: () => {
       if (options.provedIdentity() === undefined || stop.signal.aborted) return Promise.resolve(null);
-      if (known === undefined || now() - known.at > keptMs) {
-        known = { at: now(), windows: askCli(options, stop.signal) };
+      if (last === undefined || now() - last.readAt > keptMs) {
+        last = { readAt: now(), windows: askCli(options, stop.signal) };
       }
-      return known.windows;
+      return last.windows;
     },
     close: async () => {
       stop.abort();
-      await known?.windows;
+      await last?.windows;
     },
   };
 }
 
-async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWindows> {
-  let windows: PlanWindows = null;
+async function askCli(options: UsageReaderOptions, signal: AbortSignal): Promise<UsageWindows> {
+  let windows: UsageWindows = null;
   let broken = false;
   const child = startProcess({
     command: options.claudeBin,
-    // The model plays no part: nothing is asked of one.
+    // No model is asked, so any name will do.
     args: lockedArgs('haiku'),
     env: (tmpDir) => lockedEnv(options.hostEnv, tmpDir),
     listener: {
+      ...ignoreOutput,
       onLine: (text) => {
-        const event = readLine(text);
-        const breach = event === undefined ? undefined : breachIn(event, undefined);
-        if (breach !== undefined && !broken) {
+        const event = parseLine(text);
+        if (event === undefined || broken) return;
+        const breach = breachIn(event, undefined);
+        if (breach !== undefined) {
           broken = true;
           child.kill();
-          options.onLockBroken(breach);
+          return options.onLockBroken(breach);
         }
-        const found = event === undefined || broken ? undefined : readAnswer(event);
-        if (found === undefined) return;
-        windows = found;
+        const answer = readAnswer(event);
+        if (answer === undefined) return;
+        windows = answer;
         child.finish();
       },
       onGarbage: () => child.terminate(),
-      onExit: () => {},
     },
   });
   child.write(usageRequestLine('usage'));
@@ -93,22 +94,9 @@ async function askCli(options: PlanOptions, signal: AbortSignal): Promise<PlanWi
   return windows;
 }
 
-/** Undefined for what is not the protocol. */
-function readLine(text: string): CliEvent | undefined {
-  try {
-    return parseLine(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Undefined: another line than the answer. */
-function readAnswer(event: CliEvent): PlanWindows | undefined {
+/** Undefined: not the answer. */
+function readAnswer(event: CliEvent): UsageWindows | undefined {
   if (event.kind !== 'control_response' || event.requestId !== 'usage') return undefined;
-  const parsed = answer.safeParse(event.response['response']);
-  if (!parsed.success) return undefined;
-  const { rate_limits: limits } = parsed.data;
-  return limits === null || limits === undefined
-    ? null
-    : { five_hour: limits.five_hour, seven_day: limits.seven_day };
+  const parsed = usageAnswer.safeParse(event.response['response']);
+  return parsed.success ? (parsed.data.rate_limits ?? null) : undefined;
 }

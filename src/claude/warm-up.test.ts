@@ -8,13 +8,11 @@ import { clis } from '../../test/support/real-cli.ts';
 import { startFailingModel } from '../../test/support/failing-model.ts';
 import { lockedArgs, standInEnv } from './lock.ts';
 import { startProcess } from './process.ts';
+import { parseLine, type CliEvent } from './protocol.ts';
 import { canWarmUp, startWarmUp } from './warm-up.ts';
 
-function answer(id: string, subtype: string, text = ''): string {
-  return JSON.stringify({
-    type: 'control_response',
-    response: { subtype, request_id: id, response: { text } },
-  });
+function answer(requestId: string, subtype: string, text = ''): CliEvent {
+  return { kind: 'control_response', requestId, ok: subtype === 'success', response: { text } };
 }
 
 function played() {
@@ -32,9 +30,9 @@ test('one step after the other; not to be claimed between the first setting and 
   assert.equal(warmUp.isClaimable(), true);
   const claimable: boolean[] = [];
   for (const [step, text] of ['', '', 'connect ECONNREFUSED 127.0.0.1:1', ''].entries()) {
-    warmUp.onLine(JSON.stringify({ type: 'system', subtype: 'status' }));
+    warmUp.onEvent({ kind: 'other' });
     assert.equal(written.length, step + 1);
-    warmUp.onLine(answer(`warm-up-${step}`, 'success', text));
+    warmUp.onEvent(answer(`warm-up-${step}`, 'success', text));
     claimable.push(warmUp.isClaimable());
   }
   assert.deepEqual(claimable, [false, false, false, true]);
@@ -50,9 +48,9 @@ const wrong: [string, string, string][] = [
 for (const [name, subtype, text] of wrong) {
   test(`fails on ${name}`, () => {
     const { warmUp, failures } = played();
-    for (const id of ['warm-up-0', 'warm-up-1']) warmUp.onLine(answer(id, 'success'));
-    warmUp.onLine(answer('warm-up-2', subtype, text));
-    warmUp.onLine(answer('warm-up-2', subtype, text));
+    for (const id of ['warm-up-0', 'warm-up-1']) warmUp.onEvent(answer(id, 'success'));
+    warmUp.onEvent(answer('warm-up-2', subtype, text));
+    warmUp.onEvent(answer('warm-up-2', subtype, text));
     assert.equal(failures(), 1);
     assert.equal(warmUp.isClaimable(), false);
   });
@@ -82,8 +80,8 @@ for (const cli of clis) {
       env: (tmpDir) => standInEnv({ HOME: home, PATH: '/usr/bin:/bin' }, tmpDir, model.url),
       listener: {
         onLine: (text) => {
-          warmUp.onLine(text);
-          if (text.includes('warm-up-3')) resolve();
+          warmUp.onEvent(parseLine(text) ?? { kind: 'other' });
+          if (warmUp.isDone()) resolve();
         },
         onGarbage: () => reject(new Error('garbage')),
         onExit: () => reject(new Error(`ended: ${process.stderrTail()}`)),

@@ -1,30 +1,31 @@
 /**
  * What a spare does while it waits, so that its one turn need not: the CLI loads what a request to the model takes only when it
- * makes the first. A side question makes it go through that, up to a connection that is refused: for as long as it takes, the process
- * is told of a proxy on a port where nothing can listen without being root. Nothing leaves the machine, no token is spent, and the
- * request of the turn that follows is the same to the byte (2.1.197 and 2.1.330; docs/warm-up.md has the figures).
+ * makes the first. A side question makes it go through that, up to a connection that is refused by the blackhole proxy. Nothing
+ * leaves the machine, no token is spent, and the request of the turn that follows is the same to the byte (2.1.197 and 2.1.330;
+ * docs/warm-up.md has the figures).
  *
- * A build that does not take part (no such question, another answer than a refused connection) gets no warm-up: `onFailed`.
+ * `onFailed` reports a build that does not take part: no such question, or another answer than a refused connection.
  */
 import type { HostEnv } from './lock.ts';
-import { parseLine, settingsLine, sideQuestionLine } from './protocol.ts';
-import { proxyVariables, blackholeProxy } from './blackhole-proxy.ts';
+import { settingsLine, sideQuestionLine, type CliEvent } from './protocol.ts';
+import { blackholeProxy, proxyVariables } from './blackhole-proxy.ts';
 
 export type WarmUp = {
-  /** A line that the process printed. */
-  onLine(text: string): void;
-  /** False between the first setting and its undoing: a turn that began then would find no way out. */
+  /** Takes what the process prints. */
+  onEvent(event: CliEvent): void;
+  /** False while the proxy is on: a turn that began then would reach no model. */
   isClaimable(): boolean;
+  isDone(): boolean;
 };
 
-/** Where the warm-up could reach a model or cannot be undone, there is none: a proxy of the host's own, another kind of upstream. */
+/** False where the warm-up could reach a model or cannot be undone: the host has a proxy, or another kind of upstream. */
 export function canWarmUp(hostEnv: HostEnv): boolean {
-  const set = (name: string): boolean => (hostEnv[name] ?? '') !== '';
-  if (proxyVariables.some(set)) return false;
-  return !set('CLAUDE_CODE_USE_BEDROCK') && !set('CLAUDE_CODE_USE_VERTEX');
+  return [...proxyVariables, 'CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].every(
+    (name) => (hostEnv[name] ?? '') === '',
+  );
 }
 
-/** The steps, each sent when the one before it has been answered. */
+/** Each is sent when the one before it has been answered. */
 const steps = [
   // Changes nothing; its answer says that the process is up. Until then it may be claimed as it is.
   { id: 'warm-up-0', line: settingsLine('warm-up-0', {}) },
@@ -33,38 +34,25 @@ const steps = [
   { id: 'warm-up-3', line: settingsLine('warm-up-3', { env: blackholeProxy.off }) },
 ] as const;
 
-/** Begins at once. `onFailed` is called at most once; the process is then of no use. */
+/** Begins at once. After `onFailed`, which is called at most once, the process must not be used. */
 export function startWarmUp(write: (text: string) => void, onFailed: () => void): WarmUp {
   let step = 0;
   let failed = false;
-  const fail = (): void => {
-    if (failed) return;
-    failed = true;
-    onFailed();
-  };
   write(steps[0].line);
   return {
-    onLine: (text) => {
-      const current = steps[step];
-      if (failed || current === undefined) return;
-      const answer = answerTo(current.id, text);
-      if (answer === undefined) return;
-      // The question must have been refused by the port, not answered.
-      const asExpected = step === 2 ? answer.ok && /refused|ECONNREFUSED/i.test(text) : answer.ok;
-      if (!asExpected) return fail();
+    onEvent: (event) => {
+      if (failed || event.kind !== 'control_response' || event.requestId !== steps[step]?.id) return;
+      // The port must have refused the question, and no model answered it.
+      const refused = /refused|ECONNREFUSED/i.test(JSON.stringify(event.response));
+      if (!event.ok || (step === 2 && !refused)) {
+        failed = true;
+        return onFailed();
+      }
       step += 1;
       const next = steps[step];
       if (next !== undefined) write(next.line);
     },
     isClaimable: () => !failed && (step === 0 || step === steps.length),
+    isDone: () => step === steps.length,
   };
-}
-
-function answerTo(id: string, text: string): { ok: boolean } | undefined {
-  try {
-    const event = parseLine(text);
-    return event.kind === 'control_response' && event.requestId === id ? { ok: event.ok } : undefined;
-  } catch {
-    return undefined;
-  }
 }

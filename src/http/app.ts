@@ -1,7 +1,7 @@
 /** The HTTP side: the visible list of routes, and what every exchange has in common. */
 import type { getRequestListener, HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
-import type { Plan } from '../claude/usage-windows.ts';
+import type { UsageReader } from '../claude/usage-windows.ts';
 import type { Readiness } from '../claude/proof/readiness.ts';
 import type { Runner } from '../claude/runner.ts';
 import type { Config } from '../config.ts';
@@ -42,7 +42,7 @@ export type AppContext = {
   readiness: Readiness;
   pages: PageFetcher;
   usage: Usage;
-  plan: Plan;
+  plan: UsageReader;
   running: Running;
   strangers: Strangers;
   jobs: Jobs;

@@ -95,10 +95,8 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
 
   const onLine = (text: string): void => {
     if (run.stdout.length < maxStdoutCharacters) run.stdout += `${text}\n`;
-    let event;
-    try {
-      event = parseLine(text);
-    } catch {
+    const event = parseLine(text);
+    if (event === undefined) {
       run.garbage ??= 'a line that is no message';
       child.terminate();
       return;
