@@ -1,4 +1,4 @@
-/** Why a request to the model failed -> the error that its caller gets. Pure. */
+/** The cause of a failed request to the model -> the error that its caller gets. Pure. */
 import { RelayError, type ErrorCode, type ErrorDetails } from '../errors.ts';
 
 type CauseError = {
@@ -9,58 +9,58 @@ type CauseError = {
   details?: ErrorDetails;
 };
 
-/** The same request will fail again: for the codes that a client would try again. */
-const forGood = { shouldRetry: false } as const;
+/** The same request fails again; without this, a client would retry these codes. */
+const permanent = { shouldRetry: false } as const;
 
 const errors = {
   /** The login is missing, has expired or was refused. */
   login: {
     code: 'upstream_auth',
     message: 'Claude Code is not logged in, or its login was refused: log in again on the host.',
-    details: { ...forGood, loginLost: true },
+    details: { ...permanent, loginLost: true },
   },
   /** The login is sound, and its account or organization is closed to it. */
   disabled: {
     code: 'upstream_auth',
     message:
       'The account that Claude Code is logged in with is disabled, on hold or not allowed to use it: see to the account on the host, or log in with another.',
-    details: { ...forGood, loginLost: true },
+    details: { ...permanent, loginLost: true },
   },
   account: {
     code: 'upstream_auth',
     message:
       'The account that Claude Code is logged in with cannot be used for this: see to its billing and permissions on the host.',
-    details: forGood,
+    details: permanent,
   },
   outdated: {
     code: 'upstream_error',
     message: 'Claude Code is too old for this model or its organization: update it on the host.',
-    details: forGood,
+    details: permanent,
   },
   host: {
     code: 'upstream_error',
     message:
       'Claude Code cannot send requests as it is set up on the host. The owner of the host can find out why with `claude-relay doctor`.',
-    details: forGood,
+    details: permanent,
   },
   /** Something else answered in place of the API. */
   network: {
     code: 'upstream_error',
     message:
       'A proxy, a web filter or a login page in the network of the host answered in place of the model. The owner of the host has to let the requests through.',
-    details: forGood,
+    details: permanent,
   },
   region: {
     code: 'upstream_error',
     message:
       'The model refuses requests from the network of the host: usually an unsupported region, a VPN or a proxy. The owner of the host has to use another network.',
-    details: forGood,
+    details: permanent,
   },
   tls: {
     code: 'upstream_error',
     message:
       'The host does not trust the certificate of the connection to the model. The owner of the host has to see to it (NODE_EXTRA_CA_CERTS).',
-    details: forGood,
+    details: permanent,
   },
   unreachable: { code: 'upstream_error', message: 'The host could not reach the model. Try again.' },
   cut: { code: 'upstream_error', message: 'The connection to the model was lost. Try again.' },
@@ -74,7 +74,7 @@ const errors = {
   spending_limit: {
     code: 'rate_limited',
     message: 'The account of the host has reached the usage limit that its owner set.',
-    details: { ...forGood, limit: 'plan' },
+    details: { ...permanent, limit: 'plan' },
   },
   model: {
     code: 'not_found',
@@ -108,8 +108,8 @@ export function errorOf(
   const { code, message, givesReason, details = {} }: CauseError = errors[cause];
   if (cause === 'spending_limit') return spendingLimit(message, details, text, nowMs);
   if (!givesReason) return new RelayError(code, message, details);
-  const said = reason === undefined ? `${message}.` : `${message}: ${reason}`;
-  return new RelayError(code, said, details);
+  const end = reason === undefined ? '.' : `: ${reason}`;
+  return new RelayError(code, message + end, details);
 }
 
 function spendingLimit(message: string, details: ErrorDetails, text: string, nowMs: number): RelayError {

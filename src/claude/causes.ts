@@ -1,6 +1,6 @@
 /**
- * A failed request, as the CLI reports it -> its cause. Pure. The CLI's sentences come first; where one says nothing, its own codes and
- * the API's type of error decide (2.1.330 passes that on), and then the status.
+ * A failed request, as the CLI reports it -> its cause. Pure. The CLI's sentences come first, then its codes, then the status and the
+ * API's type of error (2.1.330 passes that on).
  */
 import type { Cause } from './cause-errors.ts';
 import { callerReason } from './reason.ts';
@@ -21,7 +21,7 @@ export type Refusal = {
   text: string;
 };
 
-/** For what no sentence says: the CLI's codes (2.1.330) and its kinds. */
+/** The CLI's codes (2.1.330) and kinds, for a text that no sentence matches. */
 const byCode: ReadonlyMap<string | undefined, Cause> = new Map<string, Cause>([
   ['oauth_org_not_allowed', 'disabled'],
   ['account_on_hold', 'disabled'],
@@ -42,7 +42,7 @@ const byCode: ReadonlyMap<string | undefined, Cause> = new Map<string, Cause>([
   ['rate_limit', 'rate_limited'],
 ]);
 
-/** The kinds that stand for no status. With one, the status says more. */
+/** For a failure without a status, which would say more. */
 const byKind: ReadonlyMap<string | undefined, Cause> = new Map<string, Cause>([
   ['authentication_failed', 'login'],
   ['model_not_found', 'model'],
@@ -61,25 +61,26 @@ const statusOfType: ReadonlyMap<string | undefined, number> = new Map([
   ['overloaded_error', 529],
 ]);
 
-/** A gateway's 400 has no type, and can still hold the API's words: they begin with a place in the request. */
+/** A gateway's 400 has no type, and can still hold the API's message, which begins with a place in the request. */
 const placeOfTheApi =
   /^API Error: 400 (?:messages|system|tools|tool_choice|thinking|max_tokens|temperature|top_[pk]|stop_sequences|output_config)\b/;
 
-/** A web server's 400, with nothing of the API. */
+/** The 400 of a web server. */
 const bareBadRequest = /\(no body\)|^API Error: (?:400 )?Bad Request$/;
 
 export function causeOf(refusal: Refusal): { cause: Cause; reason?: string } {
   const { text, status, kind, code } = refusal;
-  for (const [cause, says, reason, statuses] of sentences) {
-    const match = says.exec(text);
+  for (const { cause, pattern, reason, statuses } of sentences) {
+    const match = pattern.exec(text);
     if (match === null || statuses?.includes(status) === false) continue;
-    const said = reason?.replace(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? '').trim();
-    return { cause, ...(said === undefined || said === '' ? {} : { reason: said }) };
+    if (reason === undefined) return { cause };
+    const filled = reason.replace(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? '');
+    return { cause, reason: filled.trim() };
   }
   const cause = byCode.get(code) ?? byCode.get(kind) ?? causeOfStatus(refusal);
   if (cause !== 'request' || (isForeign(refusal) && !placeOfTheApi.test(text))) return { cause };
-  const said = callerReason(text.replace(/^API Error: (?:\d{3} )?/, ''));
-  return { cause, ...(said === undefined ? {} : { reason: said }) };
+  const reason = callerReason(text.replace(/^API Error: (?:\d{3} )?/, ''));
+  return { cause, ...(reason === undefined ? {} : { reason }) };
 }
 
 function causeOfStatus(refusal: Refusal): Cause {
@@ -122,8 +123,8 @@ function causeOfStatus(refusal: Refusal): Cause {
 }
 
 /**
- * Whether something other than the API answered. 2.1.197 passes no type on: it leaves the status out where the body was a page, and
- * otherwise the words have to be those of the API, where they are `known`.
+ * Whether something other than the API answered. 2.1.197 passes no type on. It leaves the status out if the body was a page; otherwise
+ * the text has to match `known`, the words of the API.
  */
 function isForeign({ typed, apiType, status, text }: Refusal, known?: RegExp): boolean {
   if (typed) return apiType === undefined;
