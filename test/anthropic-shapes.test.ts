@@ -1,9 +1,10 @@
-/** Shapes of the Messages API's stream, replayed by the stand-in: each comes out of POST /v1/messages as it went in, streamed and whole. */
+/** Shapes of the Messages API's stream, replayed by a scripted CLI: each comes out of POST /v1/messages as it went in, streamed and whole. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ApiEvent } from './support/failing-model.ts';
 import { readEvents } from './support/events.ts';
-import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { eventually } from './support/relay.ts';
 
 const usage = {
   input_tokens: 25,
@@ -184,139 +185,132 @@ const finalUsage = {
   output_tokens_details: { thinking_tokens: 3 },
 };
 
-for (const cli of clis) {
-  describe(`what the API streams, on Claude Code ${cli.version}`, { concurrency: 2 }, () => {
-    let relay: TestRelay;
-    const asked = (name: string, stream: boolean): Promise<Response> =>
-      relay.post(
-        {
-          model: 'opus',
-          max_tokens: 1000,
-          stream,
-          stop_sequences: ['three'],
-          tools: [{ name: 'get_weather', input_schema: { type: 'object' } }],
-          messages: [{ role: 'user', content: `${name}, ${stream ? 'streamed' : 'whole'}` }],
-        },
-        { path: '/v1/messages' },
-      );
-    before(async () => {
-      relay = await startTestRelay({
-        claudeBin: cli.path,
-        keep: 1000,
-        reply: ({ body }) => {
-          if (body.includes('"digits"')) return { kind: 'events', events: digits(body) };
-          const name = Object.keys(shapes).find((each) => body.includes(each));
-          const shape = name === undefined ? undefined : shapes[name];
-          if (shape === undefined)
-            return {
-              kind: 'events',
-              events: [
-                start,
-                ping,
-                ...text(0, 'It begins').slice(0, -1),
-                { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
-              ],
-            };
-          const { stop_sequence = null, ...end } = shape.end;
-          const last = { type: 'message_delta', delta: { stop_sequence, ...end }, usage: finalUsage };
-          const events = [start, ...shape.events, last, { type: 'message_stop' }];
-          // No model says all of it at once, before the CLI has read that it shall not ask again.
-          return { kind: 'events', events, eventDelayMs: 20 };
-        },
-      });
-    });
-    after(() => relay.stop());
-
-    for (const [name, shape] of Object.entries(shapes)) {
-      test(`${name}, as a stream`, async () => {
-        const response = await asked(name, true);
-        assert.equal(response.status, 200);
-        const { events, whole } = await readEvents(response);
-        assert.ok(whole);
-        assert.ok(events.every(({ event, data }) => event === data['type']));
-        const passed = events.map(({ data }) => data);
-        assert.deepEqual(passed.slice(0, -2), [start, ...shape.events.filter(({ type }) => type !== 'ping')]);
-        assert.deepEqual(passed.slice(-2), [
-          {
-            type: 'message_delta',
-            delta: { stop_sequence: null, stop_details: null, container: null, ...shape.end },
-            usage: finalUsage,
-          },
-          { type: 'message_stop' },
-        ]);
-      });
-
-      test(`${name}, whole`, async () => {
-        const response = await asked(name, false);
-        const prompt = `${name}, whole`;
-        assert.equal(relay.model.requests.filter(({ body }) => body.includes(prompt)).length, 1);
-        const body = (await response.json()) as Record<string, unknown>;
-        assert.equal(response.status, 200, JSON.stringify(body));
-        assert.deepEqual(body['content'], shape.content);
-        const { id, model, type, role, stop_reason, stop_sequence, stop_details } = body;
-        assert.deepEqual(
-          { id, model, type, role, stop_reason, stop_sequence, stop_details },
-          {
-            id: 'msg_01XFDUDYJgAACzvnptvVoYEL',
-            model: 'claude-opus-5-5-20260801',
-            type: 'message',
-            role: 'assistant',
-            stop_sequence: null,
-            stop_details: null,
-            ...shape.end,
-          },
-        );
-        assert.deepEqual(body['usage'], { ...usage, ...finalUsage });
-      });
-    }
-
-    test('numbers come to the digit, on every route', async () => {
-      const input = '{"id":12345678901234567890,"ratio":1.0}';
-      const schema = { type: 'object', properties: { id: { type: 'integer' } } };
-      const messages = [{ role: 'user', content: 'digits' }];
-      const cases: [string, object, string][] = [
-        [
-          '/v1/messages',
-          { max_tokens: 9, messages, tools: [{ name: 'get_weather', input_schema: { type: 'object' } }] },
-          `"input":${input}`,
-        ],
-        [
-          '/v1/chat/completions',
-          { messages, tools: [{ type: 'function', function: { name: 'get_weather' } }] },
-          `"arguments":${JSON.stringify(input)}`,
-        ],
-        ['/v1/complete', { messages, schema }, `"result":${input}`],
-        ['/v1/complete', { messages, schema: { anyOf: [schema] } }, `"result":${input}`],
-      ];
-      for (const [path, fields, expected] of cases) {
-        const body = { model: 'opus', ...fields };
-        const whole = await relay.post(body, { path });
-        assert.ok((await whole.text()).includes(expected), expected);
-        const accepted = await relay.post(body, { path, headers: { prefer: 'respond-async' } });
-        const url = relay.url + (accepted.headers.get('location') ?? '');
-        let told = '';
-        await eventually('the job is done', async () => {
-          told = await (await fetch(url, { headers: { 'x-api-key': relay.key } })).text();
-          return told.includes('"status":"done"');
-        });
-        assert.ok(told.includes(expected), told);
-      }
-    });
-
-    test('an error in the middle', async () => {
-      const { events } = await readEvents(await asked('no shape', true));
-      // 2.1.330 itself ends the block that the error broke off.
-      assert.deepEqual(
-        events.map(({ event }) => event).filter((event) => event !== 'content_block_stop'),
-        ['message_start', 'content_block_start', 'content_block_delta', 'error'],
-      );
-      const { type, error, request_id: id } = events.at(-1)?.data ?? {};
-      assert.equal(type, 'error');
-      assert.equal((error as { type: string }).type, 'overloaded_error');
-      assert.match(String(id), /^req_/);
-      const whole = await asked('no shape', false);
-      assert.equal(whole.status, 529);
-      assert.equal(((await whole.json()) as { error: { type: string } }).error.type, 'overloaded_error');
+describe('a shape of the Messages API', () => {
+  let relay: InProcessRelay;
+  const asked = (name: string, stream: boolean): Promise<Response> =>
+    relay.post(
+      {
+        model: 'opus',
+        max_tokens: 1000,
+        stream,
+        stop_sequences: ['three'],
+        tools: [{ name: 'get_weather', input_schema: { type: 'object' } }],
+        messages: [{ role: 'user', content: `${name}, ${stream ? 'streamed' : 'whole'}` }],
+      },
+      { path: '/v1/messages' },
+    );
+  before(async () => {
+    relay = await startInProcess({
+      reply: ({ body }) => {
+        if (body.includes('"digits"')) return { kind: 'events', events: digits(body) };
+        const name = Object.keys(shapes).find((each) => body.includes(each));
+        const shape = name === undefined ? undefined : shapes[name];
+        if (shape === undefined)
+          return {
+            kind: 'events',
+            events: [
+              start,
+              ping,
+              ...text(0, 'It begins').slice(0, -1),
+              { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
+            ],
+          };
+        const { stop_sequence = null, ...end } = shape.end;
+        const last = { type: 'message_delta', delta: { stop_sequence, ...end }, usage: finalUsage };
+        return { kind: 'events', events: [start, ...shape.events, last, { type: 'message_stop' }] };
+      },
     });
   });
-}
+  after(() => relay.stop());
+
+  for (const [name, shape] of Object.entries(shapes)) {
+    test(`${name}, as a stream`, async () => {
+      const response = await asked(name, true);
+      assert.equal(response.status, 200);
+      const { events, whole } = await readEvents(response);
+      assert.ok(whole);
+      assert.ok(events.every(({ event, data }) => event === data['type']));
+      const passed = events.map(({ data }) => data);
+      assert.deepEqual(passed.slice(0, -2), [start, ...shape.events.filter(({ type }) => type !== 'ping')]);
+      assert.deepEqual(passed.slice(-2), [
+        {
+          type: 'message_delta',
+          delta: { stop_sequence: null, stop_details: null, container: null, ...shape.end },
+          usage: finalUsage,
+        },
+        { type: 'message_stop' },
+      ]);
+    });
+
+    test(`${name}, whole`, async () => {
+      const response = await asked(name, false);
+      const prompt = `${name}, whole`;
+      assert.equal(relay.model.requests.filter(({ body }) => body.includes(prompt)).length, 1);
+      const body = (await response.json()) as Record<string, unknown>;
+      assert.equal(response.status, 200, JSON.stringify(body));
+      assert.deepEqual(body['content'], shape.content);
+      const { id, model, type, role, stop_reason, stop_sequence, stop_details } = body;
+      assert.deepEqual(
+        { id, model, type, role, stop_reason, stop_sequence, stop_details },
+        {
+          id: 'msg_01XFDUDYJgAACzvnptvVoYEL',
+          model: 'claude-opus-5-5-20260801',
+          type: 'message',
+          role: 'assistant',
+          stop_sequence: null,
+          stop_details: null,
+          ...shape.end,
+        },
+      );
+      assert.deepEqual(body['usage'], { ...usage, ...finalUsage });
+    });
+  }
+
+  test('numbers come to the digit, on every route', async () => {
+    const input = '{"id":12345678901234567890,"ratio":1.0}';
+    const schema = { type: 'object', properties: { id: { type: 'integer' } } };
+    const messages = [{ role: 'user', content: 'digits' }];
+    const cases: [string, object, string][] = [
+      [
+        '/v1/messages',
+        { max_tokens: 9, messages, tools: [{ name: 'get_weather', input_schema: { type: 'object' } }] },
+        `"input":${input}`,
+      ],
+      [
+        '/v1/chat/completions',
+        { messages, tools: [{ type: 'function', function: { name: 'get_weather' } }] },
+        `"arguments":${JSON.stringify(input)}`,
+      ],
+      ['/v1/complete', { messages, schema }, `"result":${input}`],
+      ['/v1/complete', { messages, schema: { anyOf: [schema] } }, `"result":${input}`],
+    ];
+    for (const [path, fields, expected] of cases) {
+      const body = { model: 'opus', ...fields };
+      const whole = await relay.post(body, { path });
+      assert.ok((await whole.text()).includes(expected), expected);
+      const accepted = await relay.post(body, { path, headers: { prefer: 'respond-async' } });
+      const url = relay.url + (accepted.headers.get('location') ?? '');
+      let told = '';
+      await eventually('the job is done', async () => {
+        told = await (await fetch(url, { headers: { 'x-api-key': relay.key } })).text();
+        return told.includes('"status":"done"');
+      });
+      assert.ok(told.includes(expected), told);
+    }
+  });
+
+  test('an error in the middle', async () => {
+    const { events } = await readEvents(await asked('no shape', true));
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      ['message_start', 'content_block_start', 'content_block_delta', 'error'],
+    );
+    const { type, error, request_id: id } = events.at(-1)?.data ?? {};
+    assert.equal(type, 'error');
+    assert.equal((error as { type: string }).type, 'overloaded_error');
+    assert.match(String(id), /^req_/);
+    const whole = await asked('no shape', false);
+    assert.equal(whole.status, 529);
+    assert.equal(((await whole.json()) as { error: { type: string } }).error.type, 'overloaded_error');
+  });
+});

@@ -1,4 +1,4 @@
-/** LangChain JS against the relay, with ChatOpenAI and ChatAnthropic, on both CLIs. */
+/** LangChain JS against the relay, with ChatOpenAI and ChatAnthropic. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ChatAnthropic } from '@langchain/anthropic';
@@ -13,8 +13,10 @@ import {
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI } from '@langchain/openai';
 import { z } from 'zod';
-import type { Reply, SeenRequest } from './support/failing-model.ts';
-import { clis, eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
+import type { SeenRequest } from './support/failing-model.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { eventually, query } from './support/relay.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
 import { images, pdf } from './support/media.ts';
 import { sentBy, type Sent } from './support/sent.ts';
 import { citiesAsked, structuredModel, weatherModel, weatherOf, weatherTurns } from './support/weather.ts';
@@ -24,7 +26,7 @@ const text = (text: string): object => ({ type: 'text', text });
 
 type Provider = {
   model: (
-    relay: TestRelay,
+    relay: InProcessRelay,
     options?: { apiKey?: string; model?: string; temperature?: number },
   ) => BaseChatModel;
   route: string;
@@ -69,200 +71,198 @@ const providers: Record<string, Provider> = {
   },
 };
 
-for (const cli of clis) {
-  describe(`langchain on Claude Code ${cli.version}`, () => {
-    let relay: TestRelay;
-    let reply: (request: SeenRequest) => Reply;
-    before(async () => {
-      relay = await startTestRelay({ keep: 1000, claudeBin: cli.path, reply: (request) => reply(request) });
-    });
-    after(() => relay.stop());
-    const sent = (): Sent => sentBy(relay.model.requests.at(-1));
+describe('LangChain', () => {
+  let relay: InProcessRelay;
+  let reply: (request: SeenRequest) => ScriptedReply;
+  before(async () => {
+    relay = await startInProcess({ reply: (request) => reply(request) });
+  });
+  after(() => relay.stop());
+  const sent = (): Sent => sentBy(relay.model.requests.at(-1));
 
-    for (const [name, provider] of Object.entries(providers)) {
-      describe(name, () => {
-        let model: BaseChatModel;
-        before(() => {
-          model = provider.model(relay);
-        });
+  for (const [name, provider] of Object.entries(providers)) {
+    describe(name, () => {
+      let model: BaseChatModel;
+      before(() => {
+        model = provider.model(relay);
+      });
 
-        test('invoke', async () => {
-          reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
-          const answer = await provider
-            .model(relay, { temperature: 0.5 })
-            .invoke([
-              new SystemMessage('You are brief.'),
-              new HumanMessage('one'),
-              new AIMessage('two'),
-              new HumanMessage('three'),
-            ]);
-          assert.equal(answer.text, 'hello there');
-          const { input_tokens: read, output_tokens: said, total_tokens: all } = usageOf(answer);
-          assert.deepEqual([read, said, all], [9, 3, 12]);
-          assert.equal(sent().system, 'You are brief.');
-          assert.equal(sent().body['temperature'], 0.5);
-          assert.deepEqual(sent().messages, [
-            { role: 'user', content: [text('one')] },
-            { role: 'assistant', content: [text('two')] },
-            { role: 'user', content: [text('three')] },
+      test('invoke', async () => {
+        reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
+        const answer = await provider
+          .model(relay, { temperature: 0.5 })
+          .invoke([
+            new SystemMessage('You are brief.'),
+            new HumanMessage('one'),
+            new AIMessage('two'),
+            new HumanMessage('three'),
           ]);
-        });
+        assert.equal(answer.text, 'hello there');
+        const { input_tokens: read, output_tokens: said, total_tokens: all } = usageOf(answer);
+        assert.deepEqual([read, said, all], [9, 3, 12]);
+        assert.equal(sent().system, 'You are brief.');
+        assert.equal(sent().body['temperature'], 0.5);
+        assert.deepEqual(sent().messages, [
+          { role: 'user', content: [text('one')] },
+          { role: 'assistant', content: [text('two')] },
+          { role: 'user', content: [text('three')] },
+        ]);
+      });
 
-        test('stream', async () => {
-          reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'] });
-          const chunks = await Array.fromAsync(await model.stream('hi'));
-          assert.deepEqual(
-            chunks.map((chunk) => chunk.text).filter((text) => text !== ''),
-            ['one ', 'two ', 'three'],
-          );
-          const whole = chunks.reduce((all, chunk) => all.concat(chunk));
-          assert.equal(usageOf(whole).output_tokens, provider.streamedTokens);
-        });
+      test('stream', async () => {
+        reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'], usage: { output_tokens: 4 } });
+        const chunks = await Array.fromAsync(await model.stream('hi'));
+        assert.deepEqual(
+          chunks.map((chunk) => chunk.text).filter((text) => text !== ''),
+          ['one ', 'two ', 'three'],
+        );
+        const whole = chunks.reduce((all, chunk) => all.concat(chunk));
+        assert.equal(usageOf(whole).output_tokens, provider.streamedTokens);
+      });
 
-        test('an image and a PDF', async () => {
-          reply = () => ({ kind: 'text', text: 'a dot' });
-          await model.invoke([
-            new HumanMessage({
-              contentBlocks: [
-                { type: 'text', text: 'What is in these?' },
-                { type: 'image', mimeType: 'image/png', data: png },
-                { type: 'file', mimeType: 'application/pdf', data: pdf, metadata: { filename: 'a.pdf' } },
-              ],
-            }),
-          ]);
-          assert.deepEqual(sent().messages, [
-            {
-              role: 'user',
-              content: [
-                text('What is in these?'),
-                { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
-                {
-                  type: 'document',
-                  source: { type: 'base64', media_type: 'application/pdf', data: pdf },
-                  ...provider.documentTitle,
-                },
-              ],
-            },
-          ]);
-        });
-
-        for (const method of provider.structuredMethods) {
-          test(`withStructuredOutput by ${method}`, async () => {
-            const ada = { name: 'Ada', age: 36 };
-            reply = (request) => structuredModel(request, ada);
-            const schema = z.object({ name: z.string(), age: z.number() });
-            assert.deepEqual(await model.withStructuredOutput(schema, { method }).invoke('hi'), ada);
-          });
-        }
-
-        for (const streamed of [false, true]) {
-          test(`bindTools, three rounds${streamed ? ', streamed' : ''}`, async () => {
-            reply = weatherModel;
-            const asked: string[] = [];
-            const weather = tool(
-              ({ city }: { city: string }) => {
-                asked.push(city);
-                return weatherOf[city] ?? '';
-              },
+      test('an image and a PDF', async () => {
+        reply = () => ({ kind: 'text', text: 'a dot' });
+        await model.invoke([
+          new HumanMessage({
+            contentBlocks: [
+              { type: 'text', text: 'What is in these?' },
+              { type: 'image', mimeType: 'image/png', data: png },
+              { type: 'file', mimeType: 'application/pdf', data: pdf, metadata: { filename: 'a.pdf' } },
+            ],
+          }),
+        ]);
+        assert.deepEqual(sent().messages, [
+          {
+            role: 'user',
+            content: [
+              text('What is in these?'),
+              { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
               {
-                name: 'weather',
-                description: 'The weather of a city.',
-                schema: z.object({ city: z.string() }),
+                type: 'document',
+                source: { type: 'base64', media_type: 'application/pdf', data: pdf },
+                ...provider.documentTitle,
               },
-            );
-            assert.ok(model.bindTools !== undefined);
-            const bound = model.bindTools([weather]);
-            const messages: BaseMessage[] = [new HumanMessage('hi')];
-            for (;;) {
-              const answer: AIMessage = streamed
-                ? (await Array.fromAsync(await bound.stream(messages))).reduce((all, chunk) =>
-                    all.concat(chunk),
-                  )
-                : await bound.invoke(messages);
-              messages.push(answer);
-              if ((answer.tool_calls ?? []).length === 0) break;
-              for (const call of answer.tool_calls ?? []) {
-                const result = await weather.invoke({ ...call, type: 'tool_call' });
-                messages.push(
-                  new ToolMessage({
-                    content: result.content,
-                    tool_call_id: call.id ?? '',
-                    name: call.name,
-                    status: call.args['city'] === 'Rome' ? 'error' : 'success',
-                  }),
-                );
-              }
+            ],
+          },
+        ]);
+      });
+
+      for (const method of provider.structuredMethods) {
+        test(`withStructuredOutput by ${method}`, async () => {
+          const ada = { name: 'Ada', age: 36 };
+          reply = (request) => structuredModel(request, ada);
+          const schema = z.object({ name: z.string(), age: z.number() });
+          assert.deepEqual(await model.withStructuredOutput(schema, { method }).invoke('hi'), ada);
+        });
+      }
+
+      for (const streamed of [false, true]) {
+        test(`bindTools, three rounds${streamed ? ', streamed' : ''}`, async () => {
+          reply = weatherModel;
+          const asked: string[] = [];
+          const weather = tool(
+            ({ city }: { city: string }) => {
+              asked.push(city);
+              return weatherOf[city] ?? '';
+            },
+            {
+              name: 'weather',
+              description: 'The weather of a city.',
+              schema: z.object({ city: z.string() }),
+            },
+          );
+          assert.ok(model.bindTools !== undefined);
+          const bound = model.bindTools([weather]);
+          const messages: BaseMessage[] = [new HumanMessage('hi')];
+          for (;;) {
+            const answer: AIMessage = streamed
+              ? (await Array.fromAsync(await bound.stream(messages))).reduce((all, chunk) =>
+                  all.concat(chunk),
+                )
+              : await bound.invoke(messages);
+            messages.push(answer);
+            if ((answer.tool_calls ?? []).length === 0) break;
+            for (const call of answer.tool_calls ?? []) {
+              const result = await weather.invoke({ ...call, type: 'tool_call' });
+              messages.push(
+                new ToolMessage({
+                  content: result.content,
+                  tool_call_id: call.id ?? '',
+                  name: call.name,
+                  status: call.args['city'] === 'Rome' ? 'error' : 'success',
+                }),
+              );
             }
-            assert.equal(messages.at(-1)?.text, 'It rains.');
-            assert.deepEqual(asked, citiesAsked);
-            const plain = sent().messages.map(({ role, content }) => ({
-              role,
-              // ChatAnthropic says of a result that is none that it is no error.
-              content: content.map(({ is_error: _flag, ...block }: { is_error?: boolean }) => block),
-            }));
-            assert.deepEqual(plain, weatherTurns(text('hi')));
-          });
-        }
+          }
+          assert.equal(messages.at(-1)?.text, 'It rains.');
+          assert.deepEqual(asked, citiesAsked);
+          const plain = sent().messages.map(({ role, content }) => ({
+            role,
+            // ChatAnthropic says of a result that is none that it is no error.
+            content: content.map(({ is_error: _flag, ...block }: { is_error?: boolean }) => block),
+          }));
+          assert.deepEqual(plain, weatherTurns(text('hi')));
+        });
+      }
 
-        describe('errors', () => {
-          const failsWith = (status: number) => (error: unknown) => {
-            assert.equal((error as { status?: unknown }).status, status, String(error));
-            return true;
-          };
+      describe('errors', () => {
+        const failsWith = (status: number) => (error: unknown) => {
+          assert.equal((error as { status?: unknown }).status, status, String(error));
+          return true;
+        };
 
-          test('401', async () => {
-            await assert.rejects(provider.model(relay, { apiKey: 'crk_wrong' }).invoke('hi'), failsWith(401));
-          });
-
-          test('404 for a model that is not served', async () => {
-            await assert.rejects(provider.model(relay, { model: 'gpt-4o' }).invoke('hi'), failsWith(404));
-          });
-
-          test('429', async () => {
-            reply = () => ({ kind: 'text', text: 'hello' });
-            const apiKey = relay.command('genkey', `daily-${provider.route}`.replace('_', '-'), '1');
-            await provider.model(relay, { apiKey }).invoke('hi');
-            await assert.rejects(provider.model(relay, { apiKey }).invoke('hi'), failsWith(429));
-          });
-
-          test('overloaded', async () => {
-            reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
-            await assert.rejects(model.invoke('hi'), failsWith(provider.overloaded));
-          });
-
-          test('an error in the middle of a stream', async () => {
-            reply = () => ({
-              kind: 'stream_error',
-              type: 'overloaded_error',
-              message: 'Overloaded',
-              afterText: 'Hel',
-            });
-            const pieces: string[] = [];
-            await assert.rejects(async () => {
-              for await (const chunk of await model.stream('hi')) pieces.push(chunk.text);
-            }, /overloaded/i);
-            assert.equal(pieces.join(''), 'Hel');
-          });
+        test('401', async () => {
+          await assert.rejects(provider.model(relay, { apiKey: 'crk_wrong' }).invoke('hi'), failsWith(401));
         });
 
-        test('abort', async () => {
-          reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
-          const controller = new AbortController();
+        test('404 for a model that is not served', async () => {
+          await assert.rejects(provider.model(relay, { model: 'gpt-4o' }).invoke('hi'), failsWith(404));
+        });
+
+        test('429', async () => {
+          reply = () => ({ kind: 'text', text: 'hello' });
+          const apiKey = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
+          await provider.model(relay, { apiKey }).invoke('hi');
+          await assert.rejects(provider.model(relay, { apiKey }).invoke('hi'), failsWith(429));
+        });
+
+        test('overloaded', async () => {
+          reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
+          await assert.rejects(model.invoke('hi'), failsWith(provider.overloaded));
+        });
+
+        test('an error in the middle of a stream', async () => {
+          reply = () => ({
+            kind: 'stream_error',
+            type: 'overloaded_error',
+            message: 'Overloaded',
+            afterText: 'Hel',
+          });
+          const pieces: string[] = [];
           await assert.rejects(async () => {
-            for await (const chunk of await model.stream('hi', { signal: controller.signal }))
-              if (chunk.text === 'The answer begins') controller.abort();
-          });
-          await relay.model.requests.at(-1)?.closed;
-          await eventually('no process is left', () => relay.children().length === 0);
-          await eventually('the ledger says so', () => {
-            const sql = 'SELECT client_gone FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1';
-            return query(relay, sql, provider.route)[0]?.['client_gone'] === 1;
-          });
+            for await (const chunk of await model.stream('hi')) pieces.push(chunk.text);
+          }, /overloaded/i);
+          assert.equal(pieces.join(''), 'Hel');
         });
       });
-    }
-  });
-}
+
+      test('abort', async () => {
+        reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
+        const controller = new AbortController();
+        await assert.rejects(async () => {
+          for await (const chunk of await model.stream('hi', { signal: controller.signal }))
+            if (chunk.text === 'The answer begins') controller.abort();
+        });
+        await relay.model.requests.at(-1)?.closed;
+        await eventually('no turn is left', () => relay.model.running() === 0);
+        await eventually('the ledger says so', () => {
+          const sql = 'SELECT client_gone FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1';
+          return query(relay, sql, provider.route)[0]?.['client_gone'] === 1;
+        });
+      });
+    });
+  }
+});
 
 function usageOf(message: object): Record<'input_tokens' | 'output_tokens' | 'total_tokens', number> {
   assert.ok('usage_metadata' in message);

@@ -1,4 +1,4 @@
-/** The official OpenAI SDK against the relay with nothing changed but its base URL, on both CLIs. */
+/** The official OpenAI SDK against the relay with nothing changed but its base URL. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import OpenAI, {
@@ -19,17 +19,12 @@ import type {
   ChatCompletionMessageFunctionToolCall,
 } from 'openai/resources';
 import { z } from 'zod';
-import type { Reply, SeenRequest } from './support/failing-model.ts';
+import { RelayError } from '../src/errors.ts';
+import type { SeenRequest } from './support/failing-model.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 import { recordedMessage, recordedToolUse, recordings } from './support/recordings.ts';
-import {
-  clis,
-  eventually,
-  ledgerRow,
-  query,
-  sleep,
-  startTestRelay,
-  type TestRelay,
-} from './support/relay.ts';
+import { eventually, ledgerRow, query } from './support/relay.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
 import { images, pdf } from './support/media.ts';
 import { sentBy, type Sent } from './support/sent.ts';
 import { citiesAsked, structuredModel, weatherModel, weatherOf, weatherTurns } from './support/weather.ts';
@@ -52,652 +47,612 @@ const weatherTool: ChatCompletionFunctionTool = {
   },
 };
 
-for (const cli of clis) {
-  describe(`openai on Claude Code ${cli.version}`, () => {
-    let relay: TestRelay;
-    let client: OpenAI;
-    let reply: (request: SeenRequest) => Reply | Promise<Reply>;
-    before(async () => {
-      relay = await startTestRelay({ keep: 1000, claudeBin: cli.path, reply: (request) => reply(request) });
-      client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 0 });
+describe('the OpenAI SDK', () => {
+  let relay: InProcessRelay;
+  let client: OpenAI;
+  let reply: (request: SeenRequest) => ScriptedReply;
+  before(async () => {
+    relay = await startInProcess({ reply: (request) => reply(request) });
+    client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 0 });
+  });
+  after(() => relay.stop());
+
+  const sent = (): Sent => sentBy(relay.model.requests.at(-1));
+
+  test('a text', async () => {
+    reply = () => ({
+      kind: 'text',
+      text: ['  hello\n', 'there ✓ '],
+      usage: {
+        input_tokens: 10,
+        output_tokens: 7,
+        cache_read_input_tokens: 100,
+        cache_creation_input_tokens: 1000,
+      },
     });
-    after(() => relay.stop());
-
-    const sent = (): Sent => sentBy(relay.model.requests.at(-1));
-
-    test('a text', async () => {
-      reply = () => ({
-        kind: 'text',
-        text: ['  hello\n', 'there ✓ '],
-        usage: {
-          input_tokens: 10,
-          output_tokens: 7,
-          cache_read_input_tokens: 100,
-          cache_creation_input_tokens: 1000,
-        },
-      });
-      const { data, response, request_id } = await client.chat.completions
-        .create({
-          model: 'opus',
-          messages: [
-            { role: 'system', content: 'You are brief.' },
-            { role: 'developer', content: [{ type: 'text', text: 'And polite.' }] },
-            ...hi,
-          ],
-          seed: 7,
-          user: 'someone',
-        })
-        .withResponse();
-      const { id, created, model, ...rest } = data;
-      assert.deepEqual(rest, {
-        object: 'chat.completion',
-        choices: [
-          {
-            index: 0,
-            message: { role: 'assistant', content: '  hello\nthere ✓ ', refusal: null, annotations: [] },
-            logprobs: null,
-            finish_reason: 'stop',
-          },
-        ],
-        usage: {
-          prompt_tokens: 1110,
-          completion_tokens: 7,
-          total_tokens: 1117,
-          prompt_tokens_details: { cached_tokens: 100, cache_write_tokens: 1000 },
-        },
-      });
-      assert.equal(request_id?.replace('req_', 'chatcmpl-'), id);
-      assert.ok(Math.abs(created - Date.now() / 1000) < 60);
-      assert.match(model, /^claude-opus-/);
-      assert.equal(response.headers.get('x-relay-ignored-params'), 'seed, user');
-      assert.equal((await ledgerRow(relay, request_id ?? ''))['route'], 'chat_completions');
-      assert.equal(sent().system, 'You are brief.\n\nAnd polite.');
-      assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
-    });
-
-    test('streamed, with usage', async () => {
-      reply = () => ({ kind: 'text', text: ['one ', 'two'], usage: { input_tokens: 5, output_tokens: 2 } });
-      const stream = await client.chat.completions.create({
-        model: 'opus',
-        messages: hi,
-        stream: true,
-        stream_options: { include_usage: true },
-      });
-      const chunks = [];
-      for await (const chunk of stream) chunks.push(chunk);
-      assert.deepEqual(
-        chunks.map(({ choices: [choice], usage }) => [
-          choice?.delta,
-          choice?.finish_reason,
-          usage?.total_tokens,
-        ]),
-        [
-          [{ role: 'assistant', content: '', refusal: null }, null, undefined],
-          [{ content: 'one ' }, null, undefined],
-          [{ content: 'two' }, null, undefined],
-          [{}, 'stop', undefined],
-          [undefined, undefined, 7],
-        ],
-      );
-      assert.equal(new Set(chunks.map(({ id, created, model }) => `${id} ${created} ${model}`)).size, 1);
-    });
-
-    test('streamed, through the SDK’s helper', async () => {
-      reply = () => ({ kind: 'text', text: ['one ', 'two'] });
-      const pieces: string[] = [];
-      const stream = client.chat.completions
-        .stream({ model: 'opus', messages: hi })
-        .on('content', (piece) => pieces.push(piece));
-      const whole = await stream.finalChatCompletion();
-      assert.deepEqual(pieces, ['one ', 'two']);
-      assert.equal(whole.choices[0]?.message.content, 'one two');
-      assert.equal(whole.choices[0]?.finish_reason, 'stop');
-    });
-
-    test('many turns, with every parameter that has a meaning here', async () => {
-      reply = () => ({ kind: 'text', text: 'four' });
-      await client.chat.completions.create({
-        model: 'sonnet',
-        messages: [
-          { role: 'system', content: 'Count.' },
-          { role: 'user', content: 'one @/etc/passwd' },
-          { role: 'assistant', content: 'two\n' },
-          {
-            role: 'user',
-            content: [
-              { type: 'text', text: '/cost' },
-              { type: 'text', text: 'three' },
-            ],
-          },
-          { role: 'assistant', content: [{ type: 'text', text: 'hm' }], refusal: null },
-          { role: 'user', content: 'go on' },
-        ],
-        max_completion_tokens: 77,
-        temperature: 0.25,
-        stop: ['END', 'STOP'],
-      });
-      assert.equal(sent().system, 'Count.');
-      assert.deepEqual(sent().messages, [
-        { role: 'user', content: [text('one @/etc/passwd')] },
-        { role: 'assistant', content: [text('two\n')] },
-        { role: 'user', content: [text('/cost'), text('three')] },
-        { role: 'assistant', content: [text('hm')] },
-        { role: 'user', content: [text('go on')] },
-      ]);
-      const { body } = sent();
-      assert.match(String(body['model']), /^claude-sonnet-/);
-      assert.deepEqual(
-        [body['max_tokens'], body['temperature'], body['stop_sequences']],
-        [77, 0.25, ['END', 'STOP']],
-      );
-    });
-
-    test('reasoning_effort', async () => {
-      reply = () => ({ kind: 'text', text: 'x' });
-      await client.chat.completions.create({ model: 'opus', messages: hi, reasoning_effort: 'low' });
-      assert.deepEqual(sent().body['output_config'], { effort: 'low' });
-      await client.chat.completions.create({ model: 'opus', messages: hi, reasoning_effort: 'none' });
-      assert.ok(
-        ['disabled', undefined].includes((sent().body['thinking'] as { type: string } | undefined)?.type),
-      );
-    });
-
-    test('an image and a PDF', async () => {
-      reply = () => ({ kind: 'text', text: 'a dot' });
-      const { choices } = await client.chat.completions.create({
+    const { data, response, request_id } = await client.chat.completions
+      .create({
         model: 'opus',
         messages: [
-          {
-            role: 'user',
-            content: [
-              { type: 'text', text: 'What is in the first?' },
-              { type: 'image_url', image_url: { url: `data:image/png;base64,${png}` } },
-              { type: 'text', text: 'And in the second?' },
-              { type: 'file', file: { filename: 'a.pdf', file_data: `data:application/pdf;base64,${pdf}` } },
-            ],
-          },
+          { role: 'system', content: 'You are brief.' },
+          { role: 'developer', content: [{ type: 'text', text: 'And polite.' }] },
+          ...hi,
         ],
-      });
-      assert.equal(choices[0]?.message.content, 'a dot');
-      assert.deepEqual(sent().messages, [
+        seed: 7,
+        user: 'someone',
+      })
+      .withResponse();
+    const { id, created, model, ...rest } = data;
+    assert.deepEqual(rest, {
+      object: 'chat.completion',
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: '  hello\nthere ✓ ', refusal: null, annotations: [] },
+          logprobs: null,
+          finish_reason: 'stop',
+        },
+      ],
+      usage: {
+        prompt_tokens: 1110,
+        completion_tokens: 7,
+        total_tokens: 1117,
+        prompt_tokens_details: { cached_tokens: 100, cache_write_tokens: 1000 },
+      },
+    });
+    assert.equal(request_id?.replace('req_', 'chatcmpl-'), id);
+    assert.ok(Math.abs(created - Date.now() / 1000) < 60);
+    assert.match(model, /^claude-opus-/);
+    assert.equal(response.headers.get('x-relay-ignored-params'), 'seed, user');
+    assert.equal((await ledgerRow(relay, request_id ?? ''))['route'], 'chat_completions');
+    assert.equal(sent().system, 'You are brief.\n\nAnd polite.');
+    assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
+  });
+
+  test('streamed, with usage', async () => {
+    reply = () => ({ kind: 'text', text: ['one ', 'two'], usage: { input_tokens: 5, output_tokens: 2 } });
+    const stream = await client.chat.completions.create({
+      model: 'opus',
+      messages: hi,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    assert.deepEqual(
+      chunks.map(({ choices: [choice], usage }) => [
+        choice?.delta,
+        choice?.finish_reason,
+        usage?.total_tokens,
+      ]),
+      [
+        [{ role: 'assistant', content: '', refusal: null }, null, undefined],
+        [{ content: 'one ' }, null, undefined],
+        [{ content: 'two' }, null, undefined],
+        [{}, 'stop', undefined],
+        [undefined, undefined, 7],
+      ],
+    );
+    assert.equal(new Set(chunks.map(({ id, created, model }) => `${id} ${created} ${model}`)).size, 1);
+  });
+
+  test('streamed, through the SDK’s helper', async () => {
+    reply = () => ({ kind: 'text', text: ['one ', 'two'] });
+    const pieces: string[] = [];
+    const stream = client.chat.completions
+      .stream({ model: 'opus', messages: hi })
+      .on('content', (piece) => pieces.push(piece));
+    const whole = await stream.finalChatCompletion();
+    assert.deepEqual(pieces, ['one ', 'two']);
+    assert.equal(whole.choices[0]?.message.content, 'one two');
+    assert.equal(whole.choices[0]?.finish_reason, 'stop');
+  });
+
+  test('many turns, with every parameter that has a meaning here', async () => {
+    reply = () => ({ kind: 'text', text: 'four' });
+    await client.chat.completions.create({
+      model: 'sonnet',
+      messages: [
+        { role: 'system', content: 'Count.' },
+        { role: 'user', content: 'one @/etc/passwd' },
+        { role: 'assistant', content: 'two\n' },
         {
           role: 'user',
           content: [
-            text('What is in the first?'),
-            { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
-            text('And in the second?'),
-            {
-              type: 'document',
-              source: { type: 'base64', media_type: 'application/pdf', data: pdf },
-              title: 'a.pdf',
-            },
+            { type: 'text', text: '/cost' },
+            { type: 'text', text: 'three' },
           ],
         },
-      ]);
+        { role: 'assistant', content: [{ type: 'text', text: 'hm' }], refusal: null },
+        { role: 'user', content: 'go on' },
+      ],
+      max_completion_tokens: 77,
+      temperature: 0.25,
+      stop: ['END', 'STOP'],
+    });
+    assert.equal(sent().system, 'Count.');
+    assert.deepEqual(sent().messages, [
+      { role: 'user', content: [text('one @/etc/passwd')] },
+      { role: 'assistant', content: [text('two\n')] },
+      { role: 'user', content: [text('/cost'), text('three')] },
+      { role: 'assistant', content: [text('hm')] },
+      { role: 'user', content: [text('go on')] },
+    ]);
+    const { body } = sent();
+    assert.match(String(body['model']), /^claude-sonnet-/);
+    assert.deepEqual(
+      [body['max_tokens'], body['temperature'], body['stop_sequences']],
+      [77, 0.25, ['END', 'STOP']],
+    );
+  });
+
+  test('reasoning_effort', async () => {
+    reply = () => ({ kind: 'text', text: 'x' });
+    await client.chat.completions.create({ model: 'opus', messages: hi, reasoning_effort: 'low' });
+    assert.deepEqual(sent().body['output_config'], { effort: 'low' });
+    await client.chat.completions.create({ model: 'opus', messages: hi, reasoning_effort: 'none' });
+    assert.ok(
+      ['disabled', undefined].includes((sent().body['thinking'] as { type: string } | undefined)?.type),
+    );
+  });
+
+  test('an image and a PDF', async () => {
+    reply = () => ({ kind: 'text', text: 'a dot' });
+    const { choices } = await client.chat.completions.create({
+      model: 'opus',
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'What is in the first?' },
+            { type: 'image_url', image_url: { url: `data:image/png;base64,${png}` } },
+            { type: 'text', text: 'And in the second?' },
+            { type: 'file', file: { filename: 'a.pdf', file_data: `data:application/pdf;base64,${pdf}` } },
+          ],
+        },
+      ],
+    });
+    assert.equal(choices[0]?.message.content, 'a dot');
+    assert.deepEqual(sent().messages, [
+      {
+        role: 'user',
+        content: [
+          text('What is in the first?'),
+          { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
+          text('And in the second?'),
+          {
+            type: 'document',
+            source: { type: 'base64', media_type: 'application/pdf', data: pdf },
+            title: 'a.pdf',
+          },
+        ],
+      },
+    ]);
+  });
+
+  describe('structured output', () => {
+    const Person = z.object({ name: z.string(), age: z.number() });
+    const ada = { name: 'Ada', age: 36 };
+
+    test('chat.completions.parse with a zod schema', async () => {
+      reply = (request) => structuredModel(request, ada);
+      const { choices } = await client.chat.completions.parse({
+        model: 'opus',
+        messages: hi,
+        response_format: zodResponseFormat(Person, 'person'),
+      });
+      assert.deepEqual(choices[0]?.message.parsed, ada);
+      assert.equal(choices[0]?.finish_reason, 'stop');
     });
 
-    describe('structured output', () => {
-      const Person = z.object({ name: z.string(), age: z.number() });
-      const ada = { name: 'Ada', age: 36 };
+    test('streamed', async () => {
+      reply = (request) => structuredModel(request, ada);
+      const whole = await client.chat.completions
+        .stream({ model: 'opus', messages: hi, response_format: zodResponseFormat(Person, 'person') })
+        .finalChatCompletion();
+      assert.deepEqual(whole.choices[0]?.message.parsed, ada);
+    });
 
-      test('chat.completions.parse with a zod schema', async () => {
-        reply = (request) => structuredModel(request, ada);
-        const { choices } = await client.chat.completions.parse({
+    test('json_object', async () => {
+      reply = (request) => structuredModel(request, { any: ['thing'] });
+      const { choices } = await client.chat.completions.create({
+        model: 'opus',
+        messages: hi,
+        response_format: { type: 'json_object' },
+      });
+      assert.deepEqual(JSON.parse(choices[0]?.message.content ?? ''), { any: ['thing'] });
+    });
+
+    test('an answer that does not satisfy the schema is an error, and is not asked for again', async () => {
+      reply = (request) => structuredModel(request, { name: 5 });
+      const retrying = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 2 });
+      const asked = relay.model.requests.length;
+      await assert.rejects(
+        retrying.chat.completions.parse({
           model: 'opus',
           messages: hi,
           response_format: zodResponseFormat(Person, 'person'),
-        });
-        assert.deepEqual(choices[0]?.message.parsed, ada);
-        assert.equal(choices[0]?.finish_reason, 'stop');
-      });
-
-      test('streamed', async () => {
-        reply = (request) => structuredModel(request, ada);
-        const whole = await client.chat.completions
-          .stream({ model: 'opus', messages: hi, response_format: zodResponseFormat(Person, 'person') })
-          .finalChatCompletion();
-        assert.deepEqual(whole.choices[0]?.message.parsed, ada);
-      });
-
-      test('json_object', async () => {
-        reply = (request) => structuredModel(request, { any: ['thing'] });
-        const { choices } = await client.chat.completions.create({
-          model: 'opus',
-          messages: hi,
-          response_format: { type: 'json_object' },
-        });
-        assert.deepEqual(JSON.parse(choices[0]?.message.content ?? ''), { any: ['thing'] });
-      });
-
-      test('an answer that does not satisfy the schema is an error, and is not asked for again', async () => {
-        reply = (request) => structuredModel(request, { name: 5 });
-        const retrying = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 2 });
-        const asked = relay.model.requests.length;
-        await assert.rejects(
-          retrying.chat.completions.parse({
-            model: 'opus',
-            messages: hi,
-            response_format: zodResponseFormat(Person, 'person'),
-          }),
-          (error: unknown) =>
-            error instanceof InternalServerError && error.code === 'invalid_output' && error.status === 502,
-        );
-        assert.equal(relay.model.requests.length, asked + 1);
-      });
-
-      test('a structured answer that was cut off or declined: the SDK’s own errors', async () => {
-        const structured = {
-          model: 'opus',
-          messages: hi,
-          response_format: zodResponseFormat(Person, 'person'),
-        };
-        const cut = recordedToolUse(0, 'toolu_1', 'structured_output', '{"name": "Jo');
-        reply = () => ({ kind: 'events', events: recordedMessage('max_tokens', [cut]) });
-        const { choices } = await client.chat.completions.create(structured);
-        assert.deepEqual(
-          [choices[0]?.message.content, choices[0]?.finish_reason],
-          ['{"name": "Jo', 'length'],
-        );
-        await assert.rejects(client.chat.completions.parse(structured), LengthFinishReasonError);
-        await assert.rejects(
-          client.chat.completions.stream(structured).finalChatCompletion(),
-          LengthFinishReasonError,
-        );
-        reply = () => ({ kind: 'events', events: recordings.refusal });
-        await assert.rejects(client.chat.completions.parse(structured), ContentFilterFinishReasonError);
-      });
+        }),
+        (error: unknown) =>
+          error instanceof InternalServerError && error.code === 'invalid_output' && error.status === 502,
+      );
+      assert.equal(relay.model.requests.length, asked + 1);
     });
 
-    describe('tools', () => {
-      const allTurns = weatherTurns(text('hi'));
-      const ownTool = {
-        name: 'weather',
-        description: 'The weather of a city.',
-        input_schema: weatherTool.function.parameters,
+    test('a structured answer that was cut off or declined: the SDK’s own errors', async () => {
+      const structured = {
+        model: 'opus',
+        messages: hi,
+        response_format: zodResponseFormat(Person, 'person'),
       };
+      const cut = recordedToolUse(0, 'toolu_1', 'structured_output', '{"name": "Jo');
+      reply = () => ({ kind: 'events', events: recordedMessage('max_tokens', [cut]) });
+      const { choices } = await client.chat.completions.create(structured);
+      assert.deepEqual([choices[0]?.message.content, choices[0]?.finish_reason], ['{"name": "Jo', 'length']);
+      await assert.rejects(client.chat.completions.parse(structured), LengthFinishReasonError);
+      await assert.rejects(
+        client.chat.completions.stream(structured).finalChatCompletion(),
+        LengthFinishReasonError,
+      );
+      reply = () => ({ kind: 'events', events: recordings.refusal });
+      await assert.rejects(client.chat.completions.parse(structured), ContentFilterFinishReasonError);
+    });
+  });
 
-      test('three rounds by hand, with calls at once, answered in another order', async () => {
+  describe('tools', () => {
+    const allTurns = weatherTurns(text('hi'));
+    const ownTool = {
+      name: 'weather',
+      description: 'The weather of a city.',
+      input_schema: weatherTool.function.parameters,
+    };
+
+    test('three rounds by hand, with calls at once, answered in another order', async () => {
+      reply = weatherModel;
+      const messages = [...hi];
+      for (let round = 0; ; round += 1) {
+        const { choices }: ChatCompletion = await client.chat.completions.create({
+          model: 'opus',
+          messages,
+          tools: [weatherTool],
+        });
+        assert.deepEqual(sent().messages, allTurns.slice(0, 1 + 2 * round));
+        assert.deepEqual(sent().tools, [ownTool]);
+        const [choice] = choices;
+        assert.ok(choice);
+        messages.push(choice.message);
+        const { tool_calls: calls = [] } = choice.message;
+        assert.equal(choice.finish_reason, round < 3 ? 'tool_calls' : 'stop');
+        if (round === 0) assert.equal(choice.message.content, 'I look.');
+        if (round === 1) assert.equal(choice.message.content, null);
+        if (round === 3) {
+          assert.equal(choice.message.content, 'It rains.');
+          assert.equal(calls.length, 0);
+          break;
+        }
+        for (const call of calls.toReversed()) {
+          assert.ok(call.type === 'function');
+          const { city } = JSON.parse(call.function.arguments) as { city: string };
+          messages.push({ role: 'tool', tool_call_id: call.id, content: weatherOf[city] ?? '' });
+        }
+      }
+    });
+
+    for (const stream of [false, true]) {
+      test(`three rounds by the SDK’s runTools${stream ? ', streamed' : ''}`, async () => {
         reply = weatherModel;
-        const messages = [...hi];
-        for (let round = 0; ; round += 1) {
-          const { choices }: ChatCompletion = await client.chat.completions.create({
-            model: 'opus',
-            messages,
-            tools: [weatherTool],
-          });
-          assert.deepEqual(sent().messages, allTurns.slice(0, 1 + 2 * round));
-          assert.deepEqual(sent().tools, [ownTool]);
-          const [choice] = choices;
-          assert.ok(choice);
-          messages.push(choice.message);
-          const { tool_calls: calls = [] } = choice.message;
-          assert.equal(choice.finish_reason, round < 3 ? 'tool_calls' : 'stop');
-          if (round === 0) assert.equal(choice.message.content, 'I look.');
-          if (round === 1) assert.equal(choice.message.content, null);
-          if (round === 3) {
-            assert.equal(choice.message.content, 'It rains.');
-            assert.equal(calls.length, 0);
-            break;
-          }
-          for (const call of calls.toReversed()) {
-            assert.ok(call.type === 'function');
-            const { city } = JSON.parse(call.function.arguments) as { city: string };
-            messages.push({ role: 'tool', tool_call_id: call.id, content: weatherOf[city] ?? '' });
-          }
-        }
+        const asked: string[] = [];
+        const tools = [
+          zodFunction({
+            name: 'weather',
+            parameters: z.object({ city: z.string() }),
+            function: ({ city }) => {
+              asked.push(city);
+              return weatherOf[city] ?? '';
+            },
+          }),
+        ];
+        const params = { model: 'opus', messages: hi, tools };
+        const runner = stream
+          ? client.chat.completions.runTools({ ...params, stream: true })
+          : client.chat.completions.runTools(params);
+        assert.equal(await runner.finalContent(), 'It rains.');
+        assert.deepEqual(asked, citiesAsked);
+        assert.deepEqual(sent().messages, allTurns);
       });
+    }
 
-      for (const stream of [false, true]) {
-        test(`three rounds by the SDK’s runTools${stream ? ', streamed' : ''}`, async () => {
-          reply = weatherModel;
-          const asked: string[] = [];
-          const tools = [
-            zodFunction({
-              name: 'weather',
-              parameters: z.object({ city: z.string() }),
-              function: ({ city }) => {
-                asked.push(city);
-                return weatherOf[city] ?? '';
-              },
-            }),
-          ];
-          const params = { model: 'opus', messages: hi, tools };
-          const runner = stream
-            ? client.chat.completions.runTools({ ...params, stream: true })
-            : client.chat.completions.runTools(params);
-          assert.equal(await runner.finalContent(), 'It rains.');
-          assert.deepEqual(asked, citiesAsked);
-          assert.deepEqual(sent().messages, allTurns);
-        });
-      }
-
-      test('a strict zod tool, parsed; a tool that must be called; one call at a time', async () => {
-        reply = () => ({ kind: 'tool_use', name: 'weather', input: { city: 'Oslo' } });
-        const { choices } = await client.chat.completions.parse({
-          model: 'opus',
-          messages: hi,
-          tools: [zodFunction({ name: 'weather', parameters: z.object({ city: z.string() }) })],
-          tool_choice: { type: 'function', function: { name: 'weather' } },
-          parallel_tool_calls: false,
-        });
-        const [call] = choices[0]?.message.tool_calls ?? [];
-        assert.ok(call?.type === 'function');
-        assert.deepEqual(call.function.parsed_arguments, { city: 'Oslo' });
-        assert.equal(sent().tools[0]?.['strict'], true);
-        assert.deepEqual(sent().body['tool_choice'], {
-          type: 'tool',
-          name: 'weather',
-          disable_parallel_tool_use: true,
-        });
+    test('a strict zod tool, parsed; a tool that must be called; one call at a time', async () => {
+      reply = () => ({ kind: 'tool_use', name: 'weather', input: { city: 'Oslo' } });
+      const { choices } = await client.chat.completions.parse({
+        model: 'opus',
+        messages: hi,
+        tools: [zodFunction({ name: 'weather', parameters: z.object({ city: z.string() }) })],
+        tool_choice: { type: 'function', function: { name: 'weather' } },
+        parallel_tool_calls: false,
       });
-    });
-
-    describe('recorded streams', () => {
-      const call = (id: string, name: string, args: string): object => ({
-        id,
-        type: 'function',
-        function: { name, arguments: args },
-      });
-      const bern = call('toolu_1', 'get_weather', '{"city":"Bern"}');
-      const cases: [keyof typeof recordings, string | null, string, object[]?][] = [
-        ['text', 'Hello, world!', 'stop'],
-        ['thinking', 'Thought over.', 'stop'],
-        ['redactedThinking', 'Hidden thoughts.', 'stop'],
-        ['citations', 'The grass is green.', 'stop'],
-        ['toolUse', 'Let me look.', 'tool_calls', [call('toolu_1', 'get_weather', '{"city": "Zürich"}')]],
-        ['parallelToolUse', null, 'tool_calls', [bern, call('toolu_2', 'get_time', '{}')]],
-        ['thinkingToolUse', null, 'tool_calls', [bern]],
-        ['stopSequence', 'one two ', 'stop'],
-        ['maxTokens', 'cut off in the mid', 'length'],
-        ['refusal', 'I cannot', 'content_filter'],
-        ['pauseTurn', 'One moment.', 'length'],
-        ['contextWindow', 'no more room', 'length'],
-        ['unknownDelta', 'known', 'stop'],
-        ['unknownBlock', 'known', 'stop'],
-        ['pings', 'between pings', 'stop'],
-        ['empty', '', 'stop'],
-      ];
-      const tools: ChatCompletionFunctionTool[] = ['get_weather', 'get_time'].map((name) => ({
-        type: 'function',
-        function: { name },
-      }));
-      for (const [name, content, finish, toolCalls] of cases) {
-        test(name, async () => {
-          // No model says all of it at once, before the CLI has read that it shall not ask again.
-          reply = () => ({ kind: 'events', events: recordings[name], eventDelayMs: 40 });
-          const asked = relay.model.requests.length;
-          const params = { model: 'opus', messages: hi, ...(toolCalls === undefined ? {} : { tools }) };
-          const { choices, usage } = await client.chat.completions.create(params);
-          assert.equal(choices[0]?.message.content, content);
-          assert.deepEqual(choices[0]?.message.tool_calls, toolCalls);
-          assert.equal(choices[0]?.finish_reason, finish);
-          assert.deepEqual([usage?.prompt_tokens, usage?.completion_tokens], [28, 15]);
-
-          const stream = client.chat.completions.stream({
-            ...params,
-            stream_options: { include_usage: true },
-          });
-          const whole = await stream.finalChatCompletion();
-          assert.equal(whole.choices[0]?.message.content, content);
-          assert.equal(whole.choices[0]?.finish_reason, finish);
-          assert.deepEqual(whole.choices[0]?.message.tool_calls?.map(called), toolCalls?.map(called));
-          assert.deepEqual(whole.usage, usage);
-          // After another stop the relay has to be faster than the CLI: test/outcomes.test.ts.
-          if (finish === 'stop' || finish === 'tool_calls') {
-            assert.equal(relay.model.requests.length, asked + 2, 'each asked the model once');
-          }
-        });
-      }
-
-      test('a call that was cut off: its arguments are not whole, and the reason says so', async () => {
-        reply = () => ({ kind: 'events', events: recordings.maxTokensInTool });
-        const stream = await client.chat.completions.create({
-          model: 'opus',
-          messages: hi,
-          tools,
-          stream: true,
-        });
-        let args = '';
-        let finish: string | null | undefined;
-        for await (const { choices } of stream) {
-          args += choices[0]?.delta.tool_calls?.[0]?.function?.arguments ?? '';
-          finish = choices[0]?.finish_reason;
-        }
-        assert.deepEqual([args, finish], ['{"city": "Zü', 'length']);
-      });
-
-      test('an error in the middle', async () => {
-        reply = () => ({ kind: 'events', events: recordings.errorMidStream });
-        await assert.rejects(
-          client.chat.completions.create({ model: 'opus', messages: hi }),
-          (error: unknown) =>
-            error instanceof InternalServerError &&
-            error.status === 503 &&
-            error.code === 'upstream_overloaded',
-        );
-        const stream = await client.chat.completions.create({ model: 'opus', messages: hi, stream: true });
-        const pieces: unknown[] = [];
-        await assert.rejects(
-          async () => {
-            for await (const chunk of stream) pieces.push(chunk.choices[0]?.delta.content);
-          },
-          (error: unknown) =>
-            error instanceof APIError &&
-            error.code === 'upstream_overloaded' &&
-            error.type === 'server_error' &&
-            error.requestID?.startsWith('req_') === true,
-        );
-        assert.deepEqual(pieces, ['', 'half an ']);
-      });
-    });
-
-    describe('errors', () => {
-      beforeEach(() => {
-        reply = () => ({ kind: 'text', text: 'hello' });
-      });
-      const ask = (options: object = {}, params: object = {}): Promise<unknown> =>
-        client
-          .withOptions(options)
-          .chat.completions.create({ model: 'opus', messages: hi, ...params } as Parameters<
-            typeof client.chat.completions.create
-          >[0]);
-
-      test('401', async () => {
-        await assert.rejects(
-          ask({ apiKey: 'crk_wrong' }),
-          (error: unknown) =>
-            error instanceof AuthenticationError &&
-            error.code === 'invalid_api_key' &&
-            error.type === 'invalid_request_error' &&
-            error.requestID?.startsWith('req_') === true,
-        );
-      });
-
-      test('400 with the place', async () => {
-        for (const stream of [false, true]) {
-          await assert.rejects(
-            ask(
-              {},
-              {
-                stream,
-                messages: [
-                  {
-                    role: 'user',
-                    content: [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }],
-                  },
-                ],
-              },
-            ),
-            (error: unknown) =>
-              error instanceof BadRequestError &&
-              error.param === 'messages[0].content[0].image_url.url' &&
-              error.message.includes('data URL'),
-          );
-        }
-        await assert.rejects(
-          ask({}, { foo: 1 }),
-          (error: unknown) =>
-            error instanceof BadRequestError &&
-            error.param === 'foo' &&
-            error.message === "400 'foo' is not a known field.",
-        );
-      });
-
-      test('400 of the model itself', async () => {
-        reply = () => ({
-          kind: 'error',
-          status: 400,
-          type: 'invalid_request_error',
-          message: 'prompt is too long: 300000 tokens > 200000 maximum',
-        });
-        await assert.rejects(
-          ask(),
-          (error: unknown) =>
-            (error instanceof BadRequestError || error instanceof APIError) &&
-            error.code === 'context_length_exceeded',
-        );
-      });
-
-      test('404 for a model that is not served', async () => {
-        await assert.rejects(
-          ask({}, { model: 'gpt-4o' }),
-          (error: unknown) => error instanceof NotFoundError && error.code === 'model_not_found',
-        );
-      });
-
-      test('413', async () => {
-        await assert.rejects(
-          ask({}, { messages: [{ role: 'user', content: 'x'.repeat(2_000_000) }] }),
-          (error: unknown) =>
-            error instanceof APIError && error.status === 413 && error.code === 'payload_too_large',
-        );
-      });
-
-      test('429 of a day: not retried', async () => {
-        const apiKey = relay.command('genkey', 'daily', '1');
-        await ask({ apiKey });
-        await assert.rejects(
-          ask({ apiKey, maxRetries: 5 }),
-          (error: unknown) =>
-            error instanceof RateLimitError &&
-            error.code === 'insufficient_quota' &&
-            error.headers?.get('x-ratelimit-remaining-requests') === '0',
-        );
-        const statuses = (): unknown[] =>
-          query(
-            relay,
-            "SELECT status FROM requests JOIN keys ON keys.id = key_id WHERE label = 'daily' ORDER BY requests.id",
-          ).map((row) => row['status']);
-        await eventually('both are written', () => statuses().length >= 2);
-        await sleep(600);
-        assert.deepEqual(statuses(), [200, 429]);
-      });
-
-      test('overloaded', async () => {
-        reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
-        await assert.rejects(
-          ask(),
-          (error: unknown) =>
-            error instanceof InternalServerError &&
-            error.status === 503 &&
-            error.code === 'upstream_overloaded' &&
-            error.headers?.get('retry-after') === '10',
-        );
-        // A stream that had to wait has begun with a ping: then it is an error of the stream.
-        await assert.rejects(
-          async () => {
-            const params = { model: 'opus', messages: hi, stream: true } as const;
-            for await (const chunk of await client.chat.completions.create(params)) assert.fail(chunk.id);
-          },
-          (error: unknown) =>
-            error instanceof APIError &&
-            error.code === 'upstream_overloaded' &&
-            [503, undefined].includes(error.status),
-        );
-      });
-
-      test('a path below, and a method', async () => {
-        await assert.rejects(
-          client.chat.completions.retrieve('chatcmpl-1'),
-          (error: unknown) => error instanceof NotFoundError && error.code === 'not_found',
-        );
-        await assert.rejects(
-          client.chat.completions.list(),
-          (error: unknown) =>
-            error instanceof APIError && error.status === 405 && error.code === 'method_not_allowed',
-        );
-      });
-    });
-
-    describe('abort', () => {
-      const gone = async (route: string, clientGone: number): Promise<void> => {
-        await eventually('no process is left', () => relay.children().length === 0);
-        await eventually('the ledger says so', () => {
-          const [row] = query(
-            relay,
-            'SELECT * FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1',
-            route,
-          );
-          return row?.['client_gone'] === clientGone;
-        });
-      };
-
-      test('before the answer', async () => {
-        reply = () => ({ kind: 'hang', after: 'accept' });
-        const controller = new AbortController();
-        const asked = relay.model.requests.length;
-        const pending = client.chat.completions.create(
-          { model: 'opus', messages: hi },
-          { signal: controller.signal },
-        );
-        pending.catch(() => {});
-        await eventually('it asks', () => relay.model.requests.length > asked, 30_000);
-        controller.abort();
-        await assert.rejects(pending, APIUserAbortError);
-        await relay.model.requests.at(-1)?.closed;
-        await gone('chat_completions', 1);
-      });
-
-      test('in the middle of a stream', async () => {
-        reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
-        const stream = await client.chat.completions.create({ model: 'opus', messages: hi, stream: true });
-        for await (const chunk of stream) if (chunk.choices[0]?.delta.content === 'The answer begins') break;
-        await relay.model.requests.at(-1)?.closed;
-        await gone('chat_completions', 1);
+      const [call] = choices[0]?.message.tool_calls ?? [];
+      assert.ok(call?.type === 'function');
+      assert.deepEqual(call.function.parsed_arguments, { city: 'Oslo' });
+      assert.equal(sent().tools[0]?.['strict'], true);
+      assert.deepEqual(sent().body['tool_choice'], {
+        type: 'tool',
+        name: 'weather',
+        disable_parallel_tool_use: true,
       });
     });
   });
-}
 
-describe('openai: 429 with a retry', () => {
-  test('comes back after the time told, and gets through', async () => {
-    let resetsAt = 0;
-    let used = true;
-    const relay = await startTestRelay({
-      env: { ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' },
-      reply: () => {
-        if (!used) return { kind: 'text', text: 'hello' };
-        used = false;
-        resetsAt = Math.ceil(Date.now() / 1000) + 4;
-        return {
-          kind: 'error',
-          status: 429,
-          type: 'rate_limit_error',
-          message: 'used up',
-          headers: {
-            'anthropic-ratelimit-unified-status': 'rejected',
-            'anthropic-ratelimit-unified-reset': String(resetsAt),
-            'anthropic-ratelimit-unified-representative-claim': 'five_hour',
-          },
-        };
-      },
+  describe('recorded streams', () => {
+    const call = (id: string, name: string, args: string): object => ({
+      id,
+      type: 'function',
+      function: { name, arguments: args },
+    });
+    const bern = call('toolu_1', 'get_weather', '{"city":"Bern"}');
+    const cases: [keyof typeof recordings, string | null, string, object[]?][] = [
+      ['text', 'Hello, world!', 'stop'],
+      ['thinking', 'Thought over.', 'stop'],
+      ['redactedThinking', 'Hidden thoughts.', 'stop'],
+      ['citations', 'The grass is green.', 'stop'],
+      ['toolUse', 'Let me look.', 'tool_calls', [call('toolu_1', 'get_weather', '{"city": "Zürich"}')]],
+      ['parallelToolUse', null, 'tool_calls', [bern, call('toolu_2', 'get_time', '{}')]],
+      ['thinkingToolUse', null, 'tool_calls', [bern]],
+      ['stopSequence', 'one two ', 'stop'],
+      ['maxTokens', 'cut off in the mid', 'length'],
+      ['refusal', 'I cannot', 'content_filter'],
+      ['pauseTurn', 'One moment.', 'length'],
+      ['contextWindow', 'no more room', 'length'],
+      ['unknownDelta', 'known', 'stop'],
+      ['unknownBlock', 'known', 'stop'],
+      ['pings', 'between pings', 'stop'],
+      ['empty', '', 'stop'],
+    ];
+    const tools: ChatCompletionFunctionTool[] = ['get_weather', 'get_time'].map((name) => ({
+      type: 'function',
+      function: { name },
+    }));
+    for (const [name, content, finish, toolCalls] of cases) {
+      test(name, async () => {
+        reply = () => ({ kind: 'events', events: recordings[name] });
+        const asked = relay.model.requests.length;
+        const params = { model: 'opus', messages: hi, ...(toolCalls === undefined ? {} : { tools }) };
+        const { choices, usage } = await client.chat.completions.create(params);
+        assert.equal(choices[0]?.message.content, content);
+        assert.deepEqual(choices[0]?.message.tool_calls, toolCalls);
+        assert.equal(choices[0]?.finish_reason, finish);
+        assert.deepEqual([usage?.prompt_tokens, usage?.completion_tokens], [28, 15]);
+
+        const stream = client.chat.completions.stream({
+          ...params,
+          stream_options: { include_usage: true },
+        });
+        const whole = await stream.finalChatCompletion();
+        assert.equal(whole.choices[0]?.message.content, content);
+        assert.equal(whole.choices[0]?.finish_reason, finish);
+        assert.deepEqual(whole.choices[0]?.message.tool_calls?.map(called), toolCalls?.map(called));
+        assert.deepEqual(whole.usage, usage);
+        assert.equal(relay.model.requests.length, asked + 2, 'each asked the model once');
+      });
+    }
+
+    test('a call that was cut off: its arguments are not whole, and the reason says so', async () => {
+      reply = () => ({ kind: 'events', events: recordings.maxTokensInTool });
+      const stream = await client.chat.completions.create({
+        model: 'opus',
+        messages: hi,
+        tools,
+        stream: true,
+      });
+      let args = '';
+      let finish: string | null | undefined;
+      for await (const { choices } of stream) {
+        args += choices[0]?.delta.tool_calls?.[0]?.function?.arguments ?? '';
+        finish = choices[0]?.finish_reason;
+      }
+      assert.deepEqual([args, finish], ['{"city": "Zü', 'length']);
+    });
+
+    test('an error in the middle', async () => {
+      reply = () => ({ kind: 'events', events: recordings.errorMidStream });
+      await assert.rejects(
+        client.chat.completions.create({ model: 'opus', messages: hi }),
+        (error: unknown) =>
+          error instanceof InternalServerError &&
+          error.status === 503 &&
+          error.code === 'upstream_overloaded',
+      );
+      const stream = await client.chat.completions.create({ model: 'opus', messages: hi, stream: true });
+      const pieces: unknown[] = [];
+      await assert.rejects(
+        async () => {
+          for await (const chunk of stream) pieces.push(chunk.choices[0]?.delta.content);
+        },
+        (error: unknown) =>
+          error instanceof APIError &&
+          error.code === 'upstream_overloaded' &&
+          error.type === 'server_error' &&
+          error.requestID?.startsWith('req_') === true,
+      );
+      assert.deepEqual(pieces, ['', 'half an ']);
+    });
+  });
+
+  describe('errors', () => {
+    beforeEach(() => {
+      reply = () => ({ kind: 'text', text: 'hello' });
+    });
+    const ask = (options: object = {}, params: object = {}): Promise<unknown> =>
+      client
+        .withOptions(options)
+        .chat.completions.create({ model: 'opus', messages: hi, ...params } as Parameters<
+          typeof client.chat.completions.create
+        >[0]);
+
+    test('401', async () => {
+      await assert.rejects(
+        ask({ apiKey: 'crk_wrong' }),
+        (error: unknown) =>
+          error instanceof AuthenticationError &&
+          error.code === 'invalid_api_key' &&
+          error.type === 'invalid_request_error' &&
+          error.requestID?.startsWith('req_') === true,
+      );
+    });
+
+    test('400 with the place', async () => {
+      for (const stream of [false, true]) {
+        await assert.rejects(
+          ask(
+            {},
+            {
+              stream,
+              messages: [
+                {
+                  role: 'user',
+                  content: [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }],
+                },
+              ],
+            },
+          ),
+          (error: unknown) =>
+            error instanceof BadRequestError &&
+            error.param === 'messages[0].content[0].image_url.url' &&
+            error.message.includes('data URL'),
+        );
+      }
+      await assert.rejects(
+        ask({}, { foo: 1 }),
+        (error: unknown) =>
+          error instanceof BadRequestError &&
+          error.param === 'foo' &&
+          error.message === "400 'foo' is not a known field.",
+      );
+    });
+
+    test('400 of the model itself', async () => {
+      const error = new RelayError('bad_request', 'Too long.', { reason: 'prompt_too_long' });
+      reply = () => ({ kind: 'relay_error', error });
+      await assert.rejects(
+        ask(),
+        (error: unknown) => error instanceof BadRequestError && error.code === 'context_length_exceeded',
+      );
+    });
+
+    test('404 for a model that is not served', async () => {
+      await assert.rejects(
+        ask({}, { model: 'gpt-4o' }),
+        (error: unknown) => error instanceof NotFoundError && error.code === 'model_not_found',
+      );
+    });
+
+    test('413', async () => {
+      await assert.rejects(
+        ask({}, { messages: [{ role: 'user', content: 'x'.repeat(2_000_000) }] }),
+        (error: unknown) =>
+          error instanceof APIError && error.status === 413 && error.code === 'payload_too_large',
+      );
+    });
+
+    test('429 of a day: not retried', async () => {
+      const apiKey = relay.mint('daily', { dailyLimit: 1 });
+      await ask({ apiKey });
+      await assert.rejects(
+        ask({ apiKey, maxRetries: 5 }),
+        (error: unknown) =>
+          error instanceof RateLimitError &&
+          error.code === 'insufficient_quota' &&
+          error.headers?.get('x-ratelimit-remaining-requests') === '0',
+      );
+      const statuses = (): unknown[] =>
+        query(
+          relay,
+          "SELECT status FROM requests JOIN keys ON keys.id = key_id WHERE label = 'daily' ORDER BY requests.id",
+        ).map((row) => row['status']);
+      await eventually('both are written', () => statuses().length >= 2);
+      assert.deepEqual(statuses(), [200, 429]);
+    });
+
+    test('overloaded', async () => {
+      reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
+      await assert.rejects(
+        ask(),
+        (error: unknown) =>
+          error instanceof InternalServerError &&
+          error.status === 503 &&
+          error.code === 'upstream_overloaded' &&
+          error.headers?.get('retry-after') === '10',
+      );
+      await assert.rejects(
+        async () => {
+          const params = { model: 'opus', messages: hi, stream: true } as const;
+          for await (const chunk of await client.chat.completions.create(params)) assert.fail(chunk.id);
+        },
+        (error: unknown) => error instanceof InternalServerError && error.code === 'upstream_overloaded',
+      );
+    });
+
+    test('a path below, and a method', async () => {
+      await assert.rejects(
+        client.chat.completions.retrieve('chatcmpl-1'),
+        (error: unknown) => error instanceof NotFoundError && error.code === 'not_found',
+      );
+      await assert.rejects(
+        client.chat.completions.list(),
+        (error: unknown) =>
+          error instanceof APIError && error.status === 405 && error.code === 'method_not_allowed',
+      );
+    });
+  });
+
+  describe('abort', () => {
+    const gone = async (route: string, clientGone: number): Promise<void> => {
+      await eventually('no turn is left', () => relay.model.running() === 0);
+      await eventually('the ledger says so', () => {
+        const [row] = query(relay, 'SELECT * FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1', route);
+        return row?.['client_gone'] === clientGone;
+      });
+    };
+
+    test('before the answer', async () => {
+      reply = () => ({ kind: 'hang', after: 'accept' });
+      const controller = new AbortController();
+      const asked = relay.model.requests.length;
+      const pending = client.chat.completions.create(
+        { model: 'opus', messages: hi },
+        { signal: controller.signal },
+      );
+      pending.catch(() => {});
+      await eventually('it asks', () => relay.model.requests.length > asked);
+      controller.abort();
+      await assert.rejects(pending, APIUserAbortError);
+      await relay.model.requests.at(-1)?.closed;
+      await gone('chat_completions', 1);
+    });
+
+    test('in the middle of a stream', async () => {
+      reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
+      const stream = await client.chat.completions.create({ model: 'opus', messages: hi, stream: true });
+      for await (const chunk of stream) if (chunk.choices[0]?.delta.content === 'The answer begins') break;
+      await relay.model.requests.at(-1)?.closed;
+      await gone('chat_completions', 1);
+    });
+  });
+});
+
+describe('the OpenAI SDK, told to wait', () => {
+  test('retries a 429 after the time that the relay names', async () => {
+    const error = new RelayError('rate_limited', 'Wait.', { limit: 'plan', retryAfter: 1 });
+    const relay = await startInProcess({
+      reply: (_request, index) =>
+        index === 0 ? { kind: 'relay_error', error } : { kind: 'text', text: 'hello' },
     });
     try {
       const client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 1 });
       const { choices } = await client.chat.completions.create({ model: 'opus', messages: hi });
       assert.equal(choices[0]?.message.content, 'hello');
-      assert.equal(relay.model.requests.length, 2);
-      assert.ok(Number(relay.model.requests[1]?.receivedAt) >= resetsAt * 1000);
+      const [first, second] = relay.model.requests;
+      assert.ok(Number(second?.receivedAt) - Number(first?.receivedAt) >= 1000);
     } finally {
       await relay.stop();
     }

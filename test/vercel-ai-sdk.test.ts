@@ -1,4 +1,4 @@
-/** The Vercel AI SDK against the relay, with its OpenAI provider (chat) and its Anthropic provider, on both CLIs. */
+/** The Vercel AI SDK against the relay, with its OpenAI provider (chat) and its Anthropic provider. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createAnthropic } from '@ai-sdk/anthropic';
@@ -14,8 +14,10 @@ import {
   type LanguageModel,
 } from 'ai';
 import { z } from 'zod';
-import type { Reply, SeenRequest } from './support/failing-model.ts';
-import { clis, eventually, query, startTestRelay, type TestRelay } from './support/relay.ts';
+import type { SeenRequest } from './support/failing-model.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { eventually, query } from './support/relay.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
 import { images, pdf } from './support/media.ts';
 import { sentBy, type Sent } from './support/sent.ts';
 import { citiesAsked, structuredModel, weatherModel, weatherOf, weatherTurns } from './support/weather.ts';
@@ -27,7 +29,7 @@ const text = (text: string): object => ({ type: 'text', text });
 const thrown = `Error: ${weatherOf['Rome']}`;
 
 type Provider = {
-  model: (relay: TestRelay, key?: string, name?: string) => LanguageModel;
+  model: (relay: InProcessRelay, key?: string, name?: string) => LanguageModel;
   route: string;
   /** How a result of a tool is spelled, and one that is an error. */
   result: (city: string) => object;
@@ -57,220 +59,218 @@ const providers: Record<string, Provider> = {
   },
 };
 
-for (const cli of clis) {
-  describe(`ai on Claude Code ${cli.version}`, () => {
-    let relay: TestRelay;
-    let reply: (request: SeenRequest) => Reply;
-    before(async () => {
-      relay = await startTestRelay({ keep: 1000, claudeBin: cli.path, reply: (request) => reply(request) });
-    });
-    after(() => relay.stop());
-    const sent = (): Sent => sentBy(relay.model.requests.at(-1));
+describe('the Vercel AI SDK', () => {
+  let relay: InProcessRelay;
+  let reply: (request: SeenRequest) => ScriptedReply;
+  before(async () => {
+    relay = await startInProcess({ reply: (request) => reply(request) });
+  });
+  after(() => relay.stop());
+  const sent = (): Sent => sentBy(relay.model.requests.at(-1));
 
-    for (const [name, provider] of Object.entries(providers)) {
-      describe(name, () => {
-        let model: LanguageModel;
-        before(() => {
-          model = provider.model(relay);
+  for (const [name, provider] of Object.entries(providers)) {
+    describe(name, () => {
+      let model: LanguageModel;
+      before(() => {
+        model = provider.model(relay);
+      });
+
+      test('generateText', async () => {
+        reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
+        const result = await generateText({
+          model,
+          system: 'You are brief.',
+          prompt: 'hi',
+          maxOutputTokens: 99,
+          temperature: 0.5,
+          stopSequences: ['END'],
         });
+        assert.equal(result.text, 'hello there');
+        assert.equal(result.finishReason, 'stop');
+        assert.deepEqual([result.usage.inputTokens, result.usage.outputTokens], [9, 3]);
+        assert.equal(sent().system, 'You are brief.');
+        assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
+        const { body } = sent();
+        assert.deepEqual(
+          [body['max_tokens'], body['temperature'], body['stop_sequences']],
+          [99, 0.5, ['END']],
+        );
+      });
 
-        test('generateText', async () => {
-          reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
-          const result = await generateText({
-            model,
-            system: 'You are brief.',
-            prompt: 'hi',
-            maxOutputTokens: 99,
-            temperature: 0.5,
-            stopSequences: ['END'],
-          });
-          assert.equal(result.text, 'hello there');
-          assert.equal(result.finishReason, 'stop');
-          assert.deepEqual([result.usage.inputTokens, result.usage.outputTokens], [9, 3]);
-          assert.equal(sent().system, 'You are brief.');
-          assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
-          const { body } = sent();
-          assert.deepEqual(
-            [body['max_tokens'], body['temperature'], body['stop_sequences']],
-            [99, 0.5, ['END']],
-          );
-        });
+      test('streamText', async () => {
+        reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'], usage: { output_tokens: 4 } });
+        const result = streamText({ model, prompt: 'hi' });
+        assert.deepEqual(await Array.fromAsync(result.textStream), ['one ', 'two ', 'three']);
+        assert.equal(await result.finishReason, 'stop');
+        assert.equal((await result.usage).outputTokens, 4);
+      });
 
-        test('streamText', async () => {
-          reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'] });
-          const result = streamText({ model, prompt: 'hi' });
-          assert.deepEqual(await Array.fromAsync(result.textStream), ['one ', 'two ', 'three']);
-          assert.equal(await result.finishReason, 'stop');
-          assert.equal((await result.usage).outputTokens, 4);
-        });
-
-        test('many turns, an image and a PDF', async () => {
-          reply = () => ({ kind: 'text', text: 'a dot' });
-          await generateText({
-            model,
-            messages: [
-              { role: 'user', content: 'one' },
-              { role: 'assistant', content: 'two' },
-              {
-                role: 'user',
-                content: [
-                  { type: 'text', text: 'What is in these?' },
-                  { type: 'file', mediaType: 'image/png', data: png },
-                  { type: 'file', mediaType: 'application/pdf', data: pdf, filename: 'a.pdf' },
-                ],
-              },
-            ],
-          });
-          assert.deepEqual(sent().messages, [
-            { role: 'user', content: [text('one')] },
-            { role: 'assistant', content: [text('two')] },
+      test('many turns, an image and a PDF', async () => {
+        reply = () => ({ kind: 'text', text: 'a dot' });
+        await generateText({
+          model,
+          messages: [
+            { role: 'user', content: 'one' },
+            { role: 'assistant', content: 'two' },
             {
               role: 'user',
               content: [
-                text('What is in these?'),
-                { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
-                {
-                  type: 'document',
-                  source: { type: 'base64', media_type: 'application/pdf', data: pdf },
-                  title: 'a.pdf',
-                },
+                { type: 'text', text: 'What is in these?' },
+                { type: 'file', mediaType: 'image/png', data: png },
+                { type: 'file', mediaType: 'application/pdf', data: pdf, filename: 'a.pdf' },
               ],
             },
-          ]);
+          ],
         });
-
-        describe('objects', () => {
-          const schema = z.object({ name: z.string(), age: z.number() });
-          const ada = { name: 'Ada', age: 36 };
-          before(() => {
-            reply = (request) => structuredModel(request, ada);
-          });
-
-          test('generateObject', async () => {
-            // oxlint-disable-next-line typescript/no-deprecated -- apps use it
-            assert.deepEqual((await generateObject({ model, schema, prompt: 'hi' })).object, ada);
-          });
-
-          // By its full name the Anthropic provider knows what the model can do, and asks in another way.
-          for (const name of ['opus', 'claude-opus-4-5']) {
-            test(`generateText with an output, ${name}`, async () => {
-              const { output } = await generateText({
-                model: provider.model(relay, relay.key, name),
-                output: Output.object({ schema }),
-                prompt: 'hi',
-              });
-              assert.deepEqual(output, ada);
-            });
-          }
-
-          test('streamText with an output', async () => {
-            const result = streamText({ model, output: Output.object({ schema }), prompt: 'hi' });
-            assert.deepEqual(await result.output, ada);
-          });
-        });
-
-        for (const streamed of [false, true]) {
-          test(`three rounds of tools${streamed ? ', streamed' : ''}`, async () => {
-            reply = weatherModel;
-            const asked: string[] = [];
-            const settings = {
-              model,
-              prompt: 'hi',
-              stopWhen: isStepCount(5),
-              tools: {
-                weather: tool({
-                  description: 'The weather of a city.',
-                  inputSchema: z.object({ city: z.string() }),
-                  execute: ({ city }): string => {
-                    asked.push(city);
-                    if (city === 'Rome') throw new Error(weatherOf[city]);
-                    return weatherOf[city] ?? '';
-                  },
-                }),
+        assert.deepEqual(sent().messages, [
+          { role: 'user', content: [text('one')] },
+          { role: 'assistant', content: [text('two')] },
+          {
+            role: 'user',
+            content: [
+              text('What is in these?'),
+              { type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } },
+              {
+                type: 'document',
+                source: { type: 'base64', media_type: 'application/pdf', data: pdf },
+                title: 'a.pdf',
               },
-            };
-            const steps = streamed ? await streamText(settings).steps : (await generateText(settings)).steps;
-            assert.equal(steps.at(-1)?.text, 'It rains.');
-            assert.deepEqual(
-              steps.map(({ finishReason, toolCalls }) => [finishReason, toolCalls.length]),
-              [
-                ['tool-calls', 2],
-                ['tool-calls', 1],
-                ['tool-calls', 1],
-                ['stop', 0],
-              ],
-            );
-            assert.deepEqual(asked, citiesAsked);
-            assert.deepEqual(sent().messages, weatherTurns(text('hi'), provider.result));
-            assert.deepEqual(
-              sent().tools.map(({ name, description }) => [name, description]),
-              [['weather', 'The weather of a city.']],
-            );
+            ],
+          },
+        ]);
+      });
+
+      describe('objects', () => {
+        const schema = z.object({ name: z.string(), age: z.number() });
+        const ada = { name: 'Ada', age: 36 };
+        before(() => {
+          reply = (request) => structuredModel(request, ada);
+        });
+
+        test('generateObject', async () => {
+          // oxlint-disable-next-line typescript/no-deprecated -- apps use it
+          assert.deepEqual((await generateObject({ model, schema, prompt: 'hi' })).object, ada);
+        });
+
+        // By its full name the Anthropic provider knows what the model can do, and asks in another way.
+        for (const name of ['opus', 'claude-opus-4-5']) {
+          test(`generateText with an output, ${name}`, async () => {
+            const { output } = await generateText({
+              model: provider.model(relay, relay.key, name),
+              output: Output.object({ schema }),
+              prompt: 'hi',
+            });
+            assert.deepEqual(output, ada);
           });
         }
 
-        describe('errors', () => {
-          const failsWith = (status: number, isRetryable: boolean) => (error: unknown) => {
-            assert.ok(APICallError.isInstance(error), String(error));
-            assert.deepEqual([error.statusCode, error.isRetryable], [status, isRetryable]);
-            return true;
-          };
-          const ask = (as: LanguageModel): Promise<unknown> =>
-            generateText({ model: as, prompt: 'hi', maxRetries: 0 });
-
-          test('401', async () => {
-            await assert.rejects(ask(provider.model(relay, 'crk_wrong')), failsWith(401, false));
-          });
-
-          test('404 for a model that is not served', async () => {
-            await assert.rejects(ask(provider.model(relay, relay.key, 'gpt-4o')), failsWith(404, false));
-          });
-
-          test('429', async () => {
-            reply = () => ({ kind: 'text', text: 'hello' });
-            const key = relay.command('genkey', `daily-${provider.route}`.replace('_', '-'), '1');
-            await ask(provider.model(relay, key));
-            await assert.rejects(ask(provider.model(relay, key)), failsWith(429, true));
-          });
-
-          test('overloaded', async () => {
-            reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
-            await assert.rejects(ask(model), failsWith(provider.overloaded, true));
-          });
-
-          test('an error in the middle of a stream', async () => {
-            reply = () => ({
-              kind: 'stream_error',
-              type: 'overloaded_error',
-              message: 'Overloaded',
-              afterText: 'Hel',
-            });
-            const errors: unknown[] = [];
-            const result = streamText({
-              model,
-              prompt: 'hi',
-              maxRetries: 0,
-              onError: ({ error }) => void errors.push(error),
-            });
-            assert.deepEqual(await Array.fromAsync(result.textStream), ['Hel']);
-            assert.equal(errors.length, 1);
-            assert.match(JSON.stringify(errors[0], Object.getOwnPropertyNames(errors[0])), /overloaded/);
-          });
-        });
-
-        test('abort', async () => {
-          reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
-          const controller = new AbortController();
-          const result = streamText({ model, prompt: 'hi', abortSignal: controller.signal });
-          for await (const piece of result.textStream) if (piece === 'The answer begins') controller.abort();
-          await relay.model.requests.at(-1)?.closed;
-          await eventually('no process is left', () => relay.children().length === 0);
-          await eventually('the ledger says so', () => {
-            const sql = 'SELECT client_gone FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1';
-            return query(relay, sql, provider.route)[0]?.['client_gone'] === 1;
-          });
+        test('streamText with an output', async () => {
+          const result = streamText({ model, output: Output.object({ schema }), prompt: 'hi' });
+          assert.deepEqual(await result.output, ada);
         });
       });
-    }
-  });
-}
+
+      for (const streamed of [false, true]) {
+        test(`three rounds of tools${streamed ? ', streamed' : ''}`, async () => {
+          reply = weatherModel;
+          const asked: string[] = [];
+          const settings = {
+            model,
+            prompt: 'hi',
+            stopWhen: isStepCount(5),
+            tools: {
+              weather: tool({
+                description: 'The weather of a city.',
+                inputSchema: z.object({ city: z.string() }),
+                execute: ({ city }): string => {
+                  asked.push(city);
+                  if (city === 'Rome') throw new Error(weatherOf[city]);
+                  return weatherOf[city] ?? '';
+                },
+              }),
+            },
+          };
+          const steps = streamed ? await streamText(settings).steps : (await generateText(settings)).steps;
+          assert.equal(steps.at(-1)?.text, 'It rains.');
+          assert.deepEqual(
+            steps.map(({ finishReason, toolCalls }) => [finishReason, toolCalls.length]),
+            [
+              ['tool-calls', 2],
+              ['tool-calls', 1],
+              ['tool-calls', 1],
+              ['stop', 0],
+            ],
+          );
+          assert.deepEqual(asked, citiesAsked);
+          assert.deepEqual(sent().messages, weatherTurns(text('hi'), provider.result));
+          assert.deepEqual(
+            sent().tools.map(({ name, description }) => [name, description]),
+            [['weather', 'The weather of a city.']],
+          );
+        });
+      }
+
+      describe('errors', () => {
+        const failsWith = (status: number, isRetryable: boolean) => (error: unknown) => {
+          assert.ok(APICallError.isInstance(error), String(error));
+          assert.deepEqual([error.statusCode, error.isRetryable], [status, isRetryable]);
+          return true;
+        };
+        const ask = (as: LanguageModel): Promise<unknown> =>
+          generateText({ model: as, prompt: 'hi', maxRetries: 0 });
+
+        test('401', async () => {
+          await assert.rejects(ask(provider.model(relay, 'crk_wrong')), failsWith(401, false));
+        });
+
+        test('404 for a model that is not served', async () => {
+          await assert.rejects(ask(provider.model(relay, relay.key, 'gpt-4o')), failsWith(404, false));
+        });
+
+        test('429', async () => {
+          reply = () => ({ kind: 'text', text: 'hello' });
+          const key = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
+          await ask(provider.model(relay, key));
+          await assert.rejects(ask(provider.model(relay, key)), failsWith(429, true));
+        });
+
+        test('overloaded', async () => {
+          reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
+          await assert.rejects(ask(model), failsWith(provider.overloaded, true));
+        });
+
+        test('an error in the middle of a stream', async () => {
+          reply = () => ({
+            kind: 'stream_error',
+            type: 'overloaded_error',
+            message: 'Overloaded',
+            afterText: 'Hel',
+          });
+          const errors: unknown[] = [];
+          const result = streamText({
+            model,
+            prompt: 'hi',
+            maxRetries: 0,
+            onError: ({ error }) => void errors.push(error),
+          });
+          assert.deepEqual(await Array.fromAsync(result.textStream), ['Hel']);
+          assert.equal(errors.length, 1);
+          assert.match(JSON.stringify(errors[0], Object.getOwnPropertyNames(errors[0])), /overloaded/);
+        });
+      });
+
+      test('abort', async () => {
+        reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
+        const controller = new AbortController();
+        const result = streamText({ model, prompt: 'hi', abortSignal: controller.signal });
+        for await (const piece of result.textStream) if (piece === 'The answer begins') controller.abort();
+        await relay.model.requests.at(-1)?.closed;
+        await eventually('no turn is left', () => relay.model.running() === 0);
+        await eventually('the ledger says so', () => {
+          const sql = 'SELECT client_gone FROM requests WHERE route = ? ORDER BY id DESC LIMIT 1';
+          return query(relay, sql, provider.route)[0]?.['client_gone'] === 1;
+        });
+      });
+    });
+  }
+});

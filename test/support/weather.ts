@@ -1,6 +1,8 @@
 /** A conversation about the weather in which the model calls a tool in three rounds: two calls at once, one after an error, one more. */
 import type { AnswerBlock, Reply, SeenRequest } from './failing-model.ts';
 
+type AnswerReply = Extract<Reply, { kind: 'text' | 'tool_use' | 'blocks' }>;
+
 const call = (id: string, city: string): AnswerBlock => ({
   type: 'tool_use',
   id,
@@ -16,7 +18,7 @@ const rounds: readonly (readonly AnswerBlock[])[] = [
 ];
 
 /** The model's part: what it says depends on how often it has spoken. */
-export function weatherModel({ json }: SeenRequest): Reply {
+export function weatherModel({ json }: SeenRequest): AnswerReply {
   const spoken = json?.messages.filter(({ role }) => role === 'assistant').length ?? 0;
   return { kind: 'blocks', blocks: rounds[spoken] ?? [] };
 }
@@ -60,7 +62,7 @@ export function weatherTurns(
 }
 
 /** The model's answer to a request for JSON: by the tool that it is made to call, or as text. */
-export function structuredModel({ json }: SeenRequest, value: unknown): Reply {
+export function structuredModel({ json }: SeenRequest, value: unknown): AnswerReply {
   const choice = json?.['tool_choice'] as { name?: string } | undefined;
   const name = choice?.name ?? json?.tools?.at(-1)?.name;
   return name === undefined
