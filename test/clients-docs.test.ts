@@ -38,15 +38,19 @@ after(async () => {
 /** What the samples of a document print, in their order. */
 const expected: Record<string, RegExp[]> = {
   'README.md, ts': [
-    /Once upon a time\.\nOnce upon a time\.Ada 1815\nblocked_port /,
-    // The official SDKs and LangChain.
-    /^Once upon a time\.\n$/,
-    /^Once upon a time\.\n$/,
+    /^Once upon a time\.\nOnce upon a time\.$/,
+    // The OpenAI SDK.
     /^Once upon a time\.\n$/,
   ],
-  'README.md, python': [/Once upon a time\.\nOnce upon a time\.Ada 1815\nblocked_port /],
-  'clients/ts/README.md, ts': [/^Paris \d+\nOnce upon a time\.end_turn\nbad_request 400 req_\w+\n$/],
+  'README.md, python': [/^Once upon a time\.\n$/],
+  // The Anthropic SDK, LangChain and the Vercel AI SDK.
+  'docs/recipes.md, ts': [/^Once upon a time\.\n$/, /^Once upon a time\.\n$/, /^Once upon a time\.\n$/],
+  'clients/ts/README.md, ts': [
+    /Once upon a time\.\nOnce upon a time\.Ada 1815\nblocked_port /,
+    /^Paris \d+\nOnce upon a time\.end_turn\nbad_request 400 req_\w+\n$/,
+  ],
   'clients/python/README.md, python': [
+    /Once upon a time\.\nOnce upon a time\.Ada 1815\nblocked_port /,
     /^Paris \d+\nOnce upon a time\.end_turn\nbad_request 400 req_\w+\n$/,
     /^\['Once upon a time\.', 'Once upon a time\.'\]\nOnce upon a time\.$/,
   ],

@@ -115,7 +115,7 @@ describe('the TypeScript package', () => {
     mkdirSync(typed);
     // For the official SDKs, which some of the samples are about.
     symlinkSync(join(root, 'node_modules'), join(typed, 'node_modules'));
-    const samples = ['README.md', 'clients/ts/README.md'].flatMap((document) =>
+    const samples = ['README.md', 'docs/recipes.md', 'clients/ts/README.md'].flatMap((document) =>
       [...readFileSync(join(root, document), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)].map(
         (match) => match[1] ?? '',
       ),
@@ -275,7 +275,9 @@ describe('what goes over the wire', () => {
   const bodies: { path: string; body: Record<string, unknown> }[] = [];
   const page = (): Record<string, unknown> =>
     JSON.parse(
-      /## Fetch a page.*?```json\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8'))?.[1] ?? '',
+      /## POST \/v1\/fetch(?:.*?```json\n){2}(.*?)```/s.exec(
+        readFileSync(join(root, 'docs/api.md'), 'utf8'),
+      )?.[1] ?? '',
     ) as Record<string, unknown>;
   const server = createServer((request, response) => {
     let text = '';
