@@ -1,7 +1,7 @@
 /** `claude-relay logs`: the ledger's last rows, and with `-f` those that come. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { openLedgerReader, type LedgerRow } from '../ledger/follow.ts';
+import { openLedgerReader, type NumberedRow } from '../ledger/reader.ts';
 import { withExamples, parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { keyLabels } from './text/key-text.ts';
@@ -49,7 +49,7 @@ async function show(records: Records, options: LogsOptions, signal?: AbortSignal
     if (rows.length === 0) await delay(pollMs, undefined, { signal }).catch(() => undefined);
   }
 
-  function print(rows: readonly LedgerRow[]): void {
+  function print(rows: readonly NumberedRow[]): void {
     // A key that was made since: its label is read once.
     if (rows.some(({ key_id }) => key_id !== null && !labels.has(key_id))) labels = keyLabels(keys);
     for (const row of rows) {

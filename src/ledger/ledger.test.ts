@@ -7,7 +7,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/sqlite.ts';
-import { openLedgerReader } from './follow.ts';
+import { openLedgerReader } from './reader.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { openPruner } from './prune.ts';

@@ -7,10 +7,9 @@
  */
 import { storeFailure } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
-import { dailySums } from './daily-sums.ts';
 import { openPruner } from './prune.ts';
 import { storable } from './record.ts';
-import type { RequestRecord, StoredRequest } from './record.ts';
+import type { LedgerRow, RequestRecord } from './record.ts';
 
 type LedgerHealth = { ok: true } | { ok: false; reason: string };
 
@@ -51,16 +50,20 @@ export function openLedger(
        :tokens_in, :tokens_out, :cache_read, :cache_write, :cost_usd, :queue_ms, :spawn_ms, :upstream_ms, :total_ms,
        :bytes_in, :bytes_out, :client_gone)`,
   );
-  const addUsage = store.db.prepare(
+  // To the sums of the row's key and of all keys (`*`), each for its UTC day and model.
+  const addToSums = store.db.prepare(
     `INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd)
-     VALUES (:key_id, :day, :model, :requests, :errors, :tokens_in, :tokens_out, :cache_read, :cache_write, :cost_usd)
-     ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, errors = errors + excluded.errors,
+     SELECT owner.value, date(at / 1000, 'unixepoch'), coalesce(model, ''), 1, status >= 400 OR error IS NOT NULL,
+         tokens_in, tokens_out, cache_read, cache_write, cost_usd
+       FROM requests, json_each(json_array(key_id, '*')) AS owner
+       WHERE requests.id = ? AND key_id IS NOT NULL
+     ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + excluded.errors,
        tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out,
        cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
        cost_usd = cost_usd + excluded.cost_usd`,
   );
   const pruner = openPruner(store, { days, now });
-  const waiting: StoredRequest[] = [];
+  const waiting: LedgerRow[] = [];
   let dropped = 0;
   let failure: string | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -106,8 +109,7 @@ export function openLedger(
     const batch = waiting.slice(0, batchRows);
     try {
       store.transaction(() => {
-        for (const row of batch) insert.run(row);
-        for (const sum of dailySums(batch)) addUsage.run(sum);
+        for (const row of batch) addToSums.run(insert.run(row).lastInsertRowid);
       });
     } catch (error) {
       const reason = storeFailure(error);

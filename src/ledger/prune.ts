@@ -1,5 +1,6 @@
 /** Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one. */
 import type { Store } from '../store/sqlite.ts';
+import { dayMs, utcDay } from '../time.ts';
 
 export type Pruner = {
   /** Removes up to one step's rows; returns whether there may be more. */
@@ -15,7 +16,6 @@ export type PrunerOptions = {
   monotonic?: () => number;
 };
 
-const dayMs = 86_400_000;
 const roundMs = 3_600_000;
 /** A machine that slept is no wrong clock, and a jump this small removes one more day at most. */
 const smallJumpMs = dayMs;
@@ -41,7 +41,7 @@ export function openPruner(
     const oldest = now() - days * dayMs;
     return store.transaction(() => {
       const requests = removeRequests.run(oldest).changes;
-      const usage = removeUsage.run(new Date(oldest).toISOString().slice(0, 10)).changes;
+      const usage = removeUsage.run(utcDay(oldest)).changes;
       return requests === stepRows || usage === stepRows;
     });
   }

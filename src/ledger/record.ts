@@ -62,36 +62,14 @@ export type RequestRecord = TokenUsage & {
   clientGone: boolean;
 };
 
-/** A row of the `requests` table, by column. */
-export type StoredRequest = {
-  at: number;
-  request_id: string;
-  key_id: string | null;
-  route: string;
-  model: string | null;
-  status: number;
-  error: string | null;
-  limit_hit: string | null;
-  stop_reason: string | null;
-  tokens_in: number;
-  tokens_out: number;
-  cache_read: number;
-  cache_write: number;
-  cost_usd: number;
-  queue_ms: number | null;
-  spawn_ms: number | null;
-  upstream_ms: number | null;
-  total_ms: number;
-  bytes_in: number;
-  bytes_out: number;
-  client_gone: number;
-};
-
 const requestIdShape = /^[0-9A-Za-z_-]{1,64}$/;
 const keyIdShape = /^[0-9A-Za-z]{1,32}$/;
 const modelShape = /^[0-9A-Za-z][0-9A-Za-z._:@/[\]-]{0,127}$/;
 
-export function storable(record: RequestRecord): StoredRequest {
+/** A row of the `requests` table, by column. */
+export type LedgerRow = ReturnType<typeof storable>;
+
+export function storable(record: RequestRecord) {
   return {
     at: whole(record.at),
     request_id: requestIdShape.test(record.requestId) ? record.requestId : 'other',

@@ -1,6 +1,7 @@
 /** What was used, from the daily sums: a report costs the number of its days, however many requests there were. */
 import { noTokens, type TokenUsage } from '../conversation.ts';
 import type { Store } from '../store/sqlite.ts';
+import { dayMs, utcDay } from '../time.ts';
 
 /** As `GET /v1/usage` returns them. */
 export type UsageTotals = TokenUsage & {
@@ -10,86 +11,63 @@ export type UsageTotals = TokenUsage & {
   cost_usd: number;
 };
 
-/** By model as asked for; requests that named none count under the empty name. */
+/** By model as asked for; requests that named none are under the empty name. */
 export type UsagePart = { total: UsageTotals; models: ({ model: string } & UsageTotals)[] };
 
 export type UsageReport = {
   today: UsagePart;
   period: UsagePart;
-  /** One entry for each day of the period, oldest first, today last; `day` is `YYYY-MM-DD` in UTC. */
+  /** One entry for each UTC day of the period, oldest first, today last. */
   days: ({ day: string } & UsagePart)[];
 };
 
-export type Usage = {
-  /** One key, or all of them together; the last `days` UTC days with today. */
-  report(options: { keyId?: string; days: number }): UsageReport;
-  /** The period's sums of each key, day and model, oldest first. */
-  rows(options: { keyId?: string; days: number }): KeyUsage[];
-};
-
+/** The sums of one key, day and model. */
 export type KeyUsage = { day: string; keyId: string; model: string } & UsageTotals;
 
-type UsageRow = {
-  key_id: string;
-  day: string;
-  model: string;
-  requests: number;
-  errors: number;
-  tokens_in: number;
-  tokens_out: number;
-  cache_read: number;
-  cache_write: number;
-  cost_usd: number;
+/** The last `days` UTC days with today, of one key or of all. */
+export type UsagePeriod = { keyId?: string; days: number };
+
+export type Usage = {
+  report(period: UsagePeriod): UsageReport;
+  /** Oldest first, each key by itself. */
+  rows(period: UsagePeriod): KeyUsage[];
 };
 
-const dayMs = 86_400_000;
+const columns = `key_id AS keyId, day, model, requests, errors, tokens_in AS input_tokens, tokens_out AS output_tokens,
+  cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens, cost_usd`;
 
 export function openUsage(store: Store, now: () => number = Date.now): Usage {
   const ofKey = store.db.prepare(
-    'SELECT * FROM daily_usage WHERE key_id = ? AND day BETWEEN ? AND ? ORDER BY day',
+    `SELECT ${columns} FROM daily_usage WHERE key_id = ? AND day BETWEEN ? AND ? ORDER BY day`,
   );
-  const ofDays = store.db.prepare(
-    "SELECT * FROM daily_usage WHERE day BETWEEN ? AND ? AND key_id <> '*' ORDER BY day",
+  const ofEachKey = store.db.prepare(
+    `SELECT ${columns} FROM daily_usage WHERE day BETWEEN ? AND ? AND key_id <> '*' ORDER BY day`,
   );
   return {
     report({ keyId = '*', days }) {
-      const names = lastDays(now(), days);
-      const byDay = new Map(names.map((day) => [day, emptyPart()]));
       const period = emptyPart();
-      for (const row of ofKey.all(keyId, names[0] ?? '', names.at(-1) ?? '') as UsageRow[]) {
+      const byDay = lastDays(days).map((day) => Object.assign(emptyPart(), { day }));
+      for (const row of ofKey.all(keyId, ...firstAndLast(days)) as KeyUsage[]) {
         addTo(period, row);
-        const part = byDay.get(row.day);
-        if (part !== undefined) addTo(part, row);
+        addTo(byDay.find(({ day }) => day === row.day) ?? emptyPart(), row);
       }
-      return {
-        today: byDay.get(names.at(-1) ?? '') ?? emptyPart(),
-        period,
-        days: [...byDay].map(([day, part]) => ({ day, total: part.total, models: part.models })),
-      };
+      const { total, models } = byDay.at(-1) ?? emptyPart();
+      return { today: { total, models }, period, days: byDay };
     },
     rows({ keyId, days }) {
-      const names = lastDays(now(), days);
-      const [first, last] = [names[0] ?? '', names.at(-1) ?? ''];
-      const found = keyId === undefined ? ofDays.all(first, last) : ofKey.all(keyId, first, last);
-      return (found as UsageRow[]).map((row) => keyUsage(row));
+      const range = firstAndLast(days);
+      const rows = keyId === undefined ? ofEachKey.all(...range) : ofKey.all(keyId, ...range);
+      return rows as KeyUsage[];
     },
   };
-}
 
-function keyUsage(row: UsageRow): KeyUsage {
-  return { day: row.day, keyId: row.key_id, model: row.model, ...totalsOf(row) };
-}
+  function lastDays(days: number): string[] {
+    return Array.from({ length: days }, (_, i) => utcDay(now() - (days - 1 - i) * dayMs));
+  }
 
-function totalsOf(row: UsageRow): UsageTotals {
-  return {
-    requests: row.requests,
-    errors: row.errors,
-    input_tokens: row.tokens_in,
-    output_tokens: row.tokens_out,
-    cache_read_input_tokens: row.cache_read,
-    cache_creation_input_tokens: row.cache_write,
-    cost_usd: row.cost_usd,
-  };
+  function firstAndLast(days: number): [string, string] {
+    return [utcDay(now() - (days - 1) * dayMs), utcDay(now())];
+  }
 }
 
 export function noUsage(): UsageTotals {
@@ -100,30 +78,19 @@ function emptyPart(): UsagePart {
   return { total: noUsage(), models: [] };
 }
 
-function addTo(part: UsagePart, row: UsageRow): void {
-  sumUsage(part.total, totalsOf(row));
+function addTo(part: UsagePart, row: KeyUsage): void {
+  sumUsage(part.total, row);
   let entry = part.models.find(({ model }) => model === row.model);
   if (entry === undefined) {
     entry = { model: row.model, ...noUsage() };
     part.models.push(entry);
   }
-  sumUsage(entry, totalsOf(row));
+  sumUsage(entry, row);
 }
+
+const summed = Object.keys(noUsage()) as (keyof UsageTotals)[];
 
 /** Adds to `totals`, in place. */
 export function sumUsage(totals: UsageTotals, more: UsageTotals): void {
-  totals.requests += more.requests;
-  totals.errors += more.errors;
-  totals.input_tokens += more.input_tokens;
-  totals.output_tokens += more.output_tokens;
-  totals.cache_read_input_tokens += more.cache_read_input_tokens;
-  totals.cache_creation_input_tokens += more.cache_creation_input_tokens;
-  totals.cost_usd += more.cost_usd;
-}
-
-/** The last n UTC days, today last. */
-function lastDays(now: number, days: number): string[] {
-  return Array.from({ length: days }, (_, i) =>
-    new Date(now - (days - 1 - i) * dayMs).toISOString().slice(0, 10),
-  );
+  for (const field of summed) totals[field] += more[field];
 }

@@ -1,10 +1,10 @@
 /** One row of the ledger as a line. Pure. */
-import type { LedgerRow } from '../../ledger/follow.ts';
+import type { NumberedRow } from '../../ledger/reader.ts';
 import { cost, seconds, time } from './table.ts';
 import { paint, type Terminal } from './terminal.ts';
 
 /** `2030-01-31 18:00:05  200  complete  my-app  opus  2.4s  in 10  out 20  $0.0123  req_...`, then what was out of the ordinary. */
-export function logLine(terminal: Terminal, row: LedgerRow, label = '-'): string {
+export function logLine(terminal: Terminal, row: NumberedRow, label = '-'): string {
   const colour = row.status >= 500 || row.status === 0 ? 'red' : row.status >= 400 ? 'yellow' : 'green';
   const parts = [
     paint(terminal, 'dim', time(row.at)),
@@ -32,7 +32,7 @@ export function logLine(terminal: Terminal, row: LedgerRow, label = '-'): string
   return `${parts.join('  ')}\n`;
 }
 
-export function logJson(row: LedgerRow, label: string | undefined): string {
+export function logJson(row: NumberedRow, label: string | undefined): string {
   const { id: _, at, client_gone, ...columns } = row;
   return `${JSON.stringify({
     at: new Date(at).toISOString(),

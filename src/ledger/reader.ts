@@ -1,14 +1,14 @@
-/** Reads the ledger's rows in the order in which they came, for a person to look at. */
+/** Reads the ledger's rows in the order of the requests' ends. */
 import type { Store } from '../store/sqlite.ts';
-import type { StoredRequest } from './record.ts';
+import type { LedgerRow } from './record.ts';
 
-export type LedgerRow = StoredRequest & { id: number };
+export type NumberedRow = LedgerRow & { id: number };
 
 export type LedgerReader = {
   /** The last rows, oldest first. */
-  last(count: number, keyId?: string): LedgerRow[];
+  last(count: number, keyId?: string): NumberedRow[];
   /** Up to 1000 rows after an id, oldest first. */
-  after(id: number, keyId?: string): LedgerRow[];
+  after(id: number, keyId?: string): NumberedRow[];
 };
 
 export function openLedgerReader(store: Store): LedgerReader {
@@ -20,7 +20,7 @@ export function openLedgerReader(store: Store): LedgerReader {
   );
   return {
     last: (count, keyId) =>
-      ((keyId === undefined ? last.all(count) : lastOfKey.all(keyId, count)) as LedgerRow[]).toReversed(),
-    after: (id, keyId) => (keyId === undefined ? after.all(id) : afterOfKey.all(keyId, id)) as LedgerRow[],
+      ((keyId === undefined ? last.all(count) : lastOfKey.all(keyId, count)) as NumberedRow[]).toReversed(),
+    after: (id, keyId) => (keyId === undefined ? after.all(id) : afterOfKey.all(keyId, id)) as NumberedRow[],
   };
 }
