@@ -28,7 +28,7 @@ import { openUsage } from './ledger/usage.ts';
 import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
-import { createStrangers } from './limits/failed-keys.ts';
+import { FailedKeyLimiter } from './limits/failed-keys.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
@@ -118,7 +118,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
           ? { detail: 'the login was refused at its last use: log in again on the host, or fix its account' }
           : {}),
       },
-      planCheck(admission.snapshot().planClosed),
+      planCheck(admission.planClosings()),
       { name: 'database', ok: disk.ok, ...(disk.ok ? {} : { detail: disk.reason }) },
       { name: 'ledger', ok: records.ok, ...(records.ok ? {} : { detail: records.reason }) },
       {
@@ -137,7 +137,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       readiness,
       timeoutMs: config.requestTimeoutMs,
       spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
-      queued: () => admission.snapshot().lanes.complete.queued,
+      queued: () => admission.queued('complete'),
     });
   const plan =
     overrides.plan ??
@@ -173,7 +173,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     trusted,
     times,
     clock,
-    strangers: createStrangers({ ...wrongKeys, clock }),
+    failedKeys: new FailedKeyLimiter({ ...wrongKeys, clock }),
     readyChecks,
     onFinished: (exchange, status, error) => {
       memory.touch();

@@ -15,7 +15,7 @@ import type { Usage } from '../ledger/usage.ts';
 import type { Admission } from '../limits/admission.ts';
 import type { TrustedProxies } from '../limits/client-address.ts';
 import type { Clock } from '../limits/clock.ts';
-import type { Strangers } from '../limits/failed-keys.ts';
+import type { FailedKeyLimiter } from '../limits/failed-keys.ts';
 import type { PageFetcher } from '../pages/fetch.ts';
 import type { Connections } from './connections.ts';
 import { countTokens } from './routes/count-tokens.ts';
@@ -44,7 +44,7 @@ export type AppContext = {
   usage: Usage;
   plan: UsageReader;
   running: Running;
-  strangers: Strangers;
+  failedKeys: FailedKeyLimiter;
   jobs: Jobs;
   largeBodies: LargeBodies;
   connections: Connections;

@@ -48,7 +48,7 @@ function tokenOf({ headers }: Request): string | undefined {
 
 function noteWrongKey({ headers }: Request, { remoteAddress }: Exchange, context: AppContext): void {
   const forwarded = headers.get('x-forwarded-for') ?? undefined;
-  context.strangers.wrongKey(clientAddress(remoteAddress, forwarded, context.trusted));
+  context.failedKeys.record(clientAddress(remoteAddress, forwarded, context.trusted));
 }
 
 /** The same whatever was wrong with the key. */

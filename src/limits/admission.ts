@@ -3,13 +3,13 @@
  *
  * No key passes by it. What is refused here has used nothing: no place in the minute, no count of the day, no slot.
  */
-import type { DailyCounts } from './budget.ts';
+import type { DailyCounts } from '../store/daily.ts';
 import type { Clock } from './clock.ts';
 import { shuttingDown } from '../endings.ts';
 import { LaneAdmission } from './lane.ts';
 import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
-import type { LaneSnapshot, LaneState } from './lane-state.ts';
-import { PlanGates, type PlanClosing } from './plan-limit.ts';
+import type { LaneState } from './lane-state.ts';
+import { PlanLimits, type PlanClosing } from './plan-limit.ts';
 import { clientLeft } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
@@ -30,13 +30,6 @@ type ReserveRequest = LaneWork & {
   signal: AbortSignal;
 };
 
-export type AdmissionSnapshot = {
-  draining: boolean;
-  /** What of the plan is used up now. */
-  planClosed: PlanClosing[];
-  lanes: Record<Lane, LaneSnapshot>;
-};
-
 export type Admission = {
   /**
    * Rejects with a `RelayError`: `rate_limited` (with `limit`, `retryAfter` and `shouldRetry`), `shutting_down`, or
@@ -45,7 +38,10 @@ export type Admission = {
   reserve(request: ReserveRequest): Promise<Ticket>;
   /** What this key has left, for the headers of an answer and for `GET /v1/usage`. */
   state(lane: Lane, key: KeyLimits): LaneState;
-  snapshot(): AdmissionSnapshot;
+  /** Requests that wait for a slot. */
+  queued(lane: Lane): number;
+  /** What of the plan is used up now. */
+  planClosings(): PlanClosing[];
   /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds), for `model` and its family or for all. */
   planUsedUp(untilWallMs: number, model?: string): void;
   /** The CLI asked the model `resolved` where `model` was asked for. */
@@ -57,15 +53,16 @@ export type Admission = {
 export function createAdmission(options: AdmissionOptions): Admission {
   const { clock } = options;
   const days = new DayClock(clock);
-  const gates = new PlanGates(clock);
+  const planLimits = new PlanLimits(clock);
   let draining: PromiseWithResolvers<void> | undefined;
 
   const onEnd = () => {
-    if (lanes.complete.reserved + lanes.fetch.reserved === 0) draining?.resolve();
+    const { complete, fetch } = lanes;
+    if (complete.running + complete.queued + fetch.running + fetch.queued === 0) draining?.resolve();
   };
   const common = { ...options, days, onEnd };
   const lanes: Record<Lane, LaneAdmission> = {
-    complete: new LaneAdmission({ ...common, lane: 'complete', limits: options.lanes.complete, gates }),
+    complete: new LaneAdmission({ ...common, lane: 'complete', limits: options.lanes.complete, planLimits }),
     fetch: new LaneAdmission({ ...common, lane: 'fetch', limits: options.lanes.fetch }),
   };
 
@@ -79,20 +76,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
     state: (lane, key) => lanes[lane].state(key),
 
-    snapshot() {
-      return {
-        draining: draining !== undefined,
-        planClosed: gates.closings(),
-        lanes: { complete: lanes.complete.snapshot(), fetch: lanes.fetch.snapshot() },
-      };
-    },
+    queued: (lane) => lanes[lane].queued,
+
+    planClosings: () => planLimits.closings(),
 
     planUsedUp(untilWallMs, model) {
-      gates.usedUp(untilWallMs, model);
+      planLimits.usedUp(untilWallMs, model);
       lanes.complete.refuseClosed();
     },
 
-    modelResolved: (model, resolved) => gates.resolved(model, resolved),
+    modelResolved: (model, resolved) => planLimits.resolved(model, resolved),
 
     drain() {
       draining ??= Promise.withResolvers();

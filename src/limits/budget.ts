@@ -1,34 +1,20 @@
 /** The daily limits of one lane, over counts that outlive the process. */
-import type { Lane } from './lane-limits.ts';
-import type { Blocked } from './refusals.ts';
+import type { DailyCounts } from '../store/daily.ts';
+import { fits, type Lane, type LaneLimits } from './lane-limits.ts';
+import { countsUnavailable, refusal, type Blocked } from './refusals.ts';
 import type { DayClock } from './windows.ts';
 
-/**
- * Durable counts by UTC day (`2026-01-31`) and scope: `<lane>:key:<key id>` for one key, `<lane>:all` for all together.
- * Synchronous; all three throw when the store cannot be used.
- */
-export interface DailyCounts {
-  /** The counts of both scopes, in their order. */
-  read(day: string, scopes: readonly [string, string]): readonly [number, number];
-  /** Adds 1 to all scopes and returns true, or to none and returns false when one is at its limit (null: it has none). */
-  take(day: string, wanted: readonly { scope: string; limit: number | null }[]): boolean;
-  giveBack(day: string, scopes: readonly string[]): void;
-}
+/** Requests that wait for a slot. They are counted when they get one; until then the limits keep room for them. */
+export type WaitingCounts = { key: number; all: number };
 
-/** 0 turns a limit off. */
-export type DailyLimits = { key: number; all: number };
-
-/** Requests that wait for a slot: they will count as soon as they have one, so their room is kept. */
-export type Held = { key: number; all: number };
-
-/** Used today, and for how many milliseconds that day is still counted. */
+/** Used today, and the milliseconds until the next day. */
 export type DailyUse = { key: number; all: number; resetMs: number };
 
+/** The methods, apart from `refund`, throw `not_ready` when the counts cannot be used. */
 export class DailyBudget {
   readonly #lane: Lane;
   readonly #counts: DailyCounts;
   readonly #days: DayClock;
-  #writable = true;
 
   constructor(lane: Lane, counts: DailyCounts, days: DayClock) {
     this.#lane = lane;
@@ -36,75 +22,64 @@ export class DailyBudget {
     this.#days = days;
   }
 
-  /** False from a count that could not be kept until one that could. */
-  get writable(): boolean {
-    return this.#writable;
+  /** The daily limit without room for one more, if any. Its wait ends in a day in which both limits have room. */
+  blocked(keyId: string, limits: LaneLimits, waiting: WaitingCounts): Blocked | undefined {
+    const { keyDaily, globalDaily } = limits;
+    if (keyDaily === 0 && globalDaily === 0) return undefined;
+    const fullLimit = (day: string): 'key_daily' | 'global_daily' | undefined => {
+      const [key, all] = this.#read(day, keyId);
+      if (!fits(keyDaily, key + waiting.key)) return 'key_daily';
+      return fits(globalDaily, all + waiting.all) ? undefined : 'global_daily';
+    };
+    const limit = fullLimit(this.#days.today());
+    if (limit === undefined) return undefined;
+    return { limit, waitMs: this.#days.roomInMs((day) => fullLimit(day) !== undefined) };
   }
 
-  /**
-   * The daily limit without room for one more, if any; its wait ends in a day in which both limits have room.
-   * Throws when the counts cannot be read.
-   */
-  blocked(keyId: string, limits: DailyLimits, held: Held): Blocked | undefined {
-    if (limits.key === 0 && limits.all === 0) return undefined;
-    const scopes = this.#scopes(keyId);
-    const full = (day: string): { key: boolean; all: boolean } => {
-      const [key, all] = this.#counts.read(day, scopes);
-      return {
-        key: limits.key > 0 && key + held.key >= limits.key,
-        all: limits.all > 0 && all + held.all >= limits.all,
-      };
-    };
-    const today = full(this.#days.today());
-    if (!today.key && !today.all) return undefined;
-    return {
-      limit: today.key ? 'key_daily' : 'global_daily',
-      waitMs: this.#days.roomInMs((day) => {
-        const { key, all } = full(day);
-        return key || all;
-      }),
-    };
-  }
-
-  /**
-   * Counts one request, durably, if both limits have room for it, and returns the day that it counts in; undefined when one
-   * of them has none. Throws when the counts cannot be used. Whatever else it returns or throws than a day, nothing was counted.
-   */
-  take(keyId: string, limits: DailyLimits, held: Held): string | undefined {
+  /** Counts one request, durably, and returns the day of the count. Throws the refusal of a limit without room, and counts nothing. */
+  take(keyId: string, limits: LaneLimits, waiting: WaitingCounts): string {
     const day = this.#days.today();
     const [key, all] = this.#scopes(keyId);
-    try {
-      const counted = this.#counts.take(day, [
-        { scope: key, limit: limits.key > 0 ? limits.key - held.key : null },
-        { scope: all, limit: limits.all > 0 ? limits.all - held.all : null },
-      ]);
-      this.#writable = true;
-      return counted ? day : undefined;
-    } catch (error) {
-      this.#writable = false;
-      throw error;
-    }
+    const room = (limit: number, used: number) => (limit > 0 ? limit - used : null);
+    const counted = available(() =>
+      this.#counts.take(day, [
+        { scope: key, limit: room(limits.keyDaily, waiting.key) },
+        { scope: all, limit: room(limits.globalDaily, waiting.all) },
+      ]),
+    );
+    if (counted) return day;
+    // Another relay on the same database may have refunded its count between the two statements.
+    throw refusal(this.blocked(keyId, limits, waiting) ?? { limit: 'global_daily', waitMs: 1_000 });
   }
 
-  /** Takes back what `take` counted. False when that is impossible: the day then shows one more than it had. */
-  giveBack(keyId: string, day: string): boolean {
+  /** Takes back what `take` counted. If the store fails, the day keeps the count: a limit is never exceeded. */
+  refund(keyId: string, day: string): void {
     try {
-      this.#counts.giveBack(day, this.#scopes(keyId));
-      return true;
+      this.#counts.refund(day, this.#scopes(keyId));
     } catch {
-      this.#writable = false;
-      return false;
+      // The next request reports that the counts cannot be kept.
     }
   }
 
-  /** Used today, waiting ones included. Throws when the counts cannot be read. */
-  used(keyId: string, held: Held): DailyUse {
-    const day = this.#days.today();
-    const [key, all] = this.#counts.read(day, this.#scopes(keyId));
-    return { key: key + held.key, all: all + held.all, resetMs: this.#days.changeInMs() };
+  /** Includes the requests that wait. */
+  used(keyId: string, waiting: WaitingCounts): DailyUse {
+    const [key, all] = this.#read(this.#days.today(), keyId);
+    return { key: key + waiting.key, all: all + waiting.all, resetMs: this.#days.changeInMs() };
+  }
+
+  #read(day: string, keyId: string): readonly [number, number] {
+    return available(() => this.#counts.read(day, this.#scopes(keyId)));
   }
 
   #scopes(keyId: string): [string, string] {
     return [`${this.#lane}:key:${keyId}`, `${this.#lane}:all`];
+  }
+}
+
+function available<T>(use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    throw countsUnavailable(error);
   }
 }

@@ -1,61 +1,59 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createStrangers, type Strangers } from './failed-keys.ts';
+import { FailedKeyLimiter } from './failed-keys.ts';
 import { FakeClock } from '../../test/support/limits.ts';
 
-function create(limit = 3, maxAddresses = 100): { clock: FakeClock; strangers: Strangers } {
+function create(limit = 3, maxAddresses = 100): { clock: FakeClock; limiter: FailedKeyLimiter } {
   const clock = new FakeClock();
-  return { clock, strangers: createStrangers({ limit, windowMs: 60_000, maxAddresses, clock }) };
+  return { clock, limiter: new FailedKeyLimiter({ limit, windowMs: 60_000, maxAddresses, clock }) };
 }
 
-function slowed(strangers: Strangers, address: string): boolean {
+function slowed(limiter: FailedKeyLimiter, address: string): boolean {
   try {
-    strangers.wrongKey(address);
+    limiter.record(address);
     return false;
   } catch {
     return true;
   }
 }
 
-test('slows an address after its wrong keys, and the time it tells works', () => {
-  const { clock, strangers } = create();
+test('an address is refused after three failed keys, and a retry after the given time works', () => {
+  const { clock, limiter } = create();
   for (let n = 0; n < 3; n += 1) {
-    assert.equal(slowed(strangers, '203.0.113.7'), false);
+    assert.equal(slowed(limiter, '203.0.113.7'), false);
     clock.advance(500);
   }
-  assert.throws(() => strangers.wrongKey('203.0.113.7'), {
+  assert.throws(() => limiter.record('203.0.113.7'), {
     code: 'rate_limited',
     details: { limit: 'unauthenticated', retryAfter: 59, shouldRetry: true },
   });
   clock.advance(58_000);
-  assert.equal(slowed(strangers, '203.0.113.7'), true);
+  assert.equal(slowed(limiter, '203.0.113.7'), true);
   clock.advance(1_000);
-  assert.equal(slowed(strangers, '203.0.113.7'), false);
+  assert.equal(slowed(limiter, '203.0.113.7'), false);
 });
 
-test('slows nobody else', () => {
-  const { strangers } = create(1);
-  strangers.wrongKey('203.0.113.7');
-  assert.equal(slowed(strangers, '203.0.113.8'), false);
+test('another address is not refused', () => {
+  const { limiter } = create(1);
+  limiter.record('203.0.113.7');
+  assert.equal(slowed(limiter, '203.0.113.8'), false);
 });
 
-test('a whole /64 counts as one', () => {
-  const { strangers } = create(1);
-  strangers.wrongKey('2001:db8:1:2::1');
-  assert.equal(slowed(strangers, '2001:db8:1:2:ffff::2'), true);
-  assert.equal(slowed(strangers, '2001:db8:1:3::1'), false);
+test('the addresses of an IPv6 /64 share one limit', () => {
+  const { limiter } = create(1);
+  limiter.record('2001:db8:1:2::1');
+  assert.equal(slowed(limiter, '2001:db8:1:2:ffff::2'), true);
+  assert.equal(slowed(limiter, '2001:db8:1:3::1'), false);
 });
 
-test('remembers a bounded number of addresses, the latest ones', () => {
-  const { strangers } = create(1, 10);
-  for (let n = 0; n < 1_000; n += 1) slowed(strangers, `10.0.${n >> 8}.${n & 255}`);
-  assert.equal(strangers.remembered, 10);
-  assert.equal(slowed(strangers, '10.0.3.231'), true, 'the latest');
-  assert.equal(slowed(strangers, '10.0.0.0'), false, 'forgotten');
+test('only the latest addresses are remembered', () => {
+  const { limiter } = create(1, 10);
+  for (let n = 0; n < 1_000; n += 1) slowed(limiter, `10.0.${n >> 8}.${n & 255}`);
+  assert.equal(slowed(limiter, '10.0.3.231'), true, 'the latest');
+  assert.equal(slowed(limiter, '10.0.0.0'), false, 'forgotten');
 });
 
-test('0 turns it off', () => {
-  const { strangers } = create(0);
-  for (let n = 0; n < 100; n += 1) strangers.wrongKey('203.0.113.7');
-  assert.equal(strangers.remembered, 0);
+test('a limit of 0 refuses no address', () => {
+  const { limiter } = create(0);
+  for (let n = 0; n < 100; n += 1) limiter.record('203.0.113.7');
 });

@@ -1,4 +1,4 @@
-/** What a lane tells: to a key about itself, and to /ready and the tests about everyone. */
+/** What one key has left in a lane, for the headers of an answer and for `GET /v1/usage`. */
 import type { DailyUse } from './budget.ts';
 import type { LaneLimits } from './lane-limits.ts';
 import type { SlidingWindow } from './windows.ts';
@@ -6,34 +6,19 @@ import type { SlidingWindow } from './windows.ts';
 export type WindowState = {
   limit: number;
   remaining: number;
-  /** Until the whole limit is there again. */
+  /** Milliseconds until the whole limit is available. */
   resetMs: number;
-  /** Until more than `remaining` is there; where `remaining` is 0, until a retry works. */
+  /** Milliseconds until more than `remaining` is available. */
   nextMs: number;
 };
 
-/** What one key has left in a lane. A limit that is off is absent; so is a daily one that cannot be read. */
+/** A limit that is off, or that cannot be read, is absent. */
 export type LaneState = {
   rpm?: WindowState;
   daily?: WindowState;
   globalDaily?: WindowState;
   /** A limit of 0 is off. */
   concurrency: { limit: number; running: number; globalLimit: number; globalRunning: number; queued: number };
-};
-
-export type LaneSnapshot = {
-  running: number;
-  queued: number;
-  /** Reservations that have not ended: always `running + queued`. */
-  reserved: number;
-  /** What a recent request took, for estimates. */
-  typicalMs: number;
-  countsWritable: boolean;
-  /** Endings of a ticket that had already ended. Anything but 0 is a defect in the caller. */
-  doubleEnds: number;
-  /** Daily counts that could not be given back because the store failed. */
-  lostGiveBacks: number;
-  keys: { keyId: string; running: number; queued: number }[];
 };
 
 export function rpmState(limits: LaneLimits, window: SlidingWindow, now: number): Pick<LaneState, 'rpm'> {

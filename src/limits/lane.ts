@@ -1,17 +1,18 @@
 /**
- * One lane: its slots, its queue, and what each key of it has used. `reserve` is the one place where a request is let
- * in, and a `Ticket` the one way it gets out again.
+ * One lane: its slots, its queue, and what each key has used. `reserve` is the one place where a request is admitted, and its
+ * `Ticket` the one way to end it.
  *
- * Between a check and the take that follows it there is no `await`: no other request can come between.
+ * There is no `await` between a check and the take that follows it, so no other request can come between.
  */
-import { DailyBudget, type DailyCounts, type Held } from './budget.ts';
+import { FairQueue, mayWait } from '../fair-queue.ts';
+import type { DailyCounts } from '../store/daily.ts';
+import { DailyBudget, type WaitingCounts } from './budget.ts';
 import type { Clock } from './clock.ts';
 import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
-import { dailyState, rpmState, type LaneSnapshot, type LaneState } from './lane-state.ts';
-import type { PlanGates, Probe } from './plan-limit.ts';
-import { FairQueue, mayWait } from '../fair-queue.ts';
-import { clientLeft, countsUnavailable, longest, refusal, type Blocked } from './refusals.ts';
+import { dailyState, rpmState, type LaneState } from './lane-state.ts';
+import type { PlanLimits, Trial } from './plan-limit.ts';
+import { clientLeft, longest, refusal, type Blocked } from './refusals.ts';
 import { createTicket, type Ticket } from './ticket.ts';
 import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
 
@@ -24,20 +25,16 @@ export type LaneOptions = {
   clock: Clock;
   days: DayClock;
   /** For a lane that uses the plan. */
-  gates?: PlanGates;
+  planLimits?: PlanLimits;
   /** Called whenever a running request has ended. */
   onEnd: () => void;
 };
 
-type KeyUse = { limits: LaneLimits; window: SlidingWindow; running: number; queued: number };
-type Arrival = {
-  keyId: string;
-  at: number;
-  use: KeyUse;
-  model: string;
-  probe: Probe | undefined;
-};
-type Waiter = Arrival & { grant: (day: string) => void; refuse: (error: Error) => void };
+/** One key in this lane, with the limits it had at its latest request. */
+type KeyUse = { keyId: string; limits: LaneLimits; window: SlidingWindow; running: number };
+/** A request that has its place in the minute. */
+type Arrival = { key: KeyUse; at: number; model: string; trial: Trial | undefined };
+type Waiter = Arrival & { start: (day: string) => void; refuse: (error: unknown) => void };
 
 export class LaneAdmission {
   readonly #options: LaneOptions;
@@ -45,10 +42,7 @@ export class LaneAdmission {
   readonly #estimate = new Estimate();
   readonly #queue = new FairQueue<Waiter>();
   readonly #keys = new Map<string, KeyUse>();
-  readonly #running = new Set<{ keyId: string; since: number }>();
-  #reserved = 0;
-  #doubleEnds = 0;
-  #lostGiveBacks = 0;
+  readonly #running = new Set<{ key: KeyUse; since: number }>();
   #sweptAt: number;
 
   constructor(options: LaneOptions) {
@@ -57,28 +51,29 @@ export class LaneAdmission {
     this.#sweptAt = options.clock.monotonic();
   }
 
-  /** Requests that run or wait. */
-  get reserved(): number {
-    return this.#reserved;
+  get running(): number {
+    return this.#running.size;
   }
 
-  /** Takes everything one request needs, or throws and takes nothing. The promise is for those that have to wait. */
-  reserve(key: KeyLimits, signal: AbortSignal, model = ''): Ticket | Promise<Ticket> {
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /** Takes everything one request needs, or throws and takes nothing. The promise is for a request that has to wait. */
+  reserve(keyLimits: KeyLimits, signal: AbortSignal, model = ''): Ticket | Promise<Ticket> {
     const now = this.#options.clock.monotonic();
-    const { keyId } = key;
     this.#forgetIdleKeys(now);
-    const use = this.#use(key);
-    // The key's limits may have been raised since others of it began to wait: they come first.
-    this.#pump();
-    const day = this.#takeOrWait(keyId, use, now, model);
+    const key = this.#keyUse(keyLimits);
+    // The key's limits may have been raised since other requests began to wait: they come first.
+    this.#startWaiting();
+    const day = this.#takeOrWait(key, now, model);
     // From here on nothing can fail.
-    const arrival: Arrival = { keyId, at: now, use, model, probe: this.#options.gates?.enter(model) };
-    use.window.take(now);
-    this.#reserved += 1;
-    return day === undefined ? this.#wait(arrival, signal) : this.#open(arrival, day);
+    const arrival: Arrival = { key, at: now, model, trial: this.#options.planLimits?.enter(model) };
+    key.window.take(now);
+    return day === undefined ? this.#wait(arrival, signal) : this.#start(arrival, day);
   }
 
-  /** Sends those home who wait for a model that is closed: each would start a process only to be refused. */
+  /** Refuses the requests that wait for a closed model: each would start a process only to be refused. */
   refuseClosed(): void {
     for (const waiter of this.#queue.all()) {
       const blocked = this.#planBlocked(waiter.model, 0);
@@ -86,208 +81,166 @@ export class LaneAdmission {
     }
   }
 
-  state(key: KeyLimits): LaneState {
-    const now = this.#options.clock.monotonic();
-    const limits = limitsFor(this.#options.limits, key);
-    const use = this.#keys.get(key.keyId);
+  state(keyLimits: KeyLimits): LaneState {
+    const { keyId } = keyLimits;
+    const limits = limitsFor(this.#options.limits, keyLimits);
+    const key = this.#keys.get(keyId);
     const concurrency = {
       limit: limits.keyConcurrency,
-      running: use?.running ?? 0,
+      running: key?.running ?? 0,
       globalLimit: limits.concurrency,
-      globalRunning: this.#running.size,
-      queued: use?.queued ?? 0,
+      globalRunning: this.running,
+      queued: this.#queue.of(keyId),
     };
-    const rpm = rpmState(limits, use?.window ?? new SlidingWindow(minuteMs), now);
+    const window = key?.window ?? new SlidingWindow(minuteMs);
+    const rpm = rpmState(limits, window, this.#options.clock.monotonic());
     try {
-      const held = { key: concurrency.queued, all: this.#queue.size };
-      return { concurrency, ...rpm, ...dailyState(limits, this.#budget.used(key.keyId, held)) };
+      const used = this.#budget.used(keyId, this.#waitingCounts(keyId));
+      return { concurrency, ...rpm, ...dailyState(limits, used) };
     } catch {
-      // An answer says nothing about the days then; new work is refused with the reason.
+      // The answer omits the days; new work is refused with the reason.
       return { concurrency, ...rpm };
     }
   }
 
-  snapshot(): LaneSnapshot {
-    return {
-      running: this.#running.size,
-      queued: this.#queue.size,
-      reserved: this.#reserved,
-      typicalMs: this.#estimate.typicalMs,
-      countsWritable: this.#budget.writable,
-      doubleEnds: this.#doubleEnds,
-      lostGiveBacks: this.#lostGiveBacks,
-      keys: [...this.#keys].map(([keyId, { running, queued }]) => ({ keyId, running, queued })),
-    };
+  #keyUse(keyLimits: KeyLimits): KeyUse {
+    const { keyId } = keyLimits;
+    const limits = limitsFor(this.#options.limits, keyLimits);
+    let key = this.#keys.get(keyId);
+    if (key === undefined) {
+      key = { keyId, limits, window: new SlidingWindow(minuteMs), running: 0 };
+      this.#keys.set(keyId, key);
+    }
+    key.limits = limits;
+    return key;
   }
 
-  /** The key's use so far, with the limits it has now. */
-  #use(key: KeyLimits): KeyUse {
-    const limits = limitsFor(this.#options.limits, key);
-    const known = this.#keys.get(key.keyId);
-    if (known !== undefined) {
-      known.limits = limits;
-      return known;
-    }
-    const use: KeyUse = { limits, window: new SlidingWindow(minuteMs), running: 0, queued: 0 };
-    this.#keys.set(key.keyId, use);
-    return use;
+  #waitingCounts(keyId: string): WaitingCounts {
+    return { key: this.#queue.of(keyId), all: this.queued };
   }
 
   /** Counts the request in the day that it returns; undefined: it has to wait for a slot, and nothing is counted. Throws its refusal. */
-  #takeOrWait(keyId: string, use: KeyUse, now: number, model: string): string | undefined {
-    const held = { key: use.queued, all: this.#queue.size };
-    const timed = longest([this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(use, now)]);
-    if (timed === undefined && this.#slotFree(use)) return this.#take(keyId, use, held);
-    const blocked = longest([timed, this.#dayBlocked(keyId, use, held)]) ?? this.#slotBlocked(keyId, use);
+  #takeOrWait(key: KeyUse, now: number, model: string): string | undefined {
+    const { keyId, limits } = key;
+    const waiting = this.#waitingCounts(keyId);
+    const timed = longest([this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(key, now)]);
+    if (timed === undefined && this.#slotFree(key)) return this.#budget.take(keyId, limits, waiting);
+    const blocked = longest([timed, this.#budget.blocked(keyId, limits, waiting)]) ?? this.#slotBlocked(key);
     if (blocked !== undefined) throw refusal(blocked);
     return undefined;
   }
 
-  #planBlocked(model: string, probeTakesMs: number): Blocked | undefined {
-    const closed = this.#options.gates?.waitFor(model, probeTakesMs);
-    return closed === undefined || closed.waitMs === 0 ? undefined : { limit: 'plan', ...closed };
-  }
-
-  #dayBlocked(keyId: string, { limits }: KeyUse, held: Held): Blocked | undefined {
-    try {
-      return this.#budget.blocked(keyId, { key: limits.keyDaily, all: limits.globalDaily }, held);
-    } catch (error) {
-      throw countsUnavailable(error);
-    }
-  }
-
-  /** Counts a request that has its slot, and returns the day. Throws the refusal of a day without room: another relay may have taken it. */
-  #take(keyId: string, use: KeyUse, held: Held): string {
-    const { keyDaily, globalDaily } = use.limits;
-    let day: string | undefined;
-    try {
-      day = this.#budget.take(keyId, { key: keyDaily, all: globalDaily }, held);
-    } catch (error) {
-      throw countsUnavailable(error);
-    }
-    if (day !== undefined) return day;
-    // Between the two statements the other relay may have given its count back.
-    throw refusal(this.#dayBlocked(keyId, use, held) ?? { limit: 'global_daily', waitMs: 1_000 });
+  #planBlocked(model: string, trialTakesMs: number): Blocked | undefined {
+    const wait = this.#options.planLimits?.waitFor(model, trialTakesMs);
+    return wait === undefined || wait.waitMs === 0 ? undefined : { limit: 'plan', ...wait };
   }
 
   #slotFree({ limits, running }: KeyUse): boolean {
-    return fits(limits.concurrency, this.#running.size) && fits(limits.keyConcurrency, running);
+    return fits(limits.concurrency, this.running) && fits(limits.keyConcurrency, running);
   }
 
-  /** Set when there is neither a slot nor a place in the queue for one. */
-  #slotBlocked(keyId: string, use: KeyUse): Blocked | undefined {
-    if (this.#slotFree(use)) return undefined;
+  /** Set if a request has neither a slot nor a place in the queue. */
+  #slotBlocked(key: KeyUse): Blocked | undefined {
+    if (this.#slotFree(key)) return undefined;
     const { queueMax, queueTimeoutMs } = this.#options;
-    if (queueMax > 0 && queueTimeoutMs > 0) {
-      if (mayWait(queueMax, this.#queue.size, use.queued)) return undefined;
-      return { limit: 'queue_full', waitMs: this.#slotInMs(keyId, use) };
-    }
-    const keyIsFull = !fits(use.limits.keyConcurrency, use.running);
-    return {
-      limit: keyIsFull ? 'key_concurrency' : 'global_concurrency',
-      waitMs: this.#slotInMs(keyId, use),
-    };
+    const hasQueue = queueMax > 0 && queueTimeoutMs > 0;
+    if (hasQueue && mayWait(queueMax, this.queued, this.#queue.of(key.keyId))) return undefined;
+    const slotLimit = keyIsFull(key) ? 'key_concurrency' : 'global_concurrency';
+    return { limit: hasQueue ? 'queue_full' : slotLimit, waitMs: this.#slotInMs(key) };
   }
 
   /** When a slot is likely to be free for a further request of this key. */
-  #slotInMs(keyId: string, { limits, running, queued }: KeyUse): number {
+  #slotInMs(key: KeyUse): number {
     const now = this.#options.clock.monotonic();
-    const keyIsFull = !fits(limits.keyConcurrency, running);
-    const slots = [...this.#running].filter((slot) => !keyIsFull || slot.keyId === keyId);
+    const full = keyIsFull(key);
+    const slots = [...this.#running].filter((slot) => !full || slot.key === key);
     return this.#estimate.waitMs(
-      keyIsFull ? queued : this.#queue.size,
+      full ? this.#queue.of(key.keyId) : this.queued,
       slots.map(({ since }) => now - since),
     );
   }
 
-  /** Makes a counted reservation a running request. */
-  #open({ keyId, use, probe }: Arrival, day: string): Ticket {
+  /** Gives a counted request its slot. */
+  #start({ key, trial }: Arrival, day: string): Ticket {
     const { clock, onEnd } = this.#options;
-    const slot = { keyId, since: clock.monotonic() };
+    const slot = { key, since: clock.monotonic() };
     this.#running.add(slot);
-    this.#queue.served(keyId);
-    use.running += 1;
-    return createTicket({
-      onEnd: (keepsCount) => {
-        this.#running.delete(slot);
-        use.running -= 1;
-        this.#reserved -= 1;
-        probe?.end();
-        this.#estimate.note(clock.monotonic() - slot.since);
-        if (!keepsCount && !this.#budget.giveBack(keyId, day)) this.#lostGiveBacks += 1;
-        this.#pump();
-        onEnd();
-      },
-      onDoubleEnd: () => {
-        this.#doubleEnds += 1;
-      },
-      onPlanWorks: () => probe?.works(),
-    });
+    this.#queue.served(key.keyId);
+    key.running += 1;
+    const end = (keepsCount: boolean): void => {
+      this.#running.delete(slot);
+      key.running -= 1;
+      trial?.end();
+      this.#estimate.note(clock.monotonic() - slot.since);
+      if (!keepsCount) this.#budget.refund(key.keyId, day);
+      this.#startWaiting();
+      onEnd();
+    };
+    return createTicket(end, () => trial?.succeeded());
   }
 
   /**
-   * Waits for a slot. The place in the minute is taken and the room in the day is kept, but the day counts the request
-   * only when it gets its slot: whatever ends the waiting, a crash included, leaves no count of a request that never ran.
+   * Waits for a slot. The place in the minute is taken and the room in the day is kept, but the day counts the request only when it
+   * gets its slot: whatever ends the waiting, a crash included, leaves no count of a request that never ran.
    */
   #wait(arrival: Arrival, signal: AbortSignal): Promise<Ticket> {
-    const { keyId, at, use, probe } = arrival;
+    const { key, at, trial } = arrival;
     const { promise, resolve, reject } = Promise.withResolvers<Ticket>();
-    const stopWaiting = () => {
-      use.queued -= 1;
+    const stopWaiting = (): void => {
       timer.cancel();
       signal.removeEventListener('abort', onAbort);
     };
-    const leave = (error: Error) => {
-      this.#queue.remove(keyId, waiter);
+    const refuse = (error: unknown): void => {
+      this.#queue.remove(key.keyId, waiter);
       stopWaiting();
-      this.#reserved -= 1;
-      use.window.giveBack(at);
-      probe?.end();
+      key.window.refund(at);
+      trial?.end();
       reject(error);
     };
-    const onAbort = () => leave(clientLeft());
+    const onAbort = (): void => refuse(clientLeft());
     const timer = this.#options.clock.setTimer(this.#options.queueTimeoutMs, () => {
-      leave(refusal({ limit: 'queue_timeout', waitMs: this.#slotInMs(keyId, use) }));
+      refuse(refusal({ limit: 'queue_timeout', waitMs: this.#slotInMs(key) }));
     });
-    const waiter: Waiter = {
-      ...arrival,
-      grant: (day) => {
-        stopWaiting();
-        resolve(this.#open(arrival, day));
-      },
-      refuse: leave,
+    const start = (day: string): void => {
+      stopWaiting();
+      resolve(this.#start(arrival, day));
     };
-    use.queued += 1;
+    const waiter: Waiter = { ...arrival, start, refuse };
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#queue.add(keyId, waiter);
+    this.#queue.add(key.keyId, waiter);
     return promise;
   }
 
-  /** Gives free slots to those who wait for one. */
-  #pump(): void {
+  /** Gives free slots to requests that wait. */
+  #startWaiting(): void {
     const next = () =>
       this.#queue.next(
-        ({ use }) => this.#slotFree(use),
-        ({ use }) => use.running,
+        ({ key }) => this.#slotFree(key),
+        ({ key }) => key.running,
       );
     for (let waiter = next(); waiter !== undefined; waiter = next()) {
+      const { keyId, limits } = waiter.key;
       try {
-        // Another day may have begun while it waited, its key's limits may be lower now, or another relay took the room.
-        waiter.grant(this.#take(waiter.keyId, waiter.use, { key: 0, all: 0 }));
+        // Another day may have begun, the key's limits may be lower now, or another relay took the room.
+        waiter.start(this.#budget.take(keyId, limits, { key: 0, all: 0 }));
       } catch (error) {
-        waiter.refuse(error instanceof Error ? error : countsUnavailable(error));
+        waiter.refuse(error);
       }
     }
   }
 
-  /** Once a minute: a key that neither runs nor waits nor has used its last minute is forgotten. */
+  /** Once a minute: forgets keys that neither run nor wait nor have used their last minute. */
   #forgetIdleKeys(now: number): void {
     if (now - this.#sweptAt < minuteMs) return;
     this.#sweptAt = now;
-    for (const [keyId, { running, queued, window }] of this.#keys) {
-      if (running === 0 && queued === 0 && window.used(now) === 0) this.#keys.delete(keyId);
+    for (const [keyId, { running, window }] of this.#keys) {
+      if (running === 0 && this.#queue.of(keyId) === 0 && window.used(now) === 0) this.#keys.delete(keyId);
     }
   }
+}
+
+function keyIsFull({ limits, running }: KeyUse): boolean {
+  return !fits(limits.keyConcurrency, running);
 }
 
 function rpmBlocked({ limits, window }: KeyUse, now: number): Blocked | undefined {

@@ -1,31 +1,32 @@
 /**
- * The gates that close when the upstream says that the plan, or its share for a family of models, is used up until a time, so
- * that not every request starts a process to learn it again.
+ * Refuses requests while the upstream says that the plan, or its share for a family of models, is used up, so that not every request
+ * starts a process only to be refused.
  *
- * Until that time nothing passes. After it one probe at a time does: a probe that works opens the gate, a further
- * "used up" closes it with the new time, and a probe that ends in any other way makes room for the next one.
+ * Until the time that the upstream names, nothing passes. Then one trial at a time does. A trial that succeeds opens the plan; a
+ * further "used up" closes it until the new time; a trial that ends in any other way makes room for the next.
  */
 import { familyOf } from '../model-family.ts';
+import { dayMs } from '../time.ts';
 import type { Clock } from './clock.ts';
 
-/** The longest window a plan has is seven days; a time further off is wrong. */
-const longestMs = 8 * 86_400_000;
-/** Waited when the time told is no time, or past: soon enough to recover, seldom enough to start no process a request. */
+/** The longest window of a plan is seven days; a time further off is wrong. */
+const longestMs = 8 * dayMs;
+/** For a time that is not valid, or past: soon enough to recover, and far from a process for each request. */
 const unknownMs = 60_000;
 
-export type Probe = {
+/** A request that passes to find out whether the plan works again. */
+export type Trial = {
   /** The upstream accepted the request. */
-  works(): void;
+  succeeded(): void;
   /** The request is over, in whatever way. */
   end(): void;
 };
 
-type Closed = { untilWall: number; untilMonotonic: number };
-
-export class PlanGate {
+/** The limit of the whole plan, or of one family of models. */
+export class PlanLimit {
   readonly #clock: Clock;
-  #closed: Closed | undefined;
-  #probe: Probe | undefined;
+  #closed: { untilWall: number; untilMonotonic: number } | undefined;
+  #trial: Trial | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,47 +34,47 @@ export class PlanGate {
 
   /** `untilWallMs`: Unix milliseconds, from the CLI's `rate_limit_event.rate_limit_info.resetsAt` (Unix seconds). */
   usedUp(untilWallMs: number): void {
-    const told = untilWallMs - this.#clock.wall();
-    const waitMs = Number.isFinite(told) && told > 0 ? Math.min(told, longestMs) : unknownMs;
-    // Requests that were under way together can name different windows: the later one is when it can work.
+    const leftMs = untilWallMs - this.#clock.wall();
+    const waitMs = Number.isFinite(leftMs) && leftMs > 0 ? Math.min(leftMs, longestMs) : unknownMs;
+    // Requests that ran at the same time can name different windows. A retry works after the later one.
     if (waitMs <= this.#remainingMs()) return;
     this.#closed = {
       untilWall: this.#clock.wall() + waitMs,
       untilMonotonic: this.#clock.monotonic() + waitMs,
     };
-    this.#probe = undefined;
+    this.#trial = undefined;
   }
 
-  /** Milliseconds until a request may pass: 0 when one may now. While a probe is out, what it is expected to take. */
-  waitMs(probeTakesMs: number): number {
+  /** Milliseconds until a request can pass; 0: now. During a trial, the time that a trial is expected to take. */
+  waitMs(trialTakesMs: number): number {
     if (this.#closed === undefined) return 0;
-    return this.#remainingMs() || (this.#probe === undefined ? 0 : Math.max(probeTakesMs, 1_000));
+    return this.#remainingMs() || (this.#trial === undefined ? 0 : Math.max(trialTakesMs, 1_000));
   }
 
-  /** Call only when `waitMs` is 0. Gives the probe that this request is, if it is one. */
-  enter(): Probe | undefined {
+  /** Call only when `waitMs` is 0. Returns the trial that this request is, if it is one. */
+  enter(): Trial | undefined {
     if (this.#closed === undefined) return undefined;
-    const probe: Probe = {
-      works: () => {
-        if (this.#probe === probe) this.#closed = undefined;
+    const trial: Trial = {
+      succeeded: () => {
+        if (this.#trial === trial) this.#closed = undefined;
       },
       end: () => {
-        if (this.#probe === probe) this.#probe = undefined;
+        if (this.#trial === trial) this.#trial = undefined;
       },
     };
-    this.#probe = probe;
-    return probe;
+    this.#trial = trial;
+    return trial;
   }
 
-  /** Unix milliseconds; undefined when the gate is open, and while probes decide. */
+  /** Unix milliseconds; undefined when requests pass, and while trials decide. */
   get closedUntil(): number | undefined {
     const left = this.#remainingMs();
     return left > 0 ? this.#clock.wall() + left : undefined;
   }
 
   /**
-   * By whichever clock is first: the monotonic one may stand still while the machine sleeps, and the wall clock may be
-   * set back. Being early costs one probe.
+   * By whichever clock is first: the monotonic one can stand still while the machine sleeps, and the wall clock can be set back.
+   * Being early costs one trial.
    */
   #remainingMs(): number {
     if (this.#closed === undefined) return 0;
@@ -85,35 +86,35 @@ export class PlanGate {
 
 /** A part of the plan that is used up. */
 export type PlanClosing = {
-  /** A family of models (`opus`); absent: all of them. */
+  /** A family of models (`opus`); absent: all models. */
   family?: string;
   /** Unix milliseconds. */
   until: number;
 };
 
-/** The gates of the whole plan and of each family of models that has a limit for itself. */
-export class PlanGates {
+/** The limit of the whole plan, and of each family of models that has a separate one. */
+export class PlanLimits {
   readonly #clock: Clock;
-  readonly #all: PlanGate;
-  readonly #families = new Map<string, PlanGate>();
-  /** What the CLI makes of a name that is no model's id, such as an alias. */
+  readonly #all: PlanLimit;
+  readonly #families = new Map<string, PlanLimit>();
+  /** The ids that the CLI uses for other names, such as aliases. */
   readonly #resolved = new Map<string, string>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#all = new PlanGate(clock);
+    this.#all = new PlanLimit(clock);
   }
 
-  /** `model`: one that is closed, and its whole family with it; without it everything is. */
+  /** Closes the family of `model`; without it, the whole plan. */
   usedUp(untilWallMs: number, model?: string): void {
     if (model === undefined) return this.#all.usedUp(untilWallMs);
     const family = this.family(model);
-    const gate = this.#families.get(family) ?? new PlanGate(this.#clock);
-    this.#families.set(family, gate);
-    gate.usedUp(untilWallMs);
+    const limit = this.#families.get(family) ?? new PlanLimit(this.#clock);
+    this.#families.set(family, limit);
+    limit.usedUp(untilWallMs);
   }
 
-  /** The CLI asked `resolved` where `model` was asked for. Only the owner's settings name models by aliases, so these are few. */
+  /** The CLI used the model `resolved` for `model`. Only the owner's settings have names that are no ids, so these are few. */
   resolved(model: string, resolved: string): void {
     if (!model.includes('claude-')) this.#resolved.set(model, resolved);
   }
@@ -122,30 +123,30 @@ export class PlanGates {
     return familyOf(this.#resolved.get(model) ?? model);
   }
 
-  /** The longest wait of a model, and of which family it is (none: of the whole plan); see `PlanGate.waitMs`. */
-  waitFor(model: string, probeTakesMs: number): { waitMs: number; family?: string } {
+  /** The longer wait of the whole plan and of the model's family, which is named if its wait is the longer one. */
+  waitFor(model: string, trialTakesMs: number): { waitMs: number; family?: string } {
     const family = this.family(model);
-    const allMs = this.#all.waitMs(probeTakesMs);
-    const familyMs = this.#families.get(family)?.waitMs(probeTakesMs) ?? 0;
+    const allMs = this.#all.waitMs(trialTakesMs);
+    const familyMs = this.#families.get(family)?.waitMs(trialTakesMs) ?? 0;
     return familyMs > allMs ? { waitMs: familyMs, family } : { waitMs: allMs };
   }
 
-  /** Call only when there is nothing to wait for. See `PlanGate.enter`. */
-  enter(model: string): Probe | undefined {
-    const probes = [this.#all.enter(), this.#families.get(this.family(model))?.enter()];
-    if (probes.every((probe) => probe === undefined)) return undefined;
+  /** Call only when there is nothing to wait for. */
+  enter(model: string): Trial | undefined {
+    const trials = [this.#all.enter(), this.#families.get(this.family(model))?.enter()];
+    if (trials.every((trial) => trial === undefined)) return undefined;
     return {
-      works: () => probes.forEach((probe) => probe?.works()),
-      end: () => probes.forEach((probe) => probe?.end()),
+      succeeded: () => trials.forEach((trial) => trial?.succeeded()),
+      end: () => trials.forEach((trial) => trial?.end()),
     };
   }
 
-  /** What is closed now; what probes decide about is not among it. */
+  /** What is closed now, without what trials decide about. */
   closings(): PlanClosing[] {
-    const all = { until: this.#all.closedUntil };
-    return [
-      all,
-      ...[...this.#families].map(([family, gate]) => ({ family, until: gate.closedUntil })),
-    ].filter((each): each is PlanClosing => each.until !== undefined);
+    const until = this.#all.closedUntil;
+    const families = [...this.#families].flatMap(([family, { closedUntil }]) =>
+      closedUntil === undefined ? [] : [{ family, until: closedUntil }],
+    );
+    return until === undefined ? families : [{ until }, ...families];
   }
 }

@@ -1,33 +1,23 @@
 /**
- * A reservation: a slot, a place in the minute, a request of the day. `settle` and `release` end it; the first call
- * counts and returns true, any later one changes nothing, returns false and is counted as a defect.
+ * An admitted request's place in a lane: a slot, a place in the minute, a request of the day. `settle` and `release` end it. Only
+ * the first call has an effect and returns true.
  */
 export type Ticket = {
   /** Ends it: the slot is free, the day keeps the count. */
   settle(): boolean;
-  /** Ends it before it reached the model: the slot is free and the day gets its count back. */
+  /** Ends it before it reached the model: the slot is free and the day gets a refund. */
   release(): boolean;
-  /** Says that the upstream accepted the request, so the plan is not used up (any more). */
+  /** Reports that the upstream accepted the request, so the plan is usable. */
   planWorks(): void;
-  /** Settles if nothing else has ended it, so that a `using` declaration leaks no slot. */
+  /** Settles if nothing has ended it, so that a `using` declaration leaks no slot. */
   [Symbol.dispose](): void;
 };
 
-export type TicketOptions = {
-  /** Called once. */
-  onEnd: (keepsCount: boolean) => void;
-  /** Called for every ending after the first. */
-  onDoubleEnd: () => void;
-  onPlanWorks: () => void;
-};
-
-export function createTicket({ onEnd, onDoubleEnd, onPlanWorks }: TicketOptions): Ticket {
+/** `onEnd` is called once. */
+export function createTicket(onEnd: (keepsCount: boolean) => void, planWorks: () => void): Ticket {
   let ended = false;
   const end = (keepsCount: boolean): boolean => {
-    if (ended) {
-      onDoubleEnd();
-      return false;
-    }
+    if (ended) return false;
     ended = true;
     onEnd(keepsCount);
     return true;
@@ -35,9 +25,7 @@ export function createTicket({ onEnd, onDoubleEnd, onPlanWorks }: TicketOptions)
   return {
     settle: () => end(true),
     release: () => end(false),
-    planWorks: onPlanWorks,
-    [Symbol.dispose]: () => {
-      if (!ended) end(true);
-    },
+    planWorks,
+    [Symbol.dispose]: () => void end(true),
   };
 }

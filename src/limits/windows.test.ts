@@ -36,10 +36,10 @@ describe('the sliding window', () => {
     const window = new SlidingWindow(minuteMs);
     window.take(0);
     window.take(1_000);
-    window.giveBack(1_000);
+    window.refund(1_000);
     assert.equal(window.used(2_000), 1);
     assert.equal(window.used(minuteMs), 0);
-    window.giveBack(0);
+    window.refund(0);
     assert.equal(window.used(minuteMs), 0);
   });
 

@@ -3,10 +3,10 @@
  *
  * Pure: every function takes its time as an argument or from the clock it was given.
  */
+import { dayMs, utcDay } from '../time.ts';
 import type { Clock } from './clock.ts';
 
 export const minuteMs = 60_000;
-const dayMs = 86_400_000;
 
 /**
  * A sliding log: at most `limit` takes in any `spanMs`. Exact, where counters per calendar minute would let twice the
@@ -42,7 +42,7 @@ export class SlidingWindow {
   }
 
   /** Undoes the take made at `at`; without effect when it has expired. */
-  giveBack(at: number): void {
+  refund(at: number): void {
     const index = this.#taken.lastIndexOf(at);
     if (index !== -1) this.#taken.splice(index, 1);
   }
@@ -67,11 +67,6 @@ function dayOf(wallMs: number): number {
   return Math.floor(wallMs / dayMs);
 }
 
-/** `2026-01-31` for days since 1970. */
-function dayName(day: number): string {
-  return new Date(day * dayMs).toISOString().slice(0, 10);
-}
-
 /** How many days ahead `roomInMs` looks. Days after today hold counts only when the clock was wrong earlier. */
 const daysAhead = 8;
 
@@ -91,7 +86,7 @@ export class DayClock {
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#day = dayOf(clock.wall());
-    this.#name = dayName(this.#day);
+    this.#name = utcDay(this.#day * dayMs);
     this.#since = clock.monotonic();
   }
 
@@ -101,7 +96,7 @@ export class DayClock {
     const inUseMs = this.#clock.monotonic() - this.#since;
     if (seen > this.#day || (seen < this.#day && inUseMs >= dayMs)) {
       this.#day = seen;
-      this.#name = dayName(seen);
+      this.#name = utcDay(seen * dayMs);
       this.#since = this.#clock.monotonic();
     }
     return this.#name;
@@ -124,7 +119,7 @@ export class DayClock {
     let waitMs = this.changeInMs();
     for (let looked = 1; looked < daysAhead; looked += 1) {
       const day = dayOf(wall + waitMs);
-      if (!full(dayName(day))) break;
+      if (!full(utcDay(day * dayMs))) break;
       waitMs = (day + 1) * dayMs - wall;
     }
     return waitMs;

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
-import { RelayError } from '../errors.ts';
 import { openDailyCounts, type DailyCounts } from './daily.ts';
+import { storeFailure } from './errors.ts';
 import { openStore } from './sqlite.ts';
 import type { Store } from './sqlite.ts';
 
@@ -43,9 +43,9 @@ test('counts by day and scope, never below 0, and keeps them over a restart', ()
   const counts = openDailyCounts(store);
   add(counts, day, 'global', 'key:a');
   add(counts, day, 'global', 'key:b');
-  counts.giveBack(day, ['key:a']);
-  counts.giveBack(day, ['key:a']);
-  counts.giveBack(day, ['key:never']);
+  counts.refund(day, ['key:a']);
+  counts.refund(day, ['key:a']);
+  counts.refund(day, ['key:never']);
   store.close();
   store = openStore(dir);
   const again = openDailyCounts(store);
@@ -118,15 +118,14 @@ test('today keeps its count while the clock jumps and the relay runs', () => {
   }
 });
 
-const notReady = (reason: RegExp) => (error: unknown) =>
-  error instanceof RelayError && error.code === 'not_ready' && reason.test(error.message);
+const failure = (reason: RegExp) => (error: unknown) => reason.test(storeFailure(error) ?? '');
 
-test('a locked database: take throws not_ready and counts nothing; reading goes on', () => {
+test('take on a locked database throws and counts nothing', () => {
   const counts = openDailyCounts(store);
   add(counts, day, 'global');
   const other = new DatabaseSync(join(dir, 'relay.db'));
   other.exec('BEGIN EXCLUSIVE');
-  assert.throws(() => counts.take(day, free(['global'])), notReady(/locked/));
+  assert.throws(() => counts.take(day, free(['global'])), failure(/locked/));
   assert.equal(countOf(counts, day, 'global'), 1);
   other.exec('ROLLBACK');
   other.close();
@@ -134,12 +133,12 @@ test('a locked database: take throws not_ready and counts nothing; reading goes 
   assert.equal(countOf(counts, day, 'global'), 2);
 });
 
-test('a full disk: take throws not_ready and counts none of its scopes', () => {
+test('take on a full disk throws and counts none of its scopes', () => {
   const counts = openDailyCounts(store);
   const pages = Number(store.db.prepare('PRAGMA page_count').get()?.['page_count']);
   store.db.exec(`PRAGMA max_page_count = ${pages}`);
   const scopes = Array.from({ length: 1000 }, (_, i) => `key:${String(i).padStart(40, '0')}`);
-  assert.throws(() => counts.take(day, free(['global', ...scopes])), notReady(/disk is full/));
+  assert.throws(() => counts.take(day, free(['global', ...scopes])), failure(/disk is full/));
   assert.equal(countOf(counts, day, 'global'), 0);
   store.db.exec('PRAGMA max_page_count = 100000');
   add(counts, day, 'global', ...scopes);
@@ -158,7 +157,7 @@ test('kill -9 between and during counts: the count is what was acknowledged, or 
   const program = `
     import { writeSync } from 'node:fs';
     import { openDailyCounts } from ${JSON.stringify(new URL('daily.ts', import.meta.url).href)};
-    import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
+import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
     const counts = openDailyCounts(openStore(process.argv[1]));
     for (let n = 1; ; n += 1) {
       counts.take('${day}', [{ scope: 'global', limit: null }, { scope: 'key:a', limit: null }]);
@@ -191,7 +190,7 @@ test('two processes at one count admit exactly the limit together', async () => 
   // Each key alone may have 400; together they find room for 600. Both start at the same moment and take until they are refused.
   const program = `
     import { openDailyCounts } from ${JSON.stringify(new URL('daily.ts', import.meta.url).href)};
-    import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
+import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
     const counts = openDailyCounts(openStore(process.argv[1], { waitMs: 5000 }));
     process.stdout.write('ready\\n');
     process.stdin.once('data', () => {

@@ -1,17 +1,12 @@
 /**
  * The durable counts behind the daily limits, by UTC day and scope (a key, or all of them).
  *
- * An `add` that returned is in the file and survives `kill -9`; one that threw counted nothing.
+ * A `take` that returned is in the file and survives `kill -9`; one that threw counted nothing.
  */
-import { RelayError } from '../errors.ts';
-import { storeFailure } from './errors.ts';
 import type { Store } from './sqlite.ts';
 
-/** A count, by its scope (such as `key:<id>`: up to 64 letters, digits, `:`, `.`, `_`, `-`). */
-export type Wanted = {
-  scope: string;
-  /** Counts no further than this; null: without end. */ limit: number | null;
-};
+/** `scope`: `<lane>:key:<key id>` for one key, `<lane>:all` for all. `limit`: the most it can count; null: no limit. */
+export type Wanted = { scope: string; limit: number | null };
 
 export type DailyCounts = {
   /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
@@ -19,11 +14,11 @@ export type DailyCounts = {
   /**
    * Adds 1 to all scopes, or to none when one of them is at its limit; returns whether it did. One statement checks and counts,
    * so two relays on one database admit exactly the limit together.
-   * Throws `not_ready` when the disk is full or the database locked: work that cannot be counted must not run.
+   * Throws when the disk is full or the database locked: work that cannot be counted must not run.
    */
   take(day: string, wanted: readonly Wanted[]): boolean;
   /** Takes 1 from all scopes; a count never goes below 0. Throws as `take` does. */
-  giveBack(day: string, scopes: readonly string[]): void;
+  refund(day: string, scopes: readonly string[]): void;
 };
 
 /**
@@ -59,25 +54,23 @@ export function openDailyCounts(store: Store): DailyCounts {
   let lastDay: string | undefined;
   return {
     read(day, [first, second]) {
-      return orNotReady(() => {
-        const row = select.get(day, first, second);
-        return [count(row?.['first']), count(row?.['second'])];
-      });
+      const row = select.get(day, first, second);
+      return [count(row?.['first']), count(row?.['second'])];
     },
     take(day, wanted) {
       const list = JSON.stringify(wanted);
-      const { changes } = orNotReady(() => {
-        if (day === lastDay) return store.write(() => take.run(day, list));
-        return store.transaction(() => {
-          removeOld.run(day);
-          return take.run(day, list);
-        });
-      });
+      const { changes } =
+        day === lastDay
+          ? store.write(() => take.run(day, list))
+          : store.transaction(() => {
+              removeOld.run(day);
+              return take.run(day, list);
+            });
       lastDay = day;
       return changes > 0;
     },
-    giveBack(day, scopes) {
-      orNotReady(() => store.write(() => less.run(day, JSON.stringify(scopes))));
+    refund(day, scopes) {
+      store.write(() => less.run(day, JSON.stringify(scopes)));
     },
   };
 }
@@ -85,14 +78,4 @@ export function openDailyCounts(store: Store): DailyCounts {
 /** A scope that has no row has counted nothing. */
 function count(value: unknown): number {
   return typeof value === 'number' ? value : 0;
-}
-
-function orNotReady<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const reason = storeFailure(error);
-    if (reason === undefined) throw error;
-    throw new RelayError('not_ready', `The relay cannot count requests: ${reason}.`, { cause: error });
-  }
 }

@@ -50,13 +50,11 @@ export class Model {
   failReads = false;
   failAdds = false;
   draining = false;
-  doubleEnds = 0;
-  lostGiveBacks = 0;
   /** Which start each key's latest was, of all of the lane. */
   readonly #latest = new Map<string, number>();
   #starts = 0;
   closed: { wall: number; monotonic: number } | undefined;
-  probe: Request | undefined;
+  trial: Request | undefined;
   readonly #clock: FakeClock;
   #day: string;
   #daySince: number;
@@ -149,7 +147,7 @@ export class Model {
       if (wait <= left) return;
     }
     this.closed = { wall: this.#clock.wall() + wait, monotonic: this.#clock.monotonic() + wait };
-    this.probe = undefined;
+    this.trial = undefined;
   }
 
   /** Only for speed: no longer looks at requests that are over and out of their minute. */
@@ -171,7 +169,7 @@ export class Model {
     if (limits.keyRpm > 0 && this.minute(lane, key.keyId) >= limits.keyRpm) full.add('key_rpm');
     if (limits.keyDaily > 0 && used >= limits.keyDaily) full.add('key_daily');
     if (limits.globalDaily > 0 && usedByAll >= limits.globalDaily) full.add('global_daily');
-    if (lane === 'complete' && this.closed !== undefined && (this.planIsClosed() || this.probe)) {
+    if (lane === 'complete' && this.closed !== undefined && (this.planIsClosed() || this.trial)) {
       full.add('plan');
     }
     return full;
@@ -225,7 +223,7 @@ export class Model {
     if (!this.draining) this.known.set(`${lane} ${key.keyId}`, key);
     if (expected.kind === 'granted' || expected.kind === 'queued') {
       request.inMinute = true;
-      if (lane === 'complete' && this.closed !== undefined) this.probe = request;
+      if (lane === 'complete' && this.closed !== undefined) this.trial = request;
       if (expected.kind === 'granted') this.start(request);
       else request.phase = 'queued';
     }
@@ -241,24 +239,21 @@ export class Model {
   }
 
   end(request: Request, keepsCount: boolean): void {
-    if (!keepsCount && request.day !== undefined) {
-      if (this.failAdds) this.lostGiveBacks += 1;
-      else this.#add(request, request.day, -1);
-    }
+    if (!keepsCount && request.day !== undefined && !this.failAdds) this.#add(request, request.day, -1);
     request.phase = 'over';
-    if (this.probe === request) this.probe = undefined;
+    if (this.trial === request) this.trial = undefined;
   }
 
   /** Leaves the queue: everything it had reserved is free again. */
   leave(request: Request): void {
     request.phase = 'refused';
     request.inMinute = false;
-    if (this.probe === request) this.probe = undefined;
+    if (this.trial === request) this.trial = undefined;
   }
 
   works(request: Request): void {
-    if (this.probe === request) this.closed = undefined;
-    if (this.probe === request) this.probe = undefined;
+    if (this.trial === request) this.closed = undefined;
+    if (this.trial === request) this.trial = undefined;
   }
 
   /** The process is gone, as after `kill -9`: only the counts are left. */
@@ -270,10 +265,8 @@ export class Model {
     this.known.clear();
     this.#latest.clear();
     this.closed = undefined;
-    this.probe = undefined;
+    this.trial = undefined;
     this.draining = false;
-    this.doubleEnds = 0;
-    this.lostGiveBacks = 0;
     this.#day = this.#wallDay();
     this.#daySince = this.#clock.monotonic();
   }

@@ -1,5 +1,5 @@
 /** Stand-ins for the tests: a clock that is moved by hand, and counts in memory that can fail. */
-import type { DailyCounts } from '../../src/limits/budget.ts';
+import type { DailyCounts } from '../../src/store/daily.ts';
 import type { Clock } from '../../src/limits/clock.ts';
 
 export class FakeClock implements Clock {
@@ -83,7 +83,7 @@ export class MemoryCounts implements DailyCounts {
     return !full;
   }
 
-  giveBack(day: string, scopes: readonly string[]): void {
+  refund(day: string, scopes: readonly string[]): void {
     if (this.failAdds) throw new Error('disk is full');
     for (const scope of scopes) this.#add(`${day} ${scope}`, -1);
   }

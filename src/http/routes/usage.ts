@@ -26,7 +26,7 @@ export async function usage(request: Request, exchange: Exchange, context: AppCo
     today: partBody(report.today),
     last_30_days: partBody(report.period),
     plan,
-    plan_closed: closedModels(context.admission.snapshot().planClosed),
+    plan_closed: closedModels(context.admission.planClosings()),
   });
 }
 
