@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { keyRoutes, type KeyGrants, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
+import { iso } from '../time.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { withExamples, parseCount, parseDuration, parseExpiry, parseList } from './text/parse.ts';
 import { keyJson, keyTable, keyText } from './text/key-text.ts';
@@ -65,7 +66,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       withRecords(command, context, ({ keys, terminal, now }) => {
         const { key: shown, events } = keys.show(label);
         if (options.json === true) {
-          const record = events.map(({ at, ...event }) => ({ at: new Date(at).toISOString(), ...event }));
+          const record = events.map(({ at, ...event }) => ({ at: iso(at), ...event }));
           terminal.out(json({ ...keyJson(shown, now()), events: record }));
         } else {
           terminal.out(keyText(terminal, shown, events, now()));

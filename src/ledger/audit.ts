@@ -1,4 +1,5 @@
 /** The one structured log line of a request. Pure. */
+import { iso } from '../time.ts';
 import { storable } from './record.ts';
 import type { RequestRecord } from './record.ts';
 
@@ -11,7 +12,7 @@ const labelShape = /^[0-9A-Za-z._-]{1,64}$/;
 /** What to hand to the logger: the same closed and cleaned fields that the database gets, so a log holds no more than it. */
 export function auditLine(record: RequestRecord): AuditLine {
   const { at, client_gone, ...columns } = storable(record);
-  const line: AuditLine = { at: new Date(at).toISOString() };
+  const line: AuditLine = { at: iso(at) };
   for (const [name, value] of Object.entries(columns)) {
     if (value !== null) line[name] = value;
   }

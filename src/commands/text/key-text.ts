@@ -1,6 +1,7 @@
 /** A key as text for people and as JSON for programs. Pure. */
 import type { Key } from '../../keys/key.ts';
 import type { KeyEvent, Keys } from '../../keys/store.ts';
+import { iso } from '../../time.ts';
 import { table, time } from './table.ts';
 import { type Terminal, paint } from './terminal.ts';
 
@@ -81,10 +82,6 @@ function painted(terminal: Terminal, state: KeyState): string {
 
 function limit(value: number | undefined): string {
   return value === undefined ? 'default' : String(value);
-}
-
-function iso(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
 }
 
 /** The labels of all keys there ever were, by id; of two keys that had the same label, the id tells which. */

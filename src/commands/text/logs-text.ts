@@ -1,5 +1,6 @@
 /** One row of the ledger as a line. Pure. */
 import type { NumberedRow } from '../../ledger/reader.ts';
+import { iso } from '../../time.ts';
 import { cost, seconds, time } from './table.ts';
 import { paint, type Terminal } from './terminal.ts';
 
@@ -35,7 +36,7 @@ export function logLine(terminal: Terminal, row: NumberedRow, label = '-'): stri
 export function logJson(row: NumberedRow, label: string | undefined): string {
   const { id: _, at, client_gone, ...columns } = row;
   return `${JSON.stringify({
-    at: new Date(at).toISOString(),
+    at: iso(at),
     ...columns,
     key_label: label ?? null,
     client_gone: client_gone === 1,

@@ -6,6 +6,7 @@ import { parseExactly } from '../../exact-json.ts';
 import type { Detached } from './detached.ts';
 import type { ErrorFormat } from '../../dialects/dialect.ts';
 import { statusOf } from '../exchange.ts';
+import { iso } from '../../time.ts';
 import type { Result } from './kept-answer.ts';
 import { Shelf, type ShelfBounds } from './bounded-cache.ts';
 
@@ -109,8 +110,4 @@ export function busy(): RelayError {
     limit: 'key_concurrency',
     retryAfter: 10,
   });
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

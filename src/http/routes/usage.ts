@@ -4,6 +4,7 @@
  */
 import type { LaneState, WindowState } from '../../limits/lane-state.ts';
 import type { UsagePart } from '../../ledger/usage.ts';
+import { iso } from '../../time.ts';
 import type { AppContext } from '../app.ts';
 import { respond, type Exchange } from '../exchange.ts';
 import { identify, limitsOf } from '../identify.ts';
@@ -56,8 +57,4 @@ function partBody({ total, models }: UsagePart): Record<string, unknown> {
       models.filter(({ model }) => model !== '').map(({ model, ...totals }) => [model, totals]),
     ),
   };
-}
-
-function iso(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
 }
