@@ -1,6 +1,7 @@
 /** The installed CLI: where it is, whether it is still the same file, and whether it is logged in. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { findProgram, isExecutable } from '../find-program.ts';
+import { z } from 'zod';
 import { lockedEnv, type HostEnv } from './lock.ts';
 import { goneWithin, ignoreOutput, startProcess } from './process.ts';
 
@@ -11,7 +12,7 @@ export class CliMissing extends Error {
 
 /**
  * The path of the CLI: `claudeBin` where it is set, otherwise the first `claude` on PATH. Throws CliMissing.
- * npm puts a project's own commands on PATH; those are passed over, since the owner's CLI is what the relay is for.
+ * The commands of npm projects on PATH are ignored: the relay is for the owner's CLI.
  */
 export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string {
   if (claudeBin !== undefined) {
@@ -33,16 +34,21 @@ export function notLoggedIn(claudeBin: string): CliMissing {
 
 /** Whether the file is a script, which starts another program; false when it cannot be read. */
 export function isScript(path: string): boolean {
+  return readStart(path, 2) === '#!';
+}
+
+/** The first bytes of a file as text; empty when it cannot be read. */
+export function readStart(path: string, maxBytes: number): string {
   try {
     const file = openSync(path, 'r');
     try {
-      const start = Buffer.alloc(2);
-      return readSync(file, start) === 2 && start.toString('latin1') === '#!';
+      const buffer = Buffer.alloc(maxBytes);
+      return buffer.toString('utf8', 0, readSync(file, buffer));
     } finally {
       closeSync(file);
     }
   } catch {
-    return false;
+    return '';
   }
 }
 
@@ -65,47 +71,46 @@ export type Login = {
   loggedIn: boolean | undefined;
   /** `api_key`, `oauth_token`, `claude.ai`, ... as the CLI names it; never a credential. */
   method: string;
-  /** The kind of plan, such as `max`, where the CLI tells (2.1.197 and 2.1.330, of a subscription). */
+  /** The kind of plan, such as `max`, for a subscription (2.1.197 and 2.1.330). */
   plan?: string;
-  /** ISO 8601, where the CLI tells (2.1.330). */
+  /** ISO 8601 (2.1.330). */
   expiresAt?: string;
 };
 
-/** Asks the CLI itself (`claude auth status`, which sends nothing). Never throws. A signal ends it early, and it could not say. */
+/** The rest of the document (the account's address and names) is not read. */
+const authDocument = z.object({
+  loggedIn: z.boolean(),
+  authMethod: z.string().catch('unknown'),
+  subscriptionType: z.string().optional().catch(undefined),
+  loginExpiresAt: z.string().optional().catch(undefined),
+});
+
+/** Asks the CLI (`claude auth status`, which sends nothing). Never rejects. A signal ends it early; the login is then unknown. */
 export async function loginStatus(path: string, hostEnv: HostEnv, signal?: AbortSignal): Promise<Login> {
   if (hostEnv['CLAUDE_CODE_USE_BEDROCK'] !== undefined) return { loggedIn: true, method: 'bedrock' };
   if (hostEnv['CLAUDE_CODE_USE_VERTEX'] !== undefined) return { loggedIn: true, method: 'vertex' };
   try {
     // Exit code 1 says "not logged in", with the same document on stdout.
-    const status: unknown = JSON.parse(await authStatus(path, hostEnv, signal));
-    if (typeof status === 'object' && status !== null && 'loggedIn' in status) {
-      const method =
-        'authMethod' in status && typeof status.authMethod === 'string' ? status.authMethod : 'unknown';
-      return {
-        loggedIn: status.loggedIn === true,
-        method,
-        // The rest of the document (the account's address and names) stays here.
-        ...('subscriptionType' in status && typeof status.subscriptionType === 'string'
-          ? { plan: status.subscriptionType }
-          : {}),
-        ...('loginExpiresAt' in status && typeof status.loginExpiresAt === 'string'
-          ? { expiresAt: status.loginExpiresAt }
-          : {}),
-      };
-    }
+    const document = authDocument.parse(JSON.parse(await authStatus(path, hostEnv, signal)));
+    const { loggedIn, authMethod: method, subscriptionType: plan, loginExpiresAt: expiresAt } = document;
+    return {
+      loggedIn,
+      method,
+      ...(plan === undefined ? {} : { plan }),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
+    };
   } catch {
-    // Not a build that can tell.
+    // A build that has no such command.
+    return { loggedIn: undefined, method: 'unknown' };
   }
-  return { loggedIn: undefined, method: 'unknown' };
 }
 
 const authTimeoutMs = 15_000;
 
-/** What it prints. */
 async function authStatus(path: string, hostEnv: HostEnv, signal: AbortSignal | undefined): Promise<string> {
   let printed = '';
   const child = startProcess({
-    // A last line without an end would not be told.
+    // A last line without a newline would not be read.
     command: '/bin/sh',
     args: ['-c', '"$@"; echo', 'claude-relay-login', path, 'auth', 'status', '--json'],
     env: (tmpDir) => lockedEnv(hostEnv, tmpDir),

@@ -22,9 +22,9 @@ export function usageRequestLine(requestId: string): string {
 
 /** Settings that a process takes while it runs, with no trace in the conversation. */
 export type FlagSettings = {
-  effortLevel?: Effort;
+  effortLevel?: Effort | undefined;
   /** Variables of the process's environment; those that are not named stay as they are. */
-  env?: Readonly<Record<string, string>>;
+  env?: Readonly<Record<string, string | undefined>>;
 };
 
 /** Sets them for the turn to come (2.1.197, 2.1.330). */

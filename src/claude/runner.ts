@@ -1,6 +1,4 @@
-/**
- * Runs requests on the installed CLI: checks that the lock is proved, claims a spare or starts a process, and starts the turn.
- */
+/** Runs requests on the installed CLI: checks that the lock is proved, claims a spare or starts a process, and starts the turn. */
 import { availableParallelism } from 'node:os';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { ignoreOutput, startProcess, type ClaudeProcess } from './process.ts';
@@ -14,28 +12,26 @@ import { runTurn, type FinishedTurn, type Turn } from './turn.ts';
 
 export type RunRequest = Conversation & {
   model: string;
-  /** Milliseconds the turn may take; no more than the relay's own limit counts. */
+  /** Milliseconds the turn may take, if less than the relay's own limit. */
   timeoutMs?: number;
   /** See `TurnOptions.onEvent`. */
   onEvent?: (event: ModelEvent) => void;
 };
 
 export type Runner = {
-  /** Rejects with `bad_request` that says why a schema cannot be used. For before anything is reserved. */
+  /** Rejects with `bad_request` that says why a schema cannot be used. */
   checkSchema(schema: JsonSchema, keyId?: string): Promise<void>;
-  /** Throws `not_ready` when the lock is not proved. The turn's process is its own: it serves this request and ends. */
+  /** Throws `not_ready` when the lock is not proved. The turn's process serves only this request. */
   run(request: RunRequest, signal: AbortSignal): RunningTurn;
-  /** Starts and ends spares as readiness and demand ask for. */
+  /** See `Spares.reconcile`. */
   reconcile(): void;
   spares(): SparesState;
-  /** Ends the spares and the judge of schemas. Turns are their callers' to end. */
+  /** Ends the spares and the judge of schemas, not the turns. */
   close(): Promise<void>;
 };
 
-export type RunningTurn = Turn & {
-  /** Whether the turn began on a spare. */
-  warm: boolean;
-};
+/** `warm`: the turn began on a spare. */
+export type RunningTurn = Turn & { warm: boolean };
 
 export type RunnerOptions = {
   claudeBin: string;
@@ -45,14 +41,14 @@ export type RunnerOptions = {
   spares: { max: number; maxAgeMs: number; defaultModel: string };
   /** Requests that wait for a slot. */
   queued: () => number;
-  /** Starts a locked process of a model; tests play one. */
+  /** Starts a locked process of a model; tests replace it. */
   start?: (model: string) => ClaudeProcess;
 };
 
 export function createRunner(options: RunnerOptions): Runner {
   const { claudeBin, hostEnv, readiness, timeoutMs } = options;
   const processors = availableParallelism();
-  /** Turns that are getting under way, up to the model's first words: they are what keeps the processors busy. */
+  /** Turns before the model's first block: only these keep the processors busy. */
   let starting = 0;
 
   const schemas = createSchemas();
@@ -75,7 +71,7 @@ export function createRunner(options: RunnerOptions): Runner {
     provedIdentity: () => readiness.provedIdentity(),
     provedVersion: () => readiness.provedVersion(),
     onLockBroken: (breach) => readiness.lockBroken(breach),
-    // On two processors a start beside a turn that is getting under way would slow that turn down.
+    // On two processors a start would slow down a turn that has just begun.
     hasRoom: () => options.queued() === 0 && (starting === 0 || starting + 1 < processors),
   });
 
@@ -111,7 +107,7 @@ export function createRunner(options: RunnerOptions): Runner {
       readiness.check();
       const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);
       const spare = spares.claim(request.model);
-      // The replacement starts as soon as that costs no request anything, at the earliest when this one has been handed over.
+      // The replacement starts when that delays no request, and this one first of all.
       setImmediate(() => spares.reconcile());
       if (spare === undefined)
         return { ...begin(startLocked(request.model), request, signal, ms), warm: false };
@@ -127,13 +123,10 @@ export function createRunner(options: RunnerOptions): Runner {
   };
 }
 
-/** By then a request is on its way, and the process waits for the model, which can take long to begin. */
+/** After this long a request is on its way, and the process waits for the model. */
 const askingMs = 250;
 
-/**
- * A spare may have died unnoticed. One that ends before it was about to ask the model has cost nothing, and a fresh process
- * takes its place without the caller noticing.
- */
+/** A spare may have died unnoticed. If it exits before it was about to ask the model, a fresh process takes its place. */
 function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn {
   const ends = [first.gone];
   const finished = first.finished.then(async (turn): Promise<FinishedTurn> => {
@@ -143,8 +136,6 @@ function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn
     const outcome = await second.finished;
     return { ...outcome, times: { ...outcome.times, startedAt: turn.times.startedAt } };
   });
-  const gone = finished.then(async () => {
-    await Promise.all(ends);
-  });
+  const gone = finished.then(() => Promise.all(ends)).then(() => {});
   return { finished, gone, warm: true };
 }

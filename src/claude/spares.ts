@@ -9,9 +9,9 @@ import { parseLine } from './protocol.ts';
 import type { WarmUp } from './warm-up.ts';
 
 export type Spares = {
-  /** A waiting process of the model, for this caller alone; undefined when there is none. Never waits. */
+  /** A waiting process of the model, for this caller alone; undefined when there is none. */
   claim(model: string): ClaudeProcess | undefined;
-  /** Starts what is missing and ends what is not wanted any more; call it when something may have changed. */
+  /** Starts what is missing and ends what is no longer wanted; call it when something may have changed. */
   reconcile(): void;
   state(): SparesState;
   /** Ends all of them; resolves when none is left. No more are started. */
@@ -34,11 +34,10 @@ export type SparesOptions = {
   defaultModel: string;
   /** Starts a locked process. */
   start: (model: string) => ClaudeProcess;
-  /** Begins what a process can do before a request; absent: it only waits. */
+  /** Absent: a spare only waits. */
   warmUp?: (process: ClaudeProcess, onFailed: () => void) => WarmUp;
-  /** The identity of the CLI's file, and whether the lock is proved for it; undefined when none may wait. */
+  /** See `Readiness`; while it is undefined, no spare may wait. */
   provedIdentity: () => string | undefined;
-  /** What the CLI said its version was in the proof. */
   provedVersion: () => string | undefined;
   /** A process broke the lock while it waited; it is killed. */
   onLockBroken: (breach: Breach) => void;
@@ -56,13 +55,13 @@ type Spare = {
   warmUp: WarmUp | undefined;
 };
 
-/** What was asked for lately. */
+/** Requests whose models are remembered. */
 const remembered = 16;
-/** A spare that ends by itself is not replaced at once: a CLI that cannot start must not be started in a loop. */
+/** A spare that exits is not replaced at once: a CLI that cannot start must not be started in a loop. */
 const firstBackoffMs = 1000;
 const longestBackoffMs = 60_000;
 const reconcileEveryMs = 1000;
-/** A warm-up takes a fraction of a second; one that takes this long will not end. */
+/** A warm-up takes a fraction of a second; after this long it will not end. */
 const warmUpTimeoutMs = 30_000;
 
 export function createSpares(options: SparesOptions): Spares {
@@ -73,7 +72,7 @@ export function createSpares(options: SparesOptions): Spares {
   let closed = false;
   let backoffMs = firstBackoffMs;
   let notBefore = 0;
-  /** The CLI that does not take part in a warm-up. */
+  /** The identity of the CLI that does not take part in a warm-up. */
   let warmUpUnsupportedBy: string | undefined;
 
   const dismiss = (spare: Spare): void => {
@@ -109,7 +108,6 @@ export function createSpares(options: SparesOptions): Spares {
       onEnd();
       options.onLockBroken(breach);
     };
-    // When it breaks while it waits, it is nobody's.
     process.listener = { onLine, onGarbage: onEnd, onExit: onEnd };
     if (identity === warmUpUnsupportedBy) return;
     spare.warmUp = options.warmUp?.(process, () => {
@@ -189,29 +187,20 @@ function residentBytes(pid: number | undefined): number {
 }
 
 /**
- * The models of `max` spares: a share of each for what was asked for lately (`recent`, oldest first), the latest model first; with
- * nothing asked yet, the model that a request gets by default.
+ * The models of `max` spares, in proportion to the requests for each (`recent`, oldest first; a later one has more weight), the most
+ * wanted first. Without requests: the default model.
  */
-export function planSpares(recent: readonly string[], max: number, fallback: string): string[] {
-  if (max <= 0) return [];
-  const asked = recent.length === 0 ? [fallback] : recent;
+export function planSpares(recent: readonly string[], max: number, defaultModel: string): string[] {
+  const asked = recent.length === 0 ? [defaultModel] : recent;
   const weight = new Map<string, number>();
-  // A later request counts for more: what was asked for an hour ago gives way soon.
   for (const [index, model] of asked.entries()) {
     weight.set(model, (weight.get(model) ?? 0) + (index + 1) / asked.length);
   }
   const plan: string[] = [];
-  const given = new Map<string, number>();
+  const next = (model: string): number =>
+    (weight.get(model) ?? 0) / (plan.filter((planned) => planned === model).length + 1);
   while (plan.length < max) {
-    let best: string | undefined;
-    let bestShare = -1;
-    for (const [model, share] of weight) {
-      const next = share / ((given.get(model) ?? 0) + 1);
-      if (next > bestShare) [best, bestShare] = [model, next];
-    }
-    if (best === undefined) return plan;
-    plan.push(best);
-    given.set(best, (given.get(best) ?? 0) + 1);
+    plan.push([...weight.keys()].reduce((best, model) => (next(model) > next(best) ? model : best)));
   }
   return plan;
 }

@@ -1,7 +1,7 @@
 /**
- * A configuration directory for the proof: all that the host's own holds, but another person and a made-up login.
+ * A configuration directory for the proof: that of the host, but with another person and a dummy login.
  *
- * A subscription login and a `.claude.json` that names its account are what most owners have. With them, the CLI puts more into its own
+ * Most owners have a subscription login and a `.claude.json` that names its account. With them, the CLI puts more into its own
  * messages than with an API key (the account's e-mail address: 2.1.197, 2.1.330 and 2.1.332).
  */
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -41,7 +41,7 @@ export function configDirectory(host: HostEnv): string {
 /** These name the owner or hold a login; the canary has others. */
 const personal = new Set(['.claude.json', '.credentials.json', 'backups']);
 
-/** Makes the directory. Everything of the host's that does something when it counts (settings, hooks, skills) is in it, by links. */
+/** Makes the directory, with links to the host's settings, hooks, skills and everything else. */
 export function makeCanaryHome(
   directory: string,
   host: HostEnv,

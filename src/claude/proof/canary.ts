@@ -1,32 +1,31 @@
 /**
- * The canary: files that must not be read, traces that must not appear, and configuration that must not count.
+ * The canary: files that must not be read, traces that must not appear, and configuration that must have no effect.
  *
- * Everything lies in a directory of its own and in the process's throwaway working directory; nothing is put into the host's
- * configuration. Every text that must not reach the model is a random marker, so that finding it means that it leaked.
+ * It lies in its own directory and in the process's throwaway working directory, never in the host's configuration. Every text that
+ * must not reach the model is a random marker, so that finding it means that it leaked.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** A tool that the fake model asks for, with an input that is valid for it: a sloppy one would be refused under any lock. */
+/** A tool that the fake model asks for, with a valid input: an invalid one would be refused without any lock. */
 export type ToolUse = { id: string; name: string; input: Record<string, unknown> };
 
 export const unknownTool = 'RelayCanaryNoSuchTool';
 
 export type Canary = {
-  /** Where all of it lies. */
   directory: string;
   /** The file that prompts mention and tools ask for. */
   secretPath: string;
   /** What a prompt's `!` command would create. */
   shellPath: string;
   toolUses: readonly ToolUse[];
-  /** Marker texts that must not reach the model or stdout, by the check that they belong to. */
+  /** Texts that must not reach the model or stdout. */
   markers: Readonly<Record<MarkerName, string>>;
-  /** Puts configuration that must not count, and a file to mention, into a working directory. */
+  /** Puts configuration that must have no effect, and a file to mention, into a working directory. */
   plant: (cwd: string) => void;
-  /** What was created or changed, by its name in the canary's directory. */
+  /** The names of files that were created or changed in the directory. */
   traces: () => string[];
   remove: () => void;
 };
@@ -49,21 +48,10 @@ export function createCanary(): Canary {
   ) as Record<MarkerName, string>;
   const secretPath = at('secret.txt');
   writeFileSync(secretPath, `${markers.secret}\n`);
-  writeFileSync(at('edited.txt'), untouched);
-  writeFileSync(at('notebook.ipynb'), emptyNotebook);
-
-  const expected = new Map([
-    ['edited.txt', untouched],
-    ['notebook.ipynb', emptyNotebook],
-  ]);
-  const created = [
-    'bash',
-    'written.txt',
-    'shell',
-    'mcp',
-    'workflow',
-    ...hookEvents.map((event) => `hook-${event}`),
-  ];
+  const hookTraces = hookEvents.map((event) => `hook-${event}`);
+  const mustNotExist = ['bash', 'written.txt', 'shell', 'mcp', 'workflow', ...hookTraces];
+  const mustNotChange = { 'edited.txt': untouched, 'notebook.ipynb': emptyNotebook };
+  for (const [name, text] of Object.entries(mustNotChange)) writeFileSync(at(name), text);
 
   return {
     directory,
@@ -82,14 +70,12 @@ export function createCanary(): Canary {
       }
     },
     traces: () => [
-      ...created.filter((name) => existsSync(at(name))),
-      ...[...expected]
+      ...mustNotExist.filter((name) => existsSync(at(name))),
+      ...Object.entries(mustNotChange)
         .filter(([name, text]) => readFileSync(at(name), 'utf8') !== text)
         .map(([name]) => name),
     ],
-    remove: () => {
-      rmSync(directory, { recursive: true, force: true });
-    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
 
@@ -124,7 +110,7 @@ function dangerousTools(
   ];
 }
 
-/** A project's configuration with everything that would do or say something if it counted. */
+/** A project's configuration in which everything would do or say something if it were read. */
 function planted(
   at: (name: string) => string,
   markers: Readonly<Record<MarkerName, string>>,
@@ -161,10 +147,7 @@ function planted(
   };
 }
 
-/**
- * Two prompts, because a CLI that takes the first for a command never gets to the file mentions of the second.
- * Control characters, emoji and right-to-left text are in both: the model must get them as they are.
- */
+/** Two prompts: a CLI that takes the first for a command never reads its file mentions. Both have characters that are easily lost. */
 export function canaryPrompts(canary: Canary, id: string): { command: string; mention: string } {
   const strange = 'tab\t bell\u0007 "quotes" \\ שלום 👩‍👩‍👧 \u202eend\u202c';
   const mentions = `@${canary.secretPath} @${relativeSecret} @"${canary.secretPath}"`;

@@ -1,6 +1,6 @@
 /** What the canary runs must have shown for the lock to be proved. Pure. */
 import type { SeenRequest } from './stand-in.ts';
-import { unknownTool, type MarkerName, type ToolUse } from './canary.ts';
+import { unknownTool, type Canary, type MarkerName, type ToolUse } from './canary.ts';
 import type { CanaryPerson } from './canary-home.ts';
 import type { CanaryRun, ToolResult } from './canary-run.ts';
 import { unexpectedInInit } from '../breach.ts';
@@ -10,12 +10,9 @@ import { compareSent, type Sent } from './sent.ts';
 /** `name` is stable; `detail` is for the owner. */
 export type ProofCheck = { name: string; ok: boolean; detail: string };
 
-export type CanaryEvidence = {
+export type CanaryEvidence = Pick<Canary, 'toolUses' | 'markers'> & {
   /** One run for each kind of login. */
   runs: readonly CanaryRun[];
-  /** What the fake model asked for, in each of them once. */
-  toolUses: readonly ToolUse[];
-  markers: Readonly<Record<MarkerName, string>>;
   /** Whom the configuration of some runs names. */
   person: CanaryPerson;
   /** Traces of what ran, by file name. */
@@ -27,18 +24,15 @@ export type CanaryEvidence = {
 export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   const { runs, markers, traces, toolUses } = evidence;
   const starts = check('starts', runs.map(startFailure));
-  // Nothing can be said of a CLI that did not run.
+  // A CLI that did not run gives no evidence.
   if (!starts.ok) return [starts];
 
-  const seen = runs.flatMap((run) => run.requests);
-  const said = runs.map((run) => run.stdout).join('\n');
+  const requests = runs.flatMap((run) => run.requests);
   const sent = runs.flatMap((run) => sentBy(run));
-  const leaked = (...names: MarkerName[]): string[] => [
-    ...names
-      .filter((name) => seen.some((request) => request.body.includes(markers[name])))
-      .map((name) => `${name} text reached the model`),
+  const leaked = (name: MarkerName): string[] => [
+    ...(requests.some(({ body }) => body.includes(markers[name])) ? [`${name} text reached the model`] : []),
     // No prompt holds a marker: one on stdout was read, or listed, by the CLI.
-    ...names.filter((name) => said.includes(markers[name])).map((name) => `${name} text is on stdout`),
+    ...(runs.some(({ stdout }) => stdout.includes(markers[name])) ? [`${name} text is on stdout`] : []),
   ];
   const left = (prefix: string): string[] =>
     traces.filter((trace) => trace.startsWith(prefix)).map((trace) => `it left ${trace}`);
@@ -80,7 +74,7 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
     ),
     check('at-file-not-read', leaked('secret')),
     check('shell-command-not-run', left('shell')),
-    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, seen)]),
+    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, requests)]),
     check('no-skill', leaked('skill')),
     check('no-command', leaked('command')),
     check('no-agent', leaked('agent')),
@@ -96,7 +90,7 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       runs.flatMap((run) => run.sessions.map(() => 'the conversation was written to a file')),
     ),
     check('no-real-credential', runs.flatMap(credentialFailures)),
-    ...toolNames(toolUses).map((name) =>
+    ...[...new Set(toolUses.map((use) => use.name))].map((name) =>
       check(
         `tool-use-refused:${name}`,
         runs.map((run) => refusalFailure(name, toolUses, run)),
@@ -109,7 +103,7 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   ];
 }
 
-/** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 when there was none. */
+/** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 without a request. */
 export function addedBytes(run: CanaryRun): number {
   const [request] = run.requests;
   const [asked] = run.asked;
@@ -118,7 +112,7 @@ export function addedBytes(run: CanaryRun): number {
   return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
 }
 
-/** The lengths of the texts that the CLI adds to the system prompt, in characters; to the messages it adds none. */
+/** The lengths, in characters, of the texts that the CLI adds to the system prompt; to the messages it adds none. */
 export function addedTexts(run: CanaryRun): number[] {
   return (sentBy(run)[0]?.listed ?? []).map((text) => text.length);
 }
@@ -135,10 +129,6 @@ function sentBy({ asked, requests }: CanaryRun): Sent[] {
 function check(name: string, failures: readonly (string | undefined)[]): ProofCheck {
   const found = [...new Set(failures.filter((failure) => failure !== undefined))];
   return { name, ok: found.length === 0, detail: found.slice(0, 8).join('; ').slice(0, 600) };
-}
-
-function toolNames(toolUses: readonly ToolUse[]): string[] {
-  return [...new Set(toolUses.map((use) => use.name))];
 }
 
 function startFailure(run: CanaryRun): string | undefined {
@@ -161,7 +151,7 @@ function turnFailure(run: CanaryRun): string | undefined {
   return failed === undefined ? undefined : `the result is an error: ${(failed.result ?? '').slice(0, 200)}`;
 }
 
-/** What the CLI asks by itself would take the prompt along, and cost tokens. */
+/** A further request of the CLI would take the prompt along and cost tokens. */
 function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
   return requests.length > asked.length
     ? `${requests.length} requests reached the model where ${asked.length} were asked for`
@@ -178,26 +168,23 @@ function offeredTools({ asked, requests }: CanaryRun): string[] {
   });
 }
 
-/** Nowhere in a request, nor in its headers. The account's id goes to the API with every request, in `metadata`. */
+/** Nothing in a body or a header names the person. Only the account's id goes to the API, in `metadata`. */
 function ownerFailures({ requests, login }: CanaryRun, person: CanaryPerson): string[] {
   return requests.flatMap(({ body, headers }) => {
     const all = body + JSON.stringify(headers);
-    const { accountId, ...never } = person;
-    const found = Object.entries(never)
-      .filter(([, text]) => all.includes(text))
-      .map(([name]) => name);
-    if (all.replace(/"metadata":\{"user_id":"(?:\\.|[^"\\])*"\}/, '').includes(accountId))
-      found.push('accountId');
-    return found.map((name) => `the owner's ${name} is in the request (${login})`);
+    const withoutUserId = all.replace(/"metadata":\{"user_id":"(?:\\.|[^"\\])*"\}/, '');
+    return Object.entries(person)
+      .filter(([name, text]) => (name === 'accountId' ? withoutUserId : all).includes(text))
+      .map(([name]) => `the owner's ${name} is in the request (${login})`);
   });
 }
 
-function hostTextFailures(hostLines: readonly string[], seen: readonly SeenRequest[]): string[] {
+function hostTextFailures(hostLines: readonly string[], requests: readonly SeenRequest[]): string[] {
   const found = hostLines.some((line) => {
     const escaped = JSON.stringify(line).slice(1, -1);
-    return seen.some(({ body }) => body.includes(escaped));
+    return requests.some(({ body }) => body.includes(escaped));
   });
-  // Which line is the owner's business: it is not repeated here.
+  // The line itself is private to the owner.
   return found ? ["text of the host's own instruction files reached the model"] : [];
 }
 

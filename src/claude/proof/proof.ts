@@ -4,14 +4,14 @@
  * lock holds on this build. There is no way to serve without it.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Conversation } from '../../conversation.ts';
 import { canaryPrompts, createCanary, type Canary } from './canary.ts';
 import { canaryConversation } from './canary-conversation.ts';
 import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from './canary-home.ts';
-import { runCanary, type CanaryRun } from './canary-run.ts';
+import { runCanary, type CanaryRun, type CanaryRunOptions } from './canary-run.ts';
+import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
 import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './checks.ts';
 
@@ -27,7 +27,7 @@ export type Proof = {
   checks: readonly ProofCheck[];
   /** What the CLI adds to a request: the bytes of its body without messages and system prompt. */
   addedBytes: number;
-  /** Those of them that are text for the model: the lengths of texts in the system prompt, in characters. */
+  /** The lengths, in characters, of the texts that the CLI adds to the system prompt. */
   addedTexts: readonly number[];
 };
 
@@ -42,22 +42,15 @@ export type ProofOptions = {
 
 type Outcome = Pick<Proof, 'checks' | 'cliVersion' | 'addedBytes' | 'addedTexts'>;
 
-/** Never throws: what fails is a check that is not ok. Takes one to two seconds, and a little more than `timeoutMs` at most. */
+/** Never rejects: a failure is a check that is not ok. Takes one to two seconds, and a little more than `timeoutMs` at most. */
 export async function proveLock(options: ProofOptions): Promise<Proof> {
   const startedAt = performance.now();
   const provedAt = new Date().toISOString();
-  let outcome: Outcome;
-  try {
-    outcome = await withCanary(options);
-  } catch (error) {
+  const outcome = await withCanary(options).catch((error: unknown): Outcome => {
     const detail = error instanceof Error ? error.message : String(error);
-    outcome = {
-      checks: [{ name: 'runs', ok: false, detail }],
-      cliVersion: undefined,
-      addedBytes: 0,
-      addedTexts: [],
-    };
-  }
+    const checks = [{ name: 'runs', ok: false, detail }];
+    return { checks, cliVersion: undefined, addedBytes: 0, addedTexts: [] };
+  });
   const durationMs = Math.round(performance.now() - startedAt);
   return { proved: outcome.checks.every((check) => check.ok), provedAt, durationMs, ...outcome };
 }
@@ -67,16 +60,9 @@ async function withCanary(options: ProofOptions): Promise<Outcome> {
   try {
     const person = createPerson();
     const runs = await runAll(options, canary, person);
-    const { toolUses, markers } = canary;
+    const hostLines = hostInstructionLines(options.hostEnv);
     return {
-      checks: checkEvidence({
-        runs,
-        toolUses,
-        markers,
-        person,
-        traces: canary.traces(),
-        hostLines: hostInstructionLines(options.hostEnv),
-      }),
+      checks: checkEvidence({ ...canary, runs, person, traces: canary.traces(), hostLines }),
       cliVersion: runs.find((run) => run.init !== undefined)?.init?.claude_code_version,
       addedBytes: Math.max(...runs.map(addedBytes)),
       addedTexts: runs.map(addedTexts)[0] ?? [],
@@ -99,38 +85,28 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
   };
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
   const conversation = canaryConversation(canary, id);
+  /** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
+  const run = (login: DummyLogin, asked: CanaryRunOptions['asked']): Promise<CanaryRun> => {
+    const directory = join(canary.directory, login);
+    makeCanaryHome(directory, options.hostEnv, person, login);
+    const another = { CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
+    return runCanary({ ...common, hostEnv: { ...options.hostEnv, ...another }, login, asked });
+  };
   return Promise.all([
+    // The host's configuration as it is, with the one kind of login that takes nothing out of it.
     runCanary({
       ...common,
-      // The host's configuration as it is, with the one kind of login that takes nothing out of it.
       hostEnv: options.hostEnv,
       login: 'api-key',
       asked: [ask(system, prompts.command)],
     }),
-    runCanary({
-      ...common,
-      hostEnv: canaryEnv(options.hostEnv, canary, person, 'stored-login'),
-      login: 'stored-login',
-      asked: [ask([], prompts.mention), conversation],
-    }),
-    runCanary({
-      ...common,
-      hostEnv: canaryEnv(options.hostEnv, canary, person, 'setup-token'),
-      login: 'setup-token',
-      asked: [ask(system, prompts.mention), conversation],
-    }),
+    run('stored-login', [ask([], prompts.mention), conversation]),
+    run('setup-token', [ask(system, prompts.mention), conversation]),
   ]);
 }
 
 function ask(system: readonly string[], prompt: string): Conversation {
   return { system, messages: [{ role: 'user', content: [{ type: 'text', text: prompt }] }] };
-}
-
-/** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
-function canaryEnv(host: HostEnv, canary: Canary, person: CanaryPerson, login: DummyLogin): HostEnv {
-  const directory = join(canary.directory, login);
-  makeCanaryHome(directory, host, person, login);
-  return { ...host, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
 }
 
 const maxInstructionBytes = 256 * 1024;
@@ -151,21 +127,7 @@ function hostInstructionLines(host: HostEnv): string[] {
     '/Library/Application Support/ClaudeCode/CLAUDE.md',
   ];
   return files
-    .flatMap((file) => readStart(file).split('\n'))
+    .flatMap((file) => readStart(file, maxInstructionBytes).split('\n'))
     .map((line) => line.trim())
     .filter((line) => line.length >= minLineCharacters);
-}
-
-function readStart(file: string): string {
-  try {
-    const handle = openSync(file, 'r');
-    try {
-      const buffer = Buffer.alloc(maxInstructionBytes);
-      return buffer.toString('utf8', 0, readSync(handle, buffer));
-    } finally {
-      closeSync(handle);
-    }
-  } catch {
-    return '';
-  }
 }

@@ -1,9 +1,9 @@
 /**
  * Whether the lock is proved for the CLI that is installed now. There is no setting that turns this off.
  *
- * The proof runs at start, again when the CLI's file changes, again after a process that broke the lock, and from time to time
- * while it fails. It uses dummy logins, so it cannot see what an organisation's settings bring along with the real one. When that
- * breaks the lock, another proof would pass and the next turn would fail again: the relay then waits for its owner.
+ * The proof runs at start, when the CLI's file changes, after a process that broke the lock, and from time to time while it fails. It
+ * uses dummy logins, so it cannot see the organisation's settings of the real one. If these break the lock, another proof would pass
+ * and the next turn fail again: the relay then waits for its owner.
  */
 import { RelayError } from '../../errors.ts';
 import type { Breach } from '../breach.ts';
@@ -15,14 +15,14 @@ export type Readiness = {
   state(): ReadinessState;
   /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
   provedIdentity(): string | undefined;
-  /** The version that the CLI said in the proof that `provedIdentity` stands for. */
+  /** The version that the CLI reported in that proof. */
   provedVersion(): string | undefined;
   /**
-   * A process broke the lock. Not ready until the proof passes again; after a hook until the relay is started again; and after the
-   * same listing as before, until the CLI's file changes or the relay is started again.
+   * A process broke the lock. Not ready until the proof passes again; after a hook, until the relay restarts; after the same listing
+   * as before, until the CLI's file changes or the relay restarts.
    */
   lockBroken(breach: Breach): void;
-  /** Resolves when the proof that is running, if any, is done. */
+  /** Resolves when no proof runs. */
   settled(): Promise<void>;
   /** Ends a running proof. */
   close(): Promise<void>;
@@ -42,7 +42,7 @@ export type ReadinessOptions = {
   retryMs?: number;
 };
 
-const longestRetryMs = 600_000;
+const maxRetryMs = 600_000;
 
 /** Starts the first proof at once. */
 export function startReadiness(options: ReadinessOptions): Readiness {
@@ -105,24 +105,22 @@ export function startReadiness(options: ReadinessOptions): Readiness {
       }
       if (state.phase !== 'proved') {
         retryTimer = setTimeout(() => prove('the lock is being proved again'), retryMs).unref();
-        retryMs = Math.min(retryMs * 2, longestRetryMs);
+        retryMs = Math.min(retryMs * 2, maxRetryMs);
       }
     });
   };
 
-  const notReady = (): RelayError => {
-    const reason = state.phase === 'proved' ? 'unknown' : state.reason;
-    return new RelayError(
+  const notReady = (): RelayError =>
+    new RelayError(
       'not_ready',
-      `The relay takes no requests at the moment: ${reason}. The owner can see more with \`claude-relay doctor\`.`,
+      `The relay takes no requests at the moment: ${state.phase === 'proved' ? 'unknown' : state.reason}. The owner can see more with \`claude-relay doctor\`.`,
       waitsFor === undefined ? { retryAfter: state.phase === 'proving' ? 5 : 30 } : { shouldRetry: false },
     );
-  };
 
   prove(state.reason);
   return {
     check: () => {
-      // A repaired CLI need not wait for the timer, and a changed one is not trusted for a moment.
+      // A changed file is proved without waiting for the timer, and is not used before.
       const changed = options.identity() !== examined;
       if (changed && waitsFor === 'change') {
         waitsFor = undefined;

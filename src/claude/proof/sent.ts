@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Conversation } from '../../conversation.ts';
-import { blocksOf, textOf, type RequestBlock, type SeenRequest } from './stand-in.ts';
+import { blocksOf, textOf, type SeenRequest } from './stand-in.ts';
 
 /** All that the CLI adds to `system` (2.1.197 to 2.1.332), each at most once. It adds nothing to `messages`. */
 const addedToSystem: readonly RegExp[] = [
@@ -15,106 +15,94 @@ const addedToSystem: readonly RegExp[] = [
 ];
 
 export type Sent = {
-  /** What is missing or different of what was asked. */
+  /** What is missing or differs from what was asked. */
   lost: readonly string[];
-  /** What else is there that is not on the list. */
+  /** What else is there and not on the list. */
   added: readonly string[];
   /** What is there and on the list, as texts of `system`. */
   listed: readonly string[];
 };
 
+type MessagesRequest = NonNullable<SeenRequest['json']>;
+
 /** `system` is the process's system prompt: that of its first conversation. */
-export function compareSent(asked: Conversation, system: readonly string[], request: SeenRequest): Sent {
-  const body = withoutCacheMarks(request.body);
-  if (request.json === undefined || body === undefined) {
-    return { lost: ['a request of unknown shape'], added: [], listed: [] };
-  }
-  const inSystem = compareSystem(system, blocksOf(request.json.system));
+export function compareSent(asked: Conversation, system: readonly string[], { json }: SeenRequest): Sent {
+  if (json === undefined) return { lost: ['a request of unknown shape'], added: [], listed: [] };
+  const request = withoutCacheMarks(json);
+  const parts = [
+    compareMessages(asked, request),
+    compareFields(asked, request),
+    compareSystem(system, request),
+  ];
   return {
-    lost: [...messagesLost(asked, body), ...fieldsLost(asked, body), ...inSystem.lost],
-    added: [...messagesAdded(asked, request), ...inSystem.added],
-    listed: inSystem.listed,
+    lost: parts.flatMap(({ lost }) => lost),
+    added: parts.flatMap(({ added }) => added),
+    listed: parts.flatMap(({ listed }) => listed),
   };
 }
 
-/** The marks of the prompt cache are the relay's and the CLI's own. */
-function withoutCacheMarks(body: string): Record<string, unknown> | undefined {
-  try {
-    return JSON.parse(body, (key, value: unknown) => (key === 'cache_control' ? undefined : value)) as Record<
-      string,
-      unknown
-    >;
-  } catch {
-    return undefined;
-  }
+/** The relay and the CLI mark blocks for the prompt cache. */
+function withoutCacheMarks(json: MessagesRequest): MessagesRequest {
+  return JSON.parse(JSON.stringify(json), (key, value: unknown) =>
+    key === 'cache_control' ? undefined : value,
+  ) as MessagesRequest;
 }
 
-function messagesLost({ messages }: Conversation, body: Record<string, unknown>): string[] {
-  if (isDeepStrictEqual(body['messages'], messages)) return [];
-  const sent = Array.isArray(body['messages']) ? (body['messages'] as { content: unknown }[]) : [];
-  const blocks = sent.flatMap(({ content }) => (Array.isArray(content) ? (content as unknown[]) : [content]));
-  const isThere = (block: unknown): boolean => blocks.some((one) => isDeepStrictEqual(one, block));
-  return messages.every(({ content }) => content.every(isThere))
-    ? []
-    : ['messages did not reach the model as asked'];
-}
-
-function messagesAdded({ messages }: Conversation, request: SeenRequest): string[] {
-  const sent = request.json?.messages ?? [];
-  const own = new Set(messages.flatMap(({ content }) => content.map((block) => JSON.stringify(block))));
-  const found = sent.flatMap(({ role, content }) =>
-    blocksOf(content)
-      .map((block) =>
-        JSON.stringify(block, (key, value: unknown) => (key === 'cache_control' ? undefined : value)),
-      )
-      .filter((block) => !own.has(block))
+function compareMessages({ messages }: Conversation, { messages: sent }: MessagesRequest): Sent {
+  if (isDeepStrictEqual(sent, messages)) return { lost: [], added: [], listed: [] };
+  const own = messages.flatMap(({ content }) => content.map((block) => JSON.stringify(block)));
+  const added = sent.flatMap(({ role, content, ...fields }) => [
+    ...blocksOf(content)
+      .map((block) => JSON.stringify(block))
+      .filter((block) => !own.includes(block))
       .map((block) => `${block.length} characters in a message of the ${role}`),
-  );
-  const fields = sent.flatMap((message) =>
-    Object.keys(message)
-      .filter((name) => name !== 'role' && name !== 'content')
-      .map((name) => `the field ${name} in a message`),
-  );
+    ...Object.keys(fields).map((name) => `the field ${name} in a message`),
+  ]);
   if (sent.length > messages.length)
-    found.push(`${sent.length} messages where ${messages.length} were asked`);
-  return [...found, ...fields];
+    added.push(`${sent.length} messages where ${messages.length} were asked`);
+  const there = new Set(
+    sent.flatMap(({ content }) => blocksOf(content).map((block) => JSON.stringify(block))),
+  );
+  const onlyAdded = added.length > 0 && own.every((block) => there.has(block));
+  return { lost: onlyAdded ? [] : ['messages did not reach the model as asked'], added, listed: [] };
 }
 
-/** The fields beside the messages that a conversation can set. */
-function fieldsLost(asked: Conversation, body: Record<string, unknown>): string[] {
+/** The other fields of the body that a conversation can set. */
+function compareFields(asked: Conversation, request: MessagesRequest): Sent {
   const expected: Record<string, unknown> = {
     ...(asked.tools === undefined ? {} : { tools: asked.tools }),
     ...(asked.toolChoice === undefined ? {} : { tool_choice: asked.toolChoice }),
     ...(asked.maxTokens === undefined ? {} : { max_tokens: asked.maxTokens }),
     ...(asked.stopSequences === undefined ? {} : { stop_sequences: asked.stopSequences }),
-    // The API refuses thinking beside a temperature.
+    // The API refuses thinking together with a temperature.
     ...(asked.temperature === undefined ? {} : { temperature: asked.temperature, thinking: undefined }),
   };
-  return Object.keys(expected)
-    .filter((field) => !isDeepStrictEqual(body[field], expected[field]))
+  const lost = Object.keys(expected)
+    .filter((field) => !isDeepStrictEqual(request[field], expected[field]))
     .map((field) => `${field} did not reach the model as asked`);
+  return { lost, added: [], listed: [] };
 }
 
-function compareSystem(system: readonly string[], blocks: readonly RequestBlock[]): Sent {
+function compareSystem(system: readonly string[], request: MessagesRequest): Sent {
   // The CLI joins the blocks of a system prompt with a blank line.
   const own = system.join('\n\n');
-  const left = [...addedToSystem];
+  const expected = own === '' ? 0 : 1;
+  const unused = [...addedToSystem];
   const added: string[] = [];
   const listed: string[] = [];
-  let seen = 0;
-  for (const block of blocks) {
+  let found = 0;
+  for (const block of blocksOf(request.system)) {
     const text = textOf(block);
-    const rule = left.findIndex((pattern) => text !== undefined && pattern.test(text));
-    if (text !== undefined && text === own) seen += 1;
+    const rule = unused.findIndex((pattern) => text !== undefined && pattern.test(text));
+    if (text !== undefined && text === own) found += 1;
     else if (text !== undefined && rule !== -1) {
       listed.push(text);
-      left.splice(rule, 1);
+      unused.splice(rule, 1);
     } else added.push(`${JSON.stringify(block).length} characters in the system prompt`);
   }
-  const expected = own === '' ? 0 : 1;
-  if (seen > expected) added.push('the system prompt a second time');
+  if (found > expected) added.push('the system prompt a second time');
   return {
-    lost: seen < expected ? ['the system prompt did not reach the model as asked'] : [],
+    lost: found < expected ? ['the system prompt did not reach the model as asked'] : [],
     added,
     listed,
   };
