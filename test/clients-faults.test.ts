@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
-import { clientRuntimes, installPackage } from './support/clients.ts';
+import { clientRuntimes } from './support/clients.ts';
 import { closedPort, serveHttp, serveTcp, type Answering } from './support/faulty-server.ts';
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
-installPackage(project);
 after(() => rmSync(project, { recursive: true, force: true }));
 
 const done = {

@@ -3,37 +3,34 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { makeCertificates } from './pages/certificates.ts';
 import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
-import { clientRuntimes, installPackage } from './support/clients.ts';
+import { clientRuntimes } from './support/clients.ts';
 import { startConnectProxy, type ConnectProxy } from './support/connect-proxy.ts';
 import { closedPort, serveHttp, serveTcp, type Answering, type Faulty } from './support/faulty-server.ts';
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
-installPackage(project);
 const certificates = makeCertificates(project, 'DNS:relay.invalid,DNS:localhost,IP:127.0.0.1');
 /** Where a redirect leads, and a proxy that no client has a reason to use. */
 const elsewhere = await serveHttp((_request, response) => response.end());
 const trap = await startConnectProxy();
-const silentHost = spawn('python3', [
-  '-c',
-  `import socket, sys
-server = socket.create_server(("127.0.0.1", 0), backlog=0)
-# The kernel answers no more connections when nobody takes those that wait.
-waiting = [socket.socket() for _ in range(4)]
-for each in waiting:
-    each.setblocking(False)
-    each.connect_ex(server.getsockname())
-print(server.getsockname()[1], flush=True)
-sys.stdin.read()`,
+/** It accepts no connection, and the kernel answers no more of them when enough wait. */
+const silentHost = spawn(process.execPath, [
+  '--eval',
+  `const server = require('node:net').createServer().listen(0, '127.0.0.1', 1, () => {
+     require('node:fs').writeSync(1, String(server.address().port));
+     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+   });`,
 ]);
-const silentPort = String((await once(silentHost.stdout, 'data'))[0]).trim();
+const silentPort = String((await once(silentHost.stdout, 'data'))[0]);
+const unanswered = Array.from({ length: 4 }, () => connect(Number(silentPort), '127.0.0.1'));
 after(async () => {
-  silentHost.stdin.end();
+  for (const each of unanswered) each.destroy();
+  silentHost.kill('SIGKILL');
   await elsewhere.close();
   await trap.close();
   rmSync(project, { recursive: true, force: true });

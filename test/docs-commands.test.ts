@@ -28,16 +28,16 @@ const ran = [
 
 /** Run by another test, or not at all, for a reason. */
 const elsewhere: readonly (readonly [RegExp, string])[] = [
-  [/^\.\/run\.sh(?: --demo(?: --once)?)?$/, 'test/terminal-session.test.ts'],
+  [/^\.\/run\.sh(?: --demo(?: --once)?)?$/, 'test/terminal-session.all.test.ts'],
   [/^bin\/claude-relay doctor$/, 'test/doctor.test.ts'],
   [/^bin\/claude-relay login$/, 'test/login.test.ts'],
-  [/^(?:git pull && )?\.\/install\.sh(?: --uninstall(?: --purge)?)?$/, 'test/install.test.ts'],
-  [/^bin\/claude-relay install --print$/, 'test/install.test.ts'],
-  [/^bin\/claude-relay expose /, 'test/expose.test.ts'],
-  [/^(?:systemctl|journalctl) --user /, 'test/install-docs.test.ts'],
-  [/^(?:tar|chmod|mkdir) .*~\//, 'test/install-docs.test.ts'],
+  [/^(?:git pull && )?\.\/install\.sh(?: --uninstall(?: --purge)?)?$/, 'test/install.all.test.ts'],
+  [/^bin\/claude-relay install --print$/, 'test/install.all.test.ts'],
+  [/^bin\/claude-relay expose /, 'test/expose.all.test.ts'],
+  [/^(?:systemctl|journalctl) --user /, 'test/install-docs.all.test.ts'],
+  [/^(?:tar|chmod|mkdir) .*~\//, 'test/install-docs.all.test.ts'],
   [/^export CLAUDE_RELAY_(?:URL|KEY)=/, 'test/clients-docs.test.ts'],
-  [/^(?:pip|npm) install \/path\/to\/claude-relay\/clients/, 'test/clients-package.test.ts'],
+  [/^(?:pip|npm) install \/path\/to\/claude-relay\/clients/, 'test/clients-package.all.test.ts'],
   [/^ANTHROPIC_BASE_URL=/, 'test/claude-code.test.ts'],
   [
     /^npm run e2e:systemd$/,

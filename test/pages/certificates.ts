@@ -1,5 +1,6 @@
 /** Certificates of an authority that exists for one test run, made by openssl. */
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -69,8 +70,16 @@ export function makeCertificates(folder: string, names: string): Certificates {
   return {
     authority: path('authority.pem'),
     good: issue('good', names, '-days', '2'),
-    expired: issue('expired', names, '-days', '-1'),
+    expired: expired(issue('expired', names, '-days', '0')),
     wrongName: issue('wrong', 'DNS:elsewhere.org', '-days', '2'),
     selfSigned: read('self'),
   };
+}
+
+/** openssl makes no certificate that has expired before it begins, so this one is given the second that it lasts. */
+function expired(certificate: Certificate): Certificate {
+  const lastMs = Date.parse(new X509Certificate(certificate.cert).validTo);
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  while (Date.now() < lastMs + 1000) Atomics.wait(nobody, 0, 0, lastMs + 1000 - Date.now());
+  return certificate;
 }

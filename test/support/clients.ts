@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { needs, runsAll } from './needs.ts';
 import { root } from './relay.ts';
 
 /** Names and times as in TypeScript; the Python program translates them. */
@@ -50,6 +51,8 @@ export type ClientProgram = {
 
 export type ClientRuntime = {
   name: string;
+  /** Why it cannot run here. */
+  skip: string | false;
   start: (env?: Record<string, string>) => ClientProgram;
 };
 
@@ -59,7 +62,10 @@ export const node18 = join(root, 'node_modules/node-18/bin/node');
 export const bun = join(root, 'node_modules/bun/bin/bun.exe');
 export const deno = join(root, 'node_modules/deno/deno');
 
-/** Every runtime that the clients are for: of Node.js the oldest and ours. `project`: where `installPackage` put the package. */
+/**
+ * One runtime for each client; with `npm run test:all` every runtime that they support: of Node.js the oldest and ours. The package is
+ * installed into `project`.
+ */
 export function clientRuntimes(project: string): ClientRuntime[] {
   const python = { PYTHONPATH: join(root, 'clients/python'), PYTHONDONTWRITEBYTECODE: '1' };
   const driver = join(fixtures, 'driver.mjs');
@@ -68,10 +74,20 @@ export function clientRuntimes(project: string): ClientRuntime[] {
     command: string,
     args: string[],
     settings: Record<string, string> = {},
-  ): ClientRuntime => ({ name, start: (env = {}) => start(name, command, args, { ...settings, ...env }) });
+  ): ClientRuntime => ({
+    name,
+    skip: needs(command),
+    start: (env = {}) => start(name, command, args, { ...settings, ...env }),
+  });
   const strict = ['-X', 'dev', '-W', 'error', join(fixtures, 'driver.py')];
+  // The oldest Python is not on every machine: PYTHON names it for a run by hand.
+  const interpreter = process.env['PYTHON'] ?? 'python3';
+  const file24 = runtime('Node.js 24, the file', process.execPath, [driver, file]);
+  const sync = runtime('Python', interpreter, [...strict, 'sync'], python);
+  if (!runsAll) return [file24, sync];
+  installPackage(project);
   return [
-    runtime('Node.js 24, the file', process.execPath, [driver, file]),
+    file24,
     runtime('Node.js 18, the package', node18, [join(project, 'driver.mjs'), 'claude-relay-client']),
     runtime('Bun, the file', bun, [driver, file]),
     runtime(
@@ -82,9 +98,8 @@ export function clientRuntimes(project: string): ClientRuntime[] {
         DENO_NO_UPDATE_CHECK: '1',
       },
     ),
-    // The oldest Python is not on every machine: PYTHON names it for a run by hand.
-    runtime('Python', process.env['PYTHON'] ?? 'python3', [...strict, 'sync'], python),
-    runtime('Python, asyncio', process.env['PYTHON'] ?? 'python3', [...strict, 'async'], python),
+    sync,
+    runtime('Python, asyncio', interpreter, [...strict, 'async'], python),
   ];
 }
 

@@ -1,6 +1,9 @@
-/** What a machine must have for a test. */
+/** What a machine must have for a test, and how much of the tests runs. */
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+
+/** `npm run test:all`. */
+export const runsAll = process.env['TESTS'] === 'all';
 
 /**
  * Why a test cannot run here, for its `skip`; false when it can. Each thing is `root`, an absolute path, or a program on the PATH. The

@@ -1,11 +1,12 @@
 /** Repeatable random numbers (mulberry32), and how many rounds of them a test takes. */
+import { runsAll } from './needs.ts';
 
 /** Where a random test begins. A failure names the seed; `SEED=<n>` repeats it, or tries something else. */
 export const seed = Number(process.env['SEED'] ?? 20260801);
 
 /** All rounds with TESTS=all (`npm run test:all`), a tenth of them otherwise. */
 export function rounds(all: number): number {
-  return process.env['TESTS'] === 'all' ? all : Math.ceil(all / 10);
+  return runsAll ? all : Math.ceil(all / 10);
 }
 
 export class Random {

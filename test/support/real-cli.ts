@@ -1,5 +1,6 @@
 /** The two real CLIs of the devDependencies, and the fixtures that play a CLI. */
 import { fileURLToPath } from 'node:url';
+import { runsAll } from './needs.ts';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -9,9 +10,8 @@ export const everyCli = [
   { version: '2.1.197', path: path('../../node_modules/claude-code-2-1-197/bin/claude.exe') },
 ] as const;
 
-/** The newest; with TESTS=all (`npm run test:all`) every one. */
-export const clis: readonly { version: string; path: string }[] =
-  process.env['TESTS'] === 'all' ? everyCli : [everyCli[0]];
+/** The newest; with `npm run test:all` every one. */
+export const clis: readonly { version: string; path: string }[] = runsAll ? everyCli : [everyCli[0]];
 
 export const newest: string = everyCli[0].path;
 

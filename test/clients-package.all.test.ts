@@ -307,8 +307,8 @@ describe('what goes over the wire', () => {
   };
   const message = { role: 'user', content: [{ type: 'text', text: 'x' }] };
 
-  for (const { name, start } of clientRuntimes(project)) {
-    test(`${name} sends every field of the relay by its name`, async () => {
+  for (const { name, skip, start } of clientRuntimes(project)) {
+    test(`${name} sends every field of the relay by its name`, { skip }, async () => {
       bodies.length = 0;
       const { run, end } = start();
       const client = { url, key: 'k' };
