@@ -1,7 +1,7 @@
 /** Starts what the load is run against, and measures one run of it. */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { openKeys } from '../src/keys/store.ts';
 import { openStore } from '../src/store/sqlite.ts';
@@ -40,7 +40,7 @@ export async function startHttpRelay(
   // The log goes to a file, as under a service manager; a pipe would make its reader share the processors.
   // As `bin/claude-relay` does, and as if it had been started before.
   const compiled = { NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/compiled') };
-  const flags = [...startFlags(), ...(process.env['BENCH_NODE_FLAGS']?.split(' ') ?? [])];
+  const flags = process.env['BENCH_NODE_FLAGS']?.split(' ') ?? [];
   execFileSync(process.execPath, [...flags, file('http-relay.ts')], { env: { ...process.env, ...compiled } });
   const log = openSync(join(home, 'log'), 'w');
   const child = fork(file('http-relay.ts'), {
@@ -67,13 +67,6 @@ export async function startHttpRelay(
   });
   closeSync(log);
   return started(child, tokens);
-}
-
-/** The runtime's flags with which `bin/claude-relay` starts the relay. */
-function startFlags(): string[] {
-  const found = /^flags='(.+)'$/m.exec(readFileSync(join(root, 'bin/claude-relay'), 'utf8'))?.[1];
-  if (found === undefined) throw new Error('bin/claude-relay has no flags');
-  return found.split(' ');
 }
 
 /** What the environment sets for the runtime and its memory goes on to the relay, so that it can be compared. */

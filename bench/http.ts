@@ -24,7 +24,6 @@ export async function measureHttpSide(bench: Bench, effort: HttpEffort): Promise
   const plain = await startPlainServer();
   try {
     await settled(relay.pid);
-    // By then it has given back what its start took (src/idle-memory.ts).
     await sleep(10_000);
     const idleMb = residentMb(relay.pid);
     for (const target of [plain, relay]) await measureRun(target, 32, effort.seconds);
