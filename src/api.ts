@@ -79,14 +79,13 @@ export const completeRequest = z.strictObject({
 
 export type CompleteRequest = z.infer<typeof completeRequest>;
 
-/** Token counts as the upstream reported them; `cost_usd` as the CLI reported it, null where it told none. */
-const completeUsage = z.strictObject({
+/** As the upstream reported them. */
+const tokenUsage = {
   input_tokens: z.int(),
   output_tokens: z.int(),
   cache_read_input_tokens: z.int(),
   cache_creation_input_tokens: z.int(),
-  cost_usd: z.number().nullable(),
-});
+};
 
 export const completeTextResponse = z.strictObject({
   ok: z.literal(true),
@@ -110,7 +109,9 @@ export const completeJsonResponse = z.strictObject({
     .describe('The text of the model, exactly; with `schema` the value, which satisfies it.'),
   stop_reason: z.string(),
   stop_sequence: z.string().optional().describe('Which of `stop` ended it.'),
-  usage: completeUsage,
+  usage: z
+    .strictObject({ ...tokenUsage, cost_usd: z.number().nullable() })
+    .describe('`cost_usd` is null where the CLI reported no cost.'),
 });
 
 export type CompleteTextResponse = z.infer<typeof completeTextResponse>;
@@ -144,3 +145,162 @@ export const job = z.strictObject({
 export const jobResponse = z.strictObject({ ok: z.literal(true), job });
 
 export type Job = z.infer<typeof job>;
+
+export const healthResponse = z.strictObject({ ok: z.literal(true) });
+
+export type HealthResponse = z.infer<typeof healthResponse>;
+
+/** A stranger gets the names of the checks that failed, and nothing else. */
+export const readyResponse = z.strictObject({
+  ok: z.boolean(),
+  checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  spares: z.strictObject({ waiting: z.int(), rss_bytes: z.int() }).optional(),
+  connections: z.strictObject({ open: z.int(), most: z.int() }).optional(),
+});
+
+export type ReadyResponse = z.infer<typeof readyResponse>;
+
+export const modelResponse = z.strictObject({
+  id: z.string(),
+  object: z.literal('model'),
+  type: z.literal('model'),
+  display_name: z.string(),
+  created: z.int(),
+  created_at: z.iso.datetime(),
+  owned_by: z.string(),
+  lifecycle: z.literal('active'),
+  line: z.null(),
+  capabilities: z.null(),
+  max_input_tokens: z.null(),
+  max_tokens: z.null(),
+  deprecated_at: z.null(),
+  retires_at: z.null(),
+});
+
+export type ModelResponse = z.infer<typeof modelResponse>;
+
+export const modelsResponse = z.strictObject({
+  ok: z.literal(true),
+  object: z.literal('list'),
+  data: z.array(modelResponse),
+  has_more: z.literal(false),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+});
+
+export type ModelsResponse = z.infer<typeof modelsResponse>;
+
+export const limitWindow = z.strictObject({
+  limit: z.int(),
+  used: z.int(),
+  remaining: z.int(),
+  resets_at: z.iso.datetime(),
+});
+
+/** A limit that is off is absent. */
+export const limitsState = z.strictObject({
+  key_rpm: limitWindow.optional(),
+  key_daily: limitWindow.optional(),
+  global_daily: limitWindow.optional(),
+  concurrency: z.strictObject({ limit: z.int(), running: z.int() }),
+});
+
+const usageTotals = {
+  requests: z.int(),
+  errors: z.int(),
+  ...tokenUsage,
+  cost_usd: z.number(),
+};
+
+export const usagePeriod = z.strictObject({
+  ...usageTotals,
+  models: z.record(z.string(), z.strictObject(usageTotals)),
+});
+
+const planWindow = z
+  .strictObject({ utilization: z.number().nullable(), resets_at: z.string().nullable() })
+  .nullable();
+
+export const usageResponse = z.strictObject({
+  ok: z.literal(true),
+  key: z.strictObject({ label: z.string(), expires_at: z.iso.datetime().nullable() }),
+  limits: limitsState,
+  fetch_limits: limitsState,
+  today: usagePeriod,
+  last_30_days: usagePeriod,
+  plan: z.strictObject({ five_hour: planWindow, seven_day: planWindow }).nullable(),
+  plan_closed: z.array(z.strictObject({ models: z.string(), until: z.iso.datetime() })),
+});
+
+export type UsageResponse = z.infer<typeof usageResponse>;
+
+/** One of `html`, `text`, `markdown`, `metadata` and `body` is there. */
+export const pageResponse = z.strictObject({
+  ok: z.literal(true),
+  status: z.int(),
+  final_url: z.string(),
+  truncated: z.boolean(),
+  html: z.string().optional(),
+  text: z.string().optional(),
+  markdown: z.string().optional(),
+  metadata: z.looseObject({ json_ld: z.array(z.string()).readonly() }).optional(),
+  body: z.string().optional(),
+  content_type: z.string(),
+  charset: z.string(),
+  redirects: z.array(z.strictObject({ status: z.int(), url: z.string() })).readonly(),
+  bytes: z.strictObject({ wire: z.int(), decoded: z.int(), output: z.int() }),
+  elapsed_ms: z.int(),
+  json_ld: z.array(z.string()).readonly(),
+  about: z.strictObject({
+    title: z.string().optional(),
+    byline: z.string().optional(),
+    language: z.string().optional(),
+    published: z.string().optional(),
+    site_name: z.string().optional(),
+    excerpt: z.string().optional(),
+  }),
+});
+
+export type PageResponse = z.infer<typeof pageResponse>;
+
+/** The Messages API's message; whatever else the upstream reports is there as it came. */
+export const messagesResponse = z.looseObject({
+  id: z.string(),
+  type: z.literal('message'),
+  role: z.literal('assistant'),
+  model: z.string(),
+  content: z.array(z.looseObject({ type: z.string() })),
+  stop_reason: z.string(),
+  stop_sequence: z.string().nullable(),
+  usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int() }),
+});
+
+export const messagesError = z.strictObject({
+  type: z.literal('error'),
+  error: z.strictObject({ type: z.string(), message: z.string() }),
+  request_id: z.string(),
+});
+
+export const chatResponse = z.looseObject({
+  id: z.string(),
+  object: z.literal('chat.completion'),
+  created: z.int(),
+  model: z.string(),
+  choices: z.array(
+    z.looseObject({
+      index: z.int(),
+      message: z.looseObject({ role: z.literal('assistant'), content: z.string().nullable() }),
+      finish_reason: z.string(),
+    }),
+  ),
+  usage: z.looseObject({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() }),
+});
+
+export const chatError = z.strictObject({
+  error: z.strictObject({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string(),
+  }),
+});

@@ -1,5 +1,8 @@
 /** The log: one JSON object a line on stdout. */
 import pino, { type Logger } from 'pino';
+import type { ReadinessState } from './claude/proof/readiness.ts';
+import { RelayError } from './errors.ts';
+import { storeFailure } from './store/errors.ts';
 
 /**
  * Lines are written together, once in a round of the event loop: a write for each took a tenth of the relay's processor time under
@@ -20,4 +23,33 @@ export function createLog(level: string): Logger {
   };
   process.once('exit', flush);
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write });
+}
+
+export function logReadiness(log: Logger, state: ReadinessState): void {
+  switch (state.phase) {
+    case 'proving':
+      log.info({ reason: state.reason }, 'proving the lock');
+      return;
+    case 'proved':
+      log.info({ cli: state.proof.cliVersion, ms: state.proof.durationMs }, 'the lock is proved');
+      return;
+    case 'failed': {
+      const failed = state.proof?.checks.filter((check) => !check.ok) ?? [];
+      log.error({ failed }, `not ready: ${state.reason}`);
+    }
+  }
+}
+
+/** For the owner: what is wrong with the database, or where a defect is, without its message, which could hold content. */
+export function logCause(log: Logger, requestId: string, { code, details: { cause } }: RelayError): void {
+  if (cause instanceof RelayError) return logCause(log, requestId, cause);
+  const reason = code === 'not_ready' ? storeFailure(cause) : undefined;
+  if (reason !== undefined) return log.error({ request_id: requestId, reason }, 'not ready');
+  if (code !== 'internal' && (code !== 'not_ready' || cause === undefined)) return;
+  const frames =
+    cause instanceof Error ? (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
+  log.error(
+    { request_id: requestId, error: cause instanceof Error ? cause.name : typeof cause, frames },
+    'defect',
+  );
 }

@@ -4,27 +4,25 @@ import { cliIdentity } from './claude/cli.ts';
 import { sweepDirectories } from './claude/process.ts';
 import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
-import { startReadiness, type Readiness, type ReadinessState } from './claude/proof/readiness.ts';
+import { startReadiness, type Readiness } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
 import type { Config } from './config.ts';
-import { RelayError } from './errors.ts';
-import { createApp, type AppContext } from './http/app.ts';
+import { native } from './dialects/native.ts';
+import { createApp, type AppParts } from './http/app.ts';
 import { Connections } from './http/connections.ts';
 import { connectionsFor, fileLimit } from './http/file-limit.ts';
-import { recordOf } from './http/record.ts';
 import { Jobs } from './http/async/jobs.ts';
-import { LargeBodies } from './http/body-budget.ts';
-import { Repeats } from './http/async/repeats.ts';
-import { planCheck } from './http/plan-closings.ts';
-import { createRunning } from './http/reservation.ts';
+import { BodyBudget } from './http/body-budget.ts';
+import { RememberedRuns } from './http/async/remembered-runs.ts';
+import { InFlight } from './http/reservation.ts';
 import { listen } from './http/server.ts';
 import { defaultTimes, type Times } from './http/times.ts';
-import type { ReadyCheck } from './http/routes/health.ts';
-import { createIdleMemory } from './idle-memory.ts';
+import { Health } from './http/routes/health.ts';
+import { routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
-import { auditLine } from './ledger/audit.ts';
 import { openLedger } from './ledger/ledger.ts';
 import { openUsage } from './ledger/usage.ts';
+import { logReadiness } from './log.ts';
 import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
@@ -32,7 +30,6 @@ import { FailedKeyLimiter } from './limits/failed-keys.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
-import { storeFailure } from './store/errors.ts';
 import { openStore } from './store/sqlite.ts';
 
 export type Relay = {
@@ -84,51 +81,12 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   const store = openStore(config.dataDir);
   const keys = openKeys(store);
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
-  const admission = createAdmission({
-    ...config.limits,
-    counts: openDailyCounts(store),
-    clock,
-  });
-  let tendSpares = (): void => {};
+  const admission = createAdmission({ ...config.limits, counts: openDailyCounts(store), clock });
   const readiness = startReadiness({
     identity: () => cliIdentity(claudeBin),
     prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal })),
-    onChange: (state) => {
-      logReadiness(log, state);
-      tendSpares();
-    },
   });
-  const running = createRunning();
-  const memory = createIdleMemory({
-    isIdle: () => running.count() === 0 && readiness.state().phase !== 'proving',
-  });
-  let draining = false;
-  let loginRefused = false;
-  let lastAnswerAt: number | undefined;
-
-  const readyChecks = (): ReadyCheck[] => {
-    const disk = store.writable();
-    const records = ledger.health();
-    return [
-      { name: 'accepting', ok: !draining, ...(draining ? { detail: 'the relay is being stopped' } : {}) },
-      {
-        name: 'login',
-        ok: !loginRefused,
-        ...(loginRefused
-          ? { detail: 'the login was refused at its last use: log in again on the host, or fix its account' }
-          : {}),
-      },
-      planCheck(admission.planClosings()),
-      { name: 'database', ok: disk.ok, ...(disk.ok ? {} : { detail: disk.reason }) },
-      { name: 'ledger', ok: records.ok, ...(records.ok ? {} : { detail: records.reason }) },
-      {
-        name: 'last_answer',
-        ok: true,
-        detail: lastAnswerAt === undefined ? 'none since the start' : new Date(lastAnswerAt).toISOString(),
-      },
-    ];
-  };
-
+  readiness.onChange((state) => logReadiness(log, state));
   const runner =
     overrides.runner ??
     createRunner({
@@ -139,6 +97,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
       queued: () => admission.queued('complete'),
     });
+  readiness.onChange(() => runner.reconcile());
   const plan =
     overrides.plan ??
     createUsageReader({
@@ -147,8 +106,6 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       provedIdentity: () => readiness.provedIdentity(),
       onLockBroken: (breach) => readiness.lockBroken(breach),
     });
-  tendSpares = () => runner.reconcile();
-  tendSpares();
   const connections = new Connections(
     connectionsFor(fileLimit(), {
       concurrency: config.limits.lanes.complete.concurrency,
@@ -156,52 +113,45 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       fetches: config.limits.lanes.fetch.concurrency,
     }),
   );
-  const context: AppContext = {
-    pages,
+  const inFlight = new InFlight();
+  const health = new Health({ readiness, admission, store, ledger });
+  const parts: AppParts = {
     config,
-    keys,
-    admission,
-    usage: openUsage(store, () => clock.wall()),
-    plan,
-    readiness,
-    running,
-    runner,
-    jobs: new Jobs({ ttlMs: config.jobTtlMs }),
-    repeats: new Repeats(),
-    connections,
-    largeBodies: new LargeBodies(config.maxInputBytes + config.maxAttachmentBytes),
-    trusted,
     times,
     clock,
+    log,
+    keys,
     failedKeys: new FailedKeyLimiter({ ...wrongKeys, clock }),
-    readyChecks,
-    onFinished: (exchange, status, error) => {
-      memory.touch();
-      if (error?.details.loginLost === true) loginRefused = true;
-      if (status === 200 && exchange.stopReason !== undefined) {
-        loginRefused = false;
-        lastAnswerAt = Date.now();
-      }
-      const record = recordOf(exchange, status, error);
-      if (record.keyId !== undefined) ledger.record(record);
-      log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
-      if (error !== undefined) logCause(log, exchange.requestId, error);
-    },
+    trusted,
+    connections,
+    admission,
+    inFlight,
+    readiness,
+    runner,
+    pages,
+    plan,
+    usage: openUsage(store, () => clock.wall()),
+    ledger,
+    health,
+    jobs: new Jobs({ ttlMs: config.jobTtlMs }),
+    rememberedRuns: new RememberedRuns(),
+    bodyBudget: new BodyBudget(config.maxInputBytes + config.maxAttachmentBytes),
+    routes,
   };
 
   const closeParts = async (): Promise<void> => {
-    memory.close();
     await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
     ledger.close();
     keys.close();
     store.close();
   };
-  const server = await listen(createApp(context), {
+  const server = await listen(createApp(parts), {
     host: config.host,
     port: config.port,
     longestAnswerMs: config.requestTimeoutMs + config.limits.queueTimeoutMs,
     connections,
     times,
+    errorFormat: native,
   }).catch(async (error: unknown) => {
     await closeParts();
     throw error;
@@ -209,10 +159,10 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   log.info({ url: server.url, connections: connections.most }, 'listening');
 
   const close = async (): Promise<void> => {
-    draining = true;
-    const bound = setTimeout(() => running.abortAll(), config.drainTimeoutMs);
+    health.stopping = true;
+    const bound = setTimeout(() => inFlight.abortAll(), config.drainTimeoutMs);
     await admission.drain();
-    await running.idle();
+    await inFlight.idle();
     clearTimeout(bound);
     await server.close();
     await closeParts();
@@ -222,35 +172,6 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     url: server.url,
     readiness,
     close: () => (closing ??= close()),
-    hurry: () => running.abortAll(),
+    hurry: () => inFlight.abortAll(),
   };
-}
-
-function logReadiness(log: Logger, state: ReadinessState): void {
-  switch (state.phase) {
-    case 'proving':
-      log.info({ reason: state.reason }, 'proving the lock');
-      return;
-    case 'proved':
-      log.info({ cli: state.proof.cliVersion, ms: state.proof.durationMs }, 'the lock is proved');
-      return;
-    case 'failed': {
-      const failed = state.proof?.checks.filter((check) => !check.ok) ?? [];
-      log.error({ failed }, `not ready: ${state.reason}`);
-    }
-  }
-}
-
-/** For the owner: what is wrong with the database, or where a defect is, without its message, which could hold content. */
-function logCause(log: Logger, requestId: string, { code, details: { cause } }: RelayError): void {
-  if (cause instanceof RelayError) return logCause(log, requestId, cause);
-  const reason = code === 'not_ready' ? storeFailure(cause) : undefined;
-  if (reason !== undefined) return log.error({ request_id: requestId, reason }, 'not ready');
-  if (code !== 'internal' && (code !== 'not_ready' || cause === undefined)) return;
-  const frames =
-    cause instanceof Error ? (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
-  log.error(
-    { request_id: requestId, error: cause instanceof Error ? cause.name : typeof cause, frames },
-    'defect',
-  );
 }

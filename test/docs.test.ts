@@ -14,7 +14,7 @@ import {
 } from '../src/dialects/openai/request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
 import { jobBounds } from '../src/http/async/jobs.ts';
-import { repeatBounds } from '../src/http/async/repeats.ts';
+import { repeatBounds } from '../src/http/async/remembered-runs.ts';
 import { pageRequest } from '../src/pages/request.ts';
 import type { AnyPage } from './pages/network.ts';
 import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';

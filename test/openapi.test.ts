@@ -1,14 +1,12 @@
-/** /openapi.json: valid, complete, and true: every example in it works as it stands, and is answered as it says. */
+/** /openapi.json is valid, complete and true: every example in it works, and is answered as it says. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { readEvents } from './support/events.ts';
-import { root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { routes } from '../src/http/routes/table.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 
-type Content = Record<string, { schema: object; examples?: Record<string, { value: object }> }>;
+type Content = Record<string, { schema: object; example?: object }>;
 type Operation = {
   requestBody?: { content: Content };
   responses: Record<string, { content: Content }>;
@@ -17,19 +15,12 @@ type Operation = {
 type Document = { openapi: string; paths: Record<string, Record<string, Operation>> };
 
 describe('/openapi.json', () => {
-  let relay: TestRelay;
+  let relay: InProcessRelay;
   let document: Document;
   let ajv: Ajv2020;
   let jobUrl = '';
   before(async () => {
-    relay = await startTestRelay({
-      settings: { ALLOWED_MODELS: 'haiku,sonnet', DEFAULT_MODEL: 'haiku', PER_KEY_DAILY: '1000' },
-      // What is asked with a schema is answered with a value; the rest with words.
-      reply: (request) =>
-        /"name":"structured_output"/.test(request.body)
-          ? { kind: 'tool_use', name: 'structured_output', input: { city: 'Paris', population: 2_100_000 } }
-          : { kind: 'text', text: ['one ', 'two'] },
-    });
+    relay = await startInProcess({ settings: { ALLOWED_MODELS: 'haiku,sonnet', DEFAULT_MODEL: 'haiku' } });
     const response = await fetch(`${relay.url}/openapi.json`);
     assert.equal(response.status, 200);
     document = (await response.json()) as Document;
@@ -38,7 +29,7 @@ describe('/openapi.json', () => {
   });
   after(() => relay.stop());
 
-  /** Holds an answer to the description of its operation. */
+  /** Checks an answer against the description of its operation. */
   function check(operation: Operation, status: number, body: unknown, what: string): void {
     const described = operation.responses[status] ?? operation.responses[`${Math.floor(status / 100)}XX`];
     assert.ok(described !== undefined, `${what}: ${status} is not described`);
@@ -57,15 +48,8 @@ describe('/openapi.json', () => {
     assert.equal((await new Validator().validate(broken)).valid, false, 'the validator looks');
   });
 
-  test('has every route of the program, and no other', () => {
-    const source = readFileSync(join(root, 'src/http/app.ts'), 'utf8');
-    const list = /const routes[^=]*= \{\n(.*?)^\};/ms.exec(source)?.[1] ?? '';
-    const real = [...list.matchAll(/^ {2}'(\/[^']*)': \{(.*)\},$/gm)].flatMap(
-      ([, path = '', handlers = '']) =>
-        [...handlers.matchAll(/\b(GET|POST|DELETE):/g)].map(
-          ([, method]) => `${method} ${path.replace(':id', '{id}')}`,
-        ),
-    );
+  test('has every route of the table, and no other', () => {
+    const real = routes.map(({ method, path }) => `${method} ${path.replace(':id', '{id}')}`);
     const described = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     );
@@ -73,34 +57,40 @@ describe('/openapi.json', () => {
     assert.deepEqual(described.toSorted(), real.toSorted());
   });
 
-  test('every example is answered as described', async () => {
-    let called = 0;
+  test('every example of a body is answered as the description says', async () => {
+    const answered: string[] = [];
     for (const [path, methods] of Object.entries(document.paths)) {
       const operation = methods['post'];
-      const examples = operation?.requestBody?.content['application/json']?.examples ?? {};
-      for (const [name, { value }] of Object.entries(examples)) {
-        const what = `POST ${path} (${name})`;
-        const response = await relay.post(value, { path });
-        called += 1;
-        // Nothing here reaches beyond this machine: a page cannot be had, and that is told as described.
-        const expected = path === '/v1/fetch' ? [502, 403] : name === 'job' ? [202] : [200];
-        if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
-          assert.ok('stream' in value, what);
-          const { text, whole } = await readEvents(response);
-          assert.ok(whole && /one /.test(text), what);
-          continue;
-        }
-        const body = (await response.json()) as Record<string, unknown>;
-        assert.ok(expected.includes(response.status), `${what}: ${response.status} ${JSON.stringify(body)}`);
-        check(operation as Operation, response.status, body, what);
-        if (name === 'schema') assert.deepEqual(body['result'], { city: 'Paris', population: 2_100_000 });
-        if (name === 'job') jobUrl = (body['job'] as { url: string }).url;
-      }
+      const example = operation?.requestBody?.content['application/json']?.example;
+      if (operation === undefined || example === undefined) continue;
+      const response = await relay.post(example, { path });
+      // The test has no internet: a page fetch fails as described.
+      const expected = path === '/v1/fetch' ? [502, 403] : [200];
+      const body: unknown = await response.json();
+      assert.ok(expected.includes(response.status), `${path}: ${response.status} ${JSON.stringify(body)}`);
+      check(operation, response.status, body, path);
+      answered.push(path);
     }
-    assert.ok(called > 12, `${called} examples`);
+    assert.deepEqual(answered, ['/v1/complete', '/v1/messages', '/v1/chat/completions', '/v1/fetch']);
   });
 
-  test('so is what is asked for without a body', async () => {
+  test('the other forms of an answer are as the description says', async () => {
+    const complete = document.paths['/v1/complete']?.['post'];
+    assert.ok(complete);
+    const forms: [body: object, status: number][] = [
+      [{ prompt: 'hi', output_format: 'json' }, 200],
+      [{ prompt: 'hi', async: true }, 202],
+    ];
+    for (const [form, status] of forms) {
+      const response = await relay.post(form);
+      assert.equal(response.status, status);
+      const body = (await response.json()) as { job?: { url: string } };
+      check(complete, status, body, JSON.stringify(form));
+      jobUrl = body.job?.url ?? jobUrl;
+    }
+  });
+
+  test('every GET and DELETE is answered as the description says', async () => {
     assert.match(jobUrl, /^\/v1\/jobs\/job_/);
     for (const method of ['get', 'delete']) {
       for (const [path, methods] of Object.entries(document.paths)) {
@@ -117,7 +107,7 @@ describe('/openapi.json', () => {
     }
   });
 
-  test('so is every route’s refusal', async () => {
+  test('every refusal without a key is as the description says', async () => {
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(methods)) {
         if (operation.security?.length === 0) continue;

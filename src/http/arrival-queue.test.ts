@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createIntake } from './arrival-queue.ts';
+import { ArrivalQueue } from './arrival-queue.ts';
 
 const nextRound = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-test('all come in, in their order, a few at each round', async () => {
-  const intake = createIntake(3);
+test('the arrival queue lets requests in in their order, a few at each round', async () => {
+  const queue = new ArrivalQueue(3);
   const entered: number[] = [];
-  const all = Promise.all(Array.from({ length: 8 }, (_, index) => intake().then(() => entered.push(index))));
+  const all = Promise.all(
+    Array.from({ length: 8 }, (_, index) => queue.enter().then(() => entered.push(index))),
+  );
   const counts: number[] = [];
   while (entered.length < 8) {
     await nextRound();
@@ -22,9 +24,9 @@ test('all come in, in their order, a few at each round', async () => {
   );
 });
 
-test('one that comes later finds it open', async () => {
-  const intake = createIntake(1);
-  await intake();
-  await Promise.all([intake(), intake()]);
-  await intake();
+test('a request that arrives after the others passes the arrival queue', async () => {
+  const queue = new ArrivalQueue(1);
+  await queue.enter();
+  await Promise.all([queue.enter(), queue.enter()]);
+  await queue.enter();
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ImageBlock, UserBlock } from '../conversation.ts';
 import { requireRoom } from './attachments.ts';
-import { LargeBodies, largeBodies } from './body-budget.ts';
+import { BodyBudget, largeBodies } from './body-budget.ts';
 
 const limits = { maxInputBytes: 100, maxAttachmentBytes: 20 };
 
@@ -42,20 +42,13 @@ test('text and attachments are counted apart, each with its limit', () => {
   });
 });
 
-test('large bodies have their room, a part of it for each key, and give it back', () => {
-  const bodies = new LargeBodies(10);
-  const rooms = Array.from({ length: largeBodies.perKey }, () => bodies.enter('a'));
-  for (const room of rooms) room.take(10);
-  const more = bodies.enter('a');
-  assert.throws(() => more.take(1), { code: 'rate_limited' });
-  more.leave();
-  const others = Array.from({ length: largeBodies.all - largeBodies.perKey }, (_, index) =>
-    bodies.enter(`b${index}`),
-  );
-  for (const room of others) room.take(10);
-  assert.throws(() => bodies.enter('c').take(1), { code: 'rate_limited' });
-  rooms[0]?.leave();
-  rooms[0]?.leave();
-  bodies.enter('c').take(10);
-  assert.throws(() => bodies.enter('a').take(1), { code: 'rate_limited' });
+test('the body budget is bounded for one key and in all, and takes released bytes back', () => {
+  const budget = new BodyBudget(10);
+  const releases = Array.from({ length: largeBodies.perKey }, () => budget.reserve('a', 10));
+  assert.throws(() => budget.reserve('a', 1), { code: 'rate_limited' });
+  for (let n = largeBodies.perKey; n < largeBodies.all; n += 1) budget.reserve(`b${n}`, 10);
+  assert.throws(() => budget.reserve('c', 1), { code: 'rate_limited' });
+  releases[0]?.();
+  budget.reserve('c', 10);
+  assert.throws(() => budget.reserve('a', 1), { code: 'rate_limited' });
 });

@@ -1,7 +1,6 @@
 /** Reading a request's JSON body, bounded while it is read. */
 import { createHash } from 'node:crypto';
 import { RelayError } from '../errors.ts';
-import type { Room } from './body-budget.ts';
 
 export type Body = {
   value: unknown;
@@ -18,18 +17,18 @@ export type BodyLimits = { maxInputBytes: number; maxAttachmentBytes: number };
 export type ReadOptions = {
   /** Whether its digest is wanted. */
   digest?: boolean;
-  /** Where a body of more than `maxInputBytes` finds its room. */
-  room?: Room;
+  /** Called at most once, before more than `maxInputBytes` are read, with the size of the body or the largest it can have. */
+  onLarge?: (bytes: number) => void;
 };
 
-/** Throws `unsupported_media_type`, `payload_too_large`, `bad_request`, or `rate_limited` when there is no room for a large one. */
+/** Throws `unsupported_media_type`, `payload_too_large`, `bad_request`, or what `onLarge` throws. */
 export async function readJson(
   request: Request,
   limits: BodyLimits,
-  { digest = false, room }: ReadOptions = {},
+  { digest = false, onLarge }: ReadOptions = {},
 ): Promise<Body> {
   requireJson(request.headers);
-  const bytes = await readBytes(request, limits, room);
+  const bytes = await readBytes(request, limits, onLarge);
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -59,12 +58,16 @@ function requireJson(headers: Headers): void {
   }
 }
 
-async function readBytes(request: Request, limits: BodyLimits, room: Room | undefined): Promise<Buffer> {
+async function readBytes(
+  request: Request,
+  limits: BodyLimits,
+  onLarge: ReadOptions['onLarge'],
+): Promise<Buffer> {
   const maxBytes = limits.maxInputBytes + limits.maxAttachmentBytes;
   const announced = request.headers.get('content-length');
   if (announced !== null) {
     if (Number(announced) > maxBytes) throw tooLarge(limits);
-    if (Number(announced) > limits.maxInputBytes) room?.take(Number(announced));
+    if (Number(announced) > limits.maxInputBytes) onLarge?.(Number(announced));
     // The server reads no more than was announced.
     return Buffer.from(await request.arrayBuffer().catch(brokenOff));
   }
@@ -79,8 +82,8 @@ async function readBytes(request: Request, limits: BodyLimits, room: Room | unde
       const before = total;
       total += value.byteLength;
       if (total > maxBytes) throw tooLarge(limits);
-      // Nobody knows how large it will be.
-      if (total > limits.maxInputBytes && before <= limits.maxInputBytes) room?.take(maxBytes);
+      // Its size is unknown until it ends.
+      if (total > limits.maxInputBytes && before <= limits.maxInputBytes) onLarge?.(maxBytes);
       chunks.push(value);
     }
   } catch (error) {

@@ -4,6 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setImmediate as round } from 'node:timers/promises';
+import { native } from '../dialects/native.ts';
 import { maxUnreadBytes, openEventStream } from './event-stream.ts';
 import { openExchange, type Exchange } from './exchange.ts';
 import { defaultTimes } from './times.ts';
@@ -29,7 +30,7 @@ async function pair(t: TestContext): Promise<Pair> {
     server.close();
   });
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const exchange = openExchange({ method: 'GET', route: '/', outgoing });
+  const exchange = openExchange({ route: { path: '/', ledger: 'other' }, errorFormat: native, outgoing });
   return { outgoing, client, exchange, received: () => received };
 }
 

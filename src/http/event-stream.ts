@@ -17,7 +17,7 @@ const probeAgainMs = 1;
 export type StreamTimes = Pick<Times, 'pingAfterMs' | 'maxUnreadMs'>;
 
 export type EventStream = {
-  /** The status has been sent: whatever goes wrong now has to be told as events. */
+  /** The status has been sent: from now on, errors are sent as events. */
   readonly begun: boolean;
   /** Sends at once; the first time, status and headers go before it. */
   send: (events: string) => void;
@@ -122,7 +122,7 @@ export function openEventStream(
 
 /**
  * `source` sends what it has and resolves at its end. What it throws before anything was sent passes through, to be answered like any
- * other error; later it is told as the dialect's error events. Resolves when the client has all of it, or is gone.
+ * other error; later it is sent as the dialect's error events. Resolves when the client has all of it, or is gone.
  */
 export async function answerWithEvents(
   exchange: Exchange,
@@ -140,7 +140,7 @@ export async function answerWithEvents(
       throw thrown;
     }
     exchange.failure = asRelayError(thrown);
-    stream.send(exchange.dialect.errorEvents(exchange.failure, exchange.requestId));
+    stream.send(exchange.errorFormat.errorEvents(exchange.failure, exchange.requestId));
   }
   await stream.end();
   if (!outgoing.writableFinished) exchange.clientGone = true;

@@ -1,105 +1,92 @@
 /**
- * One HTTP exchange: its id, what is known of it so far, and how it is answered. Every answer, good or bad, leaves through
+ * One HTTP request and its answer: the id, what is known so far, and how it is answered. Every answer, good or bad, leaves through
  * `respond` or `respondError`, so that its headers and its one shape of error cannot be forgotten.
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { noTokens, type TokenUsage } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
-import { native } from '../dialects/native.ts';
 import { RelayError } from '../errors.ts';
-import type { Key } from '../keys/key.ts';
+import type { Key, KeyRoute } from '../keys/key.ts';
+import type { LedgerRoute } from '../ledger/record.ts';
 
-export type Exchange = {
+/** What an exchange knows of its route. */
+export type RouteFacts = {
+  /** The pattern. The path of the request itself is never recorded. */
+  readonly path: string;
+  readonly ledger: LedgerRoute;
+  /** What a key must be allowed to use; absent where no key is needed. */
+  readonly scope?: KeyRoute;
+};
+
+/** What is known when a request arrives. */
+export type Arrival = {
+  readonly route: RouteFacts;
+  readonly errorFormat: ErrorFormat;
+  /** The socket's other end. */
+  readonly remoteAddress?: string | undefined;
+  /** The connection's answer, for an answer in several pieces; absent where there is no connection. */
+  readonly outgoing?: ServerResponse;
+};
+
+export type Exchange = Arrival & {
   readonly requestId: string;
   /** `performance.now()` at arrival. */
   readonly startedAt: number;
-  /** Wall clock at arrival, ms since the epoch. */
+  /** Unix milliseconds at arrival. */
   readonly at: number;
-  readonly method: string;
-  /** The route's pattern; what was asked for instead of a known one is never recorded. */
-  readonly route: string;
-  /** The socket's other end. */
-  readonly remoteAddress: string | undefined;
-  /** The connection's answer, for what does not leave in one piece; absent where there is no connection. */
-  readonly outgoing: ServerResponse | undefined;
-  /** In whose words errors are told. */
-  readonly dialect: ErrorFormat;
-  key: Key | undefined;
-  model: string | undefined;
+  key?: Key;
+  /** An entry of ALLOWED_MODELS. */
+  model?: string;
+  /** The host of the page to fetch. */
+  targetHost?: string;
   bytesIn: number;
   bytesOut: number;
   queueMs: number;
   spawnMs: number;
+  upstreamMs: number;
+  /** From arrival to the model's first text. */
+  firstTextMs?: number;
   /** Whether the process was a spare. */
   warm: boolean;
-  upstreamMs: number;
-  /** From arrival to the model's first text; absent while there is none. */
-  firstTextMs: number | undefined;
-  stopReason: string | undefined;
   usage: TokenUsage;
   costUsd: number;
-  clientGone: boolean;
+  stopReason?: string;
   /** The turn may have cost tokens. */
   spent: boolean;
+  clientGone: boolean;
   /** What went wrong after the status had been sent. */
-  failure: RelayError | undefined;
-  /** What the request comes to when it goes on after its answer (a job); its record waits for it. */
-  later: Promise<{ status: number; error: RelayError | undefined }> | undefined;
-  /** Called when it is over, after everything that goes on after its answer. */
-  onEnd: (() => void) | undefined;
-  /** The host of the page that was asked for. */
-  targetHost: string | undefined;
+  failure?: RelayError;
+  /** The end of a request that goes on after its answer (a job); its record waits for it. */
+  settled?: Promise<{ status: number; error: RelayError | undefined }>;
+  /** Called when all is over, including what goes on after the answer. */
+  onEnd?: () => void;
   /** Headers of the answer, whatever it will be; names in lower case. A plain object costs a tenth of `Headers`. */
   readonly headers: Record<string, string>;
-  /** The headers of the key's limits as they are when the answer leaves; set once there is a key. */
-  limitHeaders: (() => Record<string, string>) | undefined;
+  /** The headers of the key's limits as they are when the answer leaves. */
+  limitHeaders?: () => Record<string, string>;
 };
 
-export type Arrival = {
-  method: string;
-  route: string;
-  dialect?: ErrorFormat;
-  remoteAddress?: string | undefined;
-  outgoing?: ServerResponse;
-};
+/** An exchange whose key is valid and may use the route. */
+export type KeyedExchange = Exchange & { key: Key };
 
-export function openExchange({
-  method,
-  route,
-  dialect = native,
-  remoteAddress,
-  outgoing,
-}: Arrival): Exchange {
+export function openExchange(arrival: Arrival): Exchange {
   return {
+    ...arrival,
     requestId: `req_${randomUUID().replaceAll('-', '')}`,
     startedAt: performance.now(),
     at: Date.now(),
-    method,
-    route,
-    remoteAddress,
-    outgoing,
-    dialect,
-    key: undefined,
-    model: undefined,
     bytesIn: 0,
     bytesOut: 0,
     queueMs: 0,
     spawnMs: 0,
-    warm: false,
     upstreamMs: 0,
-    firstTextMs: undefined,
-    stopReason: undefined,
+    warm: false,
     usage: noTokens,
     costUsd: 0,
-    clientGone: false,
     spent: false,
-    failure: undefined,
-    later: undefined,
-    onEnd: undefined,
-    targetHost: undefined,
+    clientGone: false,
     headers: {},
-    limitHeaders: undefined,
   };
 }
 
@@ -137,26 +124,23 @@ export function respondError(exchange: Exchange, error: RelayError): Response {
   if (retryAfter !== undefined) exchange.headers['retry-after'] = String(retryAfter);
   if (shouldRetry === false) exchange.headers['x-should-retry'] = 'false';
   Object.assign(exchange.headers, headers);
-  return respond(
-    exchange,
-    statusOf(exchange.dialect, error),
-    exchange.dialect.errorBody(error, exchange.requestId),
-  );
+  const { errorFormat, requestId } = exchange;
+  return respond(exchange, statusOf(errorFormat, error), errorFormat.errorBody(error, requestId));
 }
 
-export function statusOf(dialect: ErrorFormat, error: RelayError): number {
-  return dialect.errorStatus?.(error) ?? error.status;
+export function statusOf(format: ErrorFormat, error: RelayError): number {
+  return format.errorStatus?.(error) ?? error.status;
 }
 
-/** Whatever was thrown -> an error that a caller may see. What is no RelayError is a defect: told as `internal`. */
+/** Whatever was thrown -> an error that a caller may see. Anything but a RelayError is a defect and becomes `internal`. */
 export function asRelayError(thrown: unknown): RelayError {
   if (thrown instanceof RelayError) return thrown;
   return new RelayError('internal', 'Something went wrong inside the relay.', { cause: thrown });
 }
 
 /**
- * Where the time went, in milliseconds: waiting for a slot, getting a process, the upstream, and the rest; and, beside that sum, the
- * time from arrival to the model's first text.
+ * Where the time went, in milliseconds: waiting for a slot, getting a process, the upstream, and the rest; and, not part of that sum,
+ * the time from arrival to the model's first text.
  */
 function serverTiming(exchange: Exchange): string {
   const total = performance.now() - exchange.startedAt;

@@ -1,54 +1,71 @@
-/** Who is calling: the key of a request, and the address of one that has none. */
+/** Who is calling: the key of a request, and the address of one without. */
 import { RelayError } from '../errors.ts';
 import type { Key, KeyRoute } from '../keys/key.ts';
-import { clientAddress } from '../limits/client-address.ts';
+import type { Keys } from '../keys/store.ts';
+import type { Admission } from '../limits/admission.ts';
+import { clientAddress, type TrustedProxies } from '../limits/client-address.ts';
+import type { Clock } from '../limits/clock.ts';
+import type { FailedKeyLimiter } from '../limits/failed-keys.ts';
 import { limitHeaders } from '../limits/headers.ts';
 import type { KeyLimits, Lane } from '../limits/lane-limits.ts';
-import type { AppContext } from './app.ts';
-import type { Exchange } from './exchange.ts';
+import type { Connections } from './connections.ts';
+import type { Exchange, KeyedExchange } from './exchange.ts';
+
+/** What a key is checked with. */
+export type KeyCheckParts = {
+  keys: Pick<Keys, 'verify'>;
+  failedKeys: Pick<FailedKeyLimiter, 'record'>;
+  /** Whose X-Forwarded-For is believed (TRUST_PROXY). */
+  trusted: TrustedProxies;
+  connections: Pick<Connections, 'know'>;
+};
+
+export type IdentifyParts = KeyCheckParts & {
+  admission: Pick<Admission, 'state'>;
+  clock: Pick<Clock, 'wall'>;
+};
 
 /**
- * `Authorization: Bearer` and `x-api-key` are one path. Throws `unauthorized`, the same whatever was wrong with the key,
- * `rate_limited` for an address that keeps sending wrong ones, or `forbidden` when the key may not use the route.
+ * `Authorization: Bearer` and `x-api-key` are one path. Throws `unauthorized`, the same for every wrong key; `rate_limited` for an
+ * address that keeps sending wrong keys; or `forbidden` when the key may not use the route.
  */
-export function identify(request: Request, exchange: Exchange, route: KeyRoute, context: AppContext): Key {
-  const key = validKey(request, exchange, context);
-  if (key === undefined) {
-    noteWrongKey(request, exchange, context);
-    throw unauthorized();
-  }
-  exchange.key = key;
-  const lane = route === 'fetch' ? 'fetch' : 'complete';
+export function identify(
+  request: Request,
+  exchange: Exchange,
+  scope: KeyRoute,
+  parts: IdentifyParts,
+): KeyedExchange {
+  const key = validKey(request, exchange, parts);
+  if (key === undefined) throw unauthorized();
+  const lane = scope === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
-  exchange.limitHeaders = () => limitHeaders(context.admission.state(lane, limits), context.clock.wall());
-  if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(route)) {
-    throw new RelayError('forbidden', `This key may not use ${exchange.route}.`);
+  const limitHeadersNow = (): Record<string, string> =>
+    limitHeaders(parts.admission.state(lane, limits), parts.clock.wall());
+  const keyed = Object.assign(exchange, { key, limitHeaders: limitHeadersNow });
+  if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(scope)) {
+    throw new RelayError('forbidden', `This key may not use ${exchange.route.path}.`);
   }
-  return key;
+  return keyed;
 }
 
-/** Whether a request that needs no key comes with one. Throws `rate_limited` for an address that keeps sending wrong ones. */
-export function hasKey(request: Request, exchange: Exchange, context: AppContext): boolean {
-  if (tokenOf(request) === undefined) return false;
-  const key = validKey(request, exchange, context);
-  if (key === undefined) noteWrongKey(request, exchange, context);
-  return key !== undefined;
-}
-
-function validKey(request: Request, { outgoing }: Exchange, context: AppContext): Key | undefined {
+/** Undefined without a key or with a wrong one, and either counts as a wrong key of the address. Throws `rate_limited` for an address that keeps sending wrong keys. */
+export function validKey(
+  request: Request,
+  { outgoing, remoteAddress }: Exchange,
+  { keys, failedKeys, trusted, connections }: KeyCheckParts,
+): Key | undefined {
   const token = tokenOf(request);
-  const key = token === undefined ? undefined : context.keys.verify(token);
-  if (key !== undefined && outgoing !== undefined) context.connections.know(outgoing.req.socket);
+  const key = token === undefined ? undefined : keys.verify(token);
+  if (key === undefined) {
+    const forwarded = request.headers.get('x-forwarded-for') ?? undefined;
+    failedKeys.record(clientAddress(remoteAddress, forwarded, trusted));
+  } else if (outgoing !== undefined) connections.know(outgoing.req.socket);
   return key;
 }
 
-function tokenOf({ headers }: Request): string | undefined {
-  return bearer(headers.get('authorization')) ?? headers.get('x-api-key') ?? undefined;
-}
-
-function noteWrongKey({ headers }: Request, { remoteAddress }: Exchange, context: AppContext): void {
-  const forwarded = headers.get('x-forwarded-for') ?? undefined;
-  context.failedKeys.record(clientAddress(remoteAddress, forwarded, context.trusted));
+export function tokenOf({ headers }: Request): string | undefined {
+  const [, bearer] = /^Bearer +(\S+) *$/i.exec(headers.get('authorization') ?? '') ?? [];
+  return bearer ?? headers.get('x-api-key') ?? undefined;
 }
 
 /** The same whatever was wrong with the key. */
@@ -60,11 +77,7 @@ export function unauthorized(): RelayError {
   );
 }
 
-function bearer(header: string | null): string | undefined {
-  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
-}
-
-/** A key's own limits are for completions; pages have those of the settings. */
+/** A key's own limits apply to completions; page fetches have those of the settings. */
 export function limitsOf(key: Key, lane: Lane): KeyLimits {
   if (lane === 'fetch') return { keyId: key.id };
   return {

@@ -1,27 +1,34 @@
-/** What an exchange leaves behind: the one metadata record of it. Pure. */
+/** What an exchange leaves behind: one metadata record, in the ledger and as the audit line. */
+import type { Logger } from 'pino';
 import type { RelayError } from '../errors.ts';
-import { stopReasons, type LedgerRoute, type RequestRecord, type StopReason } from '../ledger/record.ts';
+import { auditLine } from '../ledger/audit.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { stopReasons, type RequestRecord, type StopReason } from '../ledger/record.ts';
+import { logCause } from '../log.ts';
 import { elapsedMs, type Exchange } from './exchange.ts';
 
-const routeNames: Record<string, LedgerRoute> = {
-  '/v1/complete': 'complete',
-  '/v1/messages': 'messages',
-  '/v1/messages/count_tokens': 'count_tokens',
-  '/v1/chat/completions': 'chat_completions',
-  '/v1/fetch': 'fetch',
-  '/v1/jobs/:id': 'jobs',
-  '/v1/models': 'models',
-  '/v1/models/:id': 'models',
-  '/v1/usage': 'usage',
-};
+export type RecordParts = { ledger: Pick<Ledger, 'record'>; log: Logger };
 
-export function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
-  const { key, model, stopReason } = exchange;
+/** Called once for each exchange, when all of it is over. */
+export function recordExchange(
+  exchange: Exchange,
+  status: number,
+  error: RelayError | undefined,
+  { ledger, log }: RecordParts,
+): void {
+  const record = recordOf(exchange, status, error);
+  if (record.keyId !== undefined) ledger.record(record);
+  log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
+  if (error !== undefined) logCause(log, exchange.requestId, error);
+}
+
+function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
+  const { key, model, stopReason, targetHost, clientGone } = exchange;
   return {
     at: exchange.at,
     requestId: exchange.requestId,
-    route: routeNames[exchange.route] ?? 'other',
-    status: exchange.clientGone ? 0 : status,
+    route: exchange.route.ledger,
+    status: clientGone ? 0 : status,
     ...exchange.usage,
     costUsd: exchange.costUsd,
     queueMs: Math.round(exchange.queueMs),
@@ -30,10 +37,10 @@ export function recordOf(exchange: Exchange, status: number, error: RelayError |
     totalMs: elapsedMs(exchange),
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
-    clientGone: exchange.clientGone,
+    clientGone,
     ...(key === undefined ? {} : { keyId: key.id, keyLabel: key.label }),
     ...(model === undefined ? {} : { model }),
-    ...(exchange.targetHost === undefined ? {} : { targetHost: exchange.targetHost }),
+    ...(targetHost === undefined ? {} : { targetHost }),
     ...(error === undefined ? {} : { error: error.code }),
     ...(error?.details.limit === undefined ? {} : { limit: error.details.limit }),
     ...(stopReason === undefined ? {} : { stopReason: knownStop(stopReason) }),

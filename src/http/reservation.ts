@@ -1,75 +1,30 @@
-/** The requests at work: so that a stop can wait for them, then end them, and know when nothing of them is left. */
+/** Work under a ticket: reserved for a key, in flight until nothing of it is left, and given up when nobody wants it any more. */
 import { clientGone, shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
-import type { Key } from '../keys/key.ts';
+import type { Keys } from '../keys/store.ts';
+import type { Admission } from '../limits/admission.ts';
 import type { LaneWork } from '../limits/lane-limits.ts';
 import type { Ticket } from '../limits/ticket.ts';
-import type { AppContext } from './app.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, KeyedExchange } from './exchange.ts';
 import { limitsOf, unauthorized } from './identify.ts';
 
-export type Work = {
-  /** Aborted when the client goes or the relay stops. */
-  readonly signal: AbortSignal;
-  /** `reason`: see `endings.ts`. */
-  abort(reason: RelayError): void;
-  /** The work is not over before this, even after `done`. */
-  until(end: Promise<void>): void;
-  done(): void;
+export type ReservationParts = {
+  admission: Pick<Admission, 'reserve'>;
+  keys: Pick<Keys, 'isLive'>;
+  inFlight: InFlight;
 };
 
-export type Running = {
-  enter(): Work;
-  count(): number;
-  /** Ends all work. */
-  abortAll(): void;
-  /** Resolves when no work is left. */
-  idle(): Promise<void>;
-};
-
-export function createRunning(): Running {
-  const all = new Set<{ abort: AbortController; ends: Promise<void>[] }>();
-  const waiting: (() => void)[] = [];
-  const leave = (work: { abort: AbortController; ends: Promise<void>[] }): void => {
-    all.delete(work);
-    if (all.size === 0) for (const resolve of waiting.splice(0)) resolve();
-  };
-  return {
-    enter: () => {
-      const work = { abort: new AbortController(), ends: [] as Promise<void>[] };
-      all.add(work);
-      return {
-        signal: work.abort.signal,
-        abort: (reason) => work.abort.abort(reason),
-        until: (end) => {
-          work.ends.push(end);
-        },
-        done: () => {
-          void Promise.allSettled(work.ends).then(() => leave(work));
-        },
-      };
-    },
-    count: () => all.size,
-    abortAll: () => {
-      for (const { abort } of all) abort.abort(shuttingDown());
-    },
-    idle: async () => {
-      if (all.size > 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    },
-  };
-}
-
-/** Rejects as `Admission.reserve` does, and with `unauthorized`. Notes how long it took, whatever comes of it. */
+/** Rejects as `Admission.reserve` does, and with `unauthorized`. Sets `queueMs` in any case. */
 export async function reserve(
   work: LaneWork,
-  key: Key,
   signal: AbortSignal,
-  exchange: Exchange,
-  { admission, keys }: AppContext,
+  exchange: KeyedExchange,
+  { admission, keys }: Omit<ReservationParts, 'inFlight'>,
 ): Promise<Ticket> {
-  const cameAt = performance.now();
+  const { key } = exchange;
+  const startedAt = performance.now();
   const ticket = await admission.reserve({ ...work, key: limitsOf(key, work.lane), signal }).finally(() => {
-    exchange.queueMs = performance.now() - cameAt;
+    exchange.queueMs = performance.now() - startedAt;
   });
   try {
     // It may have been revoked, or have expired, while the body arrived or the request waited.
@@ -81,30 +36,61 @@ export async function reserve(
   }
 }
 
+type Work = { readonly abort: AbortController; readonly remainders: Promise<void>[] };
+
+/** The work in flight: a stop waits for it, then ends it, and knows when nothing of it is left. */
+export class InFlight {
+  readonly #all = new Set<Work>();
+  #empty = Promise.withResolvers<void>();
+
+  begin(): Work {
+    const work: Work = { abort: new AbortController(), remainders: [] };
+    this.#all.add(work);
+    return work;
+  }
+
+  /** Over when every remainder is settled. */
+  async end(work: Work): Promise<void> {
+    await Promise.allSettled(work.remainders);
+    this.#all.delete(work);
+    if (this.#all.size > 0) return;
+    this.#empty.resolve();
+    this.#empty = Promise.withResolvers();
+  }
+
+  abortAll(): void {
+    for (const { abort } of this.#all) abort.abort(shuttingDown());
+  }
+
+  async idle(): Promise<void> {
+    if (this.#all.size > 0) await this.#empty.promise;
+  }
+}
+
 /**
- * `leaving` is aborted when nobody waits for the work any more. Rejects with a RelayError wherever the work was given up; whatever
- * else it throws passes through.
+ * Runs work that is given up when the client goes or the relay stops. `holdUntil` keeps it in flight after `run` has ended. Rejects
+ * with what `run` rejects with: when the work was given up, with a RelayError.
  */
-export async function withWork<T>(
-  leaving: AbortSignal,
+export async function whileWanted<T>(
+  clientSignal: AbortSignal,
   exchange: Exchange,
-  running: Running,
-  run: (work: Work) => Promise<T>,
+  inFlight: InFlight,
+  run: (signal: AbortSignal, holdUntil: (remainder: Promise<void>) => void) => Promise<T>,
 ): Promise<T> {
-  const work = running.enter();
+  const work = inFlight.begin();
+  const { signal } = work.abort;
   const onClientGone = (): void => {
     exchange.clientGone = true;
-    work.abort(clientGone());
+    work.abort.abort(clientGone());
   };
-  leaving.addEventListener('abort', onClientGone);
-  if (leaving.aborted) onClientGone();
+  clientSignal.addEventListener('abort', onClientGone);
+  if (clientSignal.aborted) onClientGone();
   try {
-    return await run(work);
+    return await run(signal, (remainder) => work.remainders.push(remainder));
   } catch (error) {
-    if (error instanceof RelayError || !work.signal.aborted) throw error;
-    throw exchange.clientGone ? clientGone() : shuttingDown();
+    throw signal.aborted && !(error instanceof RelayError) ? signal.reason : error;
   } finally {
-    leaving.removeEventListener('abort', onClientGone);
-    work.done();
+    clientSignal.removeEventListener('abort', onClientGone);
+    void inFlight.end(work);
   }
 }

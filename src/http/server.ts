@@ -3,8 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Connections } from './connections.ts';
-import { openExchange, respondError } from './exchange.ts';
-import { RelayError, type ErrorCode } from '../errors.ts';
+import type { ErrorFormat } from '../dialects/dialect.ts';
+import { RelayError } from '../errors.ts';
+import { openExchange, respondError, type Exchange } from './exchange.ts';
 import { probeHalfClosed } from './half-close.ts';
 import type { Times } from './times.ts';
 
@@ -15,6 +16,8 @@ export type ServerOptions = {
   longestAnswerMs: number;
   connections: Connections;
   times: Times;
+  /** Of requests that are not valid HTTP. */
+  errorFormat: ErrorFormat;
 };
 
 export type HttpServer = {
@@ -29,7 +32,13 @@ export async function listen(
   fetch: Parameters<typeof getRequestListener>[0],
   options: ServerOptions,
 ): Promise<HttpServer> {
-  const listener = getRequestListener(fetch, { errorHandler: malformed });
+  const listener = getRequestListener(fetch, {
+    errorHandler: () =>
+      respondError(
+        openMalformed(options.errorFormat),
+        new RelayError('bad_request', 'The request line or the Host header is not valid HTTP.'),
+      ),
+  });
   const answer = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     options.connections.asks(incoming, outgoing);
     probeHalfClosed(outgoing);
@@ -55,8 +64,10 @@ export async function listen(
     socket.setMaxListeners(0);
     options.connections.add(socket);
   });
-  server.on('clientError', refuse);
-  // An expectation other than 100-continue may be passed over; the server's own 417 would have no body.
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    refuse(error, socket, options.errorFormat);
+  });
+  // An expectation other than 100-continue may be ignored; the server's own 417 would have no body.
   server.on('checkExpectation', answer);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -80,29 +91,31 @@ async function closeServer(server: Server): Promise<void> {
   clearTimeout(cut);
 }
 
-/** A request that never became one: an impossible Host header or target. */
-function malformed(): Response {
-  return respondError(
-    openExchange({ method: '', route: '(malformed)' }),
-    new RelayError('bad_request', 'The request line or the Host header is not valid HTTP.'),
-  );
+function openMalformed(errorFormat: ErrorFormat): Exchange {
+  return openExchange({ route: { path: '(malformed)', ledger: 'other' }, errorFormat });
 }
 
-const parserErrors: Record<string, [ErrorCode, string]> = {
-  HPE_HEADER_OVERFLOW: ['bad_request', 'The request headers are larger than 16 KiB.'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['bad_request', 'The request did not arrive in time.'],
+const parserErrors: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: 'The request headers are larger than 16 KiB.',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time.',
 };
 
-/** What the HTTP parser rejects gets the same shape of error; then the connection ends. */
-function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+/** A request that the HTTP parser rejects gets the same shape of error; then the connection ends. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket, errorFormat: ErrorFormat): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const [code, message] = parserErrors[error.code ?? ''] ?? ['bad_request', 'The request is not valid HTTP.'];
-  const exchange = openExchange({ method: '', route: '(malformed)' });
-  const body = JSON.stringify({ ok: false, error: code, message, request_id: exchange.requestId });
-  socket.end(
-    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nrequest-id: ${exchange.requestId}\r\nx-request-id: ${exchange.requestId}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const message = parserErrors[error.code ?? ''] ?? 'The request is not valid HTTP.';
+  const { requestId } = openMalformed(errorFormat);
+  const body = JSON.stringify(errorFormat.errorBody(new RelayError('bad_request', message), requestId));
+  const head = [
+    'HTTP/1.1 400 Bad Request',
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `request-id: ${requestId}`,
+    `x-request-id: ${requestId}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }

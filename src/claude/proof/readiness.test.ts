@@ -49,9 +49,9 @@ function world(retryMs?: number): World {
       signal.addEventListener('abort', () => resolve(proof('runs')));
       return promise;
     },
-    onChange: (state: ReadinessState) => phases.push(state.phase),
     ...(retryMs === undefined ? {} : { retryMs }),
   });
+  readiness.onChange((state: ReadinessState) => phases.push(state.phase));
   open = () => readiness.close();
   const end = async (result: Proof): Promise<void> => {
     pending?.resolve(result);

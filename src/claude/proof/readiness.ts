@@ -13,6 +13,8 @@ export type Readiness = {
   /** Throws `not_ready` unless the lock is proved for the file that would be started now. */
   check(): void;
   state(): ReadinessState;
+  /** Calls `listener` with the state, now and at each change. */
+  onChange(listener: (state: ReadinessState) => void): void;
   /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
   provedIdentity(): string | undefined;
   /** The version that the CLI reported in that proof. */
@@ -37,7 +39,6 @@ export type ReadinessOptions = {
   /** The identity of the CLI's file (`cliIdentity`); undefined when it is gone. */
   identity: () => string | undefined;
   prove: (signal: AbortSignal) => Promise<Proof>;
-  onChange: (state: ReadinessState) => void;
   /** Milliseconds until a failed proof is tried again, the first time; doubles up to ten minutes. */
   retryMs?: number;
 };
@@ -60,11 +61,12 @@ export function startReadiness(options: ReadinessOptions): Readiness {
   let waitsFor: 'restart' | 'change' | undefined;
   /** The listings that broke the lock on this file. */
   const listed = new Set<string>();
+  const listeners: ((state: ReadinessState) => void)[] = [];
   let state: ReadinessState = { phase: 'proving', reason: 'the lock is being proved', proof: undefined };
 
   const enter = (next: ReadinessState): void => {
     state = next;
-    options.onChange(next);
+    for (const listener of listeners) listener(next);
   };
 
   const proveOnce = async (): Promise<void> => {
@@ -131,6 +133,10 @@ export function startReadiness(options: ReadinessOptions): Readiness {
       if (state.phase !== 'proved' || changed) throw notReady();
     },
     state: () => state,
+    onChange: (listener) => {
+      listeners.push(listener);
+      listener(state);
+    },
     provedIdentity: () =>
       state.phase === 'proved' && options.identity() === examined ? examined : undefined,
     provedVersion: () => (state.phase === 'proved' ? state.proof.cliVersion : undefined),

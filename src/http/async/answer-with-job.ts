@@ -1,24 +1,22 @@
-/** Requests whose answer does not hang on one connection: jobs, and those that can be repeated. */
+/** Requests whose run does not end with their connection: jobs, and requests with an Idempotency-Key. */
 import { setImmediate } from 'node:timers/promises';
 import { RelayError } from '../../errors.ts';
-import type { Key } from '../../keys/key.ts';
-import type { AppContext } from '../app.ts';
 import type { Body } from '../body.ts';
-import { deliver, startDetached } from './detached.ts';
-import { statusOf, type Exchange } from '../exchange.ts';
-import { respondAccepted } from '../routes/jobs.ts';
-import type { Job } from './jobs.ts';
-import type { Order } from '../run.ts';
-import type { First, Repeatable } from './repeats.ts';
+import { respond, statusOf, type KeyedExchange } from '../exchange.ts';
+import type { UnderstoodRequest } from '../run.ts';
+import { deliver, startDetached, type DetachedParts } from './detached.ts';
+import { pollAfterS, type Job, type Jobs } from './jobs.ts';
+import type { IdempotentRequest, RememberedRun, RememberedRuns } from './remembered-runs.ts';
 
-/** What makes a request one that can be repeated; undefined without an Idempotency-Key. */
-export function repeatableOf(
+export type AnswerParts = DetachedParts & { jobs: Jobs; rememberedRuns: RememberedRuns };
+
+/** Undefined without an Idempotency-Key. */
+export function idempotentRequest(
   { headers }: Request,
-  { route }: Exchange,
-  { id: keyId }: Key,
+  { route, key }: KeyedExchange,
   { digest = '' }: Body,
-  job: boolean,
-): Repeatable | undefined {
+  asJob: boolean,
+): IdempotentRequest | undefined {
   const name = headers.get('idempotency-key');
   if (name === null) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(name)) {
@@ -27,59 +25,71 @@ export function repeatableOf(
       'Header "idempotency-key" must be 1 to 255 printable ASCII characters.',
     );
   }
-  return { name: `${keyId} ${route} ${name}`, keyId, fingerprint: job ? `job ${digest}` : digest };
+  const keyId = key.id;
+  return { name: `${keyId} ${route.path} ${name}`, keyId, fingerprint: asJob ? `job ${digest}` : digest };
 }
 
-/** The first of its kind runs; its repeats are given its answer, and use nothing. */
-export async function answerRepeatable(
-  order: Order,
-  repeatable: Repeatable,
+/** The first request runs; its repeats get its answer, and use nothing. */
+export async function answerIdempotent(
+  understood: UnderstoodRequest,
+  idempotent: IdempotentRequest,
   request: Request,
-  exchange: Exchange,
-  context: AppContext,
+  parts: AnswerParts,
 ): Promise<Response> {
-  const known = context.repeats.find(repeatable);
+  const { exchange } = understood;
+  const { rememberedRuns, times } = parts;
+  const known = rememberedRuns.find(idempotent);
   if (known !== undefined) {
     exchange.headers['idempotent-replayed'] = 'true';
-    return deliver(known.run, request, exchange, context.times);
+    return deliver(known.run, request, exchange, times);
   }
-  const begin = (): First => ({ run: startDetached(order, exchange, context) });
-  const { run } = context.repeats.start(repeatable, begin, () => exchange.spent);
+  const begin = (): RememberedRun => ({ run: startDetached(understood, parts) });
+  const { run } = rememberedRuns.start(idempotent, begin, () => exchange.spent);
   try {
-    return await deliver(run, request, exchange, context.times);
+    return await deliver(run, request, exchange, times);
   } finally {
-    // Its record is written when it is known what it used, also when its client did not wait.
+    // The record needs to know what the run used, also when the client did not wait.
     await run.answer.result;
   }
 }
 
-/** 202 with a job. What is refused at once is refused as any other request. */
-export async function answerLater(
-  order: Order,
-  repeatable: Repeatable | undefined,
-  exchange: Exchange,
-  context: AppContext,
+/** 202 with a job. A request that is refused at once is refused like any other. */
+export async function answerWithJob(
+  understood: UnderstoodRequest,
+  idempotent: IdempotentRequest | undefined,
+  parts: AnswerParts,
 ): Promise<Response> {
-  const { jobs, repeats } = context;
-  const { requestId, dialect } = exchange;
-  const keyId = order.key.id;
-  const known = repeatable === undefined ? undefined : repeats.find(repeatable)?.id;
+  const { jobs, rememberedRuns } = parts;
+  const { exchange } = understood;
+  const { requestId, errorFormat, key } = exchange;
+  const known = idempotent === undefined ? undefined : rememberedRuns.find(idempotent)?.id;
   if (known !== undefined) {
     exchange.headers['idempotent-replayed'] = 'true';
-    return respondAccepted(exchange, jobs.get(known, keyId), order.ask, context);
+    return respondAccepted(understood, jobs.get(known, key.id), jobs);
   }
   const begin = (): Job =>
-    jobs.start({ keyId, requestId, dialect }, (onStart) => startDetached(order, exchange, context, onStart));
-  const job = repeatable === undefined ? begin() : repeats.start(repeatable, begin, () => exchange.spent);
+    jobs.start({ keyId: key.id, requestId, errorFormat }, (onSlot) =>
+      startDetached(understood, parts, onSlot),
+    );
+  const job =
+    idempotent === undefined ? begin() : rememberedRuns.start(idempotent, begin, () => exchange.spent);
   await setImmediate();
   if (job.ended !== undefined && !job.ended.result.ok && !exchange.spent) {
     jobs.forget(job);
     throw job.ended.result.error;
   }
-  exchange.later = job.run.answer.result.then((result) =>
+  exchange.settled = job.run.answer.result.then((result) =>
     result.ok
       ? { status: 200, error: undefined }
-      : { status: statusOf(dialect, result.error), error: result.error },
+      : { status: statusOf(errorFormat, result.error), error: result.error },
   );
-  return respondAccepted(exchange, job, order.ask, context);
+  return respondAccepted(understood, job, jobs);
+}
+
+function respondAccepted({ exchange, parsed }: UnderstoodRequest, job: Job, jobs: Jobs): Response {
+  if (parsed.async !== true) exchange.headers['preference-applied'] = 'respond-async';
+  const body = jobs.describe(job, false);
+  exchange.headers['location'] = body.url;
+  exchange.headers['retry-after'] = pollAfterS;
+  return respond(exchange, 202, { ok: true, job: body });
 }

@@ -1,9 +1,9 @@
 /**
- * Answers that are kept in memory for a short while, never on disk: bounded in time, number and bytes, for each key and in all. What
- * is still being made cannot be dropped; of what is finished, the oldest goes first.
+ * Answers that are kept in memory for a short while, never on disk: bounded in time, number and bytes, for each key and in all. An
+ * entry that is not finished cannot be dropped; the oldest finished one goes first.
  */
-export type ShelfBounds = {
-  /** Milliseconds that something is kept after it is finished. */
+export type CacheBounds = {
+  /** Milliseconds that an entry is kept after it is finished. */
   ttlMs: number;
   perKey: number;
   all: number;
@@ -11,66 +11,66 @@ export type ShelfBounds = {
   bytesInAll: number;
 };
 
-type Place<T> = {
+type Entry<T> = {
   id: string;
   keyId: string;
   value: T;
   bytes: number;
-  /** Set when it is finished. */
+  /** Set when the entry is finished. */
   timer: NodeJS.Timeout | undefined;
 };
 
-export class Shelf<T> {
-  readonly #bounds: ShelfBounds;
-  /** In the order of their arrival. */
-  readonly #places = new Map<string, Place<T>>();
+export class BoundedCache<T> {
+  readonly #bounds: CacheBounds;
+  /** Oldest first. */
+  readonly #entries = new Map<string, Entry<T>>();
 
-  constructor(bounds: ShelfBounds) {
+  constructor(bounds: CacheBounds) {
     this.#bounds = bounds;
   }
 
   get(id: string): T | undefined {
-    return this.#places.get(id)?.value;
+    return this.#entries.get(id)?.value;
   }
 
-  /** Makes something and puts it there; undefined, and nothing made, when there is no place for it because nothing there is finished. */
-  put<V extends T>(id: string, keyId: string, make: () => V): V | undefined {
+  /** Makes a value and keeps it; undefined, and nothing made, when the cache is full and nothing in it is finished. */
+  add<V extends T>(id: string, keyId: string, make: () => V): V | undefined {
     const { perKey, all } = this.#bounds;
     if (this.#of(keyId).length >= perKey && !this.#dropOldest(this.#of(keyId))) return undefined;
-    if (this.#places.size >= all && !this.#dropOldest([...this.#places.values()])) return undefined;
+    if (this.#entries.size >= all && !this.#dropOldest([...this.#entries.values()])) return undefined;
     const value = make();
-    this.#places.set(id, { id, keyId, value, bytes: 0, timer: undefined });
+    this.#entries.set(id, { id, keyId, value, bytes: 0, timer: undefined });
     return value;
   }
 
-  /** From now on it counts with its size, and its time runs. One that is too large for the shelf is dropped at once. */
+  /** From now on the entry's size is counted, and its time runs. One that is too large for the cache is dropped at once. */
   finish(id: string, bytes: number): void {
-    const place = this.#places.get(id);
-    if (place === undefined) return;
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
     const { ttlMs, bytesPerKey, bytesInAll } = this.#bounds;
-    place.bytes = bytes;
-    place.timer = setTimeout(() => this.remove(id), ttlMs).unref();
-    while (sizeOf(this.#of(place.keyId)) > bytesPerKey) this.#dropOldest(this.#of(place.keyId));
-    while (sizeOf([...this.#places.values()]) > bytesInAll) this.#dropOldest([...this.#places.values()]);
+    entry.bytes = bytes;
+    entry.timer = setTimeout(() => this.remove(id), ttlMs).unref();
+    while (sizeOf(this.#of(entry.keyId)) > bytesPerKey) this.#dropOldest(this.#of(entry.keyId));
+    while (sizeOf([...this.#entries.values()]) > bytesInAll) this.#dropOldest([...this.#entries.values()]);
   }
 
   remove(id: string): void {
-    clearTimeout(this.#places.get(id)?.timer);
-    this.#places.delete(id);
+    clearTimeout(this.#entries.get(id)?.timer);
+    this.#entries.delete(id);
   }
 
-  #of(keyId: string): Place<T>[] {
-    return [...this.#places.values()].filter((place) => place.keyId === keyId);
+  #of(keyId: string): Entry<T>[] {
+    return [...this.#entries.values()].filter((entry) => entry.keyId === keyId);
   }
 
-  #dropOldest(places: readonly Place<T>[]): boolean {
-    const oldest = places.find((place) => place.timer !== undefined);
+  #dropOldest(entries: readonly Entry<T>[]): boolean {
+    const oldest = entries.find((entry) => entry.timer !== undefined);
     if (oldest === undefined) return false;
     this.remove(oldest.id);
     return true;
   }
 }
 
-function sizeOf(places: readonly Place<unknown>[]): number {
-  return places.reduce((sum, { bytes }) => sum + bytes, 0);
+function sizeOf(entries: readonly Entry<unknown>[]): number {
+  return entries.reduce((sum, { bytes }) => sum + bytes, 0);
 }

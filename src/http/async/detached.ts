@@ -1,35 +1,36 @@
-/** A run that does not end with the connection that asked for it: its answer is kept, for whoever joins. */
-import type { AppContext } from '../app.ts';
-import { asRelayError, respondText, type Exchange } from '../exchange.ts';
+/** A run that does not end with the connection that asked for it: its answer is kept for every client that joins. */
 import { answerWithEvents, type StreamTimes } from '../event-stream.ts';
+import { asRelayError, respondText, type Exchange } from '../exchange.ts';
+import { runToBody, runToEvents, type RunParts, type UnderstoodRequest } from '../run.ts';
+import type { Times } from '../times.ts';
 import { KeptAnswer } from './kept-answer.ts';
-import { runStreamed, runWhole, type Order } from '../run.ts';
 
-export type Detached = {
+export type DetachedParts = RunParts & { times: Pick<Times, 'graceMs' | keyof StreamTimes> };
+
+export type DetachedRun = {
   readonly answer: KeptAnswer;
   readonly streamed: boolean;
-  /** Somebody waits for the answer; what is returned says that they do not any more. */
+  /** A client waits for the answer; call what is returned when it does not any more. */
   join: () => () => void;
   cancel: () => void;
 };
 
-/** `exchange` is that of the request that asked first: what the run uses is recorded with it. */
 export function startDetached(
-  order: Order,
-  exchange: Exchange,
-  context: AppContext,
-  onStart: () => void = () => {},
-): Detached {
+  request: UnderstoodRequest,
+  parts: DetachedParts,
+  onSlot: () => void = () => {},
+): DetachedRun {
   const answer = new KeptAnswer();
-  const leaving = new AbortController();
-  const waiting = { leaving: leaving.signal, onStart };
+  const abandoned = new AbortController();
+  const wait = { clientSignal: abandoned.signal, onSlot };
+  const { stream } = request.parsed;
   let joined = 0;
   let over = false;
   let grace: NodeJS.Timeout | undefined;
 
   const run = async (): Promise<string> => {
-    if (!order.ask.stream) return JSON.stringify(await runWhole(order, waiting, exchange, context));
-    await runStreamed(order, waiting, exchange, context, (events) => answer.add(events));
+    if (!stream) return JSON.stringify(await runToBody(request, wait, parts));
+    await runToEvents(request, wait, parts, (events) => answer.add(events));
     return '';
   };
   void run()
@@ -42,23 +43,24 @@ export function startDetached(
 
   return {
     answer,
-    streamed: order.ask.stream,
+    streamed: stream,
     join: () => {
       joined += 1;
       clearTimeout(grace);
       return () => {
         joined -= 1;
-        if (joined === 0 && !over) grace = setTimeout(() => leaving.abort(), context.times.graceMs).unref();
+        if (joined > 0 || over) return;
+        grace = setTimeout(() => abandoned.abort(), parts.times.graceMs).unref();
       };
     },
-    cancel: () => leaving.abort(),
+    cancel: () => abandoned.abort(),
   };
 }
 
 /** Gives the run's answer to one connection, from its beginning. */
 export async function deliver(
-  { answer, streamed, join }: Detached,
-  request: Request,
+  { answer, streamed, join }: DetachedRun,
+  { signal }: Request,
   exchange: Exchange,
   times: StreamTimes,
 ): Promise<Response> {
@@ -66,14 +68,14 @@ export async function deliver(
   const onGone = (): void => {
     exchange.clientGone = true;
   };
-  request.signal.addEventListener('abort', onGone);
-  if (request.signal.aborted) onGone();
+  signal.addEventListener('abort', onGone);
+  if (signal.aborted) onGone();
   try {
     answer.requireWhole();
-    if (streamed) {
-      return await answerWithEvents(exchange, times, (stream) => answer.follow(stream, request.signal));
-    }
-    return respondText(exchange, 200, await answer.whole(request.signal));
+    if (!streamed) return respondText(exchange, 200, await answer.whole(signal));
+    return await answerWithEvents(exchange, times, async (stream) => {
+      await answer.follow(stream, signal);
+    });
   } finally {
     leave();
   }

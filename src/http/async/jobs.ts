@@ -3,59 +3,60 @@ import { randomUUID } from 'node:crypto';
 import type { Job as JobBody } from '../../api.ts';
 import { RelayError } from '../../errors.ts';
 import { parseExactly } from '../../exact-json.ts';
-import type { Detached } from './detached.ts';
+import type { DetachedRun } from './detached.ts';
 import type { ErrorFormat } from '../../dialects/dialect.ts';
 import { statusOf } from '../exchange.ts';
 import { iso } from '../../time.ts';
 import type { Result } from './kept-answer.ts';
-import { Shelf, type ShelfBounds } from './bounded-cache.ts';
+import { BoundedCache, type CacheBounds } from './bounded-cache.ts';
 
-export const jobBounds: Omit<ShelfBounds, 'ttlMs'> = {
+export const jobBounds: Omit<CacheBounds, 'ttlMs'> = {
   perKey: 100,
   all: 500,
   bytesPerKey: 16 * 1024 * 1024,
   bytesInAll: 64 * 1024 * 1024,
 };
 
+/** Seconds after which it is worth asking again. */
+export const pollAfterS = '2';
+
 export type Job = {
   readonly id: string;
   readonly keyId: string;
   readonly requestId: string;
-  /** In whose words its error is told. */
-  readonly dialect: ErrorFormat;
+  readonly errorFormat: ErrorFormat;
   readonly createdAt: number;
-  run: Detached;
+  readonly run: DetachedRun;
   status: JobBody['status'];
   ended: { at: number; result: Result } | undefined;
 };
 
-export type NewJob = Pick<Job, 'keyId' | 'requestId' | 'dialect'>;
+export type NewJob = Pick<Job, 'keyId' | 'requestId' | 'errorFormat'>;
 
 export class Jobs {
   readonly #ttlMs: number;
-  readonly #shelf: Shelf<Job>;
+  readonly #cache: BoundedCache<Job>;
 
   constructor({ ttlMs }: { ttlMs: number }) {
     this.#ttlMs = ttlMs;
-    this.#shelf = new Shelf({ ...jobBounds, ttlMs });
+    this.#cache = new BoundedCache({ ...jobBounds, ttlMs });
   }
 
   /** `begin` starts the run; it is told what to call when the run has its slot. Throws `rate_limited` when there are too many. */
-  start(given: NewJob, begin: (onStart: () => void) => Detached): Job {
+  start(given: NewJob, begin: (onSlot: () => void) => DetachedRun): Job {
     const id = `job_${randomUUID().replaceAll('-', '')}`;
-    const job = this.#shelf.put(id, given.keyId, () => {
-      const started = {
+    const job = this.#cache.add(id, given.keyId, () => {
+      const started: Job = {
         ...given,
         id,
         createdAt: Date.now(),
-        status: 'queued' as Job['status'],
-        ended: undefined as Job['ended'],
+        status: 'queued',
+        ended: undefined,
+        run: begin(() => {
+          started.status = 'running';
+        }),
       };
-      const run = begin(() => {
-        job.status = 'running';
-      });
-      const job: Job = Object.assign(started, { run });
-      return job;
+      return started;
     });
     if (job === undefined) throw busy();
     // It is waited for, whoever comes or goes.
@@ -64,14 +65,14 @@ export class Jobs {
       job.ended = { at: Date.now(), result };
       if (result.ok) job.status = 'done';
       else job.status = result.error.code === 'client_closed_request' ? 'cancelled' : 'failed';
-      this.#shelf.finish(id, job.run.answer.bytes);
+      this.#cache.finish(id, job.run.answer.bytes);
     });
     return job;
   }
 
   /** Throws `not_found` for one that is not there, and for one of another key. */
   get(id: string, keyId: string): Job {
-    const job = this.#shelf.get(id);
+    const job = this.#cache.get(id);
     if (job === undefined || job.keyId !== keyId) {
       throw new RelayError('not_found', 'There is no such job: it is another key’s, or was forgotten.');
     }
@@ -79,7 +80,7 @@ export class Jobs {
   }
 
   forget({ id }: Job): void {
-    this.#shelf.remove(id);
+    this.#cache.remove(id);
   }
 
   /** As the API tells it; `withResponse` adds what the request comes to. */
@@ -96,12 +97,12 @@ export class Jobs {
   }
 }
 
-function responseOf({ status, dialect, requestId }: Job, result: Result): Pick<JobBody, 'response'> {
+function responseOf({ status, errorFormat, requestId }: Job, result: Result): Pick<JobBody, 'response'> {
   if (result.ok)
     return { response: { status: 200, body: parseExactly(result.text) as Record<string, unknown> } };
   if (status === 'cancelled') return {};
-  const body = dialect.errorBody(result.error, requestId) as Record<string, unknown>;
-  return { response: { status: statusOf(dialect, result.error), body } };
+  const body = errorFormat.errorBody(result.error, requestId) as Record<string, unknown>;
+  return { response: { status: statusOf(errorFormat, result.error), body } };
 }
 
 /** So many of this key's requests are under way that no more can be remembered. */

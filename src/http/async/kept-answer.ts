@@ -1,4 +1,4 @@
-/** An answer in memory that several connections can be given: what has been said of it so far, and how it ended. */
+/** An answer in memory for several connections: its events so far, and how it ended. */
 import { clientGone } from '../../endings.ts';
 import { RelayError } from '../../errors.ts';
 import type { EventStream } from '../event-stream.ts';
@@ -13,8 +13,8 @@ export const maxKeptBytes = 16 * 1024 * 1024;
 export class KeptAnswer {
   readonly #events: string[] = [];
   readonly #ended = Promise.withResolvers<Result>();
-  /** Those who have been told everything there is. */
-  readonly #waiting = new Set<() => void>();
+  /** Resolves at the next event, at the end, and when a client leaves. */
+  #change = Promise.withResolvers<void>();
   #over = false;
   #bytes = 0;
   #followers = 0;
@@ -28,7 +28,7 @@ export class KeptAnswer {
     return this.#ended.promise;
   }
 
-  /** More events than are kept. */
+  /** The answer is larger than what is kept. */
   get tooLarge(): boolean {
     return this.#bytes > maxKeptBytes;
   }
@@ -49,46 +49,40 @@ export class KeptAnswer {
   }
 
   /**
-   * Sends the events so far and those to come, as fast as the client reads. Resolves at the end of a good answer; rejects with the
-   * error of another, and with `client_closed_request` when the client leaves.
+   * Sends the events so far and the events to come, as fast as the client reads. Resolves to the result's text; rejects with its error,
+   * and with `client_closed_request` when the client leaves.
    */
-  async follow({ send, room }: Pick<EventStream, 'send' | 'room'>, leaving: AbortSignal): Promise<void> {
+  async follow(
+    { send, room }: Pick<EventStream, 'send' | 'room'>,
+    clientSignal: AbortSignal,
+  ): Promise<string> {
     this.#followers += 1;
-    leaving.addEventListener('abort', this.#wake);
+    clientSignal.addEventListener('abort', this.#wake);
     try {
       for (let next = 0; ;) {
         for (; next < this.#events.length; next += 1) {
           send(this.#events[next] ?? '');
           if (this.tooLarge && this.#followers === 1) this.#events[next] = '';
           await room();
-          if (leaving.aborted) throw clientGone();
+          if (clientSignal.aborted) throw clientGone();
         }
-        if (leaving.aborted) throw clientGone();
+        if (clientSignal.aborted) throw clientGone();
         if (this.#over) break;
-        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+        await this.#change.promise;
       }
     } finally {
       this.#followers -= 1;
       this.#forgetTooLarge();
-      leaving.removeEventListener('abort', this.#wake);
+      clientSignal.removeEventListener('abort', this.#wake);
     }
     const result = await this.result;
     if (!result.ok) throw result.error;
+    return result.text;
   }
 
   /** Resolves to the JSON of a whole answer; rejects as `follow` does. */
-  async whole(leaving: AbortSignal): Promise<string> {
-    const left = Promise.withResolvers<never>();
-    const onLeaving = (): void => left.reject(clientGone());
-    leaving.addEventListener('abort', onLeaving);
-    if (leaving.aborted) onLeaving();
-    try {
-      const result = await Promise.race([this.result, left.promise]);
-      if (!result.ok) throw result.error;
-      return result.text;
-    } finally {
-      leaving.removeEventListener('abort', onLeaving);
-    }
+  whole(clientSignal: AbortSignal): Promise<string> {
+    return this.follow({ send: () => {}, room: async () => {} }, clientSignal);
   }
 
   /** Throws `payload_too_large` when its beginning is not kept any more. */
@@ -106,7 +100,7 @@ export class KeptAnswer {
   }
 
   readonly #wake = (): void => {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
   };
 }

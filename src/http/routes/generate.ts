@@ -1,39 +1,54 @@
 /**
- * The recipe of every route that asks the model: identify -> read -> understand -> choose the model -> reserve, run, settle -> answer,
- * whole, as events, or as a job. What is particular to an API is its dialect's.
+ * The recipe of every route that asks the model: read -> understand -> choose the model -> reserve, run, settle -> answer, as one body,
+ * as events, or as a job. What is particular to an API is its dialect's.
  */
+import type { Runner } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';
-import type { ParsedRequest, Dialect } from '../../dialects/dialect.ts';
+import type { Dialect, ParsedRequest } from '../../dialects/dialect.ts';
 import { RelayError } from '../../errors.ts';
-import type { Handler } from '../app.ts';
+import {
+  answerIdempotent,
+  answerWithJob,
+  idempotentRequest,
+  type AnswerParts,
+} from '../async/answer-with-job.ts';
 import { requireRoom } from '../attachments.ts';
+import type { BodyBudget } from '../body-budget.ts';
 import { readJson } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
-import { elapsedMs, respond } from '../exchange.ts';
-import { identify } from '../identify.ts';
-import { answerLater, answerRepeatable, repeatableOf } from '../async/answer-with-job.ts';
-import { chooseModel } from './models.ts';
-import { runStreamed, runWhole, type Order } from '../run.ts';
+import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
+import type { Handler } from '../route.ts';
+import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
+import { chooseModel, type ModelSettings } from './models.ts';
 
-export function generate(dialect: Dialect): Handler {
-  return async (request, exchange, context) => {
-    const { config } = context;
-    const key = identify(request, exchange, 'complete', context);
-    const room = context.largeBodies.enter(key.id);
-    exchange.onEnd = room.leave;
-    const body = await readJson(request, config, { digest: request.headers.has('idempotency-key'), room });
+export type GenerateParts = AnswerParts & {
+  config: ModelSettings & Pick<Config, 'maxInputBytes' | 'maxAttachmentBytes' | 'requestTimeoutMs'>;
+  runner: Pick<Runner, 'run' | 'checkSchema'>;
+  bodyBudget: Pick<BodyBudget, 'reserve'>;
+};
+
+export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts> {
+  return async (request, exchange, parts) => {
+    const { config } = parts;
+    const { key } = exchange;
+    const body = await readJson(request, config, {
+      digest: request.headers.has('idempotency-key'),
+      onLarge: (bytes) => {
+        exchange.onEnd = parts.bodyBudget.reserve(key.id, bytes);
+      },
+    });
     exchange.bytesIn = body.bytes;
-    const ask = dialect.parse(body.value);
-    requireRoom(ask.conversation, body.bytes, config);
-    const choice = chooseModel(ask.model, key, config, dialect.unknownModel ?? 'not_found');
+    const parsed = dialect.parse(body.value);
+    const { conversation, ignored } = parsed;
+    requireRoom(conversation, body.bytes, config);
+    const choice = chooseModel(parsed.model, key, config, dialect.unknownModel ?? 'not_found');
     exchange.model = choice.listed;
-    if (ask.conversation.schema !== undefined)
-      await context.runner.checkSchema(ask.conversation.schema, key.id);
-    if (ask.ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ask.ignored.join(', ');
-    const order: Order = {
-      key,
-      ask,
-      run: { ...ask.conversation, model: choice.model, ...timeLimit(ask, config) },
+    if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
+    if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignored.join(', ');
+    const understood: UnderstoodRequest = {
+      exchange,
+      parsed,
+      run: { ...conversation, model: choice.model, ...timeLimit(parsed, config) },
       facts: () => ({
         requestId: exchange.requestId,
         model: choice.asked,
@@ -42,19 +57,20 @@ export function generate(dialect: Dialect): Handler {
       }),
     };
 
-    const later = wantsJob(request, ask);
-    const repeatable = repeatableOf(request, exchange, key, body, later);
-    if (later) return answerLater(order, repeatable, exchange, context);
-    if (repeatable !== undefined) return answerRepeatable(order, repeatable, request, exchange, context);
-    const waiting = { leaving: request.signal };
-    if (!ask.stream) return respond(exchange, 200, await runWhole(order, waiting, exchange, context));
-    return answerWithEvents(exchange, context.times, ({ send }) =>
-      runStreamed(order, waiting, exchange, context, send),
-    );
+    const asJob = wantsJob(request, parsed);
+    const idempotent = idempotentRequest(request, exchange, body, asJob);
+    if (asJob) return answerWithJob(understood, idempotent, parts);
+    if (idempotent !== undefined) return answerIdempotent(understood, idempotent, request, parts);
+    const wait = { clientSignal: request.signal };
+    if (!parsed.stream) return respond(exchange, 200, await runToBody(understood, wait, parts));
+    return answerWithEvents(exchange, parts.times, ({ send }) => runToEvents(understood, wait, parts, send));
   };
 }
 
-function timeLimit({ timeoutS }: ParsedRequest, { requestTimeoutMs }: Config): { timeoutMs?: number } {
+function timeLimit(
+  { timeoutS }: ParsedRequest,
+  { requestTimeoutMs }: Pick<Config, 'requestTimeoutMs'>,
+): { timeoutMs?: number } {
   if (timeoutS === undefined) return {};
   if (timeoutS * 1000 > requestTimeoutMs) {
     throw new RelayError(
@@ -65,9 +81,8 @@ function timeLimit({ timeoutS }: ParsedRequest, { requestTimeoutMs }: Config): {
   return { timeoutMs: timeoutS * 1000 };
 }
 
-/** By a field of its body, or by the preference of RFC 7240. A preference may be passed over, and a stream is one of its own. */
-function wantsJob({ headers }: Request, ask: ParsedRequest): boolean {
-  if (ask.async === true) return true;
-  const preferred = headers.get('prefer');
-  return preferred !== null && !ask.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(preferred);
+/** By a field of the body, or by the preference of RFC 7240, which a stream ignores. */
+function wantsJob({ headers }: Request, parsed: ParsedRequest): boolean {
+  if (parsed.async === true) return true;
+  return !parsed.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(headers.get('prefer') ?? '');
 }

@@ -1,61 +1,137 @@
 /** GET /health and GET /ready: no key is needed, no token is spent, and a stranger learns nothing of this machine. */
+import type { HealthResponse, ReadyResponse } from '../../api.ts';
+import type { Readiness } from '../../claude/proof/readiness.ts';
+import type { Runner } from '../../claude/runner.ts';
 import { RelayError } from '../../errors.ts';
-import type { AppContext } from '../app.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { Admission } from '../../limits/admission.ts';
+import type { Store } from '../../store/sqlite.ts';
+import type { Connections } from '../connections.ts';
 import { respond, type Exchange } from '../exchange.ts';
 import { isFromHost } from '../from-host.ts';
-import { hasKey } from '../identify.ts';
+import { tokenOf, validKey, type KeyCheckParts } from '../identify.ts';
+import { closedModels } from './usage.ts';
 
-export type ReadyCheck = {
-  name: string;
-  ok: boolean;
-  /** A sentence without paths, versions or names of the host's. */
-  detail?: string;
+/** `detail` is a sentence without paths, versions or host names. */
+type ReadyCheck = ReadyResponse['checks'][number];
+
+export type HealthParts = KeyCheckParts & {
+  health: Health;
+  runner: Pick<Runner, 'spares'>;
+  connections: Pick<Connections, 'know' | 'open' | 'most'>;
 };
 
-/** Liveness: the process answers. */
-export function health(_request: Request, exchange: Exchange): Response {
-  return respond(exchange, 200, { ok: true });
-}
+type HealthSources = {
+  readiness: Pick<Readiness, 'check' | 'state'>;
+  admission: Pick<Admission, 'planClosings'>;
+  store: Pick<Store, 'writable'>;
+  ledger: Pick<Ledger, 'health'>;
+};
 
-/**
- * Readiness: whether a request would be served right now, and why not. A stranger learns the names of the checks that failed; a caller
- * with a key, or a program of this machine, all there is.
- */
-export function ready(request: Request, exchange: Exchange, context: AppContext): Response {
-  const checks = [lockCheck(context), ...context.readyChecks()];
-  const failed = checks.filter((check) => !check.ok);
-  const ok = failed.length === 0;
-  const status = ok ? 200 : 503;
-  if (!ok) exchange.headers['retry-after'] = '5';
-  if (!isFromHost(exchange.remoteAddress, request.headers) && !hasKeyNow(request, exchange, context)) {
-    return respond(exchange, status, { ok, checks: failed.map(({ name }) => ({ name, ok: false })) });
+/** Whether a request would be served right now, and why not. */
+export class Health {
+  readonly #sources: HealthSources;
+  /** Set when the relay begins to stop. */
+  stopping = false;
+  #loginRefused = false;
+  #lastAnswerAt: number | undefined;
+
+  constructor(sources: HealthSources) {
+    this.#sources = sources;
   }
-  const { waiting, rssBytes } = context.runner.spares();
-  const { open, most } = context.connections;
-  return respond(exchange, status, {
-    ok,
-    checks,
-    spares: { waiting, rss_bytes: rssBytes },
-    connections: { open, most },
-  });
-}
 
-/** While keys cannot be read, every caller is a stranger, and the check of the database says so. */
-function hasKeyNow(request: Request, exchange: Exchange, context: AppContext): boolean {
-  try {
-    return hasKey(request, exchange, context);
-  } catch (error) {
-    if (error instanceof RelayError && error.code === 'not_ready') return false;
-    throw error;
+  /** Learns from each answer. */
+  note({ stopReason }: Exchange, status: number, error: RelayError | undefined): void {
+    if (error?.details.loginLost === true) this.#loginRefused = true;
+    if (status !== 200 || stopReason === undefined) return;
+    this.#loginRefused = false;
+    this.#lastAnswerAt = Date.now();
+  }
+
+  checks(): ReadyCheck[] {
+    const { readiness, admission, store, ledger } = this.#sources;
+    const planClosings = admission.planClosings();
+    const disk = store.writable();
+    const records = ledger.health();
+    const closed = closedModels(planClosings).map(({ models, until }) => `${models} models until ${until}`);
+    return [
+      lockCheck(readiness),
+      check('accepting', !this.stopping, 'the relay is being stopped'),
+      check(
+        'login',
+        !this.#loginRefused,
+        'the login was refused at its last use: log in again on the host, or fix its account',
+      ),
+      {
+        name: 'plan',
+        // The relay still serves the other models when one family is used up.
+        ok: planClosings.every(({ family }) => family !== undefined),
+        ...(closed.length === 0 ? {} : { detail: `the plan is used up: ${closed.join(', ')}` }),
+      },
+      check('database', disk.ok, disk.ok ? '' : disk.reason),
+      check('ledger', records.ok, records.ok ? '' : records.reason),
+      {
+        name: 'last_answer',
+        ok: true,
+        detail:
+          this.#lastAnswerAt === undefined
+            ? 'none since the start'
+            : new Date(this.#lastAnswerAt).toISOString(),
+      },
+    ];
   }
 }
 
-function lockCheck({ readiness }: AppContext): ReadyCheck {
+function check(name: string, ok: boolean, problem: string): ReadyCheck {
+  return ok ? { name, ok } : { name, ok, detail: problem };
+}
+
+function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
   try {
     readiness.check();
     return { name: 'lock_proved', ok: true };
   } catch {
     const state = readiness.state();
     return { name: 'lock_proved', ok: false, ...(state.phase === 'proved' ? {} : { detail: state.reason }) };
+  }
+}
+
+/** Liveness: the process answers. */
+export function health(_request: Request, exchange: Exchange): Response {
+  return respond(exchange, 200, { ok: true } satisfies HealthResponse);
+}
+
+/**
+ * Readiness. A stranger learns the names of the checks that failed; a caller with a key, or a program of this machine, learns the
+ * details.
+ */
+export function ready(request: Request, exchange: Exchange, parts: HealthParts): Response {
+  const checks = parts.health.checks();
+  const failed = checks.filter(({ ok }) => !ok);
+  const ok = failed.length === 0;
+  const status = ok ? 200 : 503;
+  if (!ok) exchange.headers['retry-after'] = '5';
+  if (!isFromHost(exchange.remoteAddress, request.headers) && !isCaller(request, exchange, parts)) {
+    const names = failed.map(({ name }) => ({ name, ok: false }));
+    return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
+  }
+  const { waiting, rssBytes } = parts.runner.spares();
+  const { open, most } = parts.connections;
+  return respond(exchange, status, {
+    ok,
+    checks,
+    spares: { waiting, rss_bytes: rssBytes },
+    connections: { open, most },
+  } satisfies ReadyResponse);
+}
+
+/** While keys cannot be read, every caller is a stranger, and the check of the database says so. */
+function isCaller(request: Request, exchange: Exchange, parts: KeyCheckParts): boolean {
+  if (tokenOf(request) === undefined) return false;
+  try {
+    return validKey(request, exchange, parts) !== undefined;
+  } catch (error) {
+    if (error instanceof RelayError && error.code === 'not_ready') return false;
+    throw error;
   }
 }

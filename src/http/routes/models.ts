@@ -1,18 +1,19 @@
 /** GET /v1/models and /v1/models/<id>: the models this key may use, in rows that satisfy both the OpenAI and the Anthropic SDK. */
+import type { ModelResponse, ModelsResponse } from '../../api.ts';
 import type { Config } from '../../config.ts';
 import { type ErrorCode, RelayError } from '../../errors.ts';
 import type { Key } from '../../keys/key.ts';
 import { allowedEntryFor } from '../../model-family.ts';
-import type { AppContext } from '../app.ts';
-import { type Exchange, respond } from '../exchange.ts';
-import { identify } from '../identify.ts';
+import { type KeyedExchange, respond } from '../exchange.ts';
 
-/** An alias has no date of its own; both SDKs want one. */
+export type ModelSettings = Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>;
+export type ModelParts = { config: ModelSettings };
+
+/** An alias has no date, but both SDKs require one. */
 const created = Date.UTC(2025, 0, 1);
 
-export function listModels(request: Request, exchange: Exchange, context: AppContext): Response {
-  const key = identify(request, exchange, 'models', context);
-  const models = modelsOf(key, context.config.allowedModels);
+export function listModels(_request: Request, exchange: KeyedExchange, { config }: ModelParts): Response {
+  const models = modelsOf(exchange.key, config.allowedModels);
   return respond(exchange, 200, {
     ok: true,
     object: 'list',
@@ -20,13 +21,12 @@ export function listModels(request: Request, exchange: Exchange, context: AppCon
     has_more: false,
     first_id: models[0] ?? null,
     last_id: models.at(-1) ?? null,
-  });
+  } satisfies ModelsResponse);
 }
 
-/** Of every name that a request could ask for. */
-export function showModel(request: Request, exchange: Exchange, context: AppContext): Response {
-  const key = identify(request, exchange, 'models', context);
-  const { asked } = chooseModel(idOf(request), key, context.config, 'not_found');
+/** For every name that a request could use. */
+export function showModel(request: Request, exchange: KeyedExchange, { config }: ModelParts): Response {
+  const { asked } = chooseModel(idOf(request), exchange.key, config, 'not_found');
   return respond(exchange, 200, rowOf(asked));
 }
 
@@ -38,8 +38,8 @@ function idOf({ url }: Request): string {
   }
 }
 
-/** What the CLI does not tell of a model is null. */
-function rowOf(id: string): object {
+/** What the CLI does not report of a model is null. */
+function rowOf(id: string): ModelResponse {
   return {
     id,
     object: 'model',
@@ -67,24 +67,20 @@ function modelsOf(key: Key, allowedModels: readonly string[]): string[] {
 export type Choice = {
   /** As the caller named it, or the default model. */
   asked: string;
-  /** What the CLI is asked for. */
+  /** As the CLI is called with it. */
   model: string;
-  /** The entry of ALLOWED_MODELS that it counts as: no record holds a name that only the caller knows. */
+  /** Its entry of ALLOWED_MODELS: no record holds a name that only the caller knows. */
   listed: string;
 };
 
 /**
  * The model of a request: one of ALLOWED_MODELS, a name that MODEL_ALIASES maps to one, or a full id of a family that is there.
- * Throws `unknown` for one that the relay does not serve, `forbidden` for one that the key may not use.
+ * Throws `unknown` for a model that the relay does not serve, `forbidden` for one that the key may not use.
  */
 export function chooseModel(
   named: string | undefined,
   key: Key,
-  {
-    defaultModel,
-    allowedModels,
-    modelAliases,
-  }: Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>,
+  { defaultModel, allowedModels, modelAliases }: ModelSettings,
   unknown: ErrorCode,
 ): Choice {
   const asked = named ?? defaultModel;

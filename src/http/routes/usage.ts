@@ -1,60 +1,77 @@
 /**
  * GET /v1/usage: this key's limits, what it used, what is left and when it resets; and the windows of the owner's plan (`plan`),
- * null where the login has none, and what of it is used up (`plan_closed`).
+ * null where the login has none, and which models are used up (`plan_closed`).
  */
+import type { z } from 'zod';
+import type { limitsState, limitWindow, usagePeriod, UsageResponse } from '../../api.ts';
+import type { UsageReader } from '../../claude/usage-windows.ts';
+import type { Usage, UsagePart } from '../../ledger/usage.ts';
+import type { Admission } from '../../limits/admission.ts';
+import type { Clock } from '../../limits/clock.ts';
 import type { LaneState, WindowState } from '../../limits/lane-state.ts';
-import type { UsagePart } from '../../ledger/usage.ts';
-import { iso } from '../../time.ts';
-import type { AppContext } from '../app.ts';
-import { respond, type Exchange } from '../exchange.ts';
-import { identify, limitsOf } from '../identify.ts';
-import { closedModels } from '../plan-closings.ts';
+import type { PlanClosing } from '../../limits/plan-limit.ts';
+import { respond, type KeyedExchange } from '../exchange.ts';
+import { limitsOf } from '../identify.ts';
+
+export type UsageParts = {
+  admission: Pick<Admission, 'state' | 'planClosings'>;
+  usage: Pick<Usage, 'report'>;
+  plan: Pick<UsageReader, 'windows'>;
+  clock: Pick<Clock, 'wall'>;
+};
 
 const periodDays = 30;
 
-export async function usage(request: Request, exchange: Exchange, context: AppContext): Promise<Response> {
-  const key = identify(request, exchange, 'usage', context);
-  const fetches = context.admission.state('fetch', limitsOf(key, 'fetch'));
-  const state = context.admission.state('complete', limitsOf(key, 'complete'));
-  const report = context.usage.report({ keyId: key.id, days: periodDays });
-  const now = context.clock.wall();
-  const plan = await context.plan.windows();
+export async function usage(
+  _request: Request,
+  exchange: KeyedExchange,
+  parts: UsageParts,
+): Promise<Response> {
+  const { key } = exchange;
+  const { admission, clock } = parts;
+  const limits = limitsBody(admission.state('complete', limitsOf(key, 'complete')), clock.wall());
+  const fetchLimits = limitsBody(admission.state('fetch', limitsOf(key, 'fetch')), clock.wall());
+  const { today, period } = parts.usage.report({ keyId: key.id, days: periodDays });
   return respond(exchange, 200, {
     ok: true,
-    key: { label: key.label, expires_at: iso(key.expiresAt) },
-    limits: limitsBody(state, now),
-    fetch_limits: limitsBody(fetches, now),
-    today: partBody(report.today),
-    last_30_days: partBody(report.period),
-    plan,
-    plan_closed: closedModels(context.admission.planClosings()),
-  });
+    key: { label: key.label, expires_at: key.expiresAt === undefined ? null : iso(key.expiresAt) },
+    limits,
+    fetch_limits: fetchLimits,
+    today: partBody(today),
+    last_30_days: partBody(period),
+    plan: await parts.plan.windows(),
+    plan_closed: closedModels(admission.planClosings()),
+  } satisfies UsageResponse);
 }
 
-function limitsBody(state: LaneState, now: number): Record<string, unknown> {
-  const { concurrency } = state;
+/** `models`: a family such as `opus`, or `all`. */
+export function closedModels(closings: readonly PlanClosing[]): UsageResponse['plan_closed'] {
+  return closings.map(({ family = 'all', until }) => ({
+    models: family,
+    // Rounded up: a retry at that time works.
+    until: iso(Math.ceil(until)),
+  }));
+}
+
+function limitsBody(state: LaneState, now: number): z.infer<typeof limitsState> {
+  const { rpm, daily, globalDaily, concurrency } = state;
   return {
-    ...(state.rpm === undefined ? {} : { key_rpm: windowBody(state.rpm, now) }),
-    ...(state.daily === undefined ? {} : { key_daily: windowBody(state.daily, now) }),
-    ...(state.globalDaily === undefined ? {} : { global_daily: windowBody(state.globalDaily, now) }),
+    ...(rpm === undefined ? {} : { key_rpm: windowBody(rpm, now) }),
+    ...(daily === undefined ? {} : { key_daily: windowBody(daily, now) }),
+    ...(globalDaily === undefined ? {} : { global_daily: windowBody(globalDaily, now) }),
     concurrency: { limit: concurrency.limit, running: concurrency.running },
   };
 }
 
-function windowBody(window: WindowState, now: number): Record<string, unknown> {
-  return {
-    limit: window.limit,
-    used: window.limit - window.remaining,
-    remaining: window.remaining,
-    resets_at: iso(now + window.resetMs),
-  };
+function windowBody({ limit, remaining, resetMs }: WindowState, now: number): z.infer<typeof limitWindow> {
+  return { limit, used: limit - remaining, remaining, resets_at: iso(now + resetMs) };
 }
 
-function partBody({ total, models }: UsagePart): Record<string, unknown> {
-  return {
-    ...total,
-    models: Object.fromEntries(
-      models.filter(({ model }) => model !== '').map(({ model, ...totals }) => [model, totals]),
-    ),
-  };
+function partBody({ total, models }: UsagePart): z.infer<typeof usagePeriod> {
+  const named = models.filter(({ model }) => model !== '');
+  return { ...total, models: Object.fromEntries(named.map(({ model, ...totals }) => [model, totals])) };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
