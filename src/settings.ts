@@ -236,7 +236,7 @@ const groups = {
       description: 'Seconds that the answer of a finished job stays in memory.',
     }),
     ledgerDays: setting('LEDGER_DAYS', '90', whole(1, 3650), {
-      description: 'Days that the records of requests and of key changes are kept.',
+      description: 'Days that the records of requests are kept.',
     }),
     logLevel: setting('LOG_LEVEL', 'info', z.enum(levels, `must be one of ${levels.join(', ')}`), {
       description: `Lowest severity to log: ${levels.join(', ')}.`,

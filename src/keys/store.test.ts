@@ -314,7 +314,7 @@ test('a lent secret: one more for the key, for a time, and the key is made where
   const { events } = keys.show('ask');
   assert.deepEqual(
     events.map(({ action, command }) => `${action} ${command}`),
-    ['created ask', 'rotated ask', 'rotated ask', 'rotated ask'],
+    ['created ask', 'lent ask', 'lent ask', 'lent ask'],
   );
 });
 

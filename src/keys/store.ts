@@ -15,7 +15,7 @@ import type { KeyRow } from './row.ts';
 import { mintToken, parseToken } from './token.ts';
 import { openLastUse } from './last-use.ts';
 
-export type KeyEvent = { at: number; action: 'created' | 'rotated' | 'revoked'; command: string };
+export type KeyEvent = { at: number; action: 'created' | 'rotated' | 'revoked' | 'lent'; command: string };
 export type NewSecret = { key: Key; token: string };
 
 export type Keys = {
@@ -57,12 +57,11 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     `INSERT INTO keys (id, label, created_at, expires_at, daily_limit, rpm, concurrency, allowed_routes, allowed_models)
      VALUES (:id, :label, :created_at, :expires_at, :daily_limit, :rpm, :concurrency, :allowed_routes, :allowed_models)`,
   );
-  const insertSecret = db.prepare('INSERT INTO key_secrets (key_id, digest) VALUES (?, ?)');
+  const insertSecret = db.prepare('INSERT INTO key_secrets (key_id, digest, valid_until) VALUES (?, ?, ?)');
   const shortenSecrets = db.prepare(
     'UPDATE key_secrets SET valid_until = min(coalesce(valid_until, :until), :until) WHERE key_id = :id',
   );
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND valid_until <= ?');
-  const insertLent = db.prepare('INSERT INTO key_secrets (key_id, digest, valid_until) VALUES (?, ?, ?)');
   const removeSecret = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND digest = ?');
   const removeAllSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
   const markRevoked = db.prepare('UPDATE keys SET revoked_at = ? WHERE id = ?');
@@ -106,7 +105,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       try {
         return store.transaction(() => {
           insertKey.run({ id: minted.id, label, created_at: at, ...grantColumns(grants) });
-          insertSecret.run(minted.id, minted.digest);
+          insertSecret.run(minted.id, minted.digest, null);
           insertEvent.run(at, minted.id, 'created', command);
           return { key: liveKey(label), token: minted.token };
         });
@@ -124,7 +123,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         const minted = mintToken(random, key.id);
         shortenSecrets.run({ id: key.id, until: at + graceMs });
         removeSecrets.run(key.id, at);
-        insertSecret.run(key.id, minted.digest);
+        insertSecret.run(key.id, minted.digest, null);
         insertEvent.run(at, key.id, 'rotated', command);
         return { key, token: minted.token };
       });
@@ -153,8 +152,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         if (key.expiresAt !== undefined && at >= key.expiresAt) throw labelTaken(label, at);
         const minted = mintToken(random, key.id);
         removeSecrets.run(key.id, at);
-        insertLent.run(key.id, minted.digest, at + forMs);
-        insertEvent.run(at, key.id, 'rotated', command);
+        insertSecret.run(key.id, minted.digest, at + forMs);
+        insertEvent.run(at, key.id, 'lent', command);
         return {
           key,
           token: minted.token,
@@ -170,7 +169,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     show(label) {
       const row = lastByLabel.get(label) as KeyRow | undefined;
       if (row === undefined) throw unknownLabel(label);
-      return { key: keyOf(row), events: (events.all(row.id) as KeyEvent[]).map(eventOf) };
+      const rows = events.all(row.id) as KeyEvent[];
+      // Plain objects: the database's rows have no prototype.
+      return { key: keyOf(row), events: rows.map(({ at, action, command }) => ({ at, action, command })) };
     },
 
     close: () => lastUse.close(),
@@ -204,11 +205,6 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         : `There is a key with the label ${label} already.`,
     );
   }
-}
-
-/** A plain object: the database's rows have no prototype. */
-function eventOf({ at, action, command }: KeyEvent): KeyEvent {
-  return { at, action, command };
 }
 
 /** The label is shown only when it has a label's shape: what a person typed by mistake may be a secret. */

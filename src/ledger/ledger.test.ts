@@ -228,6 +228,27 @@ test('daily sums go when their day has gone', () => {
   assert.equal(rows(), 2);
 });
 
+test('the pruner removes old lent secrets and keeps changes of keys', () => {
+  store.db.exec(`INSERT INTO keys (id, label, created_at) VALUES ('k', 'ask', 1)`);
+  const insert = store.db.prepare(
+    `INSERT INTO key_events (at, key_id, action, command) VALUES (?, 'k', ?, 'ask')`,
+  );
+  insert.run(now - 91 * dayMs, 'created');
+  insert.run(now - 91 * dayMs, 'lent');
+  insert.run(now, 'lent');
+  const pruner = openPruner(store, { days: 90, now: () => now });
+  pruner.close();
+  assert.equal(pruner.step(), false);
+  const left = store.db.prepare('SELECT at, action FROM key_events ORDER BY id').all();
+  assert.deepEqual(
+    left.map(({ at, action }) => [at, action]),
+    [
+      [now - 91 * dayMs, 'created'],
+      [now, 'lent'],
+    ],
+  );
+});
+
 test('ids are never used twice, so a follower misses nothing after all rows have gone', () => {
   ledger.record(request());
   ledger.flush();

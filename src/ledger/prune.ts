@@ -1,4 +1,4 @@
-/** Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one. */
+/** Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one. Changes of keys stay; lent secrets do not. */
 import type { Store } from '../store/sqlite.ts';
 import { dayMs, utcDay } from '../time.ts';
 
@@ -33,6 +33,10 @@ export function openPruner(
     `DELETE FROM daily_usage WHERE (key_id, day, model) IN
        (SELECT key_id, day, model FROM daily_usage WHERE day < ? ORDER BY day LIMIT ${stepRows})`,
   );
+  const removeLent = store.db.prepare(
+    `DELETE FROM key_events WHERE id IN
+       (SELECT id FROM key_events WHERE action = 'lent' AND at < ? ORDER BY at LIMIT ${stepRows})`,
+  );
   let last = { wall: now(), monotonic: monotonic() };
   let timer = setTimeout(round, roundMs).unref();
   return { step, close: () => clearTimeout(timer) };
@@ -42,7 +46,8 @@ export function openPruner(
     return store.transaction(() => {
       const requests = removeRequests.run(oldest).changes;
       const usage = removeUsage.run(utcDay(oldest)).changes;
-      return requests === stepRows || usage === stepRows;
+      const lent = removeLent.run(oldest).changes;
+      return [requests, usage, lent].includes(stepRows);
     });
   }
 

@@ -97,4 +97,20 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX daily_usage_by_day ON daily_usage (day);
   `,
+  // A secret lent to a command was recorded as a rotation of the key. Lent secrets are pruned with the requests.
+  `
+  CREATE TABLE key_events_2 (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    key_id  TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    action  TEXT NOT NULL CHECK (action IN ('created', 'rotated', 'revoked', 'lent')),
+    command TEXT NOT NULL CHECK (length(command) BETWEEN 1 AND 40 AND command NOT GLOB '*[^0-9A-Za-z /._-]*')
+  ) STRICT;
+  INSERT INTO key_events_2
+    SELECT id, at, key_id, iif(action = 'rotated' AND command = 'ask', 'lent', action), command FROM key_events;
+  DROP TABLE key_events;
+  ALTER TABLE key_events_2 RENAME TO key_events;
+  CREATE INDEX key_events_by_key ON key_events (key_id, id);
+  CREATE INDEX key_events_lent ON key_events (at) WHERE action = 'lent';
+  `,
 ];

@@ -71,6 +71,29 @@ test('a database from a newer version is refused and left as it is', () => {
   );
 });
 
+test('opening a database of version 1 turns rotations by ask into lent secrets and keeps all other events', () => {
+  const db = new DatabaseSync(join(dir, 'relay.db'));
+  db.exec(`${migrations[0]}; PRAGMA user_version = 1`);
+  db.exec(`INSERT INTO keys (id, label, created_at) VALUES ('k', 'ask', 1)`);
+  const events = [
+    ['created', 'ask'],
+    ['rotated', 'ask'],
+    ['rotated', 'key rotate'],
+    ['revoked', 'key revoke'],
+  ] as const;
+  const insert = db.prepare(`INSERT INTO key_events (at, key_id, action, command) VALUES (1, 'k', ?, ?)`);
+  for (const event of events) insert.run(...event);
+  db.close();
+  const store = openStore(dir);
+  const actions = store.db.prepare('SELECT action FROM key_events ORDER BY id').all();
+  assert.deepEqual(
+    actions.map(({ action }) => action),
+    ['created', 'lent', 'rotated', 'revoked'],
+  );
+  assert.deepEqual(store.db.prepare('PRAGMA foreign_key_check').all(), []);
+  store.close();
+});
+
 test('a file that is no database, a cut one and a data directory that is a file are refused with a sentence', () => {
   writeFileSync(
     join(dir, 'relay.db'),
