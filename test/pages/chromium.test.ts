@@ -10,6 +10,7 @@ import { pageRequest } from '../../src/pages/request.ts';
 import { findChromium, showInChromium } from './chromium/browser.ts';
 import { type Shape, shapes } from './chromium/shapes.ts';
 import { readRecord, shorten, textOfMarkup, textOfText } from './chromium/shown.ts';
+import { needs } from '../support/needs.ts';
 
 const url = 'http://site.com/';
 const record = readRecord();
@@ -72,9 +73,6 @@ test('where the relay means to differ, it does', () => {
   }
 });
 
-const chromium = findChromium();
-if (chromium !== undefined) {
-  test('the installed Chromium shows what was recorded', async () => {
-    assert.deepEqual(await showInChromium(chromium, shapes), record);
-  });
-}
+test('the installed Chromium shows what was recorded', { skip: needs('chromium') }, async () => {
+  assert.deepEqual(await showInChromium(findChromium() ?? assert.fail(), shapes), record);
+});

@@ -6,6 +6,7 @@ import type { PageConfig, PageResult } from '../../src/pages/fetch.ts';
 import type { PageCaps } from '../../src/pages/caps.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeNamespaces, ready } from './namespaces.ts';
+import { needs } from '../support/needs.ts';
 
 /** Every field that a page can come back in. */
 export type AnyPage = PageResult & {
@@ -47,7 +48,8 @@ export const testConfig: PageConfig = {
 
 /** Why no network can be made here, or false. */
 export function networkMissing(): string | false {
-  if (process.getuid?.() !== 0) return 'network namespaces need root';
+  const missing = needs('root', 'ip');
+  if (missing !== false) return missing;
   const name = `crt-probe-${process.pid}`;
   try {
     execFileSync('ip', ['netns', 'add', name], { stdio: 'pipe' });

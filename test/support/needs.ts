@@ -1,6 +1,6 @@
 /** What a machine must have for a test, and how much of the tests runs. */
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { findProgram } from '../../src/find-program.ts';
 
 /** `npm run test:all`. */
 export const runsAll = process.env['TESTS'] === 'all';
@@ -17,5 +17,5 @@ export function needs(...things: readonly string[]): string | false {
 function has(thing: string): boolean {
   if (thing === 'root') return process.getuid?.() === 0;
   if (thing.startsWith('/')) return existsSync(thing);
-  return (process.env['PATH'] ?? '').split(delimiter).some((directory) => existsSync(join(directory, thing)));
+  return findProgram(thing, process.env['PATH']) !== undefined;
 }

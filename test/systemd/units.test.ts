@@ -10,10 +10,10 @@ import { relayAgent } from '../../src/service/launchd.ts';
 import { relayUnit, type Host } from '../../src/service/relay-unit.ts';
 import { commandWord } from '../../src/service/template.ts';
 import { tunnelUnit } from '../../src/service/tunnel-service.ts';
+import { needs } from '../support/needs.ts';
 import { root } from '../support/relay.ts';
 
-const skip =
-  spawnSync('systemd-analyze', ['--version']).error === undefined ? false : 'there is no systemd-analyze';
+const skip = needs('systemd-analyze');
 
 let scratch: string;
 let host: Host;
@@ -197,7 +197,7 @@ test('a tunnel sees neither the keys nor the settings nor the login', () => {
   }
 });
 
-test('the property list, read by a real parser', () => {
+test('the property list, read by a real parser', { skip: needs('python3') }, () => {
   const file = join(scratch, 'claude-relay.plist');
   const odd = { ...host, root: '/Users/me/<b> & "c"', file: '/Users/me/config.env' };
   writeFileSync(file, relayAgent({ config, host: odd }));
