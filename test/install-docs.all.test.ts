@@ -76,7 +76,7 @@ test('every line of every block is of a kind that is known, and its commands and
   const others =
     /^(git pull && \.\/install\.sh|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
   const readme = read('README.md');
-  const blocks = [operations, section(readme, 'Install'), section(readme, 'Expose it')].flatMap(shellBlocks);
+  const blocks = [operations, section(readme, 'Install and expose')].flatMap(shellBlocks);
   const lines = blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.replace(/ +#.*/, ''));
   assert.ok(lines.length > 20);
   for (const line of lines) {
