@@ -13,6 +13,8 @@ export const defaultCaps = {
   silenceMs: 10_000,
   /** How long a page is read on for its JSON-LD once what is returned is full. */
   tailMs: 2000,
+  /** To read a page as an article. */
+  articleMs: 6000,
 
   // Bytes.
   headerBytes: 16_384,

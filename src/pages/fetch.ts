@@ -142,7 +142,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       return { content: { metadata }, output: 0, truncated, about };
     }
     const job = { html: text, url, format, title: about.title ?? '' };
-    const { text: article, ...found } = await readArticle(job, articles, signal, keyId);
+    const { text: article, ...found } = await readArticle(job, caps.articleMs, articles, signal, keyId);
     const cut = new Output(maxBytes);
     cut.addText(article);
     const content = format === 'text' ? { text: cut.toString() } : { markdown: cut.toString() };

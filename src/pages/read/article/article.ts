@@ -5,21 +5,19 @@ import type { Slots } from '../../guard/slots.ts';
 import type { Article, ArticleJob } from './worker.ts';
 
 /** For a page of at most 2 MB. */
-const workerLimits = {
-  resources: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
-  jobMs: 6000,
-};
+const resources = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 };
 const workerFile = new URL('./worker.ts', import.meta.url);
 
 /** Throws `page_too_complex`; rejects with the signal's reason when it aborts. */
 export function readArticle(
   job: ArticleJob,
+  jobMs: number,
   slots: Slots,
   signal: AbortSignal,
   keyId: string,
 ): Promise<Article> {
   return slots.use('article', keyId, signal, async () => {
-    const worker = new BoundedWorker<ArticleJob, Article>(workerFile, workerLimits);
+    const worker = new BoundedWorker<ArticleJob, Article>(workerFile, { resources, jobMs });
     try {
       return await worker.run(job, signal);
     } catch (error) {

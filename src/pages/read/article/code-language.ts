@@ -1,5 +1,5 @@
 /** The language of a code block, from the class names and attributes that highlighters leave. */
-import { all, classesOf, type DomElement, isElement, named } from './dom.ts';
+import { all, attribute, classesOf, type DomElement, isElement, named } from './dom.ts';
 
 /** Names that are a language also when they stand alone, as in `class="hljs python"`. */
 const names = new Set(
@@ -59,7 +59,7 @@ const patterns = [
 ];
 
 function fromClasses(element: DomElement): string | undefined {
-  const classes = element.getAttribute('class') ?? '';
+  const classes = attribute(element, 'class');
   for (const pattern of patterns) {
     const language = usable(pattern.exec(classes)?.[1]);
     if (language !== undefined) return language;
@@ -74,5 +74,5 @@ function bareName(element: DomElement): string | undefined {
 
 /** `<figure class="highlight js">`, `<div class="syntaxhighlighter js">`. */
 function fromFigure(element: DomElement): string | undefined {
-  return /highlight/.test(element.getAttribute('class') ?? '') ? bareName(element) : undefined;
+  return /highlight/.test(attribute(element, 'class')) ? bareName(element) : undefined;
 }

@@ -1,5 +1,5 @@
 /** The text of a code block: its lines as a browser shows them, without line numbers and buttons. */
-import { classesOf, type DomElement, type DomNode, isElement, isText, nodesOf } from './dom.ts';
+import { attribute, classesOf, type DomElement, type DomNode, isElement, isText, nodesOf } from './dom.ts';
 
 const skippedNames = new Set('BUTTON CLIPBOARD-COPY NOSCRIPT SCRIPT STYLE TEMPLATE'.split(' '));
 const rowNames = new Set('BLOCKQUOTE DD DIV DT FIGURE LI OL P PRE SECTION TABLE TBODY TR UL'.split(' '));
@@ -86,6 +86,6 @@ function isLine(element: DomElement): boolean {
   return (
     element.hasAttribute('data-line') ||
     classesOf(element).some((name) => lineClass.test(name)) ||
-    /display:\s*(block|flex|grid)/i.test(element.getAttribute('style') ?? '')
+    /display:\s*(block|flex|grid)/i.test(attribute(element, 'style'))
   );
 }

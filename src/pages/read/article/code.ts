@@ -7,6 +7,7 @@ import { codeText, isGutter, isSkipped } from './code-text.ts';
 import {
   all,
   around,
+  attribute,
   create,
   type DomElement,
   type DomNode,
@@ -35,7 +36,7 @@ export function readCode(body: DomElement): void {
   }
   for (const code of all(body, named('CODE'))) {
     if (inPre(code)) continue;
-    const preformatted = /white-space:\s*pre/i.test(code.getAttribute('style') ?? '');
+    const preformatted = /white-space:\s*pre/i.test(attribute(code, 'style'));
     const text = preformatted || code.children.length > 0 ? codeText(code) : '';
     const hasLines = preformatted || first(code, named('BR DIV LI P')) !== undefined;
     if (hasLines && text.includes('\n')) replace(code);
@@ -67,12 +68,11 @@ function writeCode(block: DomElement): DomElement {
 }
 
 function namesOf(element: DomElement): string {
-  return `${element.getAttribute('class') ?? ''} ${element.getAttribute('id') ?? ''}`;
+  return `${attribute(element, 'class')} ${attribute(element, 'id')}`;
 }
 
 function looksLikeCode(table: DomElement): boolean {
-  const isCode = (element: DomElement): boolean =>
-    /highlight|code/i.test(element.getAttribute('class') ?? '');
+  const isCode = (element: DomElement): boolean => /highlight|code/i.test(attribute(element, 'class'));
   return (
     first(table, named('CODE PRE')) !== undefined || isCode(table) || around(table, isCode) !== undefined
   );

@@ -25,14 +25,12 @@ export type DomElement = DomNode & {
   append(...nodes: (DomNode | string)[]): void;
   prepend(...nodes: (DomNode | string)[]): void;
   before(...nodes: (DomNode | string)[]): void;
-  after(...nodes: (DomNode | string)[]): void;
   replaceWith(...nodes: (DomNode | string)[]): void;
   remove(): void;
   normalize(): void;
 };
 
 export type DomDocument = {
-  readonly head: DomElement;
   readonly body: DomElement;
   readonly documentElement: DomElement;
   createElement(name: string): DomElement;
@@ -64,8 +62,20 @@ export function named(names: string): (node: DomNode) => boolean {
   return ({ nodeName }) => set.has(nodeName);
 }
 
+/** An attribute's value, or '' without one. */
+export function attribute(element: DomElement, name: string): string {
+  return element.getAttribute(name) ?? '';
+}
+
+/** Whether an element has this attribute. */
+export function having(name: string): (element: DomElement) => boolean {
+  return (element) => element.hasAttribute(name);
+}
+
 export function classesOf(element: DomElement): string[] {
-  return (element.getAttribute('class') ?? '').split(/\s+/).filter((name) => name !== '');
+  return attribute(element, 'class')
+    .split(/\s+/)
+    .filter((name) => name !== '');
 }
 
 /**

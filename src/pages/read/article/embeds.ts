@@ -1,5 +1,15 @@
 /** Video, audio and embedded pages as the words of a link, `<span data-href>`: a real link would make its block look like a menu. */
-import { all, create, type DomElement, holdsContent, lineOf, named, replaceWrapped } from './dom.ts';
+import {
+  all,
+  attribute,
+  create,
+  type DomElement,
+  having,
+  holdsContent,
+  lineOf,
+  named,
+  replaceWrapped,
+} from './dom.ts';
 import { readableUrl } from './urls.ts';
 
 const kinds: Readonly<Record<string, string>> = { VIDEO: 'Video', AUDIO: 'Audio' };
@@ -30,8 +40,8 @@ export function readEmbeds(body: DomElement, base: string): void {
 
 /** Restores the links once the main content is found. */
 export function linkEmbeds(content: DomElement): void {
-  for (const span of all(content, (element) => element.hasAttribute('data-href'))) {
-    span.replaceWith(create(span, 'a', { href: span.getAttribute('data-href') ?? '' }, span.textContent));
+  for (const span of all(content, having('data-href'))) {
+    span.replaceWith(create(span, 'a', { href: attribute(span, 'data-href') }, span.textContent));
   }
 }
 
@@ -48,9 +58,9 @@ function addressOf(element: DomElement, base: string): string | undefined {
 
 function isInvisible(element: DomElement): boolean {
   return (
-    ['width', 'height'].some((side) => /^[01](px)?$/.test(element.getAttribute(side) ?? '')) ||
+    ['width', 'height'].some((side) => /^[01](px)?$/.test(attribute(element, side))) ||
     element.hasAttribute('hidden') ||
-    /display:\s*none|visibility:\s*hidden/i.test(element.getAttribute('style') ?? '')
+    /display:\s*none|visibility:\s*hidden/i.test(attribute(element, 'style'))
   );
 }
 

@@ -2,7 +2,7 @@
  * Headings, and the title among them. What looks for the main content drops the heading that equals the page's title and
  * makes every `h1` an `h2`: to keep both, they are `h3` while it looks.
  */
-import { all, create, type DomElement, first, lineOf, named } from './dom.ts';
+import { all, create, type DomElement, first, having, lineOf, named } from './dom.ts';
 
 const mark = 'data-level';
 
@@ -26,7 +26,7 @@ export function findTitle(body: DomElement, title: string): DomElement | undefin
 
 /** Puts the headings back, and the title first if it was left out. */
 export function showHeadings(content: DomElement, title: DomElement | undefined): void {
-  const found = all(content, (element) => element.hasAttribute(mark));
+  const found = all(content, having(mark));
   const missing =
     title !== undefined && !found.some((heading) => plain(heading.textContent) === plain(title.textContent));
   if (missing) {

@@ -1,5 +1,5 @@
 /** Every image with the address that a reader would see it from: `<picture>`, `srcset`, and what scripts load late. */
-import { all, around, create, type DomElement, first, named } from './dom.ts';
+import { all, around, attribute, create, type DomElement, first, named } from './dom.ts';
 import { readableUrl } from './urls.ts';
 
 const lateSources =
@@ -18,10 +18,8 @@ export function readImages(body: DomElement, base: string): void {
     const alt = image.getAttribute('alt');
     const isData = source?.startsWith('data:') === true;
     const spacer =
-      isData &&
-      (alt?.trim() ?? '') === '' &&
-      (alt !== null || (image.getAttribute('src') ?? '').length < shortestData);
-    const pixel = ['width', 'height'].every((side) => /^[01](px)?$/.test(image.getAttribute(side) ?? ''));
+      isData && (alt?.trim() ?? '') === '' && (alt !== null || attribute(image, 'src').length < shortestData);
+    const pixel = ['width', 'height'].every((side) => /^[01](px)?$/.test(attribute(image, side)));
     if (source === undefined || spacer || pixel) {
       // A picture that is not there is read by its words.
       if (source === undefined && (alt?.trim() ?? '') !== '') image.replaceWith(alt ?? '');

@@ -2,6 +2,7 @@
 import {
   all,
   around,
+  attribute,
   blockNames,
   create,
   type DomElement,
@@ -18,7 +19,7 @@ import { readableUrl } from './urls.ts';
 export function readLinks(body: DomElement, base: string): void {
   for (const anchor of all(body, isHeading).flatMap((heading) => all(heading, named('A')))) {
     // A heading's link to itself: a sign, and no words.
-    const toItself = /#/.test(anchor.getAttribute('href') ?? '');
+    const toItself = /#/.test(attribute(anchor, 'href'));
     if (toItself && !/[\p{L}\p{N}]/u.test(anchor.textContent) && first(anchor, named('IMG')) === undefined)
       anchor.remove();
   }
@@ -36,7 +37,7 @@ const isHeading = named('H1 H2 H3 H4 H5 H6');
 
 function flatten(link: DomElement): void {
   const parts = inlineParts(link);
-  const flat = create(link, 'a', { href: link.getAttribute('href') ?? '' }, ...parts);
+  const flat = create(link, 'a', { href: attribute(link, 'href') }, ...parts);
   const alone = neighbours(link).every((node) => !isText(node) || lineOf(node.nodeValue) === '');
   link.replaceWith(
     alone && /^(DIV|SECTION|ARTICLE|MAIN|BODY)$/.test(link.parentNode?.nodeName ?? '')

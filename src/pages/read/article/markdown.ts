@@ -1,7 +1,7 @@
 /** The content as Markdown: CommonMark, with GitHub's tables, task lists, struck words and formulas. */
 import TurndownService from 'turndown';
 
-import { type DomElement, first, named } from './dom.ts';
+import { attribute, type DomElement, first, having, named } from './dom.ts';
 import { readTables } from './tables.ts';
 
 export function toMarkdown(content: DomElement): string {
@@ -14,24 +14,21 @@ export function toMarkdown(content: DomElement): string {
     preformattedCode: true,
   });
   turndown.remove(['script', 'style', 'noscript', 'title']);
-  turndown.addRule('paragraph', { filter: 'p', replacement: (words) => `\n\n${words.trim()}\n\n` });
-  turndown.addRule('codeBlock', {
-    filter: (node) => node.nodeName === 'PRE',
-    replacement: (_content, node) => {
-      const { textContent } = node as unknown as DomElement;
-      const fence = '`'.repeat(Math.max(3, longestRun(textContent) + 1));
-      const language = (node as unknown as DomElement).getAttribute('data-language') ?? '';
-      return `\n\n${fence}${language}\n${textContent}\n${fence}\n\n`;
-    },
+  const rule = (
+    name: string,
+    filter: (node: DomElement) => boolean,
+    replacement: (words: string, node: DomElement) => string,
+  ) => turndown.addRule(name, { filter, replacement });
+  rule('paragraph', named('P'), (words) => `\n\n${words.trim()}\n\n`);
+  rule('code', named('PRE'), (_words, block) => {
+    const code = block.textContent;
+    const fence = '`'.repeat(Math.max(3, longestRun(code) + 1));
+    return `\n\n${fence}${attribute(block, 'data-language')}\n${code}\n${fence}\n\n`;
   });
-  turndown.addRule('raw', {
-    filter: (node) => has(node, 'data-tex') || has(node, 'data-task'),
-    replacement: (_content, node) => {
-      const { textContent } = node as unknown as DomElement;
-      if (has(node, 'data-task')) return textContent;
-      const display = (node as unknown as DomElement).getAttribute('data-tex') === 'display';
-      return display ? `\n\n$$\n${textContent}\n$$\n\n` : `$${textContent}$`;
-    },
+  rule('task', having('data-task'), (_words, { textContent: box }) => box);
+  rule('formula', having('data-tex'), (_words, formula) => {
+    const tex = formula.textContent;
+    return attribute(formula, 'data-tex') === 'display' ? `\n\n$$\n${tex}\n$$\n\n` : `$${tex}$`;
   });
   const positions = new WeakMap<DomElement, ReadonlyMap<DomElement, number>>();
   const positionOf = (item: DomElement, list: DomElement): number => {
@@ -39,51 +36,31 @@ export function toMarkdown(content: DomElement): string {
     positions.set(list, known);
     return known.get(item) ?? 0;
   };
-  turndown.addRule('item', {
-    filter: 'li',
-    replacement: (words, node) => {
-      const item = node as unknown as DomElement;
-      const list = item.parentNode;
-      const start = Number(list?.getAttribute('start') ?? 1) || 1;
-      const marker = list?.nodeName === 'OL' ? `${start + positionOf(item, list)}.  ` : '-   ';
-      const apart = words.endsWith('\n') ? '\n' : '';
-      const lines = words.replace(/^\n+|\n+$/g, '').replace(/\n(?=[^\n])/g, `\n${' '.repeat(marker.length)}`);
-      return `${marker}${lines}${apart}${item.nextSibling === null ? '' : '\n'}`;
-    },
+  rule('item', named('LI'), (words, item) => {
+    const list = item.parentNode;
+    const start = Number(list?.getAttribute('start') ?? 1) || 1;
+    const marker = list?.nodeName === 'OL' ? `${start + positionOf(item, list)}.  ` : '-   ';
+    const apart = words.endsWith('\n') ? '\n' : '';
+    const lines = words.replace(/^\n+|\n+$/g, '').replace(/\n(?=[^\n])/g, `\n${' '.repeat(marker.length)}`);
+    return `${marker}${lines}${apart}${item.nextSibling === null ? '' : '\n'}`;
   });
-  for (const [names, delimiter] of [
-    [['del', 's', 'strike'], '~~'],
-    [['em', 'i'], '_'],
-    [['strong', 'b'], '**'],
-  ] as const) {
-    turndown.addRule(delimiter, {
-      filter: (node) => (names as readonly string[]).includes(node.nodeName.toLowerCase()),
-      // A mark cannot reach around a list, a table or code.
-      replacement: (words, node) =>
-        first(node, isBlockOfLines) === undefined ? eachLine(words, delimiter) : words,
-    });
+  const marks = { '~~': 'DEL S STRIKE', _: 'EM I', '**': 'STRONG B' };
+  for (const [mark, names] of Object.entries(marks)) {
+    // A mark cannot reach around a list, a table or code.
+    rule(mark, named(names), (words, node) =>
+      first(node, isBlockOfLines) === undefined ? eachLine(words, mark) : words,
+    );
   }
-  turndown.addRule('cell', {
-    filter: ['td', 'th'],
-    replacement: (words) => ` ${oneLine(words)} |`,
+  rule('cell', named('TD TH'), (words) => ` ${oneLine(words)} |`);
+  rule('row', named('TR'), (cells, row) => {
+    const delimiters = `|${' --- |'.repeat(row.children.length)}\n`;
+    return `|${cells}\n${row.previousSibling === null ? delimiters : ''}`;
   });
-  turndown.addRule('row', {
-    filter: 'tr',
-    replacement: (cells, node) => {
-      const row = node as unknown as DomElement;
-      const columns = row.children.length;
-      return `|${cells}\n${row.previousSibling === null ? `|${' --- |'.repeat(columns)}\n` : ''}`;
-    },
-  });
-  turndown.addRule('table', { filter: 'table', replacement: (rows) => `\n\n${rows.trim()}\n\n` });
+  rule('table', named('TABLE'), (rows) => `\n\n${rows.trim()}\n\n`);
   return turndown.turndown(content).trim();
 }
 
 const isBlockOfLines = named('BLOCKQUOTE DL HR OL PRE TABLE UL');
-
-function has(node: unknown, attribute: string): boolean {
-  return (node as DomElement).hasAttribute(attribute);
-}
 
 function longestRun(text: string): number {
   let longest = 0;

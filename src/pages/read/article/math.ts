@@ -3,6 +3,7 @@ import { MathMLToLaTeX } from 'mathml-to-latex';
 
 import {
   all,
+  attribute,
   classesOf,
   create,
   type DomElement,
@@ -28,16 +29,16 @@ export function readMath(body: DomElement): void {
       before.remove();
       before = script.previousElementSibling;
     }
-    put(script, { tex: script.textContent, display: /mode=display/.test(script.getAttribute('type') ?? '') });
+    put(script, { tex: script.textContent, display: /mode=display/.test(attribute(script, 'type')) });
   }
   for (const element of all(body, isRendered)) {
     const done = !body.contains(element) || first(element, hasTex) !== undefined;
     if (!done) put(element, formulaOf(element));
   }
   for (const image of all(body, named('IMG'))) {
-    const classes = image.getAttribute('class') ?? '';
+    const classes = attribute(image, 'class');
     if (!/(^|\s)(mwe-math-[\w-]+|math(-[\w-]+)?|latex|tex)(\s|$)/.test(classes)) continue;
-    put(image, { tex: image.getAttribute('alt') ?? '', display: /-display(\s|$)/.test(classes) });
+    put(image, { tex: attribute(image, 'alt'), display: /-display(\s|$)/.test(classes) });
   }
   for (const element of all(body, isSource)) {
     if (element.children.length === 0) put(element, delimited(element.textContent) ?? byClass(element));
@@ -51,9 +52,7 @@ const renderedClass = /(^|\s)(katex(-display)?|mwe-math-element|MathJax(_Display
 
 function isRendered(element: DomElement): boolean {
   return (
-    isMath(element) ||
-    element.nodeName === 'MJX-CONTAINER' ||
-    renderedClass.test(element.getAttribute('class') ?? '')
+    isMath(element) || element.nodeName === 'MJX-CONTAINER' || renderedClass.test(attribute(element, 'class'))
   );
 }
 
@@ -61,7 +60,7 @@ function isRendered(element: DomElement): boolean {
 function isSource(element: DomElement): boolean {
   return (
     element.nodeName === 'MATH-RENDERER' ||
-    /(^|\s)(math|math-container|arithmatex)(\s|$)/.test(element.getAttribute('class') ?? '')
+    /(^|\s)(math|math-container|arithmatex)(\s|$)/.test(attribute(element, 'class'))
   );
 }
 
@@ -72,7 +71,7 @@ function formulaOf(element: DomElement): Formula | undefined {
     math?.getAttribute('display') === 'block' ||
     element.getAttribute('display') === 'true' ||
     classesOf(element).some((name) => name === 'katex-display' || name === 'MathJax_Display') ||
-    first(element, (each) => /mwe-math-[\w-]+-display/.test(each.getAttribute('class') ?? '')) !== undefined;
+    first(element, (each) => /mwe-math-[\w-]+-display/.test(attribute(each, 'class'))) !== undefined;
   const tex = source ?? first(element, named('IMG'))?.getAttribute('alt') ?? '';
   return tex === '' ? undefined : { tex, display };
 }
@@ -80,7 +79,7 @@ function formulaOf(element: DomElement): Formula | undefined {
 /** As the page annotates it, or translated. */
 function texOf(math: DomElement): string | undefined {
   const isAnnotation = (element: DomElement): boolean =>
-    element.nodeName.toUpperCase() === 'ANNOTATION' && /tex/i.test(element.getAttribute('encoding') ?? '');
+    element.nodeName.toUpperCase() === 'ANNOTATION' && /tex/i.test(attribute(element, 'encoding'));
   const annotation = first(math, isAnnotation);
   if (annotation !== undefined) return annotation.textContent;
   const alternative = math.getAttribute('alttext');

@@ -2,7 +2,19 @@
  * Tables as Markdown can have them: a header row, rows of one width, and nothing but a line in a cell. What cannot be
  * that becomes plain blocks: a layout, a table around tables, and code of several lines, which no cell can hold.
  */
-import { all, around, create, type DomElement, type DomNode, first, lineOf, named, nodesOf } from './dom.ts';
+import {
+  all,
+  around,
+  attribute,
+  create,
+  type DomElement,
+  type DomNode,
+  first,
+  having,
+  lineOf,
+  named,
+  nodesOf,
+} from './dom.ts';
 
 /** Of one cell. The standard allows 1000 and 65534. */
 const maxSpan = 100;
@@ -41,7 +53,7 @@ function rowsOf(table: DomElement): Row[] {
 }
 
 function isData(table: DomElement, rows: readonly Row[]): boolean {
-  if (/^(presentation|none)$/.test(table.getAttribute('role') ?? '')) return false;
+  if (/^(presentation|none)$/.test(attribute(table, 'role'))) return false;
   if (!rows.some(({ cells }) => cells.length > 1)) return false;
   const marked =
     rows.some(({ cells }) => cells.some(({ nodeName }) => nodeName === 'TH')) ||
@@ -128,8 +140,7 @@ function cellContent(cell: DomElement): readonly DomNode[] {
     heading.replaceWith(create(heading, 'p', {}, create(heading, name, {}, ...heading.childNodes)));
   }
   for (const rule of all(cell, named('HR'))) rule.remove();
-  for (const formula of all(cell, (element) => element.hasAttribute('data-tex')))
-    formula.setAttribute('data-tex', 'inline');
+  for (const formula of all(cell, having('data-tex'))) formula.setAttribute('data-tex', 'inline');
   for (const inner of all(cell, named('TR'))) {
     const line: (DomNode | string)[] = [];
     for (const { childNodes } of inner.children) {

@@ -1,5 +1,5 @@
 /** The content as plain text, laid out as a browser shows it. */
-import { all, create, type DomElement, type DomNode, isElement, lineOf, nodesOf } from './dom.ts';
+import { all, create, type DomElement, type DomNode, having, isElement, lineOf, nodesOf } from './dom.ts';
 import { readTables } from './tables.ts';
 
 /** With an empty line around them. */
@@ -16,7 +16,7 @@ const skipped = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'IFRAME', 'TEMPLATE', 'T
  */
 export function toText(content: DomElement): string {
   readTables(content, { header: false });
-  for (const formula of all(content, (element) => element.hasAttribute('data-tex'))) {
+  for (const formula of all(content, having('data-tex'))) {
     const display = formula.getAttribute('data-tex') === 'display';
     const { textContent: tex } = formula;
     formula.replaceWith(display ? create(formula, 'pre', {}, `$$\n${tex}\n$$`) : `$${tex}$`);
