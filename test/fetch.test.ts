@@ -30,7 +30,7 @@ describe('POST /v1/fetch', () => {
   const fetchPage = (body: unknown, key = relay.key): Promise<Response> =>
     relay.post(body, { path: '/v1/fetch', headers: { authorization: `Bearer ${key}` } });
 
-  test('addresses of the host are refused before anything is sent, and the answer tells nothing of them', async () => {
+  test('a fetch of the host’s own address is refused without a connection, and the message holds no address', async () => {
     const { port } = canary.address() as AddressInfo;
     const targets = [
       [`http://127.0.0.1:8080/`, 'blocked_address'],
@@ -50,7 +50,7 @@ describe('POST /v1/fetch', () => {
     assert.equal(touched, 0);
   });
 
-  test('bad requests are named', async () => {
+  test('an invalid request gets 400 and a message that names the field', async () => {
     const rows: [unknown, RegExp][] = [
       [{ url: 'http://example.com/', colour: 'red' }, /"colour"/],
       [{ url: 'http://example.com/', max_bytes: 3_000_000 }, /"max_bytes" must be at most 2000000/],
@@ -69,7 +69,7 @@ describe('POST /v1/fetch', () => {
     }
   });
 
-  test('a budget of its own: neither spends the other’s', async () => {
+  test('fetches and completions have separate budgets', async () => {
     const key = relay.command('genkey', 'budget');
     const refused: (string | undefined)[] = [];
     for (let i = 0; i < 10; i++) {
@@ -86,14 +86,14 @@ describe('POST /v1/fetch', () => {
     }
   });
 
-  test('a key that may not fetch gets 403', async () => {
+  test('a key without the route fetch gets 403', async () => {
     const key = relay.command('claude-relay', 'key', 'create', 'talk-only', '--routes', 'complete');
     const response = await fetchPage({ url: 'http://example.com/' }, key);
     assert.equal(response.status, 403);
     assert.equal(((await response.json()) as { error: string }).error, 'forbidden');
   });
 
-  test('the log line holds the host and the outcome, never path or query', async () => {
+  test('the log line holds the host and the outcome, and no path or query', async () => {
     await fetchPage({
       url: 'http://user:pass@intranet.example.internal/MARKER-PATH?MARKER-QUERY#MARKER-HASH',
     });

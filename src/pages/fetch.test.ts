@@ -47,7 +47,7 @@ test('a blocked URL asks no name server and opens no connection', async () => {
   await fetcher.close();
 });
 
-test('a public name that the relay gets while it runs is no page from then on', async () => {
+test('a public name that the relay gets while it runs is blocked from then on', async () => {
   const names: string[] = [];
   const fetcher = createFetcher({
     ports: [80],
@@ -63,7 +63,7 @@ test('a public name that the relay gets while it runs is no page from then on', 
   await fetcher.close();
 });
 
-test('the deadline, the caller and the relay can each end a fetch', async () => {
+test('a fetch ends at its deadline, when its caller leaves, and when the relay stops', async () => {
   const fetcher = create();
   await assert.rejects(fetcher.fetchPage(request('http://example.com/', 100), forever), { code: 'timeout' });
   const gone = new AbortController();
@@ -77,7 +77,7 @@ test('the deadline, the caller and the relay can each end a fetch', async () => 
   await assert.rejects(fetcher.fetchPage(request('http://example.com/'), forever), { code: 'shutting_down' });
 });
 
-test('a wrong network in the settings is found at once', () => {
+test('an invalid network in the settings throws an error that names it', () => {
   assert.throws(
     () =>
       createFetcher({

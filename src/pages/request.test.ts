@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { pageRequest } from './request.ts';
 
-test('a request has a URL, and the rest has a default', () => {
+test('a request with only a URL gets the defaults', () => {
   assert.deepEqual(pageRequest.parse({ url: 'http://example.com/' }), {
     url: 'http://example.com/',
     max_bytes: 500_000,
@@ -13,7 +13,7 @@ test('a request has a URL, and the rest has a default', () => {
   });
 });
 
-test('what is refused', () => {
+test('a request with a wrong, unknown or unsafe field is refused', () => {
   const url = 'http://example.com/';
   for (const request of [
     {},

@@ -7,10 +7,11 @@ import { RelayError } from '../../src/errors.ts';
 import { defaultCaps } from '../../src/pages/caps.ts';
 import { type PageText, readPage } from '../../src/pages/read/read.ts';
 import { pageRequest } from '../../src/pages/request.ts';
-import { findChromium, showInChromium } from './chromium/browser.ts';
+import { checkRows } from '../support/rows.ts';
+import { needs } from '../support/needs.ts';
+import { showInChromium } from './chromium/browser.ts';
 import { type Shape, shapes } from './chromium/shapes.ts';
 import { readRecord, shorten, textOfMarkup, textOfText } from './chromium/shown.ts';
-import { needs } from '../support/needs.ts';
 
 const url = 'http://site.com/';
 const record = readRecord();
@@ -44,35 +45,37 @@ function readings({ bytes }: Shape): readonly { size: number; strip: boolean }[]
   ];
 }
 
-for (const [name, shape] of Object.entries(shapes)) {
-  const how = shape.differs === undefined ? 'as Chromium does' : 'in its own way';
-  test(`the relay reads ${name} ${how}`, async () => {
-    const shown = record[name];
-    assert.ok(shown !== undefined, 'not recorded: npm run record:chromium');
-    const expected = shape.differs === undefined ? shown : shape.differs.returns;
-    for (const { size, strip } of readings(shape)) {
-      const page: PageText | null = await read(shape, size, { strip });
-      if (page === null || expected === null) {
-        assert.equal(page, expected);
-        continue;
+test('the relay reads each shape of page as Chromium does, or differs as documented', () =>
+  checkRows(
+    Object.entries(shapes),
+    ([name]) => name,
+    async ([name, shape]) => {
+      const shown = record[name];
+      assert.ok(shown !== undefined, 'not recorded: npm run record:chromium');
+      const expected = shape.differs === undefined ? shown : shape.differs.returns;
+      for (const { size, strip } of readings(shape)) {
+        const page: PageText | null = await read(shape, size, { strip });
+        if (page === null || expected === null) {
+          assert.equal(page, expected);
+          continue;
+        }
+        const isMarkup: boolean = page.kind === 'html' || (shown !== null && /xml/.test(shown.type));
+        assert.equal(shorten(isMarkup ? textOfMarkup(page.text) : textOfText(page.text)), expected.text);
+        if (shape.differs !== undefined || shown === null) continue;
+        assert.equal(page.kind, /html/.test(shown.type) ? 'html' : 'text');
+        if (page.kind !== 'html') continue;
+        const { metadata } = (await read(shape, size, { format: 'metadata' })) ?? {};
+        assert.equal(metadata?.language ?? '', shown.language);
       }
-      const isMarkup: boolean = page.kind === 'html' || (shown !== null && /xml/.test(shown.type));
-      assert.equal(shorten(isMarkup ? textOfMarkup(page.text) : textOfText(page.text)), expected.text);
-      if (shape.differs !== undefined || shown === null) continue;
-      assert.equal(page.kind, /html/.test(shown.type) ? 'html' : 'text');
-      if (page.kind !== 'html') continue;
-      const { metadata } = (await read(shape, size, { format: 'metadata' })) ?? {};
-      assert.equal(metadata?.language ?? '', shown.language);
-    }
-  });
-}
+    },
+  ));
 
-test('where the relay means to differ, it does', () => {
+test('the relay differs from Chromium where it is meant to', () => {
   for (const [name, { differs }] of Object.entries(shapes)) {
     if (differs !== undefined) assert.notDeepEqual(record[name]?.text, differs.returns?.text, name);
   }
 });
 
 test('the installed Chromium shows what was recorded', { skip: needs('chromium') }, async () => {
-  assert.deepEqual(await showInChromium(findChromium() ?? assert.fail(), shapes), record);
+  assert.deepEqual(await showInChromium(shapes), record);
 });

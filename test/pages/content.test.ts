@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 
+import { eventually } from '../support/relay.ts';
+import { checkRows } from '../support/rows.ts';
 import { type AnyPage, networkMissing, startNetwork, type Network } from './network.ts';
 import { rawHost } from './raw-replies.ts';
 import { encodings } from './site.ts';
@@ -23,7 +24,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     return fetched.ok ? 'ok' : fetched.code;
   };
 
-  test('the fields of an answer', async () => {
+  test('an answer has all its fields', async () => {
     const { elapsed_ms: elapsed, ...rest } = await page('/');
     assert.ok(Number.isInteger(elapsed));
     assert.deepEqual(rest, {
@@ -40,7 +41,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     });
   });
 
-  test('strip, and no strip', async () => {
+  test('strip removes scripts, styles, comments and drawings, and keeps JSON-LD', async () => {
     const stripped = await page('/article');
     assert.doesNotMatch(stripped.html ?? '', /tracking|color: red|a comment|<svg/);
     assert.match(stripped.html ?? '', /<script type="application\/ld\+json">\{"@type"/);
@@ -50,7 +51,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     assert.equal(whole.bytes.output, whole.bytes.decoded);
   });
 
-  test('text and Markdown of the main content', async () => {
+  test('text and Markdown hold the main content', async () => {
     const { text, html } = await page('/article', { format: 'text' });
     assert.match(text ?? '', /^Heading\n\nA paragraph, long enough, with bold words and a link, /);
     assert.doesNotMatch(text ?? '', /Home|Footer|tracking/);
@@ -68,7 +69,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     assert.deepEqual([cut.text, cut.truncated], ['Heading\n\nA paragraph', true]);
   });
 
-  test('metadata', async () => {
+  test('metadata has the fields that the page declares', async () => {
     const { metadata } = await page('/article', { format: 'metadata' });
     assert.deepEqual(metadata, {
       title: 'A & B',
@@ -81,7 +82,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     });
   });
 
-  test('a cut: at a byte count, between characters', async () => {
+  test('a page is cut at max_bytes, between two characters', async () => {
     const long = await page('/long');
     assert.deepEqual(
       [long.truncated, long.bytes.output, Buffer.byteLength(long.html ?? '')],
@@ -94,7 +95,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     assert.equal((await page('/emoji', { max_bytes: 800 })).truncated, false);
   });
 
-  test('what follows ten megabytes of script is there', async () => {
+  test('text after ten megabytes of script comes back', async () => {
     assert.deepEqual((await page('/script-then-text')).html, '<p>after</p>');
   });
 
@@ -103,69 +104,69 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     assert.deepEqual([truncated, jsonLd], [true, ['{"@type":"Article","name":"<b>x</b>"}']]);
   });
 
-  for (const [path, text] of Object.entries({
-    '/identity': 'abc',
-    '/gzip': 'abc',
-    '/x-gzip': 'abc',
-    '/br': 'abc',
-    '/deflate': 'abc',
-    '/deflate-raw': 'abc',
-    '/gzip-members': 'abcdef',
-    '/gzip-garbage': 'abc',
-    '/gzip-no-trailer': 'abc',
-  })) {
-    test(`coding ${path}`, async () => assert.equal((await page(path)).html, text));
-  }
+  test('each content coding is decoded', () =>
+    checkRows(
+      Object.entries({
+        '/identity': 'abc',
+        '/gzip': 'abc',
+        '/x-gzip': 'abc',
+        '/br': 'abc',
+        '/deflate': 'abc',
+        '/deflate-raw': 'abc',
+        '/gzip-members': 'abcdef',
+        '/gzip-garbage': 'abc',
+        '/gzip-no-trailer': 'abc',
+      }),
+      ([path]) => path,
+      async ([path, text]) => assert.equal((await page(path)).html, text),
+    ));
 
-  test('a cut gzip body is a cut page', async () => {
+  test('a gzip body that breaks off comes back truncated', async () => {
     const { html, truncated } = await page('/gzip-cut');
     assert.equal(truncated, true);
     assert.match(html ?? '', /^<!doctype html>/);
   });
 
-  for (const [path, text] of Object.entries({
-    '/json': '{"a": 1, "b": "<script>"}',
-    '/feed.xml': '<?xml version="1.0"?><rss><!-- x --></rss>',
-    '/text': 'plain <script>',
-    '/untyped-text': 'just text',
-  })) {
-    test(`${path} comes back untouched`, async () => {
-      const { body, html } = await page(path, { format: 'text' });
-      assert.deepEqual([body, html], [text, undefined]);
-    });
-  }
+  test('a page that is not HTML comes back unchanged', () =>
+    checkRows(
+      Object.entries({
+        '/json': '{"a": 1, "b": "<script>"}',
+        '/feed.xml': '<?xml version="1.0"?><rss><!-- x --></rss>',
+        '/text': 'plain <script>',
+        '/untyped-text': 'just text',
+      }),
+      ([path]) => path,
+      async ([path, text]) => {
+        const { body, html } = await page(path, { format: 'text' });
+        assert.deepEqual([body, html], [text, undefined]);
+      },
+    ));
 
-  test('a missing or malformed type is sniffed, and of two the last counts', async () => {
+  test('a missing or malformed type is sniffed, and the last of two types applies', async () => {
     assert.equal((await page('/untyped-html')).html, '<!doctype html><p>x');
     assert.equal((await page('/malformed-type')).html, '<html>x');
     assert.equal((await page('/two-types')).html, '<p>x');
     assert.equal(await code('/untyped-binary'), 'unsupported_content_type');
   });
 
-  for (const type of [
-    'application/pdf',
-    'image/png',
-    'image/svg+xml',
-    'video/mp4',
-    'application/zip',
-    'application/msword',
-    'text/event-stream',
-    'multipart/x-mixed-replace',
-  ]) {
-    test(`${type} is refused by its headers`, async () => {
-      assert.equal(await code(`/type?type=${encodeURIComponent(type)}`), 'unsupported_content_type');
-    });
-  }
-
-  test('of what its headers refuse, no body was waited for', async () => {
-    await setTimeout(600);
+  test('a type that is not text is refused by its headers, before its body', async () => {
+    await checkRows(
+      [
+        ...['application/pdf', 'image/png', 'image/svg+xml', 'video/mp4', 'application/zip'],
+        ...['application/msword', 'text/event-stream', 'multipart/x-mixed-replace'],
+      ],
+      (type) => type,
+      async (type) =>
+        assert.equal(await code(`/type?type=${encodeURIComponent(type)}`), 'unsupported_content_type'),
+    );
+    await eventually('the connections are closed', async () => (await network.internet()).open === 0);
     assert.equal((await network.internet()).bodiesRead, 0);
     // The same server counts a body that somebody reads.
     await page('/type?type=text/plain');
     assert.equal((await network.internet()).bodiesRead, 1);
   });
 
-  test('text is returned under whatever type it is sent', async () => {
+  test('text comes back under each type that can hold text', async () => {
     for (const type of [
       'application/octet-stream',
       'application/javascript',
@@ -178,27 +179,29 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
     }
   });
 
-  for (const [name, { text }] of Object.entries(encodings)) {
-    test(`${name}, by header and by meta`, async () => {
-      const query = `/charset?bytes=${name}`;
-      const byHeader = await page(`${query}&header=${name}`);
-      assert.deepEqual([byHeader.html, byHeader.charset], [text, name]);
-      const byMeta = await page(`${query}&meta=${name}`);
-      assert.deepEqual([byMeta.html, byMeta.charset], [`<meta charset="${name}">${text}`, name]);
-      // The header has it, whatever the page says.
-      const both = await page(`${query}&header=${name}&meta=utf-8`);
-      assert.deepEqual([both.html, both.charset], [`<meta charset="utf-8">${text}`, name]);
-    });
-  }
+  test('each encoding is read by the header, then by the meta tag', () =>
+    checkRows(
+      Object.entries(encodings),
+      ([name]) => name,
+      async ([name, { text }]) => {
+        const query = `/charset?bytes=${name}`;
+        const byHeader = await page(`${query}&header=${name}`);
+        assert.deepEqual([byHeader.html, byHeader.charset], [text, name]);
+        const byMeta = await page(`${query}&meta=${name}`);
+        assert.deepEqual([byMeta.html, byMeta.charset], [`<meta charset="${name}">${text}`, name]);
+        const both = await page(`${query}&header=${name}&meta=utf-8`);
+        assert.deepEqual([both.html, both.charset], [`<meta charset="utf-8">${text}`, name]);
+      },
+    ));
 
-  test('a byte order mark has it, whatever the header says, and is gone', async () => {
+  test('a byte order mark decides the encoding, and is removed', async () => {
     for (const mark of ['utf-8', 'utf-16le', 'utf-16be']) {
       const { html, charset } = await page(`/bom?mark=${mark}`);
       assert.deepEqual([html, charset], ['é', mark]);
     }
   });
 
-  test('a page that names no encoding is UTF-8 if it can be, else windows-1252', async () => {
+  test('a page that names no encoding is read as UTF-8 if it can be, else as windows-1252', async () => {
     const { html, charset } = await page('/charset?bytes=windows-1252');
     assert.deepEqual([html, charset], ['€’é', 'windows-1252']);
     assert.equal((await page('/emoji')).charset, 'utf-8');
@@ -250,11 +253,14 @@ for (const environment of [
       [`http://${rawHost('NUL in a header')}/`]: 'upstream_protocol',
       'http://127.0.0.1/': 'blocked_address',
     };
-    for (const [url, outcome] of Object.entries(expected)) {
-      test(`${url}: ${outcome}`, async () => assert.equal(await code(url), outcome));
-    }
+    test(`valid TLS is accepted and every other certificate refused in ${which} environment`, () =>
+      checkRows(
+        Object.entries(expected),
+        ([url]) => url,
+        async ([url, outcome]) => assert.equal(await code(url), outcome),
+      ));
 
-    test('HTTP/1.1 for the name of the URL, without a client certificate, and no proxy', async () => {
+    test(`TLS offers HTTP/1.1 and no client certificate, and no proxy is used, in ${which} environment`, async () => {
       const { offeredProtocols } = await network.internet();
       assert.ok(offeredProtocols.length >= 3);
       for (const offered of offeredProtocols)

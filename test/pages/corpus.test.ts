@@ -4,9 +4,12 @@ import { after, before, describe, test } from 'node:test';
 import { createAddressJudge } from '../../src/pages/guard/address.ts';
 import { parseTarget } from '../../src/pages/guard/url.ts';
 import { RelayError } from '../../src/errors.ts';
+import { checkRows } from '../support/rows.ts';
 import { corpusUrls as urls, outcomeOf } from './corpus.ts';
 import { networkMissing, startNetwork, testConfig, type Network } from './network.ts';
 import { neighbour6 } from './zone.ts';
+
+const categories = Map.groupBy(urls, ({ category }) => category);
 
 describe('the corpus through the judge of URLs', () => {
   const rules = { ports: testConfig.ports, selfNames: [], denied: createAddressJudge() };
@@ -18,8 +21,14 @@ describe('the corpus through the judge of URLs', () => {
       return error instanceof RelayError ? error.code : String(error);
     }
   };
-  for (const { id, url, expected } of urls.filter(({ category }) => category !== 'dns')) {
-    test(id, () => assert.equal(judge(url), outcomeOf(expected), url.slice(0, 200)));
+  for (const [category, rows] of categories) {
+    if (category === 'dns') continue;
+    test(`the judge of URLs decides each ${category} row of the corpus as expected`, () =>
+      checkRows(
+        rows,
+        ({ id, url }) => `${id} ${url.slice(0, 200)}`,
+        ({ url, expected }) => assert.equal(judge(url), outcomeOf(expected)),
+      ));
   }
 });
 
@@ -30,26 +39,25 @@ describe('the corpus through the fetch, on a network of the test', { skip: netwo
   });
   after(() => network.close());
 
-  for (const { id, url, expected } of urls) {
-    test(id, async () => {
-      const fetched = await network.fetch({ url });
-      // What the judge allows is in no published place of this internet, or answers like any page: both are a dial.
-      const outcome =
-        fetched.ok || ['connect_error', 'upstream_protocol', 'tls_error'].includes(fetched.code)
-          ? 'allow'
-          : fetched.code;
-      assert.equal(outcome, outcomeOf(expected), url.slice(0, 200));
-      if (!fetched.ok && outcome !== 'allow') {
-        assert.doesNotMatch(
-          fetched.message,
-          /\d+\.\d+\.\d+\.\d+|::|\bsite\b|localhost|nip\.io/,
-          'a message names no address',
-        );
-      }
-    });
+  for (const [category, rows] of categories) {
+    test(`a fetch of each ${category} row of the corpus ends as expected`, () =>
+      checkRows(
+        rows,
+        ({ id, url }) => `${id} ${url.slice(0, 200)}`,
+        async ({ url, expected }) => {
+          const fetched = await network.fetch({ url });
+          // What the judge allows is in no published place of this internet, or answers like any page: both are a dial.
+          const dialled = ['connect_error', 'upstream_protocol', 'tls_error'];
+          const outcome = fetched.ok || dialled.includes(fetched.code) ? 'allow' : fetched.code;
+          assert.equal(outcome, outcomeOf(expected));
+          if (fetched.ok || outcome === 'allow') return;
+          const address = /\d+\.\d+\.\d+\.\d+|::|\bsite\b|localhost|nip\.io/;
+          assert.doesNotMatch(fetched.message, address, 'a message names no address');
+        },
+      ));
   }
 
-  test('what is not public has seen no connection', async () => {
+  test('no row of the corpus led to a connection to an address that is not public', async () => {
     const allowed = urls
       .filter(({ expected }) => expected === 'allow')
       .map(({ url }) => new URL(url).hostname.replace(/[[\]]/g, ''));
@@ -59,7 +67,7 @@ describe('the corpus through the fetch, on a network of the test', { skip: netwo
     assert.deepEqual(strays, []);
   });
 
-  test('a connection to what is not public would have been seen', async () => {
+  test('a connection to an address that is not public is seen by this test', async () => {
     const addresses = [
       '127.0.0.1',
       '::1',

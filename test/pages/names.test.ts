@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { checkRows } from '../support/rows.ts';
 import { networkMissing, startNetwork, type Network } from './network.ts';
 
 describe('names, on a network of the test', { skip: networkMissing() }, () => {
@@ -52,13 +53,15 @@ describe('names, on a network of the test', { skip: networkMissing() }, () => {
     'ip6-localhost': 'blocked_hostname',
   };
 
-  for (const [host, outcome] of Object.entries(expected)) {
-    test(`${host}: ${outcome}`, async () => {
-      assert.equal(await code(`http://${host}/`), outcome);
-    });
-  }
+  test('a fetch from each kind of name ends as expected', () =>
+    checkRows(
+      Object.entries(expected),
+      ([host]) => host,
+      async ([host, outcome]) => assert.equal(await code(`http://${host}/`), outcome),
+      { atOnce: true },
+    ));
 
-  test('a name is looked up once for each hop, and the answer is used once', async () => {
+  test('a name is looked up once for each hop, and each answer is used once', async () => {
     assert.equal(await code('http://rebind.site.com/'), 'ok 200');
     assert.equal((await network.internet('rebind.site.com')).queries, 1);
     // The second look-up says 127.0.0.1: no connection of the first fetch is there to be used again.
@@ -66,27 +69,26 @@ describe('names, on a network of the test', { skip: networkMissing() }, () => {
     assert.equal((await network.internet('rebind.site.com')).queries, 2);
   });
 
-  test('a redirect to the same name is a hop of its own', async () => {
+  test('a redirect to the same name looks it up again', async () => {
     assert.equal(await code('http://rebind.hops.site.com/count?n=1'), 'ok 200');
     assert.equal((await network.internet('rebind.hops.site.com')).queries, 2);
   });
 
-  test('a name in /etc/hosts reaches nothing', async () => {
+  test('a name in /etc/hosts is blocked without a look-up', async () => {
     assert.equal(await code('http://localhost.localdomain/'), 'blocked_hostname');
     assert.equal((await network.internet('localhost.localdomain')).queries, 0);
   });
 
-  test('silent name servers hold up nobody else', async () => {
+  test('silent name servers do not hold up other fetches', async () => {
     const slow = Array.from({ length: 50 }, (_, index) =>
       network.fetch({ url: `http://slow-${index}.site.com/` }),
     );
-    const started = Date.now();
-    assert.equal(await code('http://www.site.com/'), 'ok 200');
-    assert.ok(Date.now() - started < 10_000);
+    const first = await Promise.race([code('http://www.site.com/'), ...slow]);
+    assert.equal(first, 'ok 200');
     for (const fetched of await Promise.all(slow)) assert.ok(!fetched.ok);
   });
 
-  test('a host is fetched from twice at a time', async () => {
+  test('a host has at most two fetches at a time', async () => {
     const fetches = Array.from({ length: 8 }, () =>
       network.fetch({ url: 'http://polite.site.com/type?type=text/plain' }),
     );
@@ -94,13 +96,13 @@ describe('names, on a network of the test', { skip: networkMissing() }, () => {
     assert.equal((await network.internet()).mostOpen, 2);
   });
 
-  test('a caller that goes away ends the connection', async () => {
+  test('a caller that leaves ends its connection', async () => {
     const fetched = await network.fetch({ url: 'http://www.site.com/type?type=text/plain' }, 50);
     assert.deepEqual([fetched.ok, !fetched.ok && fetched.code], [false, 'Error: gone']);
     assert.equal((await network.internet()).open, 0);
   });
 
-  test('what is not public has seen no connection', async () => {
+  test('no name led to a connection to an address that is not public', async () => {
     assert.deepEqual(await network.strays(), []);
   });
 });

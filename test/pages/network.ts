@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import type { PageConfig, PageResult } from '../../src/pages/fetch.ts';
 import type { PageCaps } from '../../src/pages/caps.ts';
+import { needs } from '../support/needs.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeNamespaces, ready } from './namespaces.ts';
-import { needs } from '../support/needs.ts';
 
 /** Every field that a page can come back in. */
 export type AnyPage = PageResult & {
@@ -48,7 +48,7 @@ export const testConfig: PageConfig = {
 
 /** Why no network can be made here, or false. */
 export function networkMissing(): string | false {
-  const missing = needs('root', 'ip');
+  const missing = needs('root', 'ip', 'openssl');
   if (missing !== false) return missing;
   const name = `crt-probe-${process.pid}`;
   try {

@@ -5,9 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '../../src');
-const sources = globSync('**/*.ts', { cwd: root }).filter(
-  (file) => !file.endsWith('.test.ts') && !file.startsWith('standin/'),
-);
+const sources = globSync('**/*.ts', { cwd: root }).filter((file) => !file.endsWith('.test.ts'));
 
 /** What reaches a network, and the files that may. */
 const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
@@ -36,13 +34,11 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
 
 /** Servers and clients of the relay's own that are not on the way to a page; each says why it is no way out. */
 const others: Readonly<Record<string, string>> = {
-  'commands/loopback.ts':
-    'calls the relay of this machine, for ask, doctor and the demo: an address that is not loopback or HOST is refused',
-  'service/probe.ts':
-    'asks the relay whether it is ready, on loopback; and `expose`, on the command line only, asks the public URL that its owner has given it',
+  'service/call.ts':
+    'calls the relay of this machine, for ask, doctor and the demo; and `expose`, on the command line only, asks the public URL that its owner has given it',
 };
 
-test('every way to a network is the one of the fetch', () => {
+test('only the transport of page fetches opens connections to other hosts', () => {
   assert.ok(sources.includes('pages/guard/transport.ts'));
   for (const file of sources.filter((file) => !(file in others))) {
     const text = readFileSync(join(root, file), 'utf8').replace(
@@ -60,7 +56,7 @@ test('every way to a network is the one of the fetch', () => {
   }
 });
 
-test('what is allowed is used: the table is not longer than it needs to be', () => {
+test('each file that may reach a network does so', () => {
   for (const [way, allowed] of ways) {
     for (const file of allowed) {
       assert.match(readFileSync(join(root, file), 'utf8'), way, file);
@@ -68,14 +64,14 @@ test('what is allowed is used: the table is not longer than it needs to be', () 
   }
 });
 
-test('the two modules that judge import no more of node:net than its list and its parser', () => {
+test('the modules that judge import only isIP and BlockList from node:net', () => {
   for (const file of ['pages/guard/address.ts', 'pages/guard/url.ts']) {
     const text = readFileSync(join(root, file), 'utf8');
     assert.match(text, /import \{ (BlockList, )?isIP \} from 'node:net'/);
   }
 });
 
-test('the rules see what they are for', () => {
+test('the rules recognise each way to reach a network', () => {
   const seen = (text: string): boolean => ways.some(([way, allowed]) => allowed.length < 3 && way.test(text));
   for (const text of [
     "await fetch('http://x')",

@@ -11,6 +11,8 @@ export type RawReply = {
   readonly truncated?: boolean;
   readonly status?: number;
   readonly timeoutMs?: number;
+  /** Goes on for as long as it is read, or decodes to very much more: its memory is measured. */
+  readonly endless?: true;
 };
 
 const text = (reply: string) => (socket: Socket) => void socket.end(Buffer.from(reply, 'latin1'));
@@ -56,11 +58,16 @@ export const rawReplies = {
   'half a status line': { send: open('HTTP/1.1 20'), ...late },
   'half a header': { send: text('HTTP/1.1 200 OK\r\nContent-Ty'), ...protocol },
   'endless headers': {
+    endless: true,
     send: flood('HTTP/1.1 200 OK\r\n', () => 'X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n'),
     code: 'headers_too_large',
   },
-  'one endless header': { send: flood('HTTP/1.1 200 OK\r\nX-A: ', () => block), code: 'headers_too_large' },
-  'one endless status line': { send: flood('HTTP/1.1 200 ', () => block), timeoutMs: 5000 },
+  'one endless header': {
+    endless: true,
+    send: flood('HTTP/1.1 200 OK\r\nX-A: ', () => block),
+    code: 'headers_too_large',
+  },
+  'one endless status line': { endless: true, send: flood('HTTP/1.1 200 ', () => block) },
   'NUL in a header': { send: text(`${html}X: a\0b\r\n\r\nx`), ...protocol },
   'folded header': { send: text(`${html}X: a\r\n b\r\n\r\nx`), ...protocol },
   'space before the colon': { send: text('HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx'), ...protocol },
@@ -89,8 +96,8 @@ export const rawReplies = {
   'HTTP/9.9': { send: text('HTTP/9.9 200 OK\r\n\r\nx'), ...protocol },
   '103 every 50 ms': { send: flood('', () => 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', 50), ...late },
   '103 as fast as it goes': {
+    endless: true,
     send: flood('', () => 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(500)),
-    timeoutMs: 5000,
   },
   'a byte of the body every 50 ms': { send: flood(`${html}\r\n`, () => 'x', 50), ...late },
   'a byte of a header every 50 ms': { send: flood('HTTP/1.1 200 OK\r\nX: ', () => 'x', 50), ...late },
@@ -170,6 +177,7 @@ export const rawReplies = {
   'an ICY stream': { send: text('ICY 200 OK\r\nContent-Type: text/html\r\n\r\nabc'), ...protocol },
   'TLS to who speaks HTTP': { send: text('\x15\x03\x01\x00\x02\x02\x46'), ...protocol },
   'a body of NUL': {
+    endless: true,
     send: (socket) => void socket.end(Buffer.concat([Buffer.from(`${html}\r\n`), Buffer.alloc(3_000_000)])),
     truncated: true,
   },
@@ -196,47 +204,50 @@ export const rawReplies = {
     status: 503,
   },
   'endless trailers': {
+    endless: true,
     send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n`, () =>
       'X-A: aaaaaaaaaaaaaaaa\r\n'.repeat(50),
     ),
     code: 'headers_too_large',
   },
   'chunk extension of 200 KB': {
+    endless: true,
     send: text(`${html}Transfer-Encoding: chunked\r\n\r\n3;${'x'.repeat(200_000)}\r\nabc\r\n0\r\n\r\n`),
   },
   'endless chunk extension': {
+    endless: true,
     send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n3;`, () => block),
-    timeoutMs: 5000,
   },
   'endless body, at full speed': {
+    endless: true,
     send: flood(`${html}Transfer-Encoding: chunked\r\n\r\n`, () => chunkOf(block)),
     truncated: true,
-    timeoutMs: 20_000,
   },
   'gzip bomb of 200 MiB': {
+    endless: true,
     send: encoded('gzip', () => gzipSync(Buffer.alloc(200 << 20, 'a'))),
     truncated: true,
-    timeoutMs: 20_000,
   },
   'brotli bomb of 200 MiB': {
+    endless: true,
     send: encoded('br', () =>
       brotliCompressSync(Buffer.alloc(200 << 20, 'a'), { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
     ),
     truncated: true,
-    timeoutMs: 20_000,
   },
   'deflate bomb of 200 MiB': {
+    endless: true,
     send: encoded('deflate', () => deflateSync(Buffer.alloc(200 << 20, 'a'))),
     truncated: true,
-    timeoutMs: 20_000,
   },
   'gzip bomb of one endless tag': {
+    endless: true,
     send: encoded('gzip', () => gzipSync(Buffer.concat([Buffer.from('<a b="'), Buffer.alloc(20 << 20)]))),
     truncated: true,
     html: '',
-    timeoutMs: 20_000,
   },
   'gzip with an endless name': {
+    endless: true,
     send: async (socket) => {
       socket.write(`${html}Content-Encoding: gzip\r\n\r\n`);
       socket.write(Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0]));
@@ -244,7 +255,6 @@ export const rawReplies = {
     },
     html: '',
     truncated: true,
-    timeoutMs: 20_000,
   },
   'gzip in gzip': {
     send: encoded('gzip, gzip', () => gzipSync(gzipSync('abc'))),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { checkRows } from '../support/rows.ts';
 import { networkMissing, startNetwork, type Fetched, type Network } from './network.ts';
 
 describe('redirects, on a network of the test', { skip: networkMissing() }, () => {
@@ -48,26 +49,30 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     'http://a..b/': 'bad_redirect',
     '': 'bad_redirect',
   };
-  for (const [location, code] of Object.entries(blocked)) {
-    for (const status of [301, 302, 303, 307, 308]) {
-      test(`${status} to ${JSON.stringify(location)}: ${code}`, async () => {
-        const fetched = await network.fetch({ url: to(location, status) });
-        // "http:127.0.0.1" on an http page is a relative path: the answer is the site's own 404.
-        assert.equal(codeOf(fetched), code === 'not public' ? 'ok 404' : code);
-        if (!fetched.ok) assert.match(fetched.message, location === '' ? /redirects/ : /^After redirect 1: /);
-        if (!fetched.ok && location !== '') assert.equal(fetched.hop, 1);
-      });
-    }
+  for (const status of [301, 302, 303, 307, 308]) {
+    test(`a ${status} to each blocked or invalid place is refused`, () =>
+      checkRows(
+        Object.entries(blocked),
+        ([location]) => location,
+        async ([location, code]) => {
+          const fetched = await network.fetch({ url: to(location, status) });
+          // "http:127.0.0.1" on an http page is a relative path: the answer is the site's own 404.
+          assert.equal(codeOf(fetched), code === 'not public' ? 'ok 404' : code);
+          if (fetched.ok) return;
+          assert.match(fetched.message, location === '' ? /redirects/ : /^After redirect 1: /);
+          if (location !== '') assert.equal(fetched.hop, 1);
+        },
+      ));
   }
 
-  for (const hops of [0, 1, 4]) {
-    test(`a private target after ${hops} redirects`, async () => {
+  test('a private target is refused after one, two and five redirects', async () => {
+    for (const hops of [1, 2, 5]) {
       let url = 'http://169.254.169.254/latest/meta-data/';
-      for (let hop = 0; hop <= hops; hop += 1) url = to(url);
+      for (let hop = 0; hop < hops; hop += 1) url = to(url);
       const fetched = await network.fetch({ url });
-      assert.deepEqual([codeOf(fetched), !fetched.ok && fetched.hop], ['blocked_address', hops + 1]);
-    });
-  }
+      assert.deepEqual([codeOf(fetched), !fetched.ok && fetched.hop], ['blocked_address', hops]);
+    }
+  });
 
   test('five redirects are followed, the sixth is not', async () => {
     const five = await network.fetch({ url: `${site}/count?n=5` });
@@ -91,24 +96,27 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     '/redirect?status=302&to=http%3A%2Femoji': `${site}/emoji`,
     '/endless-redirect': `${site}/`,
   };
-  for (const [path, end] of Object.entries(followed)) {
-    test(`${path} leads to ${end}`, async () => {
-      const fetched = await network.fetch({ url: site + path });
-      assert.ok(fetched.ok, JSON.stringify(fetched));
-      assert.deepEqual([fetched.result.status, fetched.result.final_url], [200, end]);
-    });
-  }
+  test('a redirect in each spelling leads to its page', () =>
+    checkRows(
+      Object.entries(followed),
+      ([path]) => path,
+      async ([path, end]) => {
+        const fetched = await network.fetch({ url: site + path });
+        assert.ok(fetched.ok, JSON.stringify(fetched));
+        assert.deepEqual([fetched.result.status, fetched.result.final_url], [200, end]);
+      },
+    ));
 
-  test('from https to http', async () => {
+  test('a redirect from https to http is followed', async () => {
     const fetched = await network.fetch({ url: to(`${site}/`).replace('http:', 'https:') });
     assert.equal(fetched.ok && fetched.result.final_url, `${site}/`);
   });
 
-  test('two Locations are none', async () => {
+  test('a redirect with two Locations is refused', async () => {
     assert.equal(codeOf(await network.fetch({ url: `${site}/two-locations` })), 'bad_redirect');
   });
 
-  test('only these statuses with a Location lead anywhere', async () => {
+  test('a 302 without Location, a 300 and a Refresh are not followed', async () => {
     const lonely = await network.fetch({ url: `${site}/no-location` });
     assert.deepEqual(lonely.ok && [lonely.result.status, lonely.result.html], [302, 'moved']);
     const choices = await network.fetch({ url: `${site}/status-300` });
@@ -117,7 +125,7 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     assert.deepEqual(refresh.ok && [refresh.result.status, refresh.result.redirects], [200, []]);
   });
 
-  test('no cookie, no referrer, no credential goes to the next host', async () => {
+  test('the next host gets no cookie, referrer or credential', async () => {
     const fetched = await network.fetch({
       url: `${site}/set-cookie`,
       accept_language: 'de',
@@ -135,7 +143,7 @@ describe('redirects, on a network of the test', { skip: networkMissing() }, () =
     });
   });
 
-  test('what is not public has seen no connection', async () => {
+  test('no redirect led to a connection to an address that is not public', async () => {
     assert.deepEqual(await network.strays(), []);
   });
 });

@@ -23,23 +23,30 @@ const relay = await startTestRelay({
   until: 'listening',
 });
 
-export type Post = { type: 'post'; body: unknown; leaveAfterMs?: number };
+/** `leaves`: its client leaves at the message `leave`. */
+type Post = { type: 'post'; body: unknown; leaves?: true };
 export type Answer = { status: number; body: Record<string, unknown> } | { left: true };
 export type Seen = { strays: string[]; log: string; url: string };
 
-process.on('message', (message: { id: number } & (Post | { type: 'observe' })) => {
-  void (async () => {
-    const value =
-      message.type === 'post' ? await post(message) : { strays, log: relay.output().stdout, url: relay.url };
-    process.send?.({ id: message.id, value });
-  })();
+let leaving = new AbortController();
+
+process.on('message', (message: { id: number } & (Post | { type: 'observe' | 'leave' })) => {
+  void (async () => process.send?.({ id: message.id, value: await answer(message) }))();
 });
 process.once('disconnect', () => {
   void relay.stop().finally(() => process.exit());
 });
 
-async function post({ body, leaveAfterMs }: Post): Promise<Answer> {
-  const signal = leaveAfterMs === undefined ? null : AbortSignal.timeout(leaveAfterMs);
+async function answer(message: Post | { type: 'observe' | 'leave' }): Promise<Answer | Seen | undefined> {
+  if (message.type === 'observe') return { strays, log: relay.output().stdout, url: relay.url };
+  if (message.type === 'post') return post(message);
+  leaving.abort();
+  leaving = new AbortController();
+  return undefined;
+}
+
+async function post({ body, leaves }: Post): Promise<Answer> {
+  const signal = leaves === true ? leaving.signal : null;
   try {
     const response = await relay.post(body, { path: '/v1/fetch', signal });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 
-import { canonicalAddress, createAddressJudge } from './address.ts';
-import { createHostJudge } from './address.ts';
+import { checkRows } from '../../../test/support/rows.ts';
+import { canonicalAddress, createAddressJudge, createHostJudge } from './address.ts';
 
 const denied = createAddressJudge();
 
@@ -36,14 +36,17 @@ const blocks: readonly (readonly [first: string, last: string, ...outside: strin
   ['3fff::', '3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff', '3ffe:ffff::', '3fff:1000::'],
 ];
 
-for (const [first, last, ...outside] of blocks) {
-  test(`${first} to ${last}`, () => {
-    assert.deepEqual([denied(first), denied(last)], [true, true]);
-    for (const address of outside) assert.equal(denied(address), false, address);
-  });
-}
+test('the judge denies each special block from first to last address, and allows what is just outside', () =>
+  checkRows(
+    blocks,
+    ([first, last]) => `${first} to ${last}`,
+    ([first, last, ...outside]) => {
+      assert.deepEqual([denied(first), denied(last)], [true, true]);
+      for (const address of outside) assert.equal(denied(address), false, address);
+    },
+  ));
 
-test('every denied IPv4 address, inside every kind of IPv6 address', () => {
+test('the judge denies every denied IPv4 address inside every kind of IPv6 address', () => {
   for (const [first, last] of blocks.filter(([first]) => first.includes('.'))) {
     for (const address of [first, last]) {
       for (const prefix of [
@@ -61,7 +64,7 @@ test('every denied IPv4 address, inside every kind of IPv6 address', () => {
   }
 });
 
-test('what is not the text of an address is denied', () => {
+test('the judge denies text that is not an IP address', () => {
   for (const text of [
     '',
     'garbage',
@@ -79,7 +82,7 @@ test('what is not the text of an address is denied', () => {
   }
 });
 
-test('interfaces and configured networks are denied, whole', () => {
+test('the judge denies the whole network of each interface and of each configured network', () => {
   const judge = createAddressJudge({
     interfaces: ['5.9.1.2/24', '2a01:4f8:77::2/64'],
     deny: ['8.8.8.8', ' 9.9.0.0/16', '2606:4700::/32'],
@@ -92,7 +95,7 @@ test('interfaces and configured networks are denied, whole', () => {
     assert.equal(judge(address), false, address);
 });
 
-test('NAT64 is judged by the IPv4 address inside it, and only when it is named', () => {
+test('a configured NAT64 prefix is judged by the IPv4 address inside it', () => {
   const judge = createAddressJudge({ nat64: '64:ff9b::/96', deny: ['8.8.8.8'] });
   assert.equal(denied('64:ff9b::1.1.1.1'), true);
   assert.equal(judge('64:ff9b::1.1.1.1'), false);
@@ -102,7 +105,7 @@ test('NAT64 is judged by the IPv4 address inside it, and only when it is named',
   assert.equal(judge('64:ff9b:1::1.1.1.1'), true);
 });
 
-test('a network that is none is an error that names it', () => {
+test('an invalid network throws an error that names it', () => {
   for (const network of [
     '',
     'x',
@@ -124,13 +127,13 @@ test('a network that is none is an error that names it', () => {
   }
 });
 
-test('one spelling for each address', () => {
+test('canonicalAddress gives every spelling of an address the same text', () => {
   assert.equal(canonicalAddress('2606:4700:0:0:0:0:0:1111'), '2606:4700::1111');
   assert.equal(canonicalAddress('::FFFF:1.2.3.4'), '::ffff:102:304');
   assert.equal(canonicalAddress('1.2.3.4'), '1.2.3.4');
 });
 
-test('the addresses of this host are denied', () => {
+test('the host judge denies the addresses of this host', () => {
   const judge = createHostJudge({})();
   const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
   assert.ok(own.length > 0);

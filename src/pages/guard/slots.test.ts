@@ -6,7 +6,7 @@ import { createSlots } from './slots.ts';
 
 const forever = new AbortController().signal;
 
-test('so many at a time for a name, in order, whatever becomes of each', async () => {
+test('a name has at most the given number of tasks at a time, in order, even if some fail', async () => {
   const slots = createSlots({ each: 2, waiting: 100 });
   const events: string[] = [];
   let running = 0;
@@ -27,7 +27,7 @@ test('so many at a time for a name, in order, whatever becomes of each', async (
   assert.equal(most, 2);
 });
 
-test('one name does not wait for another', async () => {
+test('a task of one name does not wait for tasks of another', async () => {
   const slots = createSlots({ each: 1, waiting: 10 });
   let release: () => void = () => {};
   const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
@@ -36,7 +36,7 @@ test('one name does not wait for another', async () => {
   await held;
 });
 
-test('the line has an end, and who leaves it makes room', async () => {
+test('a full line refuses a task, and a task that leaves makes room', async () => {
   const slots = createSlots({ each: 1, waiting: 1 });
   let release: () => void = () => {};
   const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
@@ -54,7 +54,7 @@ test('the line has an end, and who leaves it makes room', async () => {
   assert.equal(await slots.use('a', 'key', forever, async () => 'ran'), 'ran');
 });
 
-test('a key with a long line at a host holds up nobody else’s single fetch', async () => {
+test('a single task of one key goes before the later tasks of another key', async () => {
   const slots = createSlots({ each: 1, waiting: 100 });
   const order: string[] = [];
   const use = (keyId: string): Promise<void> =>
@@ -66,7 +66,7 @@ test('a key with a long line at a host holds up nobody else’s single fetch', a
   assert.equal(order.join(''), 'abaaa');
 });
 
-test('a key fills half of the line, and each key finds a place in it', async () => {
+test('a key fills at most half of the line, and each key’s first task finds a place', async () => {
   const slots = createSlots({ each: 1, waiting: 2 });
   let release: () => void = () => {};
   const held = slots.use('x', 'a', forever, () => new Promise<void>((resolve) => (release = resolve)));

@@ -15,7 +15,7 @@ const target = {
   port: 80,
 };
 
-test('a socket that is elsewhere is destroyed before anything is written', () => {
+test('a socket connected to another address is destroyed before anything is written', () => {
   let destroyed = 0;
   const socket = (remoteAddress: string) => ({
     remoteAddress,
@@ -33,7 +33,7 @@ test('a socket that is elsewhere is destroyed before anything is written', () =>
   assert.equal(destroyed, 3);
 });
 
-test('the socket that was dialled is the one that is used, for one request', async () => {
+test('get sends one request over the dialled socket and closes it', async () => {
   const requests: string[] = [];
   const server = createServer((socket) => {
     socket.once('data', (data) => {
@@ -59,7 +59,7 @@ test('the socket that was dialled is the one that is used, for one request', asy
   }
 });
 
-test('an aborted dial rejects with the reason, and leaves nothing open', async () => {
+test('an aborted dial rejects with the signal’s reason', async () => {
   const gone = new AbortController();
   gone.abort(new Error('gone'));
   await assert.rejects(dial(['127.0.0.1'], 9, 5000, gone.signal), /gone/);

@@ -14,7 +14,7 @@ const code = (text: string, base?: string): string => {
   }
 };
 
-test('a target is the parser’s reading of a URL', () => {
+test('parseTarget returns the WHATWG parser’s reading of a URL', () => {
   assert.deepEqual(parseTarget('HTTPS://WWW.Example.COM.:443/a/../b?c=%64#e', rules), {
     url: 'https://www.example.com/b?c=%64',
     origin: 'https://www.example.com',
@@ -31,13 +31,13 @@ test('a target is the parser’s reading of a URL', () => {
   );
 });
 
-test('a relative URL has a base or is none', () => {
+test('a relative URL is valid only with a base', () => {
   assert.equal(code('../x', 'http://example.com/a/b/c'), 'http://example.com/a/x');
   assert.equal(code('//127.0.0.1/', 'http://example.com/'), 'blocked_address');
   assert.equal(code('../x'), 'invalid_url');
 });
 
-test('the relay itself is no page', () => {
+test('the relay’s own names and tailnet names are blocked', () => {
   assert.equal(code('http://relay.site.com/'), 'blocked_hostname');
   assert.equal(code('http://RELAY.site.com.:8080/'), 'blocked_hostname');
   assert.equal(code('https://box.tail0000.ts.net/'), 'blocked_hostname');
@@ -45,14 +45,14 @@ test('the relay itself is no page', () => {
   assert.equal(code('http://relay.site.com.evil.org/'), 'http://relay.site.com.evil.org/');
 });
 
-test('who is asked for is judged before the port', () => {
+test('a blocked host is reported before a blocked port', () => {
   assert.equal(code('http://127.0.0.1:22/'), 'blocked_address');
   assert.equal(code('http://localhost:22/'), 'blocked_hostname');
   assert.equal(code('http://user@localhost:22/'), 'blocked_userinfo');
   assert.equal(code('ftp://user@localhost:22/'), 'blocked_scheme');
 });
 
-test('no message holds what was asked for', () => {
+test('no error message repeats a part of the URL', () => {
   for (const url of [
     'http://10.11.12.13/',
     'http://secret-name/',
@@ -68,7 +68,7 @@ test('no message holds what was asked for', () => {
   }
 });
 
-test('a long URL is refused before it is parsed', () => {
+test('a URL of more than 8192 characters is invalid', () => {
   assert.equal(code(`http://example.com/${'a'.repeat(8192)}`), 'invalid_url');
   assert.notEqual(code(`http://example.com/${'a'.repeat(8000)}`), 'invalid_url');
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import { ByteSource } from './bytes.ts';
 import { openText } from './charset.ts';
 import type { EncodingRule } from './content-type.ts';
@@ -70,19 +71,22 @@ const cases: readonly (readonly [
   ],
   ['U+FEFF that is no mark', Buffer.from('a\ufeffé'), undefined, 'utf-8', 'a\ufeffé'],
 ];
-for (const [name, bytes, label, charset, text] of cases) {
-  test(name, async () => {
-    for (const size of [bytes.length, 1, 2])
-      assert.deepEqual(await read(bytes, label, size), [charset, text]);
-  });
-}
+test('the mark, the header, the page and its letters decide the encoding, in that order', () =>
+  checkRows(
+    cases,
+    ([name]) => name,
+    async ([, bytes, label, charset, text]) => {
+      for (const size of [bytes.length, 1, 2])
+        assert.deepEqual(await read(bytes, label, size), [charset, text]);
+    },
+  ));
 
-test('a character that the sample cuts is no sign against UTF-8', async () => {
+test('a character that the sample cuts does not count against UTF-8', async () => {
   const [charset] = await read(Buffer.from(`é${'x'.repeat(65_533)}é`));
   assert.equal(charset, 'utf-8');
 });
 
-test('letters decide the encoding wherever they begin', async () => {
+test('the first letters outside ASCII decide the encoding, wherever they are', async () => {
   const ascii = Buffer.alloc(200_000, 'x');
   for (const [letters, charset] of [
     [Buffer.from('é'), 'utf-8'],
@@ -95,7 +99,7 @@ test('letters decide the encoding wherever they begin', async () => {
   }
 });
 
-test('JSON and XML are UTF-8, whatever their bytes are', async () => {
+test('JSON and XML are read as UTF-8, whatever their bytes are', async () => {
   const bytes = Buffer.from([0x22, 0xe9, 0x22]);
   assert.deepEqual(await read(bytes, undefined, 1, 'json'), ['utf-8', '"\ufffd"']);
   assert.deepEqual(await read(bytes, undefined, 1, 'xml'), ['utf-8', '"\ufffd"']);
@@ -104,14 +108,14 @@ test('JSON and XML are UTF-8, whatever their bytes are', async () => {
   assert.deepEqual(await read(Buffer.from(xml, 'utf16le'), undefined, 3, 'xml'), ['utf-16le', xml]);
 });
 
-test('the search for <meta charset> has an end', async () => {
+test('the search for <meta charset> ends after 512 KiB', async () => {
   const meta = '<meta charset=gbk>';
   const head = (size: number): Buffer => Buffer.from(`<!--${'x'.repeat(size)}-->${meta}`);
   assert.equal((await read(head(500_000)))[0], 'gbk');
   assert.equal((await read(head(600_000)))[0], 'utf-8');
 });
 
-test('JSON and texts are no HTML: of what they hold only an XML declaration names their encoding', async () => {
+test('a text that is not HTML can name its encoding only in an XML declaration', async () => {
   const text = (bytes: Uint8Array, label?: string) => read(bytes, label, 3, 'text');
   for (const page of [
     '{"html": "<meta charset=windows-1251>é"}',

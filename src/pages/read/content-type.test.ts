@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import { readContentType } from './content-type.ts';
 import { isBinary, sniffKind } from './sniff.ts';
 
@@ -53,14 +54,17 @@ const kinds: readonly (readonly [header: string | string[] | undefined, kind: st
     'multipart/mixed application/ld+jsonx application/vnd.ms-excel application/postscript',
   ].flatMap((types) => types.split(' ').map((type) => [type, 'unsupported'] as const)),
 ];
-for (const [header, kind, charset] of kinds) {
-  test(`${JSON.stringify(header)}: ${kind}`, () => {
-    const type = readContentType(header);
-    assert.deepEqual([type.kind, type.charset], [kind, charset]);
-  });
-}
+test('the Content-Type header decides the kind of a page and its charset label', () =>
+  checkRows(
+    kinds,
+    ([header]) => JSON.stringify(header),
+    ([header, kind, charset]) => {
+      const type = readContentType(header);
+      assert.deepEqual([type.kind, type.charset], [kind, charset]);
+    },
+  ));
 
-test('what an untyped body starts with', () => {
+test('the first bytes of a body without a type decide its kind', () => {
   for (const [start, kind] of [
     ['<!DOCTYPE HTML><p>', 'html'],
     ['\n  <html lang=en>', 'html'],
@@ -98,7 +102,7 @@ test('the type decides where a page names its encoding', () => {
   }
 });
 
-test('bytes that no text has are binary, but for those of UTF-16', () => {
+test('bytes that no text has are binary, except in UTF-16', () => {
   for (const [start, binary] of [
     [Buffer.from('text \x1b[0m\x0c\t\r\n'), false],
     [Buffer.from('\x00'), true],

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 
 import { RelayError } from '../../errors.ts';
+import { checkRows } from '../../../test/support/rows.ts';
 import { decode, readCoding, type Coding } from './decode.ts';
 
 async function* parts(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
@@ -51,15 +52,18 @@ const cases: readonly (readonly [name: string, Coding, Buffer, expected: string,
   ['br and garbage', 'br', Buffer.concat([brotliCompressSync(text), Buffer.from('garbage')]), text],
 ];
 
-for (const [name, coding, bytes, expected] of cases) {
-  test(`${name}, in pieces of any size`, async () => {
-    for (const size of [1, 7, 1_000_000]) {
-      assert.deepEqual(await decoded(coding, bytes, size), { text: expected, cut: false });
-    }
-  });
-}
+test('each coding is decoded, in pieces of any size', () =>
+  checkRows(
+    cases,
+    ([name]) => name,
+    async ([, coding, bytes, expected]) => {
+      for (const size of [1, 7, 1_000_000]) {
+        assert.deepEqual(await decoded(coding, bytes, size), { text: expected, cut: false });
+      }
+    },
+  ));
 
-test('what breaks off is kept up to there', async () => {
+test('a body that breaks off is decoded up to that point and reported as cut', async () => {
   for (const [coding, bytes] of [
     ['gzip', gzip.subarray(0, -20)],
     ['deflate', deflateSync(text).subarray(0, -10)],
@@ -71,7 +75,7 @@ test('what breaks off is kept up to there', async () => {
   }
 });
 
-test('what is not in its coding is an error', async () => {
+test('a body that is not in its coding is an upstream_protocol error', async () => {
   for (const coding of ['gzip', 'br'] as const) {
     await assert.rejects(decoded(coding, Buffer.from('<p>plain text'), 4), { code: 'upstream_protocol' });
   }
@@ -94,7 +98,7 @@ test('a bomb is decoded no further than it is read', async () => {
   assert.ok(fed < bomb.length / 16, `${fed} of ${bomb.length}`);
 });
 
-test('codings: one of those that were offered', () => {
+test('a coding is accepted only if it was offered and stands alone', () => {
   const read = (header: string | string[] | undefined): string => {
     try {
       return readCoding(header);

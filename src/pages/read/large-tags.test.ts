@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 
 import { defaultCaps } from '../caps.ts';
+import { checkRows } from '../../../test/support/rows.ts';
 import { readPage, type PageText } from './read.ts';
 import { pageRequest } from '../request.ts';
 
@@ -113,27 +114,30 @@ const pages: readonly (readonly [
   ],
 ];
 
-for (const [name, page, expected, { truncated = false, request = {} } = {}] of pages) {
-  test(`the page goes on after ${name}`, async () => {
-    for (const size of [4093, page.length]) {
-      const answer = await read(page, request, size);
-      assert.equal(answer.text, expected);
-      assert.equal(answer.truncated, truncated);
-    }
-  });
-}
+test('a page goes on after each kind of large tag', () =>
+  checkRows(
+    pages,
+    ([name]) => name,
+    async ([, page, expected, { truncated = false, request = {} } = {}]) => {
+      for (const size of [4093, page.length]) {
+        const answer = await read(page, request, size);
+        assert.equal(answer.text, expected);
+        assert.equal(answer.truncated, truncated);
+      }
+    },
+  ));
 
-test('json_ld holds a block whose image is larger than its cap, with the image shortened', async () => {
+test('json_ld holds a block with a large image, with the image shortened', async () => {
   const { jsonLd: blocks } = await read(jsonLd(`{"image":"${image(600_000)}","name":"a"}`));
   assert.deepEqual(blocks, [`{"image":"${short}","name":"a"}`]);
 });
 
-test('a long attribute does not make the text of an article truncated', async () => {
+test('a long attribute does not make an article truncated', async () => {
   const { text, truncated } = await read(`a<div data-page="${big}">b`, { format: 'text' });
   assert.deepEqual([text, truncated], ['a<div data-page="data:,omitted">b', false]);
 });
 
-test('the wire cap ends a page of one endless image', async () => {
+test('a page of one endless image ends at the wire cap', async () => {
   const { text, truncated, decodedBytes } = await read(`<img src="${image(11_000_000)}">a`);
   assert.deepEqual([text, truncated, decodedBytes], ['', true, 5_000_000]);
 });

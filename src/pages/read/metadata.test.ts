@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import type { PageAbout } from './metadata.ts';
 import { defaultCaps } from '../caps.ts';
 import { readPage } from './read.ts';
@@ -22,7 +23,7 @@ async function about(html: string, request: Record<string, unknown> = {}): Promi
 const jsonLd = (value: unknown): string =>
   `<script type="application/ld+json">${JSON.stringify(value)}</script>`;
 
-test('a page is described alike in every format, also behind a cut', async () => {
+test('about is the same in every format, also if the page is cut', async () => {
   const html = `<html lang="en-GB"><title>A boat | The Paper</title><meta property="og:site_name" content="The Paper">
 <meta name="author" content="Ada Example"><meta name="description" content="How to fold">
 <p>${'x'.repeat(1000)}</p><meta property="article:published_time" content="2024-05-06T07:08:09Z">`;
@@ -130,13 +131,14 @@ const rows: readonly (readonly [what: string, html: string, expected: PageAbout]
     {},
   ],
 ];
-for (const [what, html, expected] of rows) {
-  test(`what a page says about itself: ${what}`, async () => {
-    assert.deepEqual(await about(html), expected);
-  });
-}
+test('each way to describe a page fills the fields of about', () =>
+  checkRows(
+    rows,
+    ([what]) => what,
+    async ([, html, expected]) => assert.deepEqual(await about(html), expected),
+  ));
 
-test('what a page says about itself is bounded', async () => {
+test('a field of about has at most 2000 characters', async () => {
   const long = 'x '.repeat(100_000);
   const found = await about(
     `<title>${long}</title><meta name="author" content="${long}"><h1>${long}</h1>${jsonLd({ '@type': 'Article', description: long, author: Array.from({ length: 5000 }, () => ({ name: long.slice(0, 90) })) })}`,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { Output } from './output.ts';
 
-test('text is cut between characters, and nothing follows the cut', () => {
+test('text is cut between two characters, and nothing follows the cut', () => {
   const text = 'aé€🎉'.repeat(5);
   for (let max = 0; max <= Buffer.byteLength(text); max += 1) {
     for (const size of [1, 2, 3, 100]) {
@@ -18,7 +18,7 @@ test('text is cut between characters, and nothing follows the cut', () => {
   }
 });
 
-test('a whole piece fits or ends the output', () => {
+test('a whole piece that does not fit ends the output', () => {
   const output = new Output(10);
   output.addWhole('<b>');
   output.addText('12345');
@@ -27,7 +27,7 @@ test('a whole piece fits or ends the output', () => {
   assert.deepEqual([output.toString(), output.full], ['<b>12345', true]);
 });
 
-test('large pieces and many pieces', () => {
+test('many pieces and a large piece fill the output to its last byte', () => {
   const output = new Output(1_000_000);
   for (let index = 0; index < 300_000; index += 1) output.addWhole('<p>');
   output.addText('x'.repeat(200_000));
@@ -35,7 +35,7 @@ test('large pieces and many pieces', () => {
   assert.equal(output.toString(), '<p>'.repeat(300_000) + 'x'.repeat(100_000));
 });
 
-test('text of a page is not cut within a reference', () => {
+test('the text of a page is not cut inside a character reference', () => {
   const text = 'a&amp;é &CounterClockwiseContourIntegral;b&#x1f389;&c &';
   const whole = [
     'a',

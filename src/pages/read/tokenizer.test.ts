@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+import { checkRows } from '../../../test/support/rows.ts';
 import { createJsonLdCollector } from './json-ld.ts';
 import { Output } from './output.ts';
 import { createStripper } from './strip.ts';
@@ -44,21 +45,24 @@ const endless: Readonly<Record<string, readonly [start: string, more: () => stri
   'the system name of a doctype': ['<!doctype x system "', same('X')],
 };
 
-for (const [name, [start, more]] of Object.entries(endless)) {
-  test(`what is kept of one token does not grow with it: ${name}`, () => {
-    collectGarbage();
-    const before = process.memoryUsage().heapUsed;
-    const stripper = createStripper(new Output(1000), { strip: true, observers: [] });
-    stripper.read(start);
-    for (let size = 0; size < megabytes; size += piece) stripper.read(more());
-    collectGarbage();
-    const grown = process.memoryUsage().heapUsed - before;
-    assert.ok(grown < megabytes / 2, `${(grown / 1e6).toFixed(0)} MB for ${megabytes / 1e6} MB`);
-    stripper.end();
-  });
-}
+test('the memory that one token takes does not grow with the token', () =>
+  checkRows(
+    Object.entries(endless),
+    ([name]) => name,
+    ([, [start, more]]) => {
+      collectGarbage();
+      const before = process.memoryUsage().heapUsed;
+      const stripper = createStripper(new Output(1000), { strip: true, observers: [] });
+      stripper.read(start);
+      for (let size = 0; size < megabytes; size += piece) stripper.read(more());
+      collectGarbage();
+      const grown = process.memoryUsage().heapUsed - before;
+      assert.ok(grown < megabytes / 2, `${(grown / 1e6).toFixed(0)} MB for ${megabytes / 1e6} MB`);
+      stripper.end();
+    },
+  ));
 
-test('a long name, value or list of attributes is still the page’s own, and never taken for what it is not', () => {
+test('a long name, value or list of attributes is kept, and is not mistaken for JSON-LD', () => {
   const spaces = ' '.repeat(5000);
   const many = Array.from({ length: 1500 }, (_, index) => `a${index}`).join(' ');
   const pages: readonly (readonly [page: string, expected: string])[] = [
@@ -83,7 +87,7 @@ test('a long name, value or list of attributes is still the page’s own, and ne
   }
 });
 
-test('a long token leaves the same, whatever pieces it comes in', () => {
+test('a long token gives the same result in pieces of any size', () => {
   const long = (unit: string): string => unit.repeat(Math.ceil(140_000 / unit.length));
   const middles = [
     `<!--${long('🎉\r\n-')}-->`,

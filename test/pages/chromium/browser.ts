@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
-import { findProgram } from '../../../src/find-program.ts';
 import type { Shape } from './shapes.ts';
 import { shorten, type Shown } from './shown.ts';
 
@@ -18,11 +17,6 @@ const flags = [
   ),
   ...'--disable-component-update --disable-sync --remote-debugging-pipe --lang=en-US'.split(' '),
 ];
-
-/** Where it is, or undefined. */
-export function findChromium(): string | undefined {
-  return findProgram('chromium', process.env['PATH']);
-}
 
 /** The text nodes of the page in their order, but for those of elements that are not shown as text. */
 const expression = `(() => {
@@ -34,7 +28,6 @@ const expression = `(() => {
 })()`;
 
 export async function showInChromium(
-  program: string,
   shapes: Readonly<Record<string, Shape>>,
 ): Promise<Record<string, Shown>> {
   const names = Object.keys(shapes);
@@ -47,7 +40,7 @@ export async function showInChromium(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const profile = await mkdtemp(join(tmpdir(), 'chromium-'));
-  const browser = spawn(program, [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
+  const browser = spawn('chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
     // The language decides which encoding is assumed.
     env: { ...process.env, LANG: 'C.UTF-8', LANGUAGE: 'en', TMPDIR: profile },

@@ -6,7 +6,7 @@ import { readContent } from './worker.ts';
 const read = (html: string): string =>
   readContent({ html, url: 'https://site.com/', format: 'text', title: '' }).text;
 
-test('the text is laid out as a browser shows it', () => {
+test('text is laid out as a browser shows it', () => {
   for (const [page, expected] of [
     ['<p>one<br>two<br><br>three<br></p><p>four', 'one\ntwo\n\nthree\n\nfour'],
     ['<p>a</p><ul><li>b<li>c<ul><li>d</ul></ul><p>e', 'a\n\nb\nc\nd\n\ne'],
