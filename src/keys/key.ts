@@ -1,11 +1,11 @@
-/** What a key is, and the checks on what an owner may ask of one. Pure. */
+/** What a key is, and the checks of a key's label, limits and permissions. Pure. */
 
 /** The routes that a key can be limited to; the SDK dialects count as `complete`. */
 export const keyRoutes = ['complete', 'fetch', 'models', 'usage'] as const;
 
 export type KeyRoute = (typeof keyRoutes)[number];
 
-/** Limits and permissions of a key's own. What is absent is the relay's default. */
+/** A key's own limits and permissions. If one is absent, the relay's default applies. */
 export type KeyGrants = {
   /** Milliseconds since 1970. */
   expiresAt?: number;
@@ -19,7 +19,7 @@ export type KeyGrants = {
   allowedModels?: readonly string[];
 };
 
-/** A key as everything but the key store sees it: no secret, no digest. Times are milliseconds since 1970. */
+/** A key without its secrets. Times are milliseconds since 1970. */
 export type Key = KeyGrants & {
   /** The public id, part of the token: safe to record. */
   id: string;
@@ -30,7 +30,7 @@ export type Key = KeyGrants & {
   revokedAt?: number;
 };
 
-/** What an owner asked of the keys cannot be done. The message is one sentence for them. */
+/** A change of the keys that is not possible. The message is for the owner. */
 export class KeyError extends Error {
   constructor(message: string) {
     super(message);
@@ -42,7 +42,7 @@ const labelShape = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/;
 const modelShape = /^[0-9A-Za-z][0-9A-Za-z._:@/[\]-]{0,127}$/;
 const largestLimit = 1_000_000_000;
 
-/** Throws unless the label is 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit. */
+/** Throws `KeyError`. */
 export function checkLabel(label: string): void {
   if (labelShape.test(label)) return;
   throw new KeyError(
@@ -50,10 +50,10 @@ export function checkLabel(label: string): void {
   );
 }
 
-/** Throws a `KeyError` that names what is wrong. `now` in milliseconds since 1970. */
+/** Throws `KeyError`. `now` in milliseconds since 1970. */
 export function checkGrants(grants: KeyGrants, now: number): void {
   checkLimit('daily limit', grants.dailyLimit);
-  checkLimit('limit a minute', grants.rpm);
+  checkLimit('limit per minute', grants.rpm);
   checkLimit('concurrency', grants.concurrency);
   if (grants.expiresAt !== undefined && !(Number.isSafeInteger(grants.expiresAt) && grants.expiresAt > now)) {
     throw new KeyError('The expiry must be in the future.');
@@ -73,8 +73,8 @@ function checkList(
   isKnown: (item: string) => boolean,
 ): void {
   if (items === undefined) return;
-  if (items.length === 0) throw new KeyError(`The list of ${name}s is empty: leave it out to allow all.`);
-  if (items.length > 30) throw new KeyError(`The list of ${name}s is too long: 30 at most.`);
+  if (items.length === 0) throw new KeyError(`The list of ${name}s is empty. Omit it to allow all.`);
+  if (items.length > 30) throw new KeyError(`The list of ${name}s can have at most 30 entries.`);
   const wrong = items.find((item) => !isKnown(item));
   if (wrong === undefined) return;
   const hint = name === 'route' ? `: the routes are ${keyRoutes.join(', ')}` : '';

@@ -60,14 +60,14 @@ test('labels and grants are checked', () => {
   const wrong: [KeyGrants, RegExp][] = [
     [{ dailyLimit: 0 }, /daily limit/],
     [{ dailyLimit: 1.5 }, /daily limit/],
-    [{ rpm: -1 }, /limit a minute/],
+    [{ rpm: -1 }, /limit per minute/],
     [{ concurrency: Number.NaN }, /concurrency/],
     [{ expiresAt: time }, /future/],
     [{ expiresAt: Number.POSITIVE_INFINITY }, /future/],
     [{ allowedRoutes: [] }, /list of routes is empty/],
     [{ allowedRoutes: ['admin' as 'usage'] }, /"admin" is not a route: .*complete/],
     [{ allowedModels: ['a,b'] }, /"a,b" is not a model/],
-    [{ allowedModels: Array.from({ length: 31 }, () => 'opus') }, /too long/],
+    [{ allowedModels: Array.from({ length: 31 }, () => 'opus') }, /at most 30 entries/],
   ];
   for (const [grants, message] of wrong) {
     assert.throws(() => keys.create('ok', grants, 'test'), refused(message));
@@ -79,7 +79,7 @@ test('labels and grants are checked', () => {
 
 test('a label is unique among live keys: checked here and by the database itself', () => {
   keys.create('app', { expiresAt: time + 10 }, 'test');
-  assert.throws(() => keys.create('app', {}, 'test'), refused(/label app already/));
+  assert.throws(() => keys.create('app', {}, 'test'), refused(/already a key with the label app/));
   assert.throws(
     () => store.db.exec("INSERT INTO keys (id, label, created_at) VALUES ('other', 'app', 1)"),
     /UNIQUE/,

@@ -1,23 +1,25 @@
 /** The one structured log line of a request. Pure. */
 import { iso } from '../time.ts';
-import { storable } from './record.ts';
-import type { RequestRecord } from './record.ts';
-
-/** As the ledger's columns, without the empty ones, with the key's label and the time as text. */
-export type AuditLine = Record<string, string | number | boolean>;
+import { storable, type RequestRecord } from './record.ts';
 
 const hostShape = /^[0-9a-z.:[\]_-]{1,253}$/;
 const labelShape = /^[0-9A-Za-z._-]{1,64}$/;
 
-/** What to hand to the logger: the same closed and cleaned fields that the database gets, so a log holds no more than it. */
-export function auditLine(record: RequestRecord): AuditLine {
+/**
+ * The ledger's columns without the empty ones, with the key's label and the host of a fetched page. All values pass the ledger's
+ * gate, so a log holds no more content than the database.
+ */
+export function auditLine(record: RequestRecord): Record<string, string | number | boolean> {
   const { at, client_gone, ...columns } = storable(record);
-  const line: AuditLine = { at: iso(at) };
-  for (const [name, value] of Object.entries(columns)) {
-    if (value !== null) line[name] = value;
-  }
-  if (record.keyLabel !== undefined && labelShape.test(record.keyLabel)) line['key_label'] = record.keyLabel;
-  if (record.targetHost !== undefined && hostShape.test(record.targetHost)) line['host'] = record.targetHost;
-  if (client_gone === 1) line['client_gone'] = true;
-  return line;
+  const { keyLabel: label = '', targetHost: host = '' } = record;
+  const filled = Object.entries(columns).filter(
+    (entry): entry is [string, string | number] => entry[1] !== null,
+  );
+  return {
+    at: iso(at),
+    ...Object.fromEntries(filled),
+    ...(labelShape.test(label) && { key_label: label }),
+    ...(hostShape.test(host) && { host }),
+    ...(client_gone === 1 && { client_gone: true }),
+  };
 }

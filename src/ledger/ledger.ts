@@ -1,47 +1,25 @@
 /**
- * One row a request, written off the request's path: `record` only remembers, and a short timer writes what has come
- * together in one transaction. A kill loses at most the rows of that moment; the daily limits do not depend on them.
+ * One row a request, written after the answer: `record` only remembers, and a short timer writes what has come together in one
+ * transaction. A kill loses at most the rows of that moment; the daily limits do not depend on them.
  *
- * When the database refuses (locked, disk full), the rows wait in memory for the next try, in a bounded number; `health`
- * tells it, and the rows that found no place are counted.
+ * If the database refuses (locked, disk full), up to `maxWaiting` rows wait in memory for the next try; further ones are dropped.
  */
 import { storeFailure } from '../store/errors.ts';
-import type { Store } from '../store/sqlite.ts';
+import type { Health, Store } from '../store/sqlite.ts';
 import { openPruner } from './prune.ts';
-import { storable } from './record.ts';
-import type { LedgerRow, RequestRecord } from './record.ts';
+import { storable, type LedgerRow, type RequestRecord } from './record.ts';
 
-type LedgerHealth = { ok: true } | { ok: false; reason: string };
+export type Ledger = ReturnType<typeof openLedger>;
 
-export type Ledger = {
-  /** Never throws and never touches the disk. */
-  record(record: RequestRecord): void;
-  /** Writes everything that waits, now. Returns whether nothing is left waiting. */
-  flush(): boolean;
-  health(): LedgerHealth;
-  /** Rows lost for want of space, and rows that wait. */
-  counts(): { dropped: number; waiting: number };
-  /** Writes what waits and ends the timers; the store stays open. */
-  close(): void;
-};
-
-export type LedgerOptions = {
-  /** Rows older than this many days are removed (`LEDGER_DAYS`). */
-  days: number;
-  now?: () => number;
-  /** Rows that wait in memory at most. */
-  maxWaiting?: number;
-};
+/** `days`: rows older than this are removed (LEDGER_DAYS). */
+type LedgerOptions = { days: number; now?: () => number; maxWaiting?: number };
 
 const writeDelayMs = 200;
 const retryDelayMs = 2000;
-/** Bounds how long one transaction holds the thread and the lock, and so how long an answer may wait for it: about a millisecond. */
+/** Bounds how long one transaction holds the thread and the lock, and so delays an answer: about a millisecond. */
 const batchRows = 25;
 
-export function openLedger(
-  store: Store,
-  { days, now = Date.now, maxWaiting = 10_000 }: LedgerOptions,
-): Ledger {
+export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10_000 }: LedgerOptions) {
   const insert = store.db.prepare(
     `INSERT INTO requests (at, request_id, key_id, route, model, status, error, limit_hit, stop_reason,
        tokens_in, tokens_out, cache_read, cache_write, cost_usd, queue_ms, spawn_ms, upstream_ms, total_ms,
@@ -64,35 +42,35 @@ export function openLedger(
   );
   const pruner = openPruner(store, { days, now });
   const waiting: LedgerRow[] = [];
-  let dropped = 0;
-  let failure: string | undefined;
+  let health: Health = { ok: true };
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
   return {
-    record(record) {
-      if (waiting.length >= maxWaiting) {
-        dropped += 1;
-        return;
-      }
+    /** Never throws and never touches the disk. */
+    record(record: RequestRecord): void {
+      if (waiting.length >= maxWaiting) return;
       waiting.push(storable(record));
       schedule(writeDelayMs);
     },
-    flush() {
-      while (waiting.length > 0) {
-        if (!writeBatch()) return false;
-      }
-      return true;
-    },
-    health: () => (failure === undefined ? { ok: true } : { ok: false, reason: failure }),
-    counts: () => ({ dropped, waiting: waiting.length }),
-    close() {
+    flush,
+    health: (): Health => health,
+    /** Writes what waits and ends the timers; the store stays open. */
+    close(): void {
       closed = true;
       clearTimeout(timer);
       pruner.close();
-      this.flush();
+      flush();
     },
   };
+
+  /** Writes everything that waits, now. Returns false if the database refuses. */
+  function flush(): boolean {
+    while (waiting.length > 0) {
+      if (!writeBatch()) return false;
+    }
+    return true;
+  }
 
   function schedule(delay: number): void {
     if (!closed) timer ??= setTimeout(writeSome, delay).unref();
@@ -111,17 +89,15 @@ export function openLedger(
       store.transaction(() => {
         for (const row of batch) addToSums.run(insert.run(row).lastInsertRowid);
       });
+      health = { ok: true };
     } catch (error) {
-      const reason = storeFailure(error);
-      failure = `the ledger cannot be written: ${reason ?? 'the database refused a row'}`;
-      if (reason !== undefined) return false;
-      // A defect, which trying again would not mend: these rows must not hold up the rest.
-      dropped += batch.length;
-      waiting.splice(0, batch.length);
-      return true;
+      const failure = storeFailure(error);
+      const reason = `the ledger cannot be written: ${failure ?? 'the database refused a row'}`;
+      health = { ok: false, reason };
+      // Any other failure is a defect that a retry would not fix: these rows must not hold up the rest.
+      if (failure !== undefined) return false;
     }
     waiting.splice(0, batch.length);
-    failure = undefined;
     return true;
   }
 }

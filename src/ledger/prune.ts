@@ -2,30 +2,16 @@
 import type { Store } from '../store/sqlite.ts';
 import { dayMs, utcDay } from '../time.ts';
 
-export type Pruner = {
-  /** Removes up to one step's rows; returns whether there may be more. */
-  step(): boolean;
-  close(): void;
-};
-
-export type PrunerOptions = {
-  days: number;
-  /** The wall clock, in Unix milliseconds. */
-  now: () => number;
-  /** A clock that never jumps, in milliseconds. */
-  monotonic?: () => number;
-};
+/** `monotonic` is a clock that never jumps. Both are in milliseconds. */
+type PrunerOptions = { days: number; now: () => number; monotonic?: () => number };
 
 const roundMs = 3_600_000;
-/** A machine that slept is no wrong clock, and a jump this small removes one more day at most. */
+/** A machine that slept jumps too; a jump this small removes at most one more day. */
 const smallJumpMs = dayMs;
 const pauseMs = 50;
 const stepRows = 100;
 
-export function openPruner(
-  store: Store,
-  { days, now, monotonic = () => performance.now() }: PrunerOptions,
-): Pruner {
+export function openPruner(store: Store, { days, now, monotonic = () => performance.now() }: PrunerOptions) {
   const removeRequests = store.db.prepare(
     `DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE at < ? ORDER BY at LIMIT ${stepRows})`,
   );
@@ -41,6 +27,7 @@ export function openPruner(
   let timer = setTimeout(round, roundMs).unref();
   return { step, close: () => clearTimeout(timer) };
 
+  /** Removes up to one step's rows. Returns whether there may be more. */
   function step(): boolean {
     const oldest = now() - days * dayMs;
     return store.transaction(() => {
@@ -51,7 +38,7 @@ export function openPruner(
     });
   }
 
-  /** A clock that was set ahead by mistake must not remove every record: it is believed after a round in which it did not jump. */
+  /** A clock that was set ahead by mistake must not remove every record, so nothing is removed in a round in which it jumped. */
   function round(): void {
     const seen = { wall: now(), monotonic: monotonic() };
     const jumpedMs = Math.abs(seen.wall - last.wall - (seen.monotonic - last.monotonic));
@@ -65,7 +52,7 @@ export function openPruner(
     try {
       more = step();
     } catch {
-      // A locked or full database says so where rows are written; removing old ones can wait for the next round.
+      // The ledger reports a locked or full database. Removing can wait for the next round.
     }
     timer = more ? setTimeout(remove, pauseMs).unref() : setTimeout(round, roundMs).unref();
   }

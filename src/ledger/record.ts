@@ -1,12 +1,11 @@
 /**
- * What is recorded of a request: metadata in a closed schema, never content. Pure.
+ * The record of a request: metadata in a closed schema, never content. Pure.
  *
- * `storable` is the last gate before the disk: whatever does not have the shape of its column becomes `other`, is cut to
- * its range or is left out, so that a mistake elsewhere cannot write a caller's text.
+ * `storable` is the last gate before the disk: a value that does not have the shape of its column becomes `other`, is cut to its
+ * range or is omitted, so that a mistake elsewhere cannot write a caller's text.
  */
 import type { TokenUsage } from '../conversation.ts';
-import { errorTable, limitNames } from '../errors.ts';
-import type { ErrorCode, LimitName } from '../errors.ts';
+import { errorTable, limitNames, type ErrorCode, type LimitName } from '../errors.ts';
 
 export const ledgerRoutes = [
   'complete',

@@ -25,18 +25,14 @@ export type UsageReport = {
 export type KeyUsage = { day: string; keyId: string; model: string } & UsageTotals;
 
 /** The last `days` UTC days with today, of one key or of all. */
-export type UsagePeriod = { keyId?: string; days: number };
+type UsagePeriod = { keyId?: string; days: number };
 
-export type Usage = {
-  report(period: UsagePeriod): UsageReport;
-  /** Oldest first, each key by itself. */
-  rows(period: UsagePeriod): KeyUsage[];
-};
+export type Usage = ReturnType<typeof openUsage>;
 
 const columns = `key_id AS keyId, day, model, requests, errors, tokens_in AS input_tokens, tokens_out AS output_tokens,
   cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens, cost_usd`;
 
-export function openUsage(store: Store, now: () => number = Date.now): Usage {
+export function openUsage(store: Store, now: () => number = Date.now) {
   const ofKey = store.db.prepare(
     `SELECT ${columns} FROM daily_usage WHERE key_id = ? AND day BETWEEN ? AND ? ORDER BY day`,
   );
@@ -44,7 +40,7 @@ export function openUsage(store: Store, now: () => number = Date.now): Usage {
     `SELECT ${columns} FROM daily_usage WHERE day BETWEEN ? AND ? AND key_id <> '*' ORDER BY day`,
   );
   return {
-    report({ keyId = '*', days }) {
+    report({ keyId = '*', days }: UsagePeriod): UsageReport {
       const period = emptyPart();
       const byDay = lastDays(days).map((day) => Object.assign(emptyPart(), { day }));
       for (const row of ofKey.all(keyId, ...firstAndLast(days)) as KeyUsage[]) {
@@ -54,7 +50,8 @@ export function openUsage(store: Store, now: () => number = Date.now): Usage {
       const { total, models } = byDay.at(-1) ?? emptyPart();
       return { today: { total, models }, period, days: byDay };
     },
-    rows({ keyId, days }) {
+    /** Oldest first, each key by itself. */
+    rows({ keyId, days }: UsagePeriod): KeyUsage[] {
       const range = firstAndLast(days);
       const rows = keyId === undefined ? ofEachKey.all(...range) : ofKey.all(keyId, ...range);
       return rows as KeyUsage[];

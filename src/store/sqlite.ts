@@ -11,32 +11,21 @@ import { DatabaseSync } from 'node:sqlite';
 import { sqliteCode, storeFailure, StoreError } from './errors.ts';
 import { migrations } from './migrations.ts';
 
-export type Store = {
-  readonly db: DatabaseSync;
-  /**
-   * Runs one statement that writes. Waiting for a lock blocks the thread: once one has waited in vain, those after it do not wait
-   * until one has worked. Throws `StoreError` when the file at the database's path is not the one that was opened.
-   */
-  write<T>(work: () => T): T;
-  /** The same for several, in one transaction that holds the write lock from its start; whatever it throws undoes all of it. */
-  transaction<T>(work: () => T): T;
-  /** Writes one small row, at most once a second; the reason when the disk or a lock does not let it. For readiness. */
-  writable(): { ok: true } | { ok: false; reason: string };
-  close(): void;
-};
+export type Store = ReturnType<typeof openStore>;
 
-export type StoreOptions = {
-  /**
-   * How long a statement waits for another process's lock, in milliseconds. It blocks the thread, so a server
-   * takes little (the default, 250); a command can wait.
-   */
-  waitMs?: number;
-};
+/** `reason`: why the disk, a lock or the database does not let rows be written. */
+export type Health = { ok: true } | { ok: false; reason: string };
+
+/**
+ * How many milliseconds a statement waits for another process's lock. It blocks the thread, so a server takes little (the default);
+ * a command can wait.
+ */
+type StoreOptions = { waitMs?: number };
 
 const openingWaitMs = 5000;
 
 /** Opens (or creates) the database of a data directory. Throws `StoreError` with a sentence for the owner. */
-export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}): Store {
+export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}) {
   const path = join(dataDir, 'relay.db');
   try {
     prepareFiles(dataDir, path);
@@ -62,69 +51,75 @@ function openingFailure(error: unknown): string {
   return error instanceof Error ? error.message.replace(/\.$/, '') : 'unknown reason';
 }
 
-function makeStore(db: DatabaseSync, path: string, waitMs: number): Store {
-  const begin = db.prepare('BEGIN IMMEDIATE');
-  const commit = db.prepare('COMMIT');
+function makeStore(db: DatabaseSync, path: string, waitMs: number) {
   const probe = db.prepare(
     'INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
   );
   const opened = inodeOf(path);
-  let probed: { at: number; result: ReturnType<Store['writable']> } | undefined;
+  let probed: { at: number; health: Health } | undefined;
   let waits: boolean | undefined;
-  const wait = (yes: boolean): void => {
-    if (waits === yes) return;
-    db.exec(`PRAGMA busy_timeout = ${yes ? waitMs : 0}`);
+  const setWaiting = (yes: boolean): void => {
+    if (waits !== yes) db.exec(`PRAGMA busy_timeout = ${yes ? waitMs : 0}`);
     waits = yes;
   };
-  wait(true);
+  setWaiting(true);
 
-  const store: Store = {
-    db,
-    write(work) {
-      // What is written to a file without a name is lost, and what commands write to another is not seen.
-      if (inodeOf(path) !== opened) {
-        throw new StoreError('the database file was removed or replaced: restart the relay');
-      }
-      try {
-        const result = work();
-        wait(true);
-        return result;
-      } catch (error) {
-        if (isLocked(error)) wait(false);
-        throw error;
-      }
-    },
-    transaction: (work) =>
-      store.write(() => {
-        begin.run();
-        try {
-          const result = work();
-          commit.run();
-          return result;
-        } catch (error) {
-          // SQLite has already rolled back by itself after some failures, a full disk among them.
-          if (db.isTransaction) db.exec('ROLLBACK');
-          throw error;
-        }
-      }),
-    writable() {
-      const at = performance.now();
-      if (probed === undefined || at - probed.at >= 1000) probed = { at, result: tryProbe() };
-      return probed.result;
-    },
-    close() {
-      if (db.isOpen) db.close();
-    },
-  };
-  return store;
-
-  function tryProbe(): ReturnType<Store['writable']> {
+  /**
+   * Runs one statement that writes. Waiting for a lock blocks the thread: after one statement has waited without success, the next
+   * ones do not wait until one succeeds. Throws `StoreError` if the file at the database's path is not the one that was opened.
+   */
+  function write<T>(work: () => T): T {
+    // Rows in a file without a name would be lost, and rows that commands write to a new file would not be seen.
+    if (inodeOf(path) !== opened) {
+      throw new StoreError('the database file was removed or replaced: restart the relay');
+    }
     try {
-      store.write(() => probe.run(Date.now()));
+      const result = work();
+      setWaiting(true);
+      return result;
+    } catch (error) {
+      if (isLocked(error)) setWaiting(false);
+      throw error;
+    }
+  }
+
+  function tryToWrite(): Health {
+    try {
+      write(() => probe.run(Date.now()));
       return { ok: true };
     } catch (error) {
       return { ok: false, reason: storeFailure(error) ?? 'the database cannot be written' };
     }
+  }
+
+  return {
+    db,
+    write,
+    /** The same for several statements, in one transaction that holds the write lock from its start. */
+    transaction: <T>(work: () => T): T => write(() => inTransaction(db, work)),
+    /** Writes one small row, at most once a second, to learn whether writing works. */
+    writable(): Health {
+      const at = performance.now();
+      if (probed === undefined || at - probed.at >= 1000) probed = { at, health: tryToWrite() };
+      return probed.health;
+    },
+    close(): void {
+      if (db.isOpen) db.close();
+    },
+  };
+}
+
+/** Whatever `work` throws undoes all of it. */
+function inTransaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // SQLite itself rolls back after some failures, such as a full disk.
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
   }
 }
 
@@ -140,7 +135,7 @@ function isLocked(error: unknown): boolean {
   return ((sqliteCode(error) ?? 0) & 0xff) === 5;
 }
 
-/** The directory for its owner alone, and the file there before SQLite makes one with the umask's mode (-wal and -shm copy it). */
+/** Creates the directory and the file for their owner alone: SQLite would use the umask, and -wal and -shm copy the file's mode. */
 function prepareFiles(dataDir: string, path: string): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   if ((statSync(dataDir).mode & 0o022) !== 0) {
@@ -148,11 +143,11 @@ function prepareFiles(dataDir: string, path: string): void {
       `The data directory ${dataDir} can be written by other users: run chmod 700 on it, or choose another DATA_DIR.`,
     );
   }
-  // Never opened when it exists: closing a second descriptor would drop the locks that this process holds on the file.
+  // An existing file is not opened: closing a second descriptor would drop the locks that this process holds on the file.
   try {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     tighten([path]);
   }
 }
@@ -164,11 +159,7 @@ function tighten(paths: readonly string[]): void {
   }
 }
 
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-/** The change to WAL does not wait for locks as other statements do: when several processes make a database at once, all but one must try again. */
+/** The change to WAL does not wait for locks: when several processes create a database at the same time, all but one must retry. */
 function useWal(db: DatabaseSync): void {
   const until = performance.now() + openingWaitMs;
   for (;;) {
@@ -183,11 +174,10 @@ function useWal(db: DatabaseSync): void {
   }
 }
 
-/** Brings the schema to the newest version, each step in one transaction. The version is read under the lock: another process may be doing the same. */
+/** Each step is one transaction. The version is read under the lock, because another process may do the same. */
 function migrate(db: DatabaseSync, path: string): void {
   while (schemaVersion(db) !== migrations.length) {
-    db.exec('BEGIN IMMEDIATE');
-    try {
+    inTransaction(db, () => {
       const version = schemaVersion(db);
       if (version > migrations.length) {
         throw new StoreError(
@@ -196,11 +186,7 @@ function migrate(db: DatabaseSync, path: string): void {
       }
       const step = migrations[version];
       if (step !== undefined) db.exec(`${step}; PRAGMA user_version = ${version + 1}`);
-      db.exec('COMMIT');
-    } catch (error) {
-      if (db.isTransaction) db.exec('ROLLBACK');
-      throw error;
-    }
+    });
   }
 }
 
