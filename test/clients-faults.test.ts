@@ -9,7 +9,8 @@ import { after } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
 import { clientRuntimes } from './support/clients.ts';
-import { closedPort, serveHttp, serveTcp, type Answering } from './support/faulty-server.ts';
+import { serveHttp, serveTcp, type Answering } from './support/faulty-server.ts';
+import { closedPort } from './support/ports.ts';
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
 after(() => rmSync(project, { recursive: true, force: true }));

@@ -11,7 +11,8 @@ import { makeCertificates } from './pages/certificates.ts';
 import { checkCases, clientKey, type ClientCase } from './support/client-cases.ts';
 import { clientRuntimes } from './support/clients.ts';
 import { startConnectProxy, type ConnectProxy } from './support/connect-proxy.ts';
-import { closedPort, serveHttp, serveTcp, type Answering, type Faulty } from './support/faulty-server.ts';
+import { serveHttp, serveTcp, type Answering, type Faulty } from './support/faulty-server.ts';
+import { closedPort } from './support/ports.ts';
 
 const project = mkdtempSync(join(tmpdir(), 'relay-clients-'));
 const certificates = makeCertificates(project, 'DNS:relay.invalid,DNS:localhost,IP:127.0.0.1');

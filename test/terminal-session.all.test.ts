@@ -3,14 +3,13 @@
  * README's own call, the doctor, the usage, the key's end. What each step shows is checked, and all of it printed when one fails.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { type FailingModel, startFailingModel } from './support/failing-model.ts';
+import { freePort } from './support/ports.ts';
 import { cleanClone } from './support/clone.ts';
 import { newest } from './support/relay.ts';
 import { openTerminal, type TestTerminal } from './support/terminal.ts';
@@ -73,15 +72,6 @@ after(async () => {
   await model.close();
   rmSync(scratch, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const found = (server.address() as AddressInfo).port;
-  server.close();
-  await once(server, 'close');
-  return found;
-}
 
 /** The first curl call of the README, for this relay's port, in one line as a person would paste it. */
 function readmeCall(): string {

@@ -4,14 +4,14 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request as ask } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import { type FailingModel, startFailingModel } from './failing-model.ts';
+import { listenOn } from './ports.ts';
 
 export type ApiHost = {
   /** What leads a CLI here, in place of `ANTHROPIC_BASE_URL`. */
@@ -68,9 +68,7 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
     for (const end of [socket, secured]) end.on('error', () => {});
     api.emit('connection', secured);
   });
-  proxy.listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
-  const { port } = proxy.address() as AddressInfo;
+  const port = await listenOn('127.0.0.1', proxy);
   return {
     env: {
       ANTHROPIC_BASE_URL: undefined,

@@ -1,7 +1,7 @@
 /** A proxy that records what it is given, and leads every tunnel to this host. */
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { listenOn } from './ports.ts';
 import { eventually } from './relay.ts';
 
 export type ConnectProxy = {
@@ -44,10 +44,9 @@ export async function startConnectProxy(answer?: (client: Socket) => void): Prom
     open.add(socket.on('error', () => {}));
     socket.on('close', () => open.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listenOn('127.0.0.1', server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${port}`,
     tunnels,
     plain,
     text: () => text,

@@ -1,6 +1,7 @@
 /** A connection that breaks: bytes are passed on, until what came back matches. */
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+import { listenOn } from './ports.ts';
 
 export type CuttingProxy = {
   url: string;
@@ -37,10 +38,9 @@ export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
       if (pattern?.test(seen) === true) client.end(end);
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const ownPort = await listenOn('127.0.0.1', server);
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${ownPort}`,
     connections: () => connections,
     cutAt: (...patterns) => (cuts = patterns),
     close: async () => {

@@ -1,8 +1,8 @@
 /** Servers that are no relay, or a bad way to it. They count who comes, and know whether everyone has left. */
-import { once } from 'node:events';
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
-import { createServer as createTcp, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTcp, type Server, type Socket } from 'node:net';
+import { listenOn } from './ports.ts';
 import { eventually } from './relay.ts';
 
 export type Faulty = {
@@ -62,9 +62,7 @@ async function listening(
     socket.on('close', () => open.delete(socket));
   });
   server.on('tlsClientError', () => {});
-  server.listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listenOn(host, server);
   return {
     url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
@@ -78,6 +76,3 @@ async function listening(
     },
   };
 }
-
-/** A port of this host where nothing listens. A free one that was just found could be the next server's. */
-export const closedPort = 1;

@@ -3,9 +3,9 @@ import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { type FailingModel, startFailingModel } from './failing-model.ts';
+import { freePort } from './ports.ts';
 import { newest, root } from './relay.ts';
 
 export type Said = { status: number; stdout: string; stderr: string };
@@ -128,15 +128,4 @@ export async function serviceUser(settings: Record<string, string> = {}): Promis
       rmSync(scratch, { recursive: true, force: true, maxRetries: 10 });
     },
   };
-}
-
-/** A port that nothing listens on. */
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

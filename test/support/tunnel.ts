@@ -1,7 +1,7 @@
 /** A tunnel's end: a small reverse proxy that cuts a connection on which nothing has moved for a while. */
 import { once } from 'node:events';
 import { createServer, request as ask, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenOn } from './ports.ts';
 
 export type Tunnel = {
   url: string;
@@ -38,9 +38,7 @@ export async function startTunnel(target: string, idleMs: number): Promise<Tunne
     incoming.on('data', () => idle.refresh());
     incoming.pipe(upstream);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listenOn('127.0.0.1', server);
   return {
     url: `http://127.0.0.1:${port}`,
     cut: () => cut,
