@@ -7,17 +7,19 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { lastUserTexts } from './support/failing-model.ts';
-import { root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { needs } from './support/needs.ts';
+import { root } from './support/relay.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'relay-samples-'));
-let relay: TestRelay;
+let relay: InProcessRelay;
 
 before(async () => {
   for (const file of ['ts/claudeRelay.ts', 'python/claude_relay.py']) {
     copyFileSync(join(root, 'clients', file), join(scratch, file.split('/')[1] ?? ''));
   }
   symlinkSync(join(root, 'node_modules'), join(scratch, 'node_modules'));
-  relay = await startTestRelay({
+  relay = await startInProcess({
     // The page that they show is not fetched: no port is allowed but this one.
     settings: { FETCH_PORTS: '8080' },
     reply: (request) => {
@@ -25,7 +27,7 @@ before(async () => {
       if (asked.includes('"born"'))
         return { kind: 'text', text: '```json\n{"name": "Ada", "born": 1815}\n```' };
       if (!asked.includes('Which city')) return { kind: 'text', text: ['Once ', 'upon a time.'] };
-      // A schema is asked for as the input of a tool of the CLI's own.
+      // A schema is asked for as the input of a tool.
       return { kind: 'tool_use', name: request.json?.tools?.[0]?.name ?? '', input: { city: 'Paris' } };
     },
   });
@@ -64,24 +66,21 @@ for (const [place, outputs] of Object.entries(expected)) {
     ),
   ].map((match) => match[1] ?? '');
 
-  test(`${document}: the samples in ${language}`, async () => {
+  const program = language === 'ts' ? process.execPath : 'python3';
+  test(`${document}: the samples in ${language}`, { skip: needs(program) }, async () => {
     assert.equal(samples.length, outputs.length);
     for (const [index, sample] of samples.entries()) {
       const file = join(scratch, `sample.${language === 'ts' ? 'ts' : 'py'}`);
       writeFileSync(file, sample);
-      const { stdout, stderr } = await promisify(execFile)(
-        language === 'ts' ? process.execPath : 'python3',
-        [file],
-        {
-          cwd: scratch,
-          env: {
-            PATH: process.env['PATH'],
-            PYTHONDONTWRITEBYTECODE: '1',
-            CLAUDE_RELAY_URL: relay.url,
-            CLAUDE_RELAY_KEY: relay.key,
-          },
+      const { stdout, stderr } = await promisify(execFile)(program, [file], {
+        cwd: scratch,
+        env: {
+          PATH: process.env['PATH'],
+          PYTHONDONTWRITEBYTECODE: '1',
+          CLAUDE_RELAY_URL: relay.url,
+          CLAUDE_RELAY_KEY: relay.key,
         },
-      );
+      });
       assert.match(stdout, outputs[index] ?? /^$/, stderr);
     }
   });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { type FailingModel, startFailingModel } from './support/failing-model.ts';
+import { needs } from './support/needs.ts';
 import { freePort } from './support/ports.ts';
 import { cleanClone } from './support/clone.ts';
 import { newest } from './support/relay.ts';
@@ -48,31 +49,6 @@ async function openShell(env: Record<string, string>): Promise<Shell> {
   };
 }
 
-before(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'session-test-'));
-  checkout = join(scratch, 'claude-relay');
-  mkdirSync(join(scratch, 'home'));
-  cleanClone(checkout);
-  model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'Hello!' }) });
-  port = await freePort();
-  const env = {
-    HOME: join(scratch, 'home'),
-    PATH: process.env['PATH'] ?? '',
-    TMPDIR: scratch,
-    PORT: String(port),
-    // A machine with Claude Code, logged in: its model is the stand-in.
-    CLAUDE_BIN: newest,
-    ANTHROPIC_API_KEY: 'sk-ant-stub',
-    ANTHROPIC_BASE_URL: model.url,
-  };
-  [first, second] = await Promise.all([openShell(env), openShell(env)]);
-});
-after(async () => {
-  await Promise.all([first, second].map((shell) => shell.terminal.close()));
-  await model.close();
-  rmSync(scratch, { recursive: true, force: true });
-});
-
 /** The first curl call of the README, for this relay's port, in one line as a person would paste it. */
 function readmeCall(): string {
   const readme = readFileSync(join(checkout, 'README.md'), 'utf8');
@@ -100,7 +76,32 @@ function step(name: string, work: () => Promise<void>): void {
   });
 }
 
-describe('a session from a clean clone', () => {
+describe('a session from a clean clone', { skip: needs('curl', 'script') }, () => {
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), 'session-test-'));
+    checkout = join(scratch, 'claude-relay');
+    mkdirSync(join(scratch, 'home'));
+    cleanClone(checkout);
+    model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'Hello!' }) });
+    port = await freePort();
+    const env = {
+      HOME: join(scratch, 'home'),
+      PATH: process.env['PATH'] ?? '',
+      TMPDIR: scratch,
+      PORT: String(port),
+      // A machine with Claude Code, logged in: its model is the stand-in.
+      CLAUDE_BIN: newest,
+      ANTHROPIC_API_KEY: 'sk-ant-stub',
+      ANTHROPIC_BASE_URL: model.url,
+    };
+    [first, second] = await Promise.all([openShell(env), openShell(env)]);
+  });
+  after(async () => {
+    await Promise.all([first, second].map((shell) => shell.terminal.close()));
+    await model.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
   step('./run.sh --demo --once: one call, without a login, and it ends', async () => {
     const { status, shown } = await first.run('./run.sh --demo --once');
     assert.equal(status, 0);
