@@ -12,9 +12,9 @@ import { ngrok } from '../service/ngrok.ts';
 import { localUrl } from '../service/ready.ts';
 import { runProgramWith, type RunProgram } from '../service/run-program.ts';
 import { units } from '../service/state.ts';
-import { journal, unitPath } from '../service/systemd.ts';
+import { journal, removeUnit, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
-import { startTunnel, stopTunnel, tunnelUnit } from '../service/tunnel-service.ts';
+import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
 import type { Tunnel, TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
@@ -184,9 +184,7 @@ async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise
     await tailscaleOff(run, Number(options.httpsPort));
     return say(`Turned the funnel on port ${options.httpsPort} off.`);
   }
-  const unit = units[tool];
-  const was = await stopTunnel(run, unitPath(env, unit), unit, env['HOME'] ?? '');
-  say(was ? `Stopped ${unit} and removed it.` : `There is no ${unit} here.`);
+  if (!(await removeUnit(env, units[tool], say))) say(`There is no ${units[tool]} here.`);
 }
 
 function requireUrl(url: string | undefined): string {

@@ -1,5 +1,6 @@
 /** Whether a public URL is the relay's, and whether it asks for a key. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { probe, type Probed } from './call.ts';
 
 export type Exposure =
@@ -20,37 +21,32 @@ export async function checkExposure(publicUrl: string, waitMs: number): Promise<
   }
 }
 
+const healthy = z.object({ ok: z.literal(true) });
+const unauthorized = z.object({ error: z.literal('unauthorized') });
+/** What only a program of the relay's own machine is shown. */
+const detailed = z.object({ spares: z.looseObject({}) });
+
 async function checkOnce(publicUrl: string): Promise<Exposure> {
-  const at = (path: string): string => new URL(path, publicUrl).href;
-  const timeoutMs = 10_000;
-  const health = await probe(at('/health'), { timeoutMs });
-  if (!isHealthy(health)) return { state: 'unreachable', reason: `/health: ${told(health)}` };
+  const get = (path: string, headers = {}): Promise<Probed> =>
+    probe(new URL(path, publicUrl).href, { timeoutMs: 10_000, headers });
+  const health = await get('/health');
+  if (!answers(health, 200, healthy)) return { state: 'unreachable', reason: `/health: ${told(health)}` };
   for (const headers of [{}, { authorization: 'Bearer not-a-key' }]) {
-    const stranger = await probe(at('/v1/models'), { timeoutMs, headers });
+    const stranger = await get('/v1/models', headers);
     if (stranger.ok && stranger.status < 400) {
       return { state: 'open', reason: `/v1/models answers ${stranger.status} to a stranger` };
     }
-    if (!stranger.ok || stranger.status !== 401 || errorOf(stranger) !== 'unauthorized') {
-      return {
-        state: 'unreachable',
-        reason: `/v1/models with a wrong key: ${told(stranger)}, where 401 is due`,
-      };
+    if (!answers(stranger, 401, unauthorized)) {
+      const reason = `/v1/models with a wrong key: ${told(stranger)}, where 401 is due`;
+      return { state: 'unreachable', reason };
     }
   }
-  const ready = await probe(at('/ready'), { timeoutMs });
-  return { state: 'safe', showsDetails: ready.ok && field(ready.body, 'spares') !== undefined };
+  const ready = await get('/ready');
+  return { state: 'safe', showsDetails: ready.ok && detailed.safeParse(ready.body).success };
 }
 
-function isHealthy(answer: Probed): boolean {
-  return answer.ok && answer.status === 200 && field(answer.body, 'ok') === true;
-}
-
-function errorOf(answer: Probed): unknown {
-  return answer.ok ? field(answer.body, 'error') : undefined;
-}
-
-function field(body: unknown, name: string): unknown {
-  return typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[name] : undefined;
+function answers(answer: Probed, status: number, body: z.ZodType): boolean {
+  return answer.ok && answer.status === status && body.safeParse(answer.body).success;
 }
 
 function told(answer: Probed): string {

@@ -96,27 +96,37 @@ export async function uninstallSystemd(
   env: Record<string, string>,
   say: (line: string) => void,
 ): Promise<boolean> {
-  const run = runOnBus(env);
+  const relay = readOwnFile(unitPath(env, units.relay));
   let found = false;
   for (const unit of [units.ngrok, units.cloudflared, units.relay]) {
-    const path = unitPath(env, unit);
-    const text = readOwnFile(path);
-    if (text === undefined) continue;
-    found = true;
-    const args = ['--user', 'disable', '--now', unit];
-    const stopped = await run('systemctl', args, { timeoutMs: 15 * 60_000 });
-    // Where no manager answers, its link is taken away by hand.
-    rmSync(join(path, '..', 'default.target.wants', unit), { force: true });
-    removeOwnFile(path);
-    removeTunnelSettings(unit, env['HOME'] ?? '');
-    say(
-      stopped.status === 0
-        ? `Stopped ${unit} and removed ${path}`
-        : `Removed ${path}. Warning: ${unit} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
-    );
-    if (enabledLinger(text) && (await disableLinger(run)))
-      say('Turned lingering off again, as it was before.');
+    if (await removeUnit(env, unit, say)) found = true;
   }
-  if (found) await run('systemctl', ['--user', 'daemon-reload']);
+  if (relay !== undefined && enabledLinger(relay) && (await disableLinger(runOnBus(env)))) {
+    say('Turned lingering off again, as it was before.');
+  }
   return found;
+}
+
+/** Stops a service and removes its unit. Resolves to whether there was one. */
+export async function removeUnit(
+  env: Record<string, string>,
+  unit: Unit,
+  say: (line: string) => void,
+): Promise<boolean> {
+  const run = runOnBus(env);
+  const path = unitPath(env, unit);
+  if (readOwnFile(path) === undefined) return false;
+  const args = ['--user', 'disable', '--now', unit];
+  const stopped = await run('systemctl', args, { timeoutMs: 15 * 60_000 });
+  // Where no manager answers, its link is taken away by hand.
+  rmSync(join(path, '..', 'default.target.wants', unit), { force: true });
+  removeOwnFile(path);
+  removeTunnelSettings(unit, env['HOME'] ?? '');
+  await run('systemctl', ['--user', 'daemon-reload']);
+  say(
+    stopped.status === 0
+      ? `Stopped ${unit} and removed ${path}`
+      : `Removed ${path}. Warning: ${unit} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
+  );
+  return true;
 }

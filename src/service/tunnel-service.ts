@@ -2,7 +2,7 @@
 import { rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
-import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
+import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
 import type { RunProgram } from './run-program.ts';
 import { units, type Unit } from './state.ts';
@@ -54,14 +54,4 @@ export async function startTunnel(
   await systemctl(run, 'daemon-reload');
   await systemctl(run, 'enable', unit);
   await systemctl(run, 'restart', unit);
-}
-
-/** Stops it for good. Resolves to whether there was one. */
-export async function stopTunnel(run: RunProgram, path: string, unit: Unit, home: string): Promise<boolean> {
-  if (readOwnFile(path) === undefined) return false;
-  await run('systemctl', ['--user', 'disable', '--now', unit]);
-  removeOwnFile(path);
-  removeTunnelSettings(unit, home);
-  await run('systemctl', ['--user', 'daemon-reload']);
-  return true;
 }
