@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the relay in the foreground; installs what is missing first. `./run.sh --demo` needs no login and no internet.
+# Installs missing packages and runs the relay in the foreground. `./run.sh --demo` needs no login and no internet.
 set -eu
 cd "$(dirname "$0")"
 
@@ -7,13 +7,13 @@ case ${1-} in -h | --help)
   cat <<'HELP'
 usage: ./run.sh [--demo [--once]]
 
-Runs the relay in the foreground, until Ctrl-C; the first time it installs its packages.
+Runs the relay in the foreground until Ctrl-C. The first run installs its packages.
 
   --demo  no login, no internet: the real Claude Code, a stand-in for the model, canned answers
-  --once  with --demo: stop after the one call that it makes
+  --once  with --demo: make one call, then stop
 
 Examples:
-  ./run.sh --demo --once  # the whole way, once
+  ./run.sh --demo --once  # one call, from start to end
   ./run.sh                # for real, with Claude Code installed and logged in
 HELP
   exit 0

@@ -1,4 +1,4 @@
-/** A command cannot do what was asked: one sentence for the person at the terminal, exit status 1, no stack trace. */
+/** A command failed for a reason that its user can fix: `main.ts` prints the message without a stack trace and exits with status 1. */
 export class CommandError extends Error {
   override name = 'CommandError';
 }

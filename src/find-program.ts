@@ -1,10 +1,10 @@
-/** Programs of this machine, as a shell finds them. */
+/** Finds programs on this machine as a shell does. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 
 /**
- * The first program with this name on PATH. npm puts a project's own commands on PATH, and those are ignored: the owner's
- * programs are what the relay is for.
+ * Returns the first program with this name on PATH. Ignores the commands that npm adds to PATH for a project: the relay runs
+ * its owner's programs.
  */
 export function findProgram(name: string, path = ''): string | undefined {
   return path

@@ -1,4 +1,4 @@
-/** `claude-relay expose`: each tunnel tool as it behaves when it is missing, not set up, refused, or fine; and what is checked of the public URL. */
+/** `claude-relay expose` with played tunnel tools and a played systemd: each tool missing, not set up, refused and working; and the check of the public URL. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
@@ -6,31 +6,39 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { loadConfig } from '../src/config.ts';
+import { Command } from 'commander';
+import { CommandError } from '../src/command-error.ts';
+import { tunnelLines } from '../src/commands/doctor/service.ts';
+import { addExposeCommand } from '../src/commands/expose.ts';
+import { ConfigError, loadConfig } from '../src/config.ts';
 import { parseTarget } from '../src/pages/guard/url.ts';
 import { publicNames } from '../src/service/public-names.ts';
-import { root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { runOnBus } from '../src/service/user-manager.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { root } from './support/relay.ts';
 import { serviceUser, type Said, type ServiceUser } from './support/service.ts';
 
 let user: ServiceUser;
-let relay: TestRelay;
+let relay: InProcessRelay;
 let edge: Server;
 let publicUrl: string;
-/** What stands between the internet and the relay. */
+/** How the server between the internet and the relay behaves. */
 let behaviour: 'forwards' | 'hides itself' | 'lets everybody in' | 'serves something else' = 'forwards';
 let forwardedFor: string[] = [];
 
 before(async () => {
-  user = await serviceUser({ NGROK_DOMAIN: 'me.ngrok-free.app', TRUST_PROXY: 'loopback' });
-  relay = await startTestRelay({
-    until: 'listening',
-    settings: { PORT: String(user.port), DATA_DIR: user.dataDir },
+  relay = await startInProcess({ settings: { TRUST_PROXY: 'loopback' } });
+  user = await serviceUser({
+    PORT: new URL(relay.url).port,
+    DATA_DIR: relay.dataDir,
+    NGROK_DOMAIN: 'me.ngrok-free.app',
+    TRUST_PROXY: 'loopback',
   });
   for (const tool of ['ngrok', 'tailscale', 'cloudflared']) {
     const script = join(root, 'test/fixtures/service', `${tool}.sh`);
     user.program(tool, `#!/bin/sh\nSTAND_IN_STATE='${user.state}' exec sh '${script}' "$@"\n`);
   }
-  // The provider's edge: it reaches the relay while the tunnel is up, and says who asked.
+  // The provider's server: it forwards to the relay while the tunnel is up, and names the caller.
   edge = createServer((incoming, outgoing) => {
     if (behaviour !== 'forwards' && behaviour !== 'hides itself') {
       const body = behaviour === 'lets everybody in' ? '{"ok":true}' : '<html>hello</html>';
@@ -89,14 +97,29 @@ afterEach(async () => {
   rmSync(join(user.state, 'edge'), { force: true });
 });
 
-function expose(
+/** Runs the command in this process. */
+async function expose(
   tool: string,
   args: readonly string[] = [],
-  env: Record<string, string | undefined> = {},
+  env: Record<string, string> = {},
+  file = user.configFile,
 ): Promise<Said> {
-  return user.run('bin/claude-relay', ['--config', user.configFile, 'expose', tool, ...args], env);
+  let stderr = '';
+  const program = new Command().exitOverride();
+  addExposeCommand(program, {
+    file: () => file,
+    env: { ...user.env, ...env },
+    terminal: { out: () => {}, err: (text) => void (stderr += text), colours: false, gone: () => false },
+  });
+  try {
+    await program.parseAsync(['expose', tool, ...args], { from: 'user' });
+    return { status: 0, stdout: '', stderr };
+  } catch (error) {
+    if (!(error instanceof CommandError || error instanceof ConfigError)) throw error;
+    return { status: 1, stdout: '', stderr: stderr + error.message };
+  }
 }
-const here = (): string[] => ['--url', publicUrl, '--wait', '20'];
+const here = (): string[] => ['--url', publicUrl, '--wait', '60'];
 const isUp = (): boolean => existsSync(join(user.state, 'edge'));
 const withoutTools = { PATH: '/usr/bin:/bin' };
 const hostname = ['--hostname', 'relay.example.com'];
@@ -111,7 +134,7 @@ type Case = [
 ];
 const cases: Case[] = [
   [
-    'ngrok: not installed',
+    'ngrok is not installed',
     'ngrok',
     undefined,
     [],
@@ -119,106 +142,116 @@ const cases: Case[] = [
     withoutTools,
   ],
   [
-    'ngrok: no configuration',
+    'ngrok has no configuration',
     'ngrok',
     'ngrok-no-config',
     [],
     /ngrok is not set up .*ngrok config add-authtoken/,
   ],
   [
-    'ngrok: not authenticated',
+    'ngrok has no authtoken',
     'ngrok',
     'ngrok-no-token',
     [],
     /ngrok is not set up .*ngrok config add-authtoken/,
   ],
   [
-    'ngrok: served elsewhere',
+    'another agent serves the ngrok domain',
     'ngrok',
     'ngrok-taken',
     [],
-    /taken away again\.\nAnother agent serves this domain already[^]*ERR_NGROK_334/,
+    /The tunnel was removed\.\nAnother agent already serves this domain[^]*ERR_NGROK_334/,
   ],
   [
-    'ngrok: somebody else’s domain',
+    'the ngrok domain belongs to another account',
     'ngrok',
     'ngrok-foreign',
     [],
     /reserved for another account[^]*ERR_NGROK_320/,
   ],
-  ['tailscale: not installed', 'tailscale', undefined, [], /tailscale is not installed/, withoutTools],
-  ['tailscale: no daemon', 'tailscale', 'ts-no-daemon', [], /tailscaled is not running/],
+  ['tailscale is not installed', 'tailscale', undefined, [], /tailscale is not installed/, withoutTools],
+  ['tailscaled does not run', 'tailscale', 'ts-no-daemon', [], /tailscaled is not running/],
   [
-    'tailscale: not authenticated',
+    'tailscale is not logged in',
     'tailscale',
     'ts-logged-out',
     [],
     /not connected \(NeedsLogin\): log in with `sudo tailscale up`/,
   ],
   [
-    'tailscale: Funnel not allowed',
+    'Funnel is not allowed',
     'tailscale',
     'ts-no-funnel',
     [],
     /Funnel is not turned on[^]*https:\/\/login\.tailscale\.com\/f\/funnel\?node=/,
   ],
-  ['tailscale: not the operator', 'tailscale', 'ts-not-operator', [], /sudo tailscale set --operator=\$USER/],
   [
-    'tailscale: the port is in use',
+    'the user cannot change what tailscaled serves',
+    'tailscale',
+    'ts-not-operator',
+    [],
+    /sudo tailscale set --operator=\$USER/,
+  ],
+  [
+    'tailscaled uses the port for another program',
     'tailscale',
     'ts-other',
     [],
     /serves http:\/\/127\.0\.0\.1:3000 on port 443 already.*--https-port 8443 or 10000/,
   ],
   [
-    'cloudflared: not installed',
+    'cloudflared is not installed',
     'cloudflared',
     undefined,
     hostname,
     /cloudflared is not installed/,
     withoutTools,
   ],
-  ['cloudflared: no name', 'cloudflared', undefined, [], /Give the public name.*--hostname/],
+  ['cloudflared gets no public name', 'cloudflared', undefined, [], /Give the public name.*--hostname/],
   [
-    'cloudflared: not a name',
+    'cloudflared gets an invalid name',
     'cloudflared',
     undefined,
     ['--hostname', 'https://x'],
-    /--hostname must be a host name/,
+    /Give the public name.*--hostname/,
   ],
   [
-    'cloudflared: not authenticated',
+    'cloudflared is not logged in',
     'cloudflared',
     'cf-no-login',
     hostname,
-    /cloudflared is not logged in: cloudflared tunnel login/,
+    /cloudflared is not logged in\. Run cloudflared tunnel login/,
   ],
-  ['cloudflared: the name is taken', 'cloudflared', 'cf-record', hostname, /has a DNS record already/],
-  ['cloudflared: made elsewhere', 'cloudflared', 'cf-elsewhere', hostname, /made on another machine/],
+  ['the name has another DNS record', 'cloudflared', 'cf-record', hostname, /already has a DNS record/],
+  [
+    'the tunnel was created on another machine',
+    'cloudflared',
+    'cf-elsewhere',
+    hostname,
+    /created on another machine/,
+  ],
 ];
 
-describe('what is in the way is said, and nothing is exposed', () => {
+describe('expose reports what blocks it, and exposes nothing', () => {
   for (const [name, tool, fact, args, message, env] of cases) {
     test(name, async () => {
       if (fact !== undefined) user.let(fact);
-      // A wait that is over at once where the tunnel never comes.
-      const { status, stderr } = await expose(tool, [...args, '--url', publicUrl, '--wait', '3'], env);
+      const { status, stderr } = await expose(tool, [...args, '--url', publicUrl, '--wait', '0'], env);
       assert.equal(status, 1, stderr);
       assert.match(stderr, message);
-      assert.doesNotMatch(stderr, /\n\s+at /, 'no stack trace');
       assert.ok(!isUp());
       assert.ok(!existsSync(user.unit(`claude-relay-${tool}.service`)));
     });
   }
 });
 
-describe('fine', () => {
+describe('expose gives the relay a public URL', () => {
   for (const [tool, args, own] of [
     ['ngrok', [], 'https://me.ngrok-free.app'],
     ['tailscale', [], 'https://box.tail0000.ts.net'],
     ['cloudflared', hostname, 'https://relay.example.com'],
   ] as const) {
-    test(`${tool}: --dry-run says what would be done, and exposes nothing`, async () => {
+    test(`${tool} --dry-run prints the steps and exposes nothing`, async () => {
       const { status, stderr } = await expose(tool, [...args, '--dry-run']);
       assert.equal(status, 0, stderr);
       assert.match(stderr, /would (run|write)/);
@@ -230,21 +263,20 @@ describe('fine', () => {
       assert.ok(!existsSync(user.unit(`claude-relay-${tool}.service`)));
     });
 
-    test(`${tool}: up, checked, up again, off`, async () => {
+    test(`${tool} is started, checked, started again and removed`, async () => {
       for (const round of ['first', 'again']) {
         const { status, stderr } = await expose(tool, [...args, ...here()]);
         assert.equal(status, 0, `${round}: ${stderr}`);
-        assert.ok(
-          stderr.includes(`ok   ${publicUrl}/health answers, and without a valid key it is 401`),
-          stderr,
-        );
-        assert.match(stderr, new RegExp(`to take it away again: bin/claude-relay expose ${tool} --off`));
+        assert.ok(stderr.includes(`ok   ${publicUrl} leads to the relay, which requires a key`), stderr);
+        assert.match(stderr, new RegExp(`to remove it: bin/claude-relay expose ${tool} --off`));
         assert.ok(isUp());
-        assert.ok(forwardedFor.includes(user.url), 'the tunnel leads to the relay');
+        assert.ok(forwardedFor.includes(relay.url), 'the tunnel leads to the relay');
       }
-      const { stdout } = await user.run('bin/claude-relay', ['--config', user.configFile, 'doctor']);
-      assert.match(stdout, /^ok {3}tunnel: (?!none)/m, 'the doctor sees it');
-      const names = publicNames(loadConfig({ env: { HOME: user.home }, file: user.configFile }));
+      const config = loadConfig({ env: user.env, file: user.configFile });
+      const [line] = await tunnelLines(config, 1, runOnBus(config.hostEnv));
+      assert.equal(line?.state, 'ok');
+      assert.notEqual(line.detail, 'none', 'the doctor reports the tunnel');
+      const names = publicNames(config);
       const rules = { ports: [443], selfNames: names, denied: () => false };
       assert.throws(() => parseTarget(own, rules), { code: 'blocked_hostname' }, 'no page fetch goes there');
       const unit = user.unit(`claude-relay-${tool}.service`);
@@ -255,39 +287,36 @@ describe('fine', () => {
     });
   }
 
-  test('where there is no systemd, the command for a terminal is printed', async () => {
+  test('expose prints the command for a terminal when the user has no systemd', async () => {
     user.let('no-bus');
     const { status, stderr } = await expose('ngrok', here());
     assert.equal(status, 1);
-    assert.ok(stderr.includes(`ngrok http --url=https://me.ngrok-free.app ${user.url}`), stderr);
+    assert.ok(stderr.includes(`ngrok http --url=https://me.ngrok-free.app ${relay.url}`), stderr);
     assert.ok(!isUp());
   });
 });
 
-describe('the public URL is checked', () => {
-  test('one that lets everybody in is taken down', async () => {
+describe('expose checks the public URL', () => {
+  test('a URL that answers a stranger makes expose remove the tunnel', async () => {
     behaviour = 'lets everybody in';
     const { status, stderr } = await expose('ngrok', here());
     assert.equal(status, 1);
-    assert.match(
-      stderr,
-      /is open: \/v1\/models answers 200 to a stranger\.\nThe tunnel was taken away again\./,
-    );
+    assert.match(stderr, /is open: \/v1\/models answers 200 to a stranger\.\nThe tunnel was removed\./);
     assert.ok(!isUp());
   });
 
-  test('one that leads elsewhere is said to', async () => {
+  test('a URL of another server is reported', async () => {
     behaviour = 'serves something else';
     const { status, stderr } = await expose('check', ['--url', publicUrl, '--wait', '0']);
     assert.equal(status, 1);
     assert.match(stderr, /does not reach the relay: \/health: status 200/);
   });
 
-  test('a proxy of one’s own', async () => {
-    writeFileSync(join(user.state, 'edge'), user.url);
+  test('your own proxy is checked, and a warning reports one that hides the caller', async () => {
+    writeFileSync(join(user.state, 'edge'), relay.url);
     const { status, stderr } = await expose('check', ['--url', publicUrl]);
     assert.equal(status, 0, stderr);
-    assert.match(stderr, /without a valid key it is 401/);
+    assert.match(stderr, /requires a key/);
     assert.doesNotMatch(stderr, /shows its details/);
     behaviour = 'hides itself';
     const hidden = await expose('check', ['--url', publicUrl]);
@@ -296,23 +325,17 @@ describe('the public URL is checked', () => {
   });
 });
 
-describe('what should be mended first', () => {
-  test('no key, limits that are off, a proxy that is not trusted', async () => {
+describe('expose before it starts a tunnel', () => {
+  test('warns of a missing key, limits that are off and a proxy that is not trusted', async () => {
     const file = join(user.state, '../careless.env');
     writeFileSync(
       file,
-      `PORT=${user.port}\nGLOBAL_DAILY=0\nPER_KEY_RPM=0\nDATA_DIR=${join(user.state, 'empty')}\n`,
+      `PORT=${new URL(relay.url).port}\nGLOBAL_DAILY=0\nPER_KEY_RPM=0\nDATA_DIR=${join(user.state, 'empty')}\n`,
     );
-    const { stderr } = await user.run('bin/claude-relay', [
-      '--config',
-      file,
-      'expose',
-      'tailscale',
-      '--dry-run',
-    ]);
-    assert.ok(!existsSync(join(user.state, 'empty')), 'to look for keys makes nothing');
+    const { stderr } = await expose('tailscale', ['--dry-run'], {}, file);
+    assert.ok(!existsSync(join(user.state, 'empty')), 'counting keys creates no database');
     for (const part of [
-      'there is no key yet',
+      'there is no valid key',
       'limits are off',
       'PER_KEY_RPM, GLOBAL_DAILY',
       'TRUST_PROXY=loopback',
@@ -322,28 +345,28 @@ describe('what should be mended first', () => {
     assert.doesNotMatch(careful.stderr, /Warning/);
   });
 
-  test('wrong settings are not in the way of taking it away', async () => {
+  test('removes a tunnel although the settings are not valid', async () => {
     assert.equal((await expose('cloudflared', [...hostname, ...here()])).status, 0);
     const file = join(user.state, '../wrong.env');
     writeFileSync(file, 'PORT=none\n');
-    const off = await user.run('bin/claude-relay', ['--config', file, 'expose', 'cloudflared', '--off']);
+    const off = await expose('cloudflared', ['--off'], {}, file);
     assert.equal(off.status, 0, off.stderr);
     assert.ok(!isUp());
     assert.ok(!existsSync(join(user.home, '.config/claude-relay')));
   });
 
-  test('a relay that does not run', async () => {
+  test('reports a relay that does not run', async () => {
     const file = join(user.state, '../elsewhere.env');
-    writeFileSync(file, `PORT=1\nDATA_DIR=${user.dataDir}\n`);
-    const { status, stderr } = await user.run('bin/claude-relay', ['--config', file, 'expose', 'ngrok']);
+    writeFileSync(file, `PORT=1\nDATA_DIR=${relay.dataDir}\n`);
+    const { status, stderr } = await expose('ngrok', [], {}, file);
     assert.equal(status, 1);
     assert.match(
       stderr,
-      /does not answer on http:\/\/127\.0\.0\.1:1 \(ECONNREFUSED\)\. Start it first: \.\/install\.sh/,
+      /does not answer on http:\/\/127\.0\.0\.1:1 \(ECONNREFUSED\)\. Start the relay first: \.\/install\.sh/,
     );
   });
 
-  test('NGROK_DOMAIN that is missing, or is none', async () => {
+  test('reports an NGROK_DOMAIN that is missing or not valid', async () => {
     for (const [domain, message] of [
       ['', /NGROK_DOMAIN is not set.*config\.env/],
       ['https://x.y', /NGROK_DOMAIN must be a host name/],

@@ -59,21 +59,21 @@ const mode = (path: string): number => statSync(path).mode & 0o777;
 /** Nothing of an unfinished write lies about. */
 const leftovers = (): string[] => readdirSync(scratch).filter((name) => name.startsWith('.config.env.'));
 
-describe('without a terminal: the token on stdin', () => {
-  test('into a file that was not there: for its owner alone, and never shown', () => {
+describe('a token on stdin', () => {
+  test('is saved to a new file that only its owner can read, and is never shown', () => {
     const { status, said } = login(`${token}\n`);
     assert.equal(status, 0, said);
     assert.equal(readFileSync(file, 'utf8'), `CLAUDE_CODE_OAUTH_TOKEN=${token}\n`);
     assert.equal(mode(file), 0o600);
     assert.ok(!said.includes(token.slice(20, 40)), said);
-    assert.match(said, /^Kept as CLAUDE_CODE_OAUTH_TOKEN in .*config\.env \(mode 600\)\.\n/);
-    assert.match(said, /counts from the next start on: stop the relay \(Ctrl-C\) and \.\/run\.sh/);
+    assert.match(said, /^Saved CLAUDE_CODE_OAUTH_TOKEN to .*config\.env \(mode 600\)\.\n/);
+    assert.match(said, /Restart the relay to use it: stop the relay \(Ctrl-C\) and \.\/run\.sh/);
     assert.deepEqual(leftovers(), []);
     // The relay passes it on to Claude Code.
     assert.equal(loadConfig({ env: {}, file }).hostEnv['CLAUDE_CODE_OAUTH_TOKEN'], token);
   });
 
-  test('in the place of an old one: every other line and comment stays, and the file is closed to others', () => {
+  test('replaces the old token, keeps every other line, and closes the file to others', () => {
     const around = ['# mine', 'PORT=8800', '', '# the login', 'PER_KEY_RPM=5 # few'];
     writeFileSync(file, [...around.slice(0, 4), 'CLAUDE_CODE_OAUTH_TOKEN="old"', around[4], ''].join('\n'));
     chmodSync(file, 0o644);
@@ -83,7 +83,7 @@ describe('without a terminal: the token on stdin', () => {
     assert.equal(mode(file), 0o600);
   });
 
-  test('through a symbolic link, which stays one', () => {
+  test('is saved through a symbolic link, which stays a link', () => {
     mkdirSync(join(scratch, 'elsewhere'));
     const target = join(scratch, 'elsewhere/real.env');
     symlinkSync('elsewhere/real.env', file);
@@ -97,15 +97,15 @@ describe('without a terminal: the token on stdin', () => {
   });
 
   const wrong: [name: string, input: string, message: RegExp][] = [
-    ['nothing', ' \n', /no token/],
+    ['nothing', ' \n', /held no token/],
     ['an API key', 'sk-ant-api03-secret-marker', /API key/],
-    ['half a token', 'sk-ant-oat01-marker', /only a part/],
-    ['two tokens', `${token} ${token}!`, /only a part/],
-    ["a key of the relay's", 'crk_marker', /key of the relay's own/],
-    ['something else', 'marker', /begins with sk-ant-oat/],
+    ['half a token', 'sk-ant-oat01-marker', /only part of a token/],
+    ['two tokens', `${token} ${token}!`, /only part of a token/],
+    ["a key of the relay's", 'crk_marker', /key of the relay/],
+    ['something else', 'marker', /begin with sk-ant-oat/],
   ];
   for (const [name, input, message] of wrong) {
-    test(`${name}: refused in words, not repeated, and nothing changes`, () => {
+    test(`that is ${name} is refused and not repeated, and the file does not change`, () => {
       writeFileSync(file, 'PORT=8800\n');
       const { status, said } = login(input);
       assert.equal(status, 1);
@@ -116,19 +116,19 @@ describe('without a terminal: the token on stdin', () => {
     });
   }
 
-  test('another login besides it is warned of; a service is named', () => {
+  test('is saved with a warning about another login, and the command that restarts the service', () => {
     const bin = join(scratch, 'bin');
     mkdirSync(bin);
     writeFileSync(join(bin, 'systemctl'), "#!/bin/sh\nprintf 'LoadState=loaded\\nActiveState=active\\n'\n", {
       mode: 0o755,
     });
     const { said } = login(token, { ANTHROPIC_API_KEY: 'marker', PATH: `${bin}:${process.env['PATH']}` });
-    assert.match(said, /Warning: ANTHROPIC_API_KEY is set, too/);
+    assert.match(said, /Warning: ANTHROPIC_API_KEY is also set/);
     assert.match(said, /systemctl --user restart claude-relay\.service/);
     assert.doesNotMatch(said, /marker/);
   });
 
-  test('a directory that cannot be written: a sentence', () => {
+  test('reports a settings file that cannot be written', () => {
     rmSync(file, { force: true });
     mkdirSync(file);
     const { status, said } = login(token);
@@ -137,7 +137,7 @@ describe('without a terminal: the token on stdin', () => {
   });
 });
 
-describe('on a terminal', () => {
+describe('login on a terminal', () => {
   let terminal: TestTerminal;
   afterEach(() => terminal.close());
   const start = (flags = '', env: Record<string, string> = {}): void => {
@@ -146,19 +146,19 @@ describe('on a terminal', () => {
     });
   };
 
-  test('claude setup-token runs there, then its token is asked for and not shown', async () => {
+  test('runs claude setup-token, then asks for its token and does not show it', async () => {
     start('', { ANTHROPIC_API_KEY: 'sk-ant-stub' });
     await terminal.until(/Your OAuth token/);
-    await terminal.until(/Paste the token, then Enter\. It is not shown: /);
+    await terminal.until(/Paste the token, then press Enter\. It is not shown: /);
     // As it is copied from a narrow window: in two lines.
     terminal.type(`${token.slice(0, 80)}\r${token.slice(80)}\r`);
-    const rest = await terminal.until(/Kept as CLAUDE_CODE_OAUTH_TOKEN/);
+    const rest = await terminal.until(/Saved CLAUDE_CODE_OAUTH_TOKEN/);
     assert.ok(!rest.includes(token.slice(20, 40)));
     assert.equal(await terminal.exited, 0);
     assert.equal(readFileSync(file, 'utf8'), `CLAUDE_CODE_OAUTH_TOKEN=${token}\n`);
   });
 
-  test('--paste asks at once; typing can be mended', async () => {
+  test('asks at once with --paste, and accepts corrections', async () => {
     start('--paste');
     await terminal.until(/It is not shown: /);
     assert.doesNotMatch(terminal.output(), /OAuth token/);
@@ -167,7 +167,7 @@ describe('on a terminal', () => {
     assert.equal(readFileSync(file, 'utf8'), `CLAUDE_CODE_OAUTH_TOKEN=${token}\n`);
   });
 
-  test('Ctrl-C at the question: nothing changes', async () => {
+  test('changes nothing after Ctrl-C at the question', async () => {
     start('--paste');
     await terminal.until(/It is not shown: /);
     terminal.type('\x03');
@@ -177,20 +177,20 @@ describe('on a terminal', () => {
   });
 
   for (const how of ['refused', 'waits']) {
-    test(`claude setup-token ends without a token (${how}): nothing changes`, async () => {
+    test(`changes nothing when claude setup-token fails (${how})`, async () => {
       writeFileSync(join(scratch, 'setup'), how);
       start();
       if (how === 'waits') {
         await terminal.until(/Browser did not open/);
         terminal.type('\x03');
       }
-      await terminal.until(/claude setup-token ended without a token\. Nothing was changed\./);
+      await terminal.until(/claude setup-token failed\. Nothing was changed\./);
       assert.equal(await terminal.exited, 1);
     });
   }
 });
 
-test('a token as a person may bring it', () => {
+test('a token is accepted with spaces, quotes and line ends around it', () => {
   for (const text of [
     token,
     ` ${token}\n`,
@@ -202,21 +202,21 @@ test('a token as a person may bring it', () => {
   }
 });
 
-describe('one variable of a settings file', () => {
+describe('a variable is set in a settings file', () => {
   const cases: [name: string, before: string, after: string][] = [
-    ['an empty file', '', 'X=new\n'],
+    ['no line', '', 'X=new\n'],
     ['no line end at the end', 'A=1', 'A=1\nX=new\n'],
-    ['there', 'A=1\nX=old\nB=2\n', 'A=1\nX=new\nB=2\n'],
-    ['twice', 'X=a\nA=1\nX=b\n', 'X=new\nA=1\n'],
-    ['exported, spaced, quoted', ' export X = "old" # mine\n', 'X=new\n'],
-    ['in a comment only', '#X=old\n', '#X=old\nX=new\n'],
+    ['the variable', 'A=1\nX=old\nB=2\n', 'A=1\nX=new\nB=2\n'],
+    ['the variable twice', 'X=a\nA=1\nX=b\n', 'X=new\nA=1\n'],
+    ['it exported, spaced and quoted', ' export X = "old" # mine\n', 'X=new\n'],
+    ['it only in a comment', '#X=old\n', '#X=old\nX=new\n'],
     ['a longer name', 'XX=1\n', 'XX=1\nX=new\n'],
   ];
   for (const [name, text, expected] of cases) {
-    test(name, () => assert.equal(withVariable(text, 'X', 'new'), expected));
+    test(`that has ${name}`, () => assert.equal(withVariable(text, 'X', 'new'), expected));
   }
 
-  test('inside the value of another: left alone, and said', () => {
+  test('a variable inside the value of another is refused', () => {
     assert.throws(() => withVariable('A="one\nX=two\n"\n', 'X', 'new'), /cannot be changed safely/);
   });
 });

@@ -68,7 +68,7 @@ describe('a wrong setting stops the start, by name', () => {
     [
       'an address of another machine',
       { env: { HOST: '192.0.2.1', ALLOW_REMOTE_BIND: '1' } },
-      /HOST is 192\.0\.2\.1, and this machine has no such address/,
+      /This machine does not have the address 192\.0\.2\.1\. Change HOST\./,
     ],
     [
       'a line that sets nothing',
@@ -78,7 +78,7 @@ describe('a wrong setting stops the start, by name', () => {
     [
       'a temporary directory that is none',
       { env: { TMPDIR: '/nonexistent' } },
-      /Nothing can be written to \/nonexistent.* Set TMPDIR/,
+      /\/nonexistent.* cannot be written .*Set TMPDIR/,
     ],
     ['proxies', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
   ];

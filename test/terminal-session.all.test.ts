@@ -114,7 +114,7 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
   step('./run.sh: it says where it listens and how to go on', async () => {
     first.terminal.type('./run.sh\n');
     await first.terminal.until(new RegExp(`claude-relay listens on http://127\\.0\\.0\\.1:${port}`));
-    await first.terminal.until(/Mint a key: {2}KEY=\$\(bin\/genkey my-app\)/);
+    await first.terminal.until(/Create a key: {2}KEY=\$\(bin\/genkey my-app\)/);
     await first.terminal.until(/"msg":"the lock is proved"/);
   });
 
@@ -146,8 +146,8 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     assert.equal(status, 0, shown);
     assert.match(shown, /\x1b\[32mok {2}\x1b\[39m lock-proved/);
     const text = stripVTControlCharacters(shown);
-    assert.match(text, /ok {3}relay: it runs and takes requests/);
-    assert.match(text, /ok {3}keys: 2 in use/);
+    assert.match(text, /ok {3}relay: running, and accepts requests/);
+    assert.match(text, /ok {3}keys: 2 valid/);
     assert.match(text, /\d+ ok, \d+ warnings?, 0 failures\./);
   });
 

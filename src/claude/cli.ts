@@ -28,7 +28,7 @@ export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string
 
 export function notLoggedIn(claudeBin: string): CliMissing {
   return new CliMissing(
-    `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or put CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY into config.env.`,
+    `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or set CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY in config.env.`,
   );
 }
 

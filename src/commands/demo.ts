@@ -1,6 +1,6 @@
 /**
- * `claude-relay serve --demo`: the real CLI against the stand-in model, so that a person sees the whole way without a login and
- * without the internet. It keeps its keys in a directory that goes with it, and every answer says that it is canned.
+ * `claude-relay serve --demo`: runs the real CLI against the stand-in, without a login or internet access. The keys are in a
+ * temporary directory, and every answer says that it is canned.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const bundledCli = fileURLToPath(
 );
 const prompt = 'Say hello.';
 
-/** Resolves after the call (`once`) or when a signal has stopped it. Throws CommandError when the call fails. */
+/** Resolves after the call (`once`) or after a signal. Throws CommandError when the call fails. */
 export async function demo(config: Config, once: boolean): Promise<void> {
   const stop = listenForStop();
   const home = makeScratch('relay-demo-');
@@ -38,7 +38,7 @@ export async function demo(config: Config, once: boolean): Promise<void> {
   try {
     const demoConfig: Config = {
       ...config,
-      // On a terminal the log would stand between the words for people.
+      // On a terminal the log would appear between the messages.
       logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
       dataDir: join(home, 'data'),
       hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },

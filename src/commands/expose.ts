@@ -1,9 +1,9 @@
-/** `claude-relay expose`: a public URL for the relay, through a tunnel that its owner has; checked before and after. */
+/** `claude-relay expose`: gives the relay a public URL through the owner's tunnel, and checks it before and after. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loadConfigIfValid, type Config } from '../config.ts';
+import { loadConfig, loadConfigIfValid, type Config, type ConfigSources } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { probe } from '../service/call.ts';
 import { cloudflared } from '../service/cloudflared.ts';
@@ -26,6 +26,8 @@ import { countLive, exposureWarnings } from './settings-warnings.ts';
 export type ExposeContext = {
   /** config.env. */
   file: () => string;
+  /** The process's own by default. */
+  env?: ConfigSources['env'];
   terminal?: Terminal;
 };
 
@@ -43,35 +45,38 @@ type Options = {
 export function addExposeCommand(program: Command, context: ExposeContext): void {
   const command = program
     .command('expose')
-    .description('give the relay a public URL through a tunnel of yours, and check that it asks for a key')
+    .description('give the relay a public URL through your tunnel, and check that it requires a key')
     .addArgument(
       new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices([
         ...Object.keys(tools),
         'check',
       ]),
     )
-    .option('--dry-run', 'check the tool and say what would be done; expose nothing')
-    .option('--off', 'take the tunnel away again')
+    .option('--dry-run', 'check the tool and print the steps; expose nothing')
+    .option('--off', 'remove the tunnel')
     .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
     .addOption(
       new Option('--https-port <port>', 'tailscale: the public port')
         .choices(funnelPorts.map(String))
         .default('443'),
     )
-    .option('--url <url>', 'the public URL, where it is not what the tool makes of its settings')
-    .option('--wait <seconds>', 'how long the public URL may take to answer', parseCount(0, 600), 60)
+    .option('--url <url>', "the public URL, if it differs from the tool's settings")
+    .option('--wait <seconds>', 'how long to wait for the public URL to answer', parseCount(0, 600), 60)
     .action((tool: Tool | 'check', options: Options) => expose(tool, options, context));
   withExamples(command, [
-    ['claude-relay expose ngrok --dry-run', 'what is missing, what would be done'],
-    ['claude-relay expose ngrok', 'NGROK_DOMAIN of config.env, as a service'],
-    ['claude-relay expose tailscale', "Tailscale Funnel on this machine's name"],
-    ['claude-relay expose cloudflared --hostname relay.example.com', 'a named tunnel of Cloudflare'],
-    ['claude-relay expose check --url https://relay.example.com', 'a proxy of your own'],
-    ['claude-relay expose ngrok --off', 'take it away again'],
+    ['claude-relay expose ngrok --dry-run', 'check the tool, and print the steps'],
+    ['claude-relay expose ngrok', 'expose NGROK_DOMAIN of config.env, as a service'],
+    ['claude-relay expose tailscale', "expose this machine's tailnet name with Funnel"],
+    [
+      'claude-relay expose cloudflared --hostname relay.example.com',
+      'create a Cloudflare tunnel, as a service',
+    ],
+    ['claude-relay expose check --url https://relay.example.com', 'check your own proxy'],
+    ['claude-relay expose ngrok --off', 'remove the tunnel'],
   ]);
 }
 
-/** A run of the command. */
+/** One run of the command. */
 type Expose = {
   options: Options;
   env: Record<string, string>;
@@ -80,16 +85,16 @@ type Expose = {
 };
 
 async function expose(tool: Tool | 'check', options: Options, context: ExposeContext): Promise<void> {
-  const { terminal = processTerminal() } = context;
-  const { config: readable, env } = loadConfigIfValid(context.file());
+  const { terminal = processTerminal(), env: shell = process.env } = context;
+  const { config: readable, env } = loadConfigIfValid(context.file(), shell);
   const run = runProgramWith(env);
   const say = (line: string): void => terminal.err(`${line}\n`);
   const its: Expose = { options, env, run, say };
   if (options.off === true) {
-    if (tool === 'check') throw new CommandError('--off goes with a tunnel.');
+    if (tool === 'check') throw new CommandError('--off requires a tunnel.');
     return takeDown(its, tool);
   }
-  const config = readable ?? loadConfig({ file: context.file() });
+  const config = readable ?? loadConfig({ env: shell, file: context.file() });
   for (const { detail, fix } of exposureWarnings(config, liveKeys(config.dataDir))) {
     say(`Warning: ${detail}\n         -> ${fix}`);
   }
@@ -97,7 +102,7 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
   const health = await probe(`${local}/health`);
   if (!health.ok || health.status !== 200) {
     throw new CommandError(
-      `The relay does not answer on ${local} (${health.ok ? `status ${health.status}` : health.reason}). Start it first: ./install.sh, or ./run.sh in another terminal.`,
+      `The relay does not answer on ${local} (${health.ok ? `status ${health.status}` : health.reason}). Start the relay first: ./install.sh, or ./run.sh in another terminal.`,
     );
   }
   say(`ok   the relay answers on ${local}`);
@@ -111,10 +116,10 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
   if (tunnel.service !== undefined) await keepUp(its, tunnel.service, config, publicUrl);
   if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
   await verify(its, publicUrl, { tool, tunnel });
-  say(`     to take it away again: ${tunnel.undo}`);
+  say(`     to remove it: ${tunnel.undo}`);
 }
 
-/** Undefined without a database: to look is not to make one. */
+/** Does not create a database to count in. */
 function liveKeys(dataDir: string): number {
   if (!existsSync(join(dataDir, 'relay.db'))) return 0;
   const store = openStore(dataDir);
@@ -125,7 +130,7 @@ function liveKeys(dataDir: string): number {
   }
 }
 
-/** Starts the tunnel's service, or says how to start the tunnel by hand where there is no systemd. */
+/** Starts the tunnel's service. Without systemd, throws CommandError with the command to run instead. */
 async function keepUp(
   { options, env, say }: Expose,
   service: TunnelService,
@@ -138,7 +143,7 @@ async function keepUp(
   });
   if (manager === undefined) {
     throw new CommandError(
-      `This user has no systemd that could keep the tunnel up. Run it in a terminal of its own:\n\n  ${service.command}\n\nthen check it: bin/claude-relay expose check --url ${publicUrl}`,
+      `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
     );
   }
   const template = readFileSync(join(root, 'systemd', service.unit), 'utf8');
@@ -150,15 +155,15 @@ async function keepUp(
   if (change) await startTunnel(manager.run, path, text, service);
 }
 
-/** Throws CommandError unless the relay answers there and asks for a key; a tunnel that was made for it is taken down then. */
+/** Removes the tunnel and throws CommandError unless the relay answers at the URL and requires a key. */
 async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tunnel }): Promise<void> {
   const { options, run, say } = its;
   const exposure = await checkExposure(url, options.wait * 1000);
   if (exposure.state === 'safe') {
-    say(`ok   ${url}/health answers, and without a valid key it is 401`);
+    say(`ok   ${url} leads to the relay, which requires a key`);
     if (exposure.showsDetails) {
       say(
-        `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Let the proxy pass Host, or send X-Forwarded-For.`,
+        `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Make the proxy pass Host, or send X-Forwarded-For.`,
       );
     }
     return;
@@ -172,9 +177,9 @@ async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tun
   throw new CommandError(
     [
       what,
-      'The tunnel was taken away again.',
+      'The tunnel was removed.',
       ...(advice === undefined ? [] : [advice]),
-      ...(log === '' ? [] : ['', 'The tunnel said:', log]),
+      ...(log === '' ? [] : ['', 'The log of the tunnel:', log]),
     ].join('\n'),
   );
 }
@@ -182,9 +187,9 @@ async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tun
 async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise<void> {
   if (tool === 'tailscale') {
     await tailscaleOff(run, Number(options.httpsPort));
-    return say(`Turned the funnel on port ${options.httpsPort} off.`);
+    return say(`Turned Funnel off on port ${options.httpsPort}.`);
   }
-  if (!(await removeUnit(env, units[tool], say))) say(`There is no ${units[tool]} here.`);
+  if (!(await removeUnit(env, units[tool], say))) say(`${units[tool]} is not installed.`);
 }
 
 function requireUrl(url: string | undefined): string {

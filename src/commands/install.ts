@@ -1,10 +1,10 @@
-/** `claude-relay install`: the relay as a service of this user; `--uninstall` takes it away again. The work of install.sh. */
+/** `claude-relay install`: installs the relay as a service of this user, or uninstalls it. `install.sh` runs it. */
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loadConfigIfValid, type Config } from '../config.ts';
+import { loadConfig, loadConfigIfValid, type Config, type ConfigSources } from '../config.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -24,6 +24,8 @@ export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/
 export type InstallContext = {
   /** config.env. */
   file: () => string;
+  /** The process's own by default. */
+  env?: ConfigSources['env'];
   terminal?: Terminal;
   platform?: NodeJS.Platform;
 };
@@ -33,21 +35,21 @@ type Options = { uninstall?: boolean; purge?: boolean; print?: boolean; wait: nu
 export function addInstallCommand(program: Command, context: InstallContext): void {
   const command = program
     .command('install')
-    .description('run the relay as a service of this user, without root (install.sh does this)')
-    .option('--uninstall', 'stop the service and remove what an install made; keys, usage and settings stay')
-    .option('--purge', 'with --uninstall: remove keys and usage, too')
-    .option('--print', 'only print the unit file (macOS: the property list) that would be written')
+    .description('install the relay as a service of this user, without root (install.sh runs this)')
+    .option('--uninstall', 'stop and remove the service and its tunnels; keys, usage and settings stay')
+    .option('--purge', 'with --uninstall: also remove keys and usage')
+    .option('--print', 'print the unit file (macOS: the property list) and change nothing')
     .option('--wait <seconds>', 'how long to wait until the relay is ready', parseCount(1, 3600), 180)
     .action((options: Options) => install(options, context));
   withExamples(command, [
-    ['claude-relay install', 'install, or upgrade in place (as ./install.sh does)'],
-    ['claude-relay install --uninstall', 'take it away again; keys, usage and settings stay'],
-    ['claude-relay install --uninstall --purge', 'and remove keys and usage'],
-    ['claude-relay install --print', 'see the unit file first'],
+    ['claude-relay install', 'install, or upgrade in place'],
+    ['claude-relay install --uninstall', 'uninstall; keys, usage and settings stay'],
+    ['claude-relay install --uninstall --purge', 'uninstall, and remove keys and usage'],
+    ['claude-relay install --print', 'show the unit file first'],
   ]);
 }
 
-/** A run of the command: what it was asked, and where. */
+/** One run of the command. */
 type Install = {
   options: Options;
   file: string;
@@ -58,32 +60,32 @@ type Install = {
 
 /** Throws CommandError, ConfigError or CliMissing. */
 export async function install(options: Options, context: InstallContext): Promise<void> {
-  const { terminal = processTerminal(), platform = process.platform } = context;
+  const { terminal = processTerminal(), platform = process.platform, env: shellEnv = process.env } = context;
   const file = resolve(context.file());
-  const { config, env } = loadConfigIfValid(file);
+  const { config, env } = loadConfigIfValid(file, shellEnv);
   if (options.purge === true && options.uninstall !== true) {
-    throw new CommandError('--purge goes with --uninstall.');
+    throw new CommandError('--purge requires --uninstall.');
   }
   if (process.getuid?.() === 0 && (env['SUDO_USER'] ?? 'root') !== 'root') {
     throw new CommandError(
-      'Run this without sudo, as the user who is logged in to Claude Code: the service is that user’s own.',
+      'Run this without sudo, as the user who is logged in to Claude Code. The service belongs to that user.',
     );
   }
   if (platform !== 'darwin' && platform !== 'linux') {
     throw new CommandError(
-      `There is no service for ${platform}. Run the relay in the foreground with ./run.sh; on Windows, in WSL.`,
+      `A service is not supported on ${platform}. Run the relay in the foreground with ./run.sh. On Windows, use WSL.`,
     );
   }
   const run: Install = { options, file, env, terminal, say: (line) => terminal.err(`${line}\n`) };
   if (platform === 'darwin') {
-    run.say('Note: the service on macOS is tested with a stand-in for launchd only, not on a Mac.');
+    run.say('Note: the service for macOS is tested with a fake launchd only, not on a Mac.');
   }
   if (options.uninstall === true) {
-    // Wrong settings are not in the way of an uninstall; but what is removed for good, only right ones name.
-    const settings = options.purge === true ? loadConfig({ file }) : config;
+    // Invalid settings do not block an uninstall. A purge requires valid ones: they name the files that are lost.
+    const settings = options.purge === true ? loadConfig({ env: shellEnv, file }) : config;
     return uninstall(run, settings, platform);
   }
-  const shell = config ?? loadConfig({ file });
+  const shell = config ?? loadConfig({ env: shellEnv, file });
   return platform === 'darwin' ? installOnMac(run, shell) : installOnLinux(run, shell);
 }
 
@@ -102,7 +104,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
     await installSystemd({ setup, manager, template, path, waitMs: options.wait * 1000, say });
     say(doneText(setup.config, systemdCommands));
   } catch (error) {
-    // An uninstall would turn it off again, but nothing was installed.
+    // Nothing was installed, so no uninstall would turn lingering off.
     if (manager.lingerEnabled && !existsSync(path)) await disableLinger(manager.run);
     throw error;
   }
@@ -136,47 +138,48 @@ const launchdCommands = {
 
 function doneText(config: Config, { state, log }: { state: string; log: string }): string {
   return `
-The relay is ready on ${localUrl(config)}, and comes back after a crash and a reboot.
-  Make a key:  KEY=$(bin/genkey my-app)
-  State:       ${state}
-  Log:         ${log}
-  Upgrade:     git pull && ./install.sh   (also after a change of config.env)
-  Undo:        ./install.sh --uninstall   (keys, usage and settings stay; add --purge to remove keys and usage)`;
+The relay is ready on ${localUrl(config)}. It restarts after a crash and after a reboot.
+  Create a key:  KEY=$(bin/genkey my-app)
+  Show state:    ${state}
+  Follow log:    ${log}
+  Upgrade:       git pull && ./install.sh   (also after a change in config.env)
+  Uninstall:     ./install.sh --uninstall   (keys, usage and settings stay; --purge also removes keys and usage)`;
 }
 
-/** `config` is undefined where the settings are wrong. */
+/** `config` is undefined when the settings are not valid. */
 async function uninstall(
   { options, env, say }: Install,
   config: Config | undefined,
   platform: 'darwin' | 'linux',
 ): Promise<void> {
   const home = env['HOME'] ?? '';
-  if (!isAbsolute(home)) throw new CommandError('HOME is not set: nobody knows whose service it is.');
+  if (!isAbsolute(home))
+    throw new CommandError("HOME is not set; cannot tell which user's service to uninstall.");
   const run = runProgramWith(env);
   const found =
     platform === 'darwin' ? await uninstallLaunchd(run, home, say) : await uninstallSystemd(env, say);
-  if (!found) say('There is no service of the relay here.');
+  if (!found) say('The relay is not installed as a service.');
   const caches = env['XDG_CACHE_HOME'] ?? join(home, platform === 'darwin' ? 'Library/Caches' : '.cache');
   rmSync(join(caches, 'claude-relay'), { recursive: true, force: true });
   if (config !== undefined && (await funnelUrl(run, localUrl(config))) !== undefined) {
     say(
-      `Warning: Tailscale Funnel still leads to port ${config.port} of this machine: bin/claude-relay expose tailscale --off`,
+      `Warning: Tailscale Funnel still forwards to port ${config.port}. To turn it off: bin/claude-relay expose tailscale --off`,
     );
   }
   if (config !== undefined && options.purge === true) return purge(config.dataDir, say);
   const where = config === undefined ? 'where they are' : `in ${config.dataDir}`;
-  say(`Keys and usage stay ${where} (--purge removes them). config.env and this folder stay, too.`);
+  say(`Keys and usage stay ${where} (--purge removes them). config.env and this directory stay.`);
 }
 
 function purge(dataDir: string, say: (line: string) => void): void {
-  // By name: the directory may be one that holds more than the relay's.
+  // By name: the directory may hold other files.
   for (const file of ['relay.db', 'relay.db-wal', 'relay.db-shm']) {
     rmSync(join(dataDir, file), { force: true });
   }
   try {
     rmdirSync(dataDir);
   } catch {
-    // Not there, or not only the relay's.
+    // The directory does not exist, or holds other files.
   }
-  say(`Removed keys and usage from ${dataDir}. config.env and this folder stay.`);
+  say(`Removed keys and usage from ${dataDir}. config.env and this directory stay.`);
 }

@@ -1,24 +1,24 @@
-/** The relay of this machine, as `ask` reaches it. */
+/** How `ask` reaches the relay of this machine. */
 import { CommandError } from '../command-error.ts';
 import { type Config, isLoopback } from '../config.ts';
 import { localUrl } from '../service/ready.ts';
 
 /**
- * Where the relay of these settings is called from this machine. `given` is another address of the same machine.
- * Throws CommandError: a key, and what is asked, must not leave the machine by a slip of an address.
+ * The relay's address. `given` is another address of this machine. Throws CommandError for any other address: a typing error must
+ * not send a key or a prompt to another machine.
  */
 export function relayUrl(config: Config, given?: string): string {
   if (given === undefined) {
     if (config.port !== 0) return localUrl(config);
     throw new CommandError(
-      'PORT is 0, so the relay picks a port at each start: give its address with --url.',
+      'PORT is 0, so the relay picks a port at each start. Give its address with --url.',
     );
   }
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const host = url?.hostname.replace(/^\[(.*)\]$/, '$1') ?? '';
   if (url?.protocol !== 'http:' || !(isLoopback(host) || host === config.host)) {
     throw new CommandError(
-      `This command calls the relay of this machine only, such as http://127.0.0.1:8799; ${JSON.stringify(given)} is no such address. Unset CLAUDE_RELAY_URL or give another --url; for a relay elsewhere use one of the clients.`,
+      `This command calls only the relay of this machine, such as http://127.0.0.1:8799, and ${JSON.stringify(given)} is another address. Unset CLAUDE_RELAY_URL or give another --url. For a relay on another machine, use one of the clients.`,
     );
   }
   return url.origin;
@@ -36,7 +36,7 @@ export async function* eventData(chunks: AsyncIterable<Uint8Array>): AsyncGenera
         .split('\n')
         .filter((line) => line.startsWith('data:'))
         .map((line) => line.slice('data:'.length).trimStart());
-      // A comment alone, such as a ping, has none.
+      // A ping is a comment and has no data.
       if (data.length > 0) yield JSON.parse(data.join('\n'));
     }
   }

@@ -22,7 +22,7 @@ export function createProgram(): Command {
     .description('A secured HTTP API around the Claude Code of this machine.')
     .version(manifest.version, '--version', 'the version of the relay')
     .option('--config <file>', 'settings file', defaultFile)
-    .showHelpAfterError('(--help shows what there is)');
+    .showHelpAfterError('(see --help)');
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });
   const records = {
@@ -40,11 +40,11 @@ export function createProgram(): Command {
   addInstallCommand(program, { file: configFile });
   addExposeCommand(program, { file: configFile });
   withExamples(program, [
-    ['claude-relay serve', 'run the relay (./run.sh also installs what is missing)'],
-    ['claude-relay doctor', 'what is wrong here, and the command that mends it'],
-    ['claude-relay key create my-app', 'a key for an app'],
-    ['claude-relay ask "Say hello."', 'one prompt through the running relay'],
-    ['claude-relay help key', 'more about a command'],
+    ['claude-relay serve', 'run the relay (./run.sh also installs missing packages)'],
+    ['claude-relay doctor', 'find problems, and the commands that fix them'],
+    ['claude-relay key create my-app', 'create a key for an app'],
+    ['claude-relay ask "Say hello."', 'send one prompt to the running relay'],
+    ['claude-relay help key', 'show the help of a command'],
   ]);
   return program;
 }

@@ -1,10 +1,10 @@
-/** A directory for a command while it runs. */
+/** A temporary directory for a command. */
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError } from '../command-error.ts';
 
-/** Throws CommandError where none can be made: every process of the CLI gets one. */
+/** Throws CommandError when the relay could not create one for each process of the CLI. */
 export function requireScratch(): void {
   rmdirSync(makeScratch('relay-start-'));
 }
@@ -16,7 +16,7 @@ export function makeScratch(prefix: string): string {
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
     throw new CommandError(
-      `Nothing can be written to ${tmpdir()}, the directory for temporary files (${reason}). Set TMPDIR to one that this user can write to.`,
+      `${tmpdir()}, the directory for temporary files, cannot be written (${reason}). Set TMPDIR to a directory that this user can write to.`,
     );
   }
 }

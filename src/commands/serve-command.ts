@@ -10,19 +10,19 @@ export function addServeCommand(program: Command, config: () => Config): void {
     .command('serve')
     .description('run the relay in the foreground')
     .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
-    .option('--once', 'with --demo: stop after the one call it makes')
+    .option('--once', 'with --demo: make one call, then stop')
     .action(async (options: { demo?: boolean; once?: boolean }) => {
       if (options.demo === true) await demo(config(), options.once === true);
-      else if (options.once === true) throw new CommandError('--once goes with --demo.');
+      else if (options.once === true) throw new CommandError('--once requires --demo.');
       else await serve(config());
     });
   withExamples(
     command,
     [
-      ['claude-relay serve', 'until Ctrl-C or SIGTERM; the log goes to stdout, words for you to stderr'],
-      ['claude-relay serve --demo --once', 'one call from end to end, without a login'],
-      ['claude-relay --config /etc/relay.env serve', 'with another file of settings'],
+      ['claude-relay serve', 'run until Ctrl-C or SIGTERM; the log goes to stdout, messages to stderr'],
+      ['claude-relay serve --demo --once', 'make one call from start to end, without a login'],
+      ['claude-relay --config /etc/relay.env serve', 'use another settings file'],
     ],
-    'Exit status: 0 after a stop, 1 when it could not start.',
+    'Exit status: 0 after a stop, 1 if the relay could not start.',
   );
 }

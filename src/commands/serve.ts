@@ -1,4 +1,4 @@
-/** `claude-relay serve`: the relay in the foreground, until SIGTERM or SIGINT. */
+/** `claude-relay serve`: runs the relay in the foreground until SIGTERM, SIGINT or SIGHUP. */
 import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
@@ -9,7 +9,7 @@ import { requireScratch } from './scratch.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 import { limitsOff, unfairLimits } from './settings-warnings.ts';
 
-/** Resolves when the relay has stopped. Throws CommandError or CliMissing when it cannot start. */
+/** Resolves when the relay has stopped. Throws CommandError or CliMissing when the relay cannot start. */
 export async function serve(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
   requireScratch();
@@ -30,11 +30,11 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
   say(`claude-relay listens on ${relay.url}`);
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
   for (const sentence of unfairLimits(config)) say(`Warning: ${sentence}`);
-  say(`  Mint a key:  KEY=$(bin/genkey my-app)`);
+  say(`  Create a key:  KEY=$(bin/genkey my-app)`);
   say(
-    `  Call it:     curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
+    `  Call it:       curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
   );
-  say('  The lock is being proved; /ready tells when requests are served. Stop with Ctrl-C.');
+  say('  The relay proves the lock and then serves requests; /ready reports when. Stop with Ctrl-C.');
   await aborted(stop.signal);
   stop.onAgain = () => relay.hurry();
   report.stopping();
@@ -42,7 +42,7 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
   await report.close();
 }
 
-/** A running relay whose log goes to stdout. */
+/** Starts a relay that logs to stdout. */
 export async function startLogged(config: Config, claudeBin: string): Promise<Relay> {
   try {
     return await startRelay({ config, claudeBin, log: createLog(config.logLevel) });
@@ -54,14 +54,14 @@ export async function startLogged(config: Config, claudeBin: string): Promise<Re
 
 function cannotListen(code: string | undefined, { host, port }: Config): string | undefined {
   const sentences: Record<string, string> = {
-    EADDRINUSE: `Port ${port} is in use. Stop what listens there, or set PORT.`,
-    EADDRNOTAVAIL: `HOST is ${host}, and this machine has no such address.`,
-    EACCES: `This user may not listen on port ${port}. Set PORT to 1024 or more.`,
+    EADDRINUSE: `Port ${port} is in use. Stop the program that listens there, or set PORT.`,
+    EADDRNOTAVAIL: `This machine does not have the address ${host}. Change HOST.`,
+    EACCES: `This user cannot listen on port ${port}. Set PORT to 1024 or more.`,
   };
   return sentences[code ?? ''];
 }
 
-/** Words for people go to stderr; stdout holds the log, one JSON object a line. */
+/** Messages go to stderr. stdout is for the log, one JSON object a line. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }

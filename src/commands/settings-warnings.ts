@@ -30,21 +30,21 @@ export function unfairLimits({ limits, requestTimeoutMs }: Config): string[] {
   ];
 }
 
-/** What to change before the relay has a public name, or because it has one. `liveKeys` is undefined where nobody can know. */
+/** What to fix when the relay has a public name. `liveKeys` is undefined when the database cannot be read. */
 export function exposureWarnings(config: Config, liveKeys: number | undefined): Line[] {
   const off = limitsOff(config);
   const lines: Line[] = [];
   if (off.length > 0) {
-    const detail = `these limits are off, and who gets hold of a key has no other: ${off.join(', ')}`;
-    lines.push(warning('tunnel-limits', detail, 'give each a number above 0 in config.env'));
+    const detail = `the relay has or gets a public name, and these limits are off: ${off.join(', ')}`;
+    lines.push(warning('tunnel-limits', detail, 'set each above 0 in config.env'));
   }
   if (liveKeys === 0) {
-    const detail = 'there is no key yet, so nobody can use the relay';
+    const detail = 'there is no valid key, so nobody can use the relay';
     lines.push(warning('tunnel-keys', detail, 'bin/genkey my-app'));
   }
   if (!config.trustProxy.includes('loopback')) {
     const detail =
-      'TRUST_PROXY is not loopback: every caller looks like this machine, and wrong keys of all strangers count together';
+      'TRUST_PROXY is not loopback: every caller looks like this machine, so one limit on wrong keys applies to all strangers together';
     const fix = 'set TRUST_PROXY=loopback in config.env, and restart the relay';
     lines.push(warning('tunnel-callers', detail, fix));
   }

@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 
 export type StopSignals = {
-  /** Aborted by the first of them. */
+  /** Aborts at the first signal. */
   readonly signal: AbortSignal;
-  /** Called for each further one, by whoever is in a hurry. */
+  /** Called for each further signal. */
   onAgain: () => void;
-  /** From now on they do again what they do to any program. */
+  /** Restores the default effect of the signals. */
   close(): void;
 };
 

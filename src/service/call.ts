@@ -1,4 +1,4 @@
-/** HTTP from outside the relay: one request on a connection of its own, past any proxy, with no redirect followed. */
+/** Sends one HTTP request to a relay, on a separate connection, without a proxy, and follows no redirect. */
 import { request as requestHttp, type IncomingHttpHeaders } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
@@ -16,7 +16,7 @@ export type Answer = {
   chunks: AsyncIterable<Buffer>;
 };
 
-/** Rejects with the socket's error, or an `AbortError`. */
+/** Rejects with the socket's error or an `AbortError`. */
 export async function callRelay(url: string, { key, headers, body, signal }: Call = {}): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const send = url.startsWith('https:') ? requestHttps : requestHttp;
@@ -52,16 +52,16 @@ export async function textOf({ chunks }: Answer, mostBytes = Number.POSITIVE_INF
   return Buffer.concat(parts).toString('utf8');
 }
 
-/** More than any answer of the relay's that is asked for here. */
+/** Longer than any answer that a probe expects. */
 const maxProbeBytes = 64 * 1024;
 
 export type Probed =
   /** `body` is undefined when it is not JSON. */
   | { ok: true; status: number; headers: IncomingHttpHeaders; body: unknown }
-  /** `reason` is the system's own: `ECONNREFUSED`, `ENOTFOUND`, `timeout`. */
+  /** `reason` is the system's code, such as `ECONNREFUSED` or `ENOTFOUND`, or `timeout`. */
   | { ok: false; reason: string };
 
-/** One GET. Never rejects. */
+/** Sends one GET. Never rejects. */
 export async function probe(
   url: string,
   { headers = {}, timeoutMs = 5000 }: { headers?: Record<string, string>; timeoutMs?: number } = {},

@@ -1,11 +1,12 @@
-/** Cloudflare Tunnel (cloudflared): a tunnel named claude-relay for a name in a zone of the owner's, kept up by a service of the user's. */
+/** Cloudflare Tunnel (cloudflared): a tunnel named claude-relay for a name in the owner's zone, kept up by a service of this user. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandError } from '../command-error.ts';
+import { isHostname } from '../network.ts';
 import { units } from './state.ts';
 import { commandWord } from './template.ts';
 import { cloudflaredSettings } from './tunnel-service.ts';
-import { refuse, requireHostname, requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { refuse, requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const tunnelName = 'claude-relay';
 const downloads =
@@ -14,26 +15,30 @@ const downloads =
 const rules = [
   [
     /origin cert/i,
-    'cloudflared is not logged in: cloudflared tunnel login, and choose the zone of the name.',
+    'cloudflared is not logged in. Run cloudflared tunnel login, and choose the zone of the name.',
   ],
   [
     /record with that host already exists|code: 1003/i,
-    'This name has a DNS record already, to somewhere else. Delete that record at https://dash.cloudflare.com, or choose another --hostname.',
+    'This name already has a DNS record for another target. Delete that record at https://dash.cloudflare.com, or choose another --hostname.',
   ],
 ] as const;
 
-/** With `change`, makes the tunnel and its DNS record where they are missing. Throws CommandError. */
+/** With `change`, creates the tunnel and its DNS record if they are missing. Throws CommandError. */
 export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
   const { run, local, home, change, say } = options;
   say(`ok   ${await requireTool(run, 'cloudflared', ['--version'], downloads)}`);
-  if (options.hostname === undefined) {
+  const hostname = options.hostname?.toLowerCase();
+  if (hostname === undefined || !isHostname(hostname)) {
     throw new CommandError(
       'Give the public name, in a zone of your Cloudflare account: --hostname relay.example.com',
     );
   }
-  const hostname = requireHostname(options.hostname, '--hostname');
   let id = await tunnelId(options);
-  say(id === undefined ? `     there is no tunnel ${tunnelName} yet` : `ok   tunnel ${tunnelName} is ${id}`);
+  say(
+    id === undefined
+      ? `     the tunnel ${tunnelName} does not exist yet`
+      : `ok   tunnel ${tunnelName} is ${id}`,
+  );
   const steps = [
     ...(id === undefined ? [['tunnel', 'create', tunnelName]] : []),
     ['tunnel', 'route', 'dns', tunnelName, hostname],
@@ -45,11 +50,11 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
     if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``, rules);
   }
   id = change ? await tunnelId(options) : (id ?? '<its id>');
-  if (id === undefined) throw new CommandError(`cloudflared made no tunnel ${tunnelName}.`);
+  if (id === undefined) throw new CommandError(`cloudflared did not create the tunnel ${tunnelName}.`);
   const credentials = join(home, '.cloudflared', `${id}.json`);
   if (change && !existsSync(credentials)) {
     throw new CommandError(
-      `The tunnel ${tunnelName} was made on another machine: ${credentials} is not here. Copy it, or start anew: cloudflared tunnel delete ${tunnelName}`,
+      `The tunnel ${tunnelName} was created on another machine: ${credentials} is missing here. Copy that file, or delete the tunnel and try again: cloudflared tunnel delete ${tunnelName}`,
     );
   }
   const path = cloudflaredSettings(home);
@@ -69,12 +74,12 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
 async function tunnelId({ run }: Pick<TunnelOptions, 'run'>): Promise<string | undefined> {
   const listed = await run('cloudflared', ['tunnel', 'list', '--name', tunnelName, '--output', 'json']);
   if (listed.status !== 0) refuse(listed, '`cloudflared tunnel list`', rules);
-  // `null` where there is none.
+  // `null` when no tunnel matches.
   const tunnels = JSON.parse(listed.stdout || '[]') as { id: string; name: string }[] | null;
   return tunnels?.find(({ name }) => name === tunnelName)?.id;
 }
 
-/** Of its own, so that no other tunnel's settings count; JSON is YAML. */
+/** A separate file, so that another tunnel's settings do not apply. JSON is valid YAML. */
 function settingsFile(id: string, credentials: string, hostname: string, service: string): string {
   const settings = {
     tunnel: id,

@@ -1,17 +1,17 @@
-/** Whether a public URL is the relay's, and whether it asks for a key. */
+/** Whether a public URL leads to the relay, and whether the relay requires a key there. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { probe, type Probed } from './call.ts';
 
 export type Exposure =
-  /** `showsDetails`: the relay takes strangers there for programs of its own machine, and `/ready` tells them more. */
+  /** `showsDetails`: the relay mistakes strangers for programs of its machine, and `/ready` shows them details. */
   | { state: 'safe'; showsDetails: boolean }
-  /** The relay is not reached (yet): the tunnel is not up, the name not known, or something else answers there. */
+  /** The relay does not answer: the tunnel is down, the name is unknown, or another server answers. */
   | { state: 'unreachable'; reason: string }
-  /** Something answers a stranger with other than 401: nobody may leave it like that. */
+  /** A stranger without a key gets an answer. */
   | { state: 'open'; reason: string };
 
-/** Asks until the URL answers as the relay does, or `waitMs` are over. */
+/** Asks until the URL answers as the relay does, or until `waitMs` have passed. */
 export async function checkExposure(publicUrl: string, waitMs: number): Promise<Exposure> {
   const until = Date.now() + waitMs;
   for (;;) {
@@ -23,21 +23,21 @@ export async function checkExposure(publicUrl: string, waitMs: number): Promise<
 
 const healthy = z.object({ ok: z.literal(true) });
 const unauthorized = z.object({ error: z.literal('unauthorized') });
-/** What only a program of the relay's own machine is shown. */
+/** Only programs of the relay's machine get this. */
 const detailed = z.object({ spares: z.looseObject({}) });
 
 async function checkOnce(publicUrl: string): Promise<Exposure> {
   const get = (path: string, headers = {}): Promise<Probed> =>
     probe(new URL(path, publicUrl).href, { timeoutMs: 10_000, headers });
   const health = await get('/health');
-  if (!answers(health, 200, healthy)) return { state: 'unreachable', reason: `/health: ${told(health)}` };
+  if (!answers(health, 200, healthy)) return { state: 'unreachable', reason: `/health: ${describe(health)}` };
   for (const headers of [{}, { authorization: 'Bearer not-a-key' }]) {
     const stranger = await get('/v1/models', headers);
     if (stranger.ok && stranger.status < 400) {
       return { state: 'open', reason: `/v1/models answers ${stranger.status} to a stranger` };
     }
     if (!answers(stranger, 401, unauthorized)) {
-      const reason = `/v1/models with a wrong key: ${told(stranger)}, where 401 is due`;
+      const reason = `/v1/models with a wrong key: ${describe(stranger)} instead of 401`;
       return { state: 'unreachable', reason };
     }
   }
@@ -49,6 +49,6 @@ function answers(answer: Probed, status: number, body: z.ZodType): boolean {
   return answer.ok && answer.status === status && body.safeParse(answer.body).success;
 }
 
-function told(answer: Probed): string {
+function describe(answer: Probed): string {
   return answer.ok ? `status ${answer.status}` : answer.reason;
 }

@@ -1,4 +1,4 @@
-/** The relay as a launchd agent of the user (macOS): install, upgrade in place, remove. */
+/** The relay as a launchd agent (macOS): install, upgrade, uninstall. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CommandError } from '../command-error.ts';
@@ -10,7 +10,6 @@ import { saidBy, type RunProgram } from './run-program.ts';
 import type { ServiceSetup } from './setup.ts';
 import { agentLabel, launchdDomain, launchdState } from './state.ts';
 
-/** Where a user's own agents are. */
 function agentPath(home: string): string {
   return join(home, 'Library/LaunchAgents', `${agentLabel}.plist`);
 }
@@ -86,30 +85,30 @@ export async function installLaunchd({ setup, run, waitMs, say }: LaunchdInstall
   say(`${isNew ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
   await bootout(run);
   const url = localUrl(config);
-  // launchd cannot tell whether its own program is the one that answers.
+  // launchd does not report whether its program is the one that answers.
   if ((await probe(`${url}/health`)).ok) {
     throw new CommandError(
-      `Port ${config.port} is in use, by something that is not the service. Stop what listens there, or set PORT.`,
+      `Port ${config.port} is in use by another program. Stop that program, or set PORT.`,
     );
   }
   const domain = await launchdDomain(run);
   const booted = await run('launchctl', ['bootstrap', domain, path]);
   if (booted.status !== 0) {
     throw new CommandError(
-      `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run it in a terminal of the desktop, not over ssh, or use ./run.sh.`,
+      `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run the install in a terminal on the desktop, not over ssh, or use ./run.sh.`,
     );
   }
-  say(`${isNew ? 'Started' : 'Restarted'} ${agentLabel}; it proves the lock before it serves ...`);
+  say(`${isNew ? 'Started' : 'Restarted'} ${agentLabel}; it proves the lock before it serves requests ...`);
   const awaited = await awaitReady(url, () => progress(run), waitMs);
   if (awaited.state === 'ready') return;
   const what =
     awaited.state === 'failed'
-      ? 'The agent does not start.'
-      : `The agent is installed and not ready: ${awaited.why}.`;
-  throw new CommandError(`${what} Its log is ${log}. To take it away again: ./install.sh --uninstall`);
+      ? 'The agent did not start.'
+      : `The agent is installed but not ready: ${awaited.why}.`;
+  throw new CommandError(`${what} See its log: ${log}. To uninstall it: ./install.sh --uninstall`);
 }
 
-/** Also takes the old one's settings out of launchd; waits until the old one has ended. */
+/** Stops the installed agent, waits until it has exited, and makes launchd forget its settings. */
 async function bootout(run: RunProgram): Promise<void> {
   await run('launchctl', ['bootout', `${await launchdDomain(run)}/${agentLabel}`], {
     timeoutMs: 15 * 60_000,
@@ -122,7 +121,7 @@ async function progress(run: RunProgram): Promise<'starting' | 'running' | 'fail
   return state.running ? 'running' : state.failed ? 'failed' : 'starting';
 }
 
-/** Resolves to whether there was anything. */
+/** Resolves to whether an agent was installed. */
 export async function uninstallLaunchd(
   run: RunProgram,
   home: string,

@@ -1,27 +1,27 @@
 /**
- * Messages to systemd (sd_notify(3)): datagrams to a unix socket, for which Node has no socket of its own.
+ * Messages to systemd (sd_notify(3)): datagrams to a unix socket, a kind of socket that Node does not have.
  *
- * From systemd 253 on the unit has `OpenFile=.../systemd/notify:notify`: the manager hands that socket over, connected, and a write to
- * the descriptor is a datagram of this very process (`NotifyAccess=main`). Before that, `systemd-notify` sends each message; it is a
- * process of the group (`NotifyAccess=all`) and waits until the manager has looked at who it was.
+ * From systemd 253 on the unit has `OpenFile=.../systemd/notify:notify`: the manager passes that socket, connected, and a write to
+ * the descriptor is a datagram from this process (`NotifyAccess=main`). Before 253, `systemd-notify` sends each message. It is another
+ * process of the group (`NotifyAccess=all`) and waits until the manager has read its identity.
  */
 import { execFile } from 'node:child_process';
 import { write } from 'node:fs';
 import type { HostEnv } from '../claude/lock.ts';
 
-/** Sends `READY=1`, `STATUS=...`, one assignment each. Resolves when it is sent, or could not be: what is lost, the watchdog notices. */
+/** Sends assignments such as `READY=1`. Resolves also when the message is lost: the watchdog notices that. */
 export type Notify = (...assignments: string[]) => Promise<void>;
 
-/** The first descriptor that a service manager hands over (sd_listen_fds(3)). */
+/** The first descriptor that a service manager passes (sd_listen_fds(3)). */
 const firstDescriptor = 3;
 
-/** Undefined when nobody listens: the relay runs in a terminal, or under another manager. */
+/** Undefined when no manager listens: the relay runs in a terminal, or under another manager. */
 export function serviceNotifier(env: HostEnv, pid = process.pid): Notify | undefined {
   const descriptor = handedOver(env, pid);
   const send = descriptor === undefined ? bySystemdNotify(env) : byDescriptor(descriptor);
   if (send === undefined) return undefined;
   let last = Promise.resolve();
-  // In the order they were given: a status must not overtake the one before.
+  // In order: a status must not overtake the one before it.
   return (...assignments) => (last = last.then(() => send(assignments)));
 }
 
@@ -34,7 +34,7 @@ function handedOver(env: HostEnv, pid: number): number | undefined {
 function byDescriptor(descriptor: number): (assignments: string[]) => Promise<void> {
   return (assignments) =>
     new Promise((resolve) => {
-      // Not the synchronous one: a manager that does not read must not stop the event loop.
+      // Asynchronous: a manager that does not read must not block the event loop.
       write(descriptor, assignments.join('\n'), () => resolve());
     });
 }

@@ -1,8 +1,8 @@
-/** A file that the relay's commands write: whole or not at all, and only when it changes. */
+/** Files that the relay's commands write: as a whole or not at all, and only when they change. */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Whether the file has changed. */
+/** Returns whether the file changed. */
 export function writeOwnFile(path: string, text: string, mode = 0o644): boolean {
   if (readOwnFile(path) === text) return false;
   mkdirSync(dirname(path), { recursive: true });
@@ -17,7 +17,7 @@ export function writeOwnFile(path: string, text: string, mode = 0o644): boolean 
   return true;
 }
 
-/** Undefined when there is none. */
+/** Undefined when the file does not exist. */
 export function readOwnFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
@@ -27,7 +27,7 @@ export function readOwnFile(path: string): string | undefined {
   }
 }
 
-/** Whether there was one. */
+/** Returns whether the file existed. */
 export function removeOwnFile(path: string): boolean {
   const there = readOwnFile(path) !== undefined;
   rmSync(path, { force: true });

@@ -1,4 +1,4 @@
-/** The public names of the relay that its settings and its tunnels tell: a page fetch refuses them. Those of Tailscale all end in ts.net. */
+/** The relay's public names in its settings and its tunnels: a page fetch refuses them. Tailscale's names all end in ts.net. */
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { cloudflaredSettings } from './tunnel-service.ts';
@@ -16,7 +16,7 @@ function cloudflaredNames(home: string): string[] {
     };
     return (ingress ?? []).flatMap(({ hostname }) => (typeof hostname === 'string' ? [hostname] : []));
   } catch {
-    // No such tunnel.
+    // There is no cloudflared tunnel.
     return [];
   }
 }

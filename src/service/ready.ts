@@ -1,10 +1,10 @@
-/** The relay of this machine as its own programs see it: where it answers, and whether it is ready. */
+/** Where the relay of this machine answers, and whether it is ready. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { probe } from './call.ts';
 
-/** An address to connect to: one that means "every address" cannot be connected to. */
+/** Maps a wildcard listen address to one you can connect to. */
 export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
@@ -17,10 +17,10 @@ const readyAnswer = z.object({
 });
 export type ReadyAnswer = z.infer<typeof readyAnswer>;
 
-/** What the relay answers to GET /ready; undefined when nothing like it came back. */
+/** The answer to GET /ready; undefined when no relay answers. */
 export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAnswer | undefined> {
   const answer = await probe(new URL('/ready', url).href, {
-    // A relay that listens on every address gives details to a caller that names this machine.
+    // A relay that listens on every address shows details only to a caller that names this machine.
     headers: { host: 'localhost' },
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   });
@@ -35,7 +35,7 @@ export function whyNotReady({ checks }: ReadyAnswer): string {
     .join('; ');
 }
 
-/** Why requests are refused because the plan is used up; undefined where it is not, and where no relay answers. */
+/** When the plan limit ends; undefined when the plan is not used up, or no relay answers. */
 export async function planClosed(url: string | undefined): Promise<string | undefined> {
   const answer = url === undefined ? undefined : await askReady(url, 2000);
   return answer?.checks.find(({ name }) => name === 'plan')?.detail;
@@ -44,8 +44,8 @@ export async function planClosed(url: string | undefined): Promise<string | unde
 export type Awaited = { state: 'ready' } | { state: 'failed' } | { state: 'not-ready'; why: string };
 
 /**
- * Resolves when the service runs and is ready, when it failed, or after `waitMs`. Both are asked: a relay in some terminal
- * may answer at the same port, and is not the service.
+ * Resolves when the service runs and is ready, when it failed, or after `waitMs`. Asks the service manager too: a relay in a
+ * terminal may answer at the same port.
  */
 export async function awaitReady(
   url: string,
@@ -53,7 +53,7 @@ export async function awaitReady(
   waitMs: number,
 ): Promise<Awaited> {
   const until = Date.now() + waitMs;
-  let why = 'nothing answers there';
+  let why = 'no relay answers';
   for (;;) {
     const state = await service();
     if (state === 'failed') return { state };

@@ -3,25 +3,25 @@ import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { commandWord, fillTemplate, unitWord } from './template.ts';
 
-/** What a unit is made of besides the settings. */
+/** What a unit needs in addition to the settings. */
 export type Host = {
   /** The checkout. */
   root: string;
   /** config.env. */
   file: string;
   home: string;
-  /** The service's variables: PATH, where Node keeps what it compiled, and what the shell knows that the service manager does not. */
+  /** The service's variables. */
   environment: Readonly<Record<string, string>>;
-  /** Where the CLI keeps its login: it must be able to renew it. */
+  /** Where the CLI keeps its login, which it must be able to renew. */
   claudeConfigDir: string;
-  /** A directory for what may be thrown away: the checkout itself is read-only to the service. */
+  /** For Node's compiled code: the service cannot write to the checkout. */
   cacheDir: string;
 };
 
 export type SystemdFacts = {
   /** Major version of systemd. */
   version: number;
-  /** The manager's own. Its XDG_RUNTIME_DIR is where its sockets are. */
+  /** The manager's environment. XDG_RUNTIME_DIR is the directory of its sockets. */
   environment: Readonly<Record<string, string>>;
   /** Whether this user's services can have namespaces. */
   namespaces: boolean;
@@ -29,12 +29,12 @@ export type SystemdFacts = {
   lingerEnabled: boolean;
 };
 
-/** Seconds that a stop may take beyond the drain: processes that ignore SIGTERM, the database, a busy machine. */
+/** Seconds after the drain for processes that ignore SIGTERM, the database, and a busy machine. */
 const stopMarginSeconds = 30;
 
-/** Measured on 2.1.330: 150 to 250 MiB and some 10 threads for each CLI process; the rest is room. */
+/** A CLI process takes 150 to 250 MiB and about 10 threads (measured on 2.1.330); the rest is reserve. */
 const perProcess = { mib: 500, tasks: 32 };
-/** The relay itself, with workers that read pages, and the proof and the plan's question, which have a process each. */
+/** The relay itself with its page workers; the proof and the question for usage windows each have a process. */
 const relayItself = { mib: 1024, tasks: 128, processes: 2 };
 
 const privateFiles = [
@@ -46,17 +46,17 @@ const privateFiles = [
   '.config/google-chrome',
 ];
 
-/** What no service of the relay may see; the `-` lets a path be missing. */
+/** Paths that no service of the relay can see. The `-` allows a path to be missing. */
 export function hiddenPaths(home: string): string[] {
   return privateFiles.map((name) => `-${join(home, name)}`);
 }
 
-/** Seconds that the relay may take to end. */
+/** Seconds in which the relay must exit. */
 export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>): number {
   return Math.ceil(drainTimeoutMs / 1000) + stopMarginSeconds;
 }
 
-/** Throws CommandError when a path cannot be in a unit file. */
+/** Throws CommandError when a unit file cannot hold a path. */
 export function relayUnit(
   template: string,
   { config, host }: { config: Config; host: Host },
@@ -64,7 +64,7 @@ export function relayUnit(
 ): string {
   const processes =
     (config.limits.lanes.complete.concurrency || 64) + config.warmSpares + relayItself.processes;
-  // From 253 on the manager hands over its socket connected, so that no process is needed for a message. It takes no specifier (%t) there.
+  // From 253 on the manager passes its connected socket, and a message needs no process. This directive accepts no specifier (%t).
   const runtimeDir = systemd.environment['XDG_RUNTIME_DIR'] ?? '';
   const handsOver = systemd.version >= 253 && /^\/[\w./-]+$/.test(runtimeDir);
   const words = (paths: readonly string[]): string => paths.map(unitWord).join(' ');
@@ -87,7 +87,7 @@ export function relayUnit(
   );
 }
 
-/** Whether an installed unit says that the install turned lingering on. */
+/** Whether the install of this unit turned lingering on. */
 export function enabledLinger(unit: string): boolean {
   return /^Linger=enabled-by-install$/m.test(unit);
 }

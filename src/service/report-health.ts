@@ -1,29 +1,29 @@
-/** Tells systemd how the relay is: ready, in which state, alive, stopping. */
+/** Reports the relay's health to systemd: ready, status, watchdog, stopping. */
 import type { HostEnv } from '../claude/lock.ts';
 import type { Relay } from '../relay.ts';
 import { serviceNotifier, type Notify } from './notify.ts';
 import { askReady, whyNotReady } from './ready.ts';
 
 export type HealthReport = {
-  /** A stop has begun; the watchdog is still fed while requests finish. */
+  /** Reports that a stop has begun. The watchdog gets messages until the requests have finished. */
   stopping(): void;
-  /** Resolves when the last message is sent. */
+  /** Resolves when the last message has been sent. */
   close(): Promise<void>;
 };
 
 export type HealthReportOptions = {
   relay: Pick<Relay, 'url' | 'readiness'>;
-  /** The relay's environment, with what the service manager put there. */
+  /** The relay's environment, with the service manager's variables. */
   env: HostEnv;
-  /** A test's own. */
+  /** For tests. */
   notify?: Notify;
 };
 
 const longestIntervalMs = 30_000;
-/** Until the relay has answered once. */
+/** The interval until the relay has answered once. */
 const retryMs = 1000;
 
-/** Does nothing where no service manager listens. */
+/** Does nothing when no service manager listens. */
 export function reportHealth({
   relay,
   env,
@@ -42,7 +42,7 @@ export function reportHealth({
   };
 
   const tick = async (): Promise<void> => {
-    // Over HTTP, as a caller would: it shows that connections are accepted and answered, not only that a timer fires.
+    // Over HTTP, as a caller would: this shows that the relay accepts and answers connections, not only that a timer fires.
     const answer = await askReady(relay.url, Math.min(intervalMs, 10_000));
     if (closed) return;
     if (answer !== undefined) {
@@ -58,12 +58,12 @@ export function reportHealth({
   };
 
   send('STATUS=proving the lock');
-  // Also when the proof failed: a restart would find the same CLI, and the relay that runs says why on /ready and tries again.
+  // Also after a failed proof: a restart would find the same CLI, and the running relay reports the reason and tries again.
   void relay.readiness.settled().then(tick);
   return {
     stopping: () => {
       stopping = true;
-      send('STOPPING=1', 'STATUS=finishing what runs');
+      send('STOPPING=1', 'STATUS=finishing running requests');
     },
     close: async () => {
       closed = true;

@@ -1,23 +1,23 @@
-/** Runs a program of the system and waits for it: service managers, tunnels. */
+/** Runs a system program, such as a service manager or a tunnel, and waits until it exits. */
 import { execFile } from 'node:child_process';
 import { loginVariables } from '../config.ts';
 
 export type Ran = {
-  /** Undefined when there is no such program, or it did not end in time. */
+  /** Undefined when the program is missing or did not exit in time. */
   status: number | undefined;
   stdout: string;
   stderr: string;
   missing: boolean;
 };
 
-/** Resolves however the program ended. */
+/** Always resolves, also when the program fails. */
 export type RunProgram = (
   command: string,
   args: readonly string[],
   options?: { timeoutMs?: number },
 ) => Promise<Ran>;
 
-/** `env` is the programs' whole environment, but for a login, which is none of their business. */
+/** `env` is the programs' whole environment, without the variables that hold a login. */
 export function runProgramWith(env: Readonly<Record<string, string>>): RunProgram {
   const own = Object.fromEntries(Object.entries(env).filter(([name]) => !loginVariables.has(name)));
   return (command, args, { timeoutMs = 60_000 } = {}) =>
@@ -33,12 +33,12 @@ export function runProgramWith(env: Readonly<Record<string, string>>): RunProgra
         const status = typeof code === 'number' ? code : undefined;
         resolve({ status, stdout, stderr, missing: (code as unknown) === 'ENOENT' });
       });
-      // Nothing may wait for an answer that nobody gives.
+      // A program that reads stdin must not wait for input.
       child.stdin?.end();
     });
 }
 
-/** What a program said, for a person. */
+/** A program's output, for a message. */
 export function saidBy({ stdout, stderr }: Ran): string {
   return `${stderr.trim()}\n${stdout.trim()}`.trim();
 }

@@ -1,4 +1,4 @@
-/** What the relay will find when a service manager starts it, which is less than what the owner's shell has. */
+/** What the relay finds when a service manager starts it, which is less than in the owner's shell. */
 import { dirname, isAbsolute, join } from 'node:path';
 import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
@@ -9,11 +9,11 @@ import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
 
 export type ServiceSetup = {
-  /** The settings as the service will read them. */
+  /** The settings that the service will read. */
   config: Config;
   host: Host;
   claudeBin: string;
-  /** What the owner should know before it runs, one sentence each. */
+  /** Notes for the owner, one sentence each. */
   notices: string[];
 };
 
@@ -22,23 +22,24 @@ export type SetupOptions = {
   root: string;
   /** config.env. */
   file: string;
-  /** The settings as this shell has them. */
+  /** The settings in this shell. */
   shell: Config;
-  /** What the service manager gives to a service by itself. */
+  /** The variables that the service manager gives to every service. */
   manager: HostEnv;
-  /** Where caches of programs go on this system, below the home directory. */
+  /** The directory of this system's caches, below the home directory. */
   cacheName: string;
 };
 
-/** Of the shell, these decide where the relay finds what it had before: the service gets them, too. */
+/** These decide where the relay finds its login and its data, so the service gets the shell's values. */
 const carried = ['CLAUDE_CONFIG_DIR', 'XDG_DATA_HOME'] as const;
-/** Every login and every program has these; they say nothing about the relay. */
+/** Every program has these, and the relay needs no note about them. */
 const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XDG_CONFIG_HOME', ...carried]);
 
 /** Throws ConfigError, CliMissing or CommandError. */
 export function setupService({ root, file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
   const home = shell.hostEnv['HOME'] ?? '';
-  if (!isAbsolute(home)) throw new CommandError('HOME is not set: the service would not know whose it is.');
+  if (!isAbsolute(home))
+    throw new CommandError('HOME is not set; cannot tell which user the service is for.');
   const claudeBin = findCli(shell.claudeBin, shell.hostEnv);
   const cacheDir = join(manager['XDG_CACHE_HOME'] ?? join(home, cacheName), 'claude-relay');
   const environment: Record<string, string> = {
@@ -52,7 +53,7 @@ export function setupService({ root, file, shell, manager, cacheName }: SetupOpt
   const config = loadConfig({ env: { HOME: home, ...manager, ...environment }, file });
   if (config.port === 0) {
     throw new CommandError(
-      'PORT is 0, which picks another port at each start. Give the service a fixed one in config.env.',
+      'PORT is 0, which picks another port at each start. Set a fixed PORT in config.env.',
     );
   }
   const claudeConfigDir = config.hostEnv['CLAUDE_CONFIG_DIR'] ?? join(home, '.claude');
@@ -61,13 +62,13 @@ export function setupService({ root, file, shell, manager, cacheName }: SetupOpt
     host: { root, file, home, environment, claudeConfigDir, cacheDir },
     claudeBin: findCli(config.claudeBin, config.hostEnv),
     notices: onlyInShell(shell, config).map(
-      (name) => `${name} is set in this shell only. The service does not see it; ${placeFor(name)}`,
+      (name) => `${name} is set in this shell only, and the service will not have it. ${adviceFor(name)}`,
     ),
   };
 }
 
 function pathOf(claudeBin: string, shellPath: string | undefined, managerPath = ''): string {
-  // A CLI that was installed with npm is a script, and so may be the relay's own Node.
+  // A CLI installed with npm is a script that needs Node.
   const node = findProgram('node', shellPath);
   const directories = [
     dirname(claudeBin),
@@ -80,7 +81,7 @@ function pathOf(claudeBin: string, shellPath: string | undefined, managerPath = 
   return [...new Set(directories.filter((directory) => isAbsolute(directory)))].join(':');
 }
 
-/** Settings and variables of the CLI that this shell has and the service will not. */
+/** The settings and the CLI's variables that this shell has and the service will not. */
 function onlyInShell(shell: Config, service: Config): string[] {
   const names = [...settings.keys(), ...passedEnv].filter((name) => !everywhere.has(name));
   return names.filter(
@@ -88,13 +89,13 @@ function onlyInShell(shell: Config, service: Config): string[] {
   );
 }
 
-function placeFor(name: string): string {
+function adviceFor(name: string): string {
   return settings.has(name) || loginVariables.has(name)
-    ? 'put it into config.env if it shall count.'
-    : 'docs/operations.md says where it can stand.';
+    ? 'Set it in config.env if the service needs it.'
+    : 'If the service needs it, see docs/operations.md.';
 }
 
-/** Throws CommandError unless the CLI is logged in, or cannot tell, in the environment that the service will have. */
+/** Throws when the CLI reports that it is not logged in, in the environment of the service. */
 export async function requireServiceLogin(
   { config, claudeBin, notices }: ServiceSetup,
   shell: Config,
@@ -103,6 +104,6 @@ export async function requireServiceLogin(
   if (loggedIn !== false) return;
   const here = await loginStatus(claudeBin, shell.hostEnv);
   if (here.loggedIn !== true) throw notLoggedIn(claudeBin);
-  const what = 'Claude Code is logged in by a variable of this shell, which the service will not have.';
+  const what = 'Claude Code is logged in by a variable of this shell that the service will not have.';
   throw new CommandError([what, ...notices].join('\n'));
 }

@@ -1,7 +1,7 @@
-/** What the machine's service manager reports about a service of the relay. Only read here, never changed. */
+/** What the service manager reports about the relay's services. Nothing here changes a service. */
 import type { RunProgram } from './run-program.ts';
 
-/** The services that an install and `expose` make, by the names of their systemd units. */
+/** The systemd units of the services that `install` and `expose` create. */
 export const units = {
   relay: 'claude-relay.service',
   ngrok: 'claude-relay-ngrok.service',
@@ -18,12 +18,12 @@ export type SystemdState = {
   result: string;
   restarts: number;
   atBoot: boolean;
-  /** Changes with each start. */
+  /** A different id after each start. */
   invocation: string;
 };
 
 export type ServiceState =
-  /** This user has no systemd or launchd (a container, another system), so no service either. */
+  /** This user has no systemd or launchd, as in a container. */
   | { kind: 'no manager' }
   | { kind: 'not installed' }
   | SystemdState
@@ -51,7 +51,7 @@ export async function systemdState(
   };
 }
 
-/** The desktop's session where there is one; over ssh only the user's own domain is there. */
+/** The desktop session's domain; over ssh only the user's domain exists. */
 export async function launchdDomain(run: RunProgram): Promise<string> {
   const uid = process.getuid?.() ?? '';
   const gui = await run('launchctl', ['print', `gui/${uid}`]);
@@ -65,7 +65,7 @@ export async function launchdState(run: RunProgram): Promise<ServiceState> {
   return {
     kind: 'launchd',
     running: /^\s*state = running$/m.test(shown.stdout),
-    // It ended at least once, and not well.
+    // It has exited with an error at least once.
     failed: /^\s*last exit code = [1-9]/m.test(shown.stdout),
   };
 }
@@ -74,7 +74,7 @@ export async function relayState(run: RunProgram): Promise<ServiceState> {
   return process.platform === 'darwin' ? launchdState(run) : systemdState(run, units.relay);
 }
 
-/** How the relay is started on this machine, or started again where it runs. */
+/** The command that starts the relay on this machine, or restarts it. */
 export function startCommand({ kind }: ServiceState, { again = false } = {}): string {
   switch (kind) {
     case 'systemd':

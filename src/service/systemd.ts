@@ -1,4 +1,4 @@
-/** The relay as a service of the user's systemd: install, upgrade in place, remove. */
+/** The relay as a service of the user's systemd: install, upgrade, uninstall. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
@@ -12,7 +12,6 @@ import { systemdState, units, type Unit } from './state.ts';
 import { removeTunnelSettings } from './tunnel-service.ts';
 import { disableLinger, hasNamespaces, runOnBus, systemctl, type UserManager } from './user-manager.ts';
 
-/** Where a user's own units are. */
 export function unitPath(env: HostEnv, unit: Unit): string {
   const config = env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? '', '.config');
   return join(config, 'systemd/user', unit);
@@ -29,10 +28,10 @@ export type SystemdInstall = {
   manager: UserManager;
   /** The template of the unit. */
   template: string;
-  /** Where the unit goes. */
+  /** The unit's path. */
   path: string;
   waitMs: number;
-  /** Tells the person what is being done, a line at a time. */
+  /** Reports a step to the user. */
   say: (line: string) => void;
 };
 
@@ -50,48 +49,48 @@ export async function installSystemd(install: SystemdInstall): Promise<void> {
   const changed = writeOwnFile(path, text);
   say(`${before === undefined ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
   if (manager.lingerEnabled)
-    say('Turned lingering on: the relay starts with the machine and stays when you log out.');
+    say('Turned lingering on: the relay starts with the machine and keeps running when you log out.');
   if (manager.notLingering !== undefined) {
     say(
-      `Warning: lingering is off (${manager.notLingering}). The relay runs only while you are logged in; an administrator can run: loginctl enable-linger`,
+      `Warning: lingering is off (${manager.notLingering}). The relay runs only while you are logged in. An administrator can run: loginctl enable-linger`,
     );
   }
   if (!namespaces) {
     say(
-      'Warning: this kernel gives an ordinary user no namespaces: the service runs without those parts of its hardening. docs/operations.md says which.',
+      'Warning: this kernel gives an ordinary user no namespaces. The service runs without the hardening that needs them: see docs/operations.md.',
     );
   }
   await systemctl(run, 'daemon-reload');
   await systemctl(run, 'enable', units.relay);
   await run('systemctl', ['--user', 'reset-failed', units.relay]);
   const old = await systemdState(run, units.relay);
-  // What runs gets its time to finish; the wait below is for the new one.
+  // The old process may still finish its requests; the wait below is for the new one.
   await systemctl(run, 'restart', '--no-block', units.relay);
   say(
-    `${before === undefined ? 'Started' : 'Restarted'} ${units.relay}; it proves the lock before it serves ...`,
+    `${before === undefined ? 'Started' : 'Restarted'} ${units.relay}; it proves the lock before it serves requests ...`,
   );
   const oldInvocation = old.kind === 'systemd' ? old.invocation : '';
   const awaited = await awaitReady(localUrl(setup.config), () => progress(run, oldInvocation), waitMs);
   if (awaited.state === 'ready') return;
   const what =
     awaited.state === 'failed'
-      ? 'The service does not start.'
-      : `The service is installed and not ready after ${Math.round(waitMs / 1000)} s: ${awaited.why}.`;
+      ? 'The service did not start.'
+      : `The service is installed but not ready after ${Math.round(waitMs / 1000)} s: ${awaited.why}.`;
   throw new CommandError(
-    `${what} It says:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To take it away again: ./install.sh --uninstall`,
+    `${what} Its log:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To uninstall it: ./install.sh --uninstall`,
   );
 }
 
-/** Until the invocation that the restart ends has ended, it would be taken for the new one. */
+/** The old process runs until it has finished its requests, and must not be mistaken for the new one. */
 async function progress(run: RunProgram, oldInvocation: string): Promise<'starting' | 'running' | 'failed'> {
   const state = await systemdState(run, units.relay);
   if (state.kind !== 'systemd' || state.invocation === oldInvocation) return 'starting';
-  // One that has to be restarted before it was ready once will not be ready the next time.
+  // A service that exits before it is ready will do so again.
   if (state.active === 'failed' || state.restarts > 0) return 'failed';
   return state.active === 'active' ? 'running' : 'starting';
 }
 
-/** Stops and removes what an install made, tunnels too. Resolves to whether there was anything. */
+/** Stops and removes the service and the tunnels. Resolves to whether any was installed. */
 export async function uninstallSystemd(
   env: Record<string, string>,
   say: (line: string) => void,
@@ -102,12 +101,12 @@ export async function uninstallSystemd(
     if (await removeUnit(env, unit, say)) found = true;
   }
   if (relay !== undefined && enabledLinger(relay) && (await disableLinger(runOnBus(env)))) {
-    say('Turned lingering off again, as it was before.');
+    say('Turned lingering off, as it was before the install.');
   }
   return found;
 }
 
-/** Stops a service and removes its unit. Resolves to whether there was one. */
+/** Stops a service and removes its unit. Resolves to whether it was installed. */
 export async function removeUnit(
   env: Record<string, string>,
   unit: Unit,
@@ -118,7 +117,7 @@ export async function removeUnit(
   if (readOwnFile(path) === undefined) return false;
   const args = ['--user', 'disable', '--now', unit];
   const stopped = await run('systemctl', args, { timeoutMs: 15 * 60_000 });
-  // Where no manager answers, its link is taken away by hand.
+  // Without a manager, systemctl does not remove the link.
   rmSync(join(path, '..', 'default.target.wants', unit), { force: true });
   removeOwnFile(path);
   removeTunnelSettings(unit, env['HOME'] ?? '');
@@ -126,7 +125,7 @@ export async function removeUnit(
   say(
     stopped.status === 0
       ? `Stopped ${unit} and removed ${path}`
-      : `Removed ${path}. Warning: ${unit} could not be stopped (${saidBy(stopped)}); if it runs, it does until the machine restarts.`,
+      : `Removed ${path}. Warning: ${unit} could not be stopped (${saidBy(stopped)}). If it is running, it runs until the machine restarts.`,
   );
   return true;
 }

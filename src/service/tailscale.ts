@@ -1,4 +1,4 @@
-/** Tailscale Funnel (client 1.52 or newer): tailscaled itself keeps it up, also after a reboot. */
+/** Tailscale Funnel (client 1.52 or newer): tailscaled keeps it up, also after a reboot. */
 import { CommandError } from '../command-error.ts';
 import { parsedJson } from './call.ts';
 import type { RunProgram } from './run-program.ts';
@@ -11,7 +11,7 @@ type ServeConfig = {
   AllowFunnel?: Record<string, boolean>;
 };
 
-/** The ports that Funnel has (tailscale.com/kb/1223/funnel). */
+/** The ports that Funnel supports (tailscale.com/kb/1223/funnel). */
 export const funnelPorts = [443, 8443, 10000] as const;
 
 const downloads = 'https://tailscale.com/download';
@@ -19,15 +19,15 @@ const downloads = 'https://tailscale.com/download';
 const rules = [
   [
     /funnel is not enabled|not available; .?funnel/i,
-    'Funnel is not turned on for this tailnet: open the address below, and run this again.',
+    'Funnel is not turned on for this tailnet. Open the address below, and run this command again.',
   ],
   [
     /access denied|serve config denied/i,
-    'This user may not change what tailscaled serves. Once: sudo tailscale set --operator=$USER',
+    'This user cannot change what tailscaled serves. Run this once: sudo tailscale set --operator=$USER',
   ],
   [
     /https.*(not|must be) enabled|TLS certs/i,
-    'HTTPS certificates are not turned on for this tailnet: https://login.tailscale.com/admin/dns',
+    'HTTPS certificates are not turned on for this tailnet. Turn them on: https://login.tailscale.com/admin/dns',
   ],
 ] as const;
 
@@ -56,13 +56,13 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   const other = serving?.Web?.[`${name}:${httpsPort}`]?.Handlers?.['/'];
   if (other !== undefined && other.Proxy !== local) {
     throw new CommandError(
-      `tailscale serves ${other.Proxy ?? 'something else'} on port ${httpsPort} already. Choose another port (--https-port ${funnelPorts.filter((port) => port !== httpsPort).join(' or ')}), or end that one: tailscale funnel --https=${httpsPort} off`,
+      `tailscale serves ${other.Proxy ?? 'something else'} on port ${httpsPort} already. Choose another port (--https-port ${funnelPorts.filter((port) => port !== httpsPort).join(' or ')}), or stop serving it: tailscale funnel --https=${httpsPort} off`,
     );
   }
   const args = ['funnel', '--bg', '--yes', `--https=${httpsPort}`, local];
   say(`${change ? 'run ' : 'would run'} tailscale ${args.join(' ')}`);
   if (change) {
-    // Where Funnel is not allowed it prints an address and waits for somebody to open it.
+    // When Funnel is not allowed, it prints an address and waits until somebody opens it.
     const ran = await run('tailscale', args, { timeoutMs: 30_000 });
     if (ran.status !== 0 || rules[0][0].test(ran.stdout + ran.stderr))
       refuse(ran, '`tailscale funnel`', rules);
@@ -74,7 +74,7 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   };
 }
 
-/** Turns the funnel off. Throws CommandError. */
+/** Turns Funnel off. Throws CommandError. */
 export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<void> {
   await requireTool(run, 'tailscale', ['version'], downloads);
   const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
@@ -82,9 +82,9 @@ export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<
     refuse(ran, '`tailscale funnel off`', rules);
 }
 
-/** The public URL at which tailscaled leads to the relay, if it does. */
+/** The public URL that tailscaled forwards to the relay, if any. */
 export async function funnelUrl(run: RunProgram, local: string): Promise<string | undefined> {
-  // `null` where nothing was ever served.
+  // `null` when tailscaled has never served anything.
   const { Web = {}, AllowFunnel = {} } = (await served(run)) ?? {};
   const at = Object.keys(Web).find(
     (key) =>

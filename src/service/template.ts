@@ -1,9 +1,9 @@
-/** The unit files of systemd/ with what is this machine's filled in. Pure. */
+/** Fills in the unit files of systemd/. Pure. */
 import { CommandError } from '../command-error.ts';
 
 /**
- * `@name@` -> its value; a line whose value is undefined is left out, and `@@` is an `@`. With `namespaces: false`, so is what stands
- * between the marks of that name. Throws when the template asks for a value that is not given.
+ * Replaces `@name@` with its value and `@@` with `@`. Leaves out a line whose value is undefined and, with `namespaces: false`, the
+ * lines between the `[namespaces]` marks. Throws when the template has a name without a value.
  */
 export function fillTemplate(
   template: string,
@@ -15,7 +15,7 @@ export function fillTemplate(
     let leftOut = false;
     const filled = line.replaceAll(/@([a-z_]*)@/g, (_whole, name: string) => {
       if (name === '') return '@';
-      if (!(name in values)) throw new Error(`The template has @${name}@, and there is no such value.`);
+      if (!(name in values)) throw new Error(`The template has @${name}@, which has no value.`);
       leftOut ||= values[name] === undefined;
       return values[name] ?? '';
     });
@@ -24,7 +24,7 @@ export function fillTemplate(
   return lines.join('\n');
 }
 
-/** One word of a unit file's list, whatever is in it (systemd.syntax(7): quoting; systemd.unit(5): specifiers). */
+/** Quotes one word of a unit file's list (systemd.syntax(7): quoting; systemd.unit(5): specifiers). */
 export function unitWord(value: string): string {
   if (/[\u0000-\u001f\u007f]/.test(value)) {
     throw new CommandError(`A unit file cannot hold ${JSON.stringify(value)}.`);
@@ -32,7 +32,7 @@ export function unitWord(value: string): string {
   return `"${value.replaceAll('%', '%%').replaceAll(/[\\"]/g, String.raw`\$&`)}"`;
 }
 
-/** One word of a command line, where `$` means a variable, too. */
+/** Quotes one word of a command line, where `$` also has a meaning. */
 export function commandWord(value: string): string {
   return unitWord(value).replaceAll('$', '$$$$');
 }

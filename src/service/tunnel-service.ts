@@ -1,4 +1,4 @@
-/** Keeps a tunnel up as a service of the user's systemd. */
+/** A tunnel as a service of the user's systemd. */
 import { rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
@@ -10,7 +10,7 @@ import { fillTemplate, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
 import { systemctl } from './user-manager.ts';
 
-/** The unit's text. A tunnel needs nothing of the relay's: keys, settings and login are hidden from it. Pure. */
+/** The unit's text. It hides the relay's keys, settings and login from the tunnel. Pure. */
 export function tunnelUnit(
   template: string,
   { values }: Pick<TunnelService, 'values'>,
@@ -26,23 +26,23 @@ export function tunnelUnit(
   return fillTemplate(template, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 
-/** Where the settings of cloudflared's service are. */
+/** The path of the settings for cloudflared's service. */
 export function cloudflaredSettings(home: string): string {
   return join(home, '.config/claude-relay/cloudflared.yml');
 }
 
-/** What a tunnel's service had besides its unit. */
+/** Removes the file that a tunnel's service has in addition to its unit. */
 export function removeTunnelSettings(unit: Unit, home: string): void {
   const path = cloudflaredSettings(home);
   if (unit !== units.cloudflared || !removeOwnFile(path)) return;
   try {
     rmdirSync(dirname(path));
   } catch {
-    // There is something of somebody else's in it.
+    // The directory holds other files.
   }
 }
 
-/** Writes the unit and starts the service, again where it runs. Throws CommandError. */
+/** Writes the unit and starts or restarts the service. Throws CommandError. */
 export async function startTunnel(
   run: RunProgram,
   path: string,

@@ -1,4 +1,4 @@
-/** The systemd of one user: whether there is one, what it gives its services, and lingering, which keeps it while nobody is logged in. */
+/** One user's systemd: finds it, reads its environment, and turns on lingering, which keeps it running while nobody is logged in. */
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,33 +7,33 @@ import { firstLine, runProgramWith, saidBy, type RunProgram } from './run-progra
 
 export type UserManager = {
   run: RunProgram;
-  /** The variables that every service gets. Its XDG_RUNTIME_DIR holds the manager's sockets. */
+  /** The variables of every service. XDG_RUNTIME_DIR is the directory of the manager's sockets. */
   environment: Record<string, string>;
   version: number;
-  /** Undefined when it lingers now; otherwise why it does not. */
+  /** Why the user does not linger; undefined when the user does. */
   notLingering: string | undefined;
-  /** Whether lingering was turned on just now. */
+  /** Whether this command turned lingering on. */
   lingerEnabled: boolean;
 };
 
-/** Milliseconds that a user's manager gets to come up. */
+/** Milliseconds in which a user's manager must start. */
 const startMs = 10_000;
 
-/** Runs programs that find the user's bus, also after `su` or in a cron job. */
+/** Runs programs in an environment in which they find the user's bus, also after `su` or in a cron job. */
 export function runOnBus(env: Readonly<Record<string, string>>): RunProgram {
   const runtime = `/run/user/${process.getuid?.() ?? ''}`;
   const known = env['XDG_RUNTIME_DIR'] !== undefined || !existsSync(runtime);
   return runProgramWith(known ? env : { ...env, XDG_RUNTIME_DIR: runtime });
 }
 
-/** Throws CommandError when it failed. */
+/** Throws CommandError when systemctl fails. */
 export async function systemctl(run: RunProgram, ...args: string[]): Promise<string> {
   const ran = await run('systemctl', ['--user', ...args]);
   if (ran.status === 0) return ran.stdout;
   throw new CommandError(`systemctl --user ${args.join(' ')} failed: ${saidBy(ran)}`);
 }
 
-/** Finds the user's service manager, and turns lingering on where it is asked to. Throws CommandError where there is none. */
+/** Finds the user's service manager and, with `linger`, turns lingering on. Throws CommandError when the user has no manager. */
 export async function userManager(
   env: Readonly<Record<string, string>>,
   { linger }: { linger: boolean },
@@ -47,7 +47,7 @@ export async function userManager(
     if (enabled.status === 0) lingerEnabled = true;
     else notLingering = firstLine(enabled);
   }
-  // The first lingering starts the manager, and only then is there a directory for its bus.
+  // Lingering starts the manager, and the bus directory exists only after that.
   const until = Date.now() + (lingerEnabled ? startMs : 0);
   for (;;) {
     const run = runOnBus(env);
@@ -59,7 +59,7 @@ export async function userManager(
     }
     if (Date.now() > until) {
       if (lingerEnabled) await disableLinger(run);
-      throw noSystemd(`\`systemctl --user\` says: ${firstLine(shown)}`);
+      throw noSystemd(`\`systemctl --user\` reports: ${firstLine(shown)}`);
     }
     await delay(200);
   }
@@ -67,7 +67,7 @@ export async function userManager(
 
 function noSystemd(why: string): CommandError {
   return new CommandError(
-    `This user has no systemd to run a service (${why}). Run the relay in the foreground with ./run.sh, or log in as this user directly (not with su or sudo) and try again. In WSL, systemd has to be turned on first.`,
+    `This user has no systemd to run a service (${why}). Run the relay in the foreground with ./run.sh, or log in as this user directly (not with su or sudo) and try again. In WSL, turn systemd on first.`,
   );
 }
 
@@ -81,7 +81,7 @@ export async function disableLinger(run: RunProgram): Promise<boolean> {
   return (await run('loginctl', ['disable-linger', userInfo().username])).status === 0;
 }
 
-/** Lines of `NAME=value`; a value with special characters is in shell quotes, `$'...'`. */
+/** Reads lines of `NAME=value`. A value with special characters is in shell quotes, `$'...'`. */
 function variables(text: string): Record<string, string> {
   const found = [...text.matchAll(/^([A-Za-z_]\w*)=(?:\$'(.*)'|(.*))$/gm)];
   return Object.fromEntries(
@@ -97,7 +97,7 @@ const namespaces = [
   'ProtectHostname=yes',
 ];
 
-/** Whether this user's services can have namespaces: asked of the manager itself, with a service that does nothing. */
+/** Whether this user's services can have namespaces. Starts a service that does nothing, because only the manager knows. */
 export async function hasNamespaces(run: RunProgram): Promise<boolean> {
   const properties = namespaces.map((property) => `--property=${property}`);
   const args = ['--user', '--quiet', '--wait', '--collect', ...properties, '/bin/true'];

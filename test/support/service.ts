@@ -29,6 +29,7 @@ export type ServiceUser = {
   let: (fact: string, is?: boolean) => void;
   calls: () => string[];
   unit: (service?: string) => string;
+  env: Readonly<Record<string, string>>;
   close: () => Promise<void>;
 };
 
@@ -109,6 +110,7 @@ export async function serviceUser(settings: Record<string, string> = {}): Promis
     calls: () =>
       existsSync(join(state, 'calls')) ? readFileSync(join(state, 'calls'), 'utf8').trim().split('\n') : [],
     unit,
+    env: base,
     close: async () => {
       for (const name of [
         'claude-relay',

@@ -1,10 +1,11 @@
 /** A program on a terminal of its own (`script`, of every Debian): what it shows there, and what a person would type. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { findProgram } from '../../src/find-program.ts';
 import { sleep } from './relay.ts';
 
-/** Looked up here: the program on the terminal may have another PATH. */
-const script = execFileSync('sh', ['-c', 'command -v script'], { encoding: 'utf8' }).trim();
+/** Found here, because the program on the terminal may have another PATH. */
+const script = findProgram('script', process.env['PATH']) ?? 'script';
 
 export type TestTerminal = {
   /** Everything that was shown so far, escape sequences included. */

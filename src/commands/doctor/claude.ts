@@ -1,4 +1,4 @@
-/** Claude Code, as the doctor sees it: where it is, how it is logged in, whether the lock holds on it, and what it adds. */
+/** The doctor's lines about Claude Code: its path, its login, the proof of the lock, and what it adds to a request. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { configDirectory } from '../../claude/proof/canary-home.ts';
@@ -9,7 +9,7 @@ import { failure, ok, warning, type Line } from './line.ts';
 import { withProgress, type Terminal } from '../text/terminal.ts';
 import { requireScratch } from '../scratch.ts';
 
-/** The newest version that the project's own tests run on: the way back from a newer one that fails. */
+/** The newest version that this project tests: the version to go back to when a newer one fails. */
 const testedVersion = '2.1.332';
 const day = 86_400_000;
 
@@ -31,34 +31,34 @@ export async function* claudeLines(config: Config, terminal: Terminal): AsyncGen
   yield* proofLines(await withProgress(terminal, 'proving the lock on the installed Claude Code', proof));
 }
 
-/** A script can start another program tomorrow, and the relay sees no change of its file. */
+/** A script can start another program after an update, and the relay does not notice that. */
 function programLine(claudeBin: string): Line {
   return isScript(claudeBin)
     ? warning(
         'claude',
-        `${claudeBin} is a script: when it starts another version, the relay notices at the next turn only, and that turn fails`,
+        `${claudeBin} is a script: when it starts another version, the relay notices only at the next turn, which fails`,
         'set CLAUDE_BIN to the program that the script starts',
       )
     : ok('claude', claudeBin);
 }
 
-/** An organisation's settings apply under the lock. The CLI keeps those that it got in a file. */
+/** An organisation's settings apply under the lock. The CLI keeps fetched ones in a file. */
 function* organisationLines({ plan }: Login, env: Config['hostEnv']): Generator<Line> {
   const isSeat = plan === 'team' || plan === 'enterprise';
   if (!isSeat && !existsSync(join(configDirectory(env), 'remote-settings.json'))) return;
   yield warning(
     'organisation',
-    `${isSeat ? `a seat of a plan for organisations (${plan})` : 'settings of an organisation have been fetched'}: its settings apply to each turn, and a hook among them makes the relay not ready until it is restarted`,
+    `${isSeat ? `a seat in an organisation's plan (${plan})` : "an organisation's settings have been fetched"}: they apply to each turn, and a hook in them makes the relay not ready until a restart`,
     'read "Seats of an organisation" in SECURITY.md, or use another login: bin/claude-relay login',
   );
 }
 
-/** How the CLI is logged in, in words: never a credential, an address or a name. `now` in milliseconds since 1970. */
+/** Describes the login, without a credential, an address or a name. `now` is in milliseconds since 1970. */
 export function loginLine(login: Login, env: Config['hostEnv'], now: number): Line {
   const inFix = 'claude (and log in), or bin/claude-relay login';
   if (login.loggedIn === false) return failure('login', 'Claude Code is not logged in', inFix);
   if (login.loggedIn === undefined) {
-    return warning('login', 'this Claude Code cannot tell whether it is logged in', 'claude auth status');
+    return warning('login', 'this Claude Code does not report whether it is logged in', 'claude auth status');
   }
   const credentials = ['CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY'].filter(
     (name) => (env[name] ?? '') !== '',
@@ -67,8 +67,8 @@ export function loginLine(login: Login, env: Config['hostEnv'], now: number): Li
   if (credentials.length > 1) {
     return warning(
       'login',
-      `${method}; but ${credentials.join(' and ')} are all set, and versions of Claude Code differ in which one counts`,
-      `keep one: remove the other from config.env, or unset ${credentials.at(-1)}`,
+      `${method}; but ${credentials.join(' and ')} are all set, and versions of Claude Code differ in which one they use`,
+      `keep one: remove the others from config.env, or unset ${credentials.at(-1)}`,
     );
   }
   const expiresAt = Date.parse(login.expiresAt ?? '');
@@ -83,7 +83,7 @@ export function loginLine(login: Login, env: Config['hostEnv'], now: number): Li
 function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string {
   switch (method) {
     case 'claude.ai':
-      return `the subscription of Claude Code's own login${plan === undefined ? '' : ` (${plan})`}`;
+      return `a subscription, by Claude Code's login${plan === undefined ? '' : ` (${plan})`}`;
     case 'oauth_token':
       return (env['CLAUDE_CODE_OAUTH_TOKEN'] ?? '') === ''
         ? 'a bearer token (ANTHROPIC_AUTH_TOKEN)'
@@ -91,9 +91,9 @@ function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string 
     case 'api_key':
       return 'an API key';
     case 'bedrock':
-      return 'Amazon Bedrock, with its own credentials (not asked here)';
+      return 'Amazon Bedrock, with its own credentials (not checked)';
     case 'vertex':
-      return 'Google Vertex AI, with its own credentials (not asked here)';
+      return 'Google Vertex AI, with its own credentials (not checked)';
     default:
       return method;
   }
@@ -102,7 +102,7 @@ function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string 
 function* proofLines(proof: Proof): Generator<Line> {
   const back = `npm install -g @anthropic-ai/claude-code@${testedVersion} (and report the check that failed)`;
   yield proof.cliVersion === undefined
-    ? failure('claude-version', 'it did not say', back)
+    ? failure('claude-version', 'not reported', back)
     : ok('claude-version', proof.cliVersion);
   for (const { name, ok: held, detail } of proof.checks) {
     yield held ? ok(`lock/${name}`, detail) : failure(`lock/${name}`, detail, back);
@@ -116,5 +116,5 @@ function* proofLines(proof: Proof): Generator<Line> {
 /** A token is about four characters of English. */
 function addedInWords({ addedBytes, addedTexts }: Proof): string {
   const characters = addedTexts.reduce((sum, length) => sum + length, 0);
-  return `${addedBytes} bytes to each request; ${characters} characters of them are text in the system prompt, about ${Math.ceil(characters / 4)} tokens; nothing to the messages`;
+  return `${addedBytes} bytes to each request, of which ${characters} characters (about ${Math.ceil(characters / 4)} tokens) are text in the system prompt; nothing to the messages`;
 }

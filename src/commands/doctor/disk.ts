@@ -1,4 +1,4 @@
-/** What the relay keeps and where: directory, database, keys, free space. */
+/** The doctor's lines about the data directory, the database, the keys and free space. */
 import { accessSync, constants, existsSync, statfsSync, statSync, type Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -11,14 +11,14 @@ import { failure, ok, warning, word, type Line } from './line.ts';
 const mib = 1024 * 1024;
 const scarceBytes = 1024 * mib;
 const tooLittleBytes = 100 * mib;
-/** Above it, checking the file would take seconds. */
+/** Checking a larger database would take seconds. */
 const largestChecked = 64 * mib;
 
 export type DiskReport = {
   lines: Line[];
   /** Undefined without a database. */
   liveKeys: number | undefined;
-  /** When a relay last wrote the row that shows a writable database; 0 for never. Milliseconds since 1970. */
+  /** When a relay last wrote the row that proves a writable database, in milliseconds since 1970; 0 for never. */
   writtenAt: number;
 };
 
@@ -49,16 +49,16 @@ export function examineDisk({ dataDir }: Config, now: number): DiskReport {
   return { lines: [...lines, spaceLine('disk', dataDir), tempLine()], liveKeys, writtenAt };
 }
 
-/** The doctor makes nothing: it says whether the relay could. */
+/** The doctor does not create the directory; it reports whether the relay could. */
 function missingDirectory(dataDir: string): { line: Line; parent: string } {
   let parent = dirname(dataDir);
   while (!existsSync(parent)) parent = dirname(parent);
   const line = may(parent, constants.W_OK | constants.X_OK)
-    ? ok('data-dir', `${dataDir}, which the first key or start makes`)
+    ? ok('data-dir', `${dataDir}, which the first key or start creates`)
     : failure(
         'data-dir',
-        `${dataDir} is not there and cannot be made: ${parent} cannot be written`,
-        'set DATA_DIR to a directory of yours',
+        `${dataDir} does not exist and cannot be created: ${parent} cannot be written`,
+        'set DATA_DIR to a directory that you can write to',
       );
   return { line, parent };
 }
@@ -72,9 +72,9 @@ function directoryLine(dataDir: string, { mode, uid }: Stats): Line {
   if (!may(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)) {
     return failure('data-dir', `${dataDir} cannot be written`, `chmod 700 ${path}`);
   }
-  if ((mode & 0o077) === 0) return ok('data-dir', `${dataDir}, yours alone`);
+  if ((mode & 0o077) === 0) return ok('data-dir', `${dataDir}, which only you can read`);
   const state = (mode & 0o022) === 0 ? warning : failure;
-  const detail = `${dataDir} is open to others on this machine (mode ${(mode & 0o777).toString(8)})`;
+  const detail = `other users can read or write ${dataDir} (mode ${(mode & 0o777).toString(8)})`;
   return state('data-dir', detail, `chmod 700 ${path}`);
 }
 
@@ -87,23 +87,23 @@ function databaseLine(store: Store, path: string): Line {
   const size = `${(bytes / mib).toFixed(1)} MiB`;
   if (bytes > largestChecked) return ok('database', `${size}, writable`);
   const verdict = Object.values(store.db.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
-  if (verdict === 'ok') return ok('database', `${size}, writable, sound`);
-  const fix = `mv ${word(path)} ${word(`${path}.damaged`)}, or put a backup back (keys and counts are in it)`;
+  if (verdict === 'ok') return ok('database', `${size}, writable, undamaged`);
+  const fix = `mv ${word(path)} ${word(`${path}.damaged`)}, or restore a backup (the file holds keys and usage)`;
   return failure('database', `${path} is damaged`, fix);
 }
 
 function keysLine(liveKeys: number): Line {
   return liveKeys === 0
-    ? warning('keys', 'there is none in use: no app can ask', 'bin/genkey my-app')
-    : ok('keys', `${liveKeys} in use`);
+    ? warning('keys', 'there is no valid key: no app can send requests', 'bin/genkey my-app')
+    : ok('keys', `${liveKeys} valid`);
 }
 
-/** Each process of Claude Code has a directory of its own there. */
+/** Each process of Claude Code has a separate directory there. */
 function tempLine(): Line {
   const directory = tmpdir();
   return may(directory, constants.W_OK | constants.X_OK)
     ? spaceLine('temp', directory)
-    : failure('temp', `${directory} cannot be written`, 'set TMPDIR to a directory of yours');
+    : failure('temp', `${directory} cannot be written`, 'set TMPDIR to a directory that you can write to');
 }
 
 function spaceLine(name: string, directory: string): Line {
@@ -111,18 +111,18 @@ function spaceLine(name: string, directory: string): Line {
   return judgeSpace(name, directory, { freeBytes: bavail * bsize, freeFiles: files > 0 ? ffree : undefined });
 }
 
-/** `freeFiles` is undefined where the file system does not count them. Pure. */
+/** `freeFiles` is undefined when the file system does not count files. Pure. */
 export function judgeSpace(
   name: string,
   directory: string,
   { freeBytes, freeFiles }: { freeBytes: number; freeFiles: number | undefined },
 ): Line {
   if (freeFiles === 0) {
-    const detail = `no file can be made at ${directory}: its inodes are used up`;
+    const detail = `cannot create a file in ${directory}: its inodes are used up`;
     return failure(name, detail, `df -i ${word(directory)} (and remove files)`);
   }
   const free = Math.floor(freeBytes / mib);
-  const detail = `${free < 10 * 1024 ? `${free} MiB` : `${Math.floor(free / 1024)} GiB`} free at ${directory}`;
+  const detail = `${free < 10 * 1024 ? `${free} MiB` : `${Math.floor(free / 1024)} GiB`} free in ${directory}`;
   const fix = `df -h ${word(directory)} (and make room)`;
   if (freeBytes < tooLittleBytes) return failure(name, detail, fix);
   return freeBytes < scarceBytes ? warning(name, detail, fix) : ok(name, detail);

@@ -1,4 +1,4 @@
-/** `claude-relay doctor`: what stands between this machine and a working relay, line by line. It changes nothing. */
+/** `claude-relay doctor`: reports line by line what keeps the relay from working on this machine. It changes nothing. */
 import type { Command } from 'commander';
 import { ConfigError, type Config } from '../../config.ts';
 import { claudeLines } from './claude.ts';
@@ -17,10 +17,8 @@ export type DoctorContext = { config(): Config; configFile(): string };
 export function addDoctorCommand(program: Command, context: DoctorContext): void {
   const command = program
     .command('doctor')
-    .description(
-      'check this machine and prove the lock, line by line, with the command that mends what is wrong',
-    )
-    .option('--json', 'one JSON document instead of lines')
+    .description('check this machine and prove the lock; each problem has the command that fixes it')
+    .option('--json', 'print one JSON document')
     .action(async (options: { json?: boolean }) => {
       const lines = await examine(context, processTerminal(), options.json === true);
       if (lines.some((line) => line.state === 'failure')) process.exitCode = 1;
@@ -28,14 +26,14 @@ export function addDoctorCommand(program: Command, context: DoctorContext): void
   withExamples(
     command,
     [
-      ['claude-relay doctor', 'every line, in some seconds; the relay may run meanwhile'],
+      ['claude-relay doctor', 'run all checks, in a few seconds; the relay may be running'],
       ['claude-relay doctor --json', 'for a program: ok, and checks with name, state, detail and fix'],
     ],
-    'Exit status: 0 when nothing failed (there may be warnings), 1 when something did.',
+    'Exit status: 0 if no check failed (warnings are possible), 1 if a check failed.',
   );
 }
 
-/** Prints each line as it comes. */
+/** Prints each line as soon as it is known. */
 async function examine(context: DoctorContext, terminal: Terminal, json: boolean): Promise<Line[]> {
   const lines: Line[] = [];
   let pendingFix: string | undefined;
@@ -43,7 +41,7 @@ async function examine(context: DoctorContext, terminal: Terminal, json: boolean
     if (!json && pendingFix !== undefined) terminal.out(fixText(terminal, pendingFix));
   };
   for await (const line of everyLine(context, terminal)) {
-    // What several lines in a row have as their remedy is said once.
+    // Prints a fix once that several lines in a row share.
     if (line.fix !== pendingFix) {
       printFix();
       pendingFix = line.fix;
@@ -66,7 +64,7 @@ async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGene
     config = context.config();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    // The rest depends on them.
+    // Every other check needs valid settings.
     yield* settingsFailures(error.problems, context.configFile());
     return;
   }
@@ -88,13 +86,13 @@ async function* everyLine(context: DoctorContext, terminal: Terminal): AsyncGene
 function otherDataLine({ dataDir }: Config): Line {
   return warning(
     'relay-data',
-    `the relay keeps its data elsewhere than in ${dataDir}: keys that are made with these settings do not count for it`,
-    'give both the same DATA_DIR (one may be set in the environment only)',
+    `the relay keeps its data in another directory than ${dataDir}: keys created with these settings are not valid for it`,
+    'give both the same DATA_DIR (perhaps only the environment of one sets it)',
   );
 }
 
 function nodeLine(version: string): Line {
   return Number(version.split('.')[0]) >= 24
     ? ok('node', `v${version}`)
-    : failure('node', `v${version}, and 24 or newer is needed`, 'npm ci, which brings one');
+    : failure('node', `v${version}, but 24 or newer is required`, 'npm ci, which installs one');
 }

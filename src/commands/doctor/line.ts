@@ -1,4 +1,4 @@
-/** One line of the doctor's: what was looked at, how it is, and what to type when it is not well. */
+/** One line of the doctor: what it checked, the result, and the command that fixes a problem. */
 import { paint, type Terminal } from '../text/terminal.ts';
 
 export type LineState = 'ok' | 'warning' | 'failure';
@@ -7,9 +7,9 @@ export type Line = {
   /** Stable. */
   name: string;
   state: LineState;
-  /** For the owner: never a secret, an address of a person, or content. */
+  /** For the owner: never a secret, a person's address, or content. */
   detail: string;
-  /** The command that mends it, or the line to write where no command does. Each line that is not ok has one. */
+  /** The command that fixes it, or what to do when no command does. Each line that is not ok has a fix. */
   fix?: string;
 };
 
@@ -52,7 +52,7 @@ export function lineJson({ name, state, detail, fix }: Line): Record<string, unk
   return { name, state, ok: state !== 'failure', detail, fix: fix ?? null };
 }
 
-/** A path as one word of a shell. */
+/** Quotes a path for a shell. */
 export function word(path: string): string {
   return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

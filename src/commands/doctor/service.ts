@@ -1,4 +1,4 @@
-/** The service and the tunnel, as the doctor sees them. */
+/** The doctor's lines about the service and the tunnel. */
 import type { Config } from '../../config.ts';
 import { findProgram } from '../../find-program.ts';
 import { localUrl } from '../../service/ready.ts';
@@ -19,9 +19,9 @@ import { failure, ok, warning, type Line } from './line.ts';
 export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
     case 'no manager':
-      return [ok('service', 'no systemd or launchd of this user here: ./run.sh runs the relay')];
+      return [ok('service', 'this user has no systemd or launchd: run the relay with ./run.sh')];
     case 'not installed':
-      return [ok('service', 'not installed: ./run.sh runs the relay, ./install.sh makes it a service')];
+      return [ok('service', 'not installed: run the relay with ./run.sh, or install it with ./install.sh')];
     case 'launchd':
       return [launchdLine(service.running, startCommand(service, { again: true }))];
     case 'systemd':
@@ -29,12 +29,11 @@ export async function serviceLines(service: ServiceState, run: RunProgram): Prom
   }
 }
 
-/** The relay's service on macOS is tested with a stand-in for launchd only. */
 function launchdLine(running: boolean, fix: string): Line {
-  const untested = 'this is not tested on a Mac';
+  const untested = 'this check is not tested on a Mac';
   return running
     ? ok('service', `running; ${untested}`)
-    : failure('service', `installed and not running; ${untested}`, fix);
+    : failure('service', `installed but not running; ${untested}`, fix);
 }
 
 function activeLine(unit: Unit, { active, sub, result, restarts }: SystemdState): Line {
@@ -42,28 +41,29 @@ function activeLine(unit: Unit, { active, sub, result, restarts }: SystemdState)
   const why = `journalctl --user -u ${unit} -n 50`;
   if (active === 'active') {
     return restarts > 3
-      ? warning(name, `${unit} runs, after ${restarts} restarts`, why)
-      : ok(name, `${unit} runs (${sub})`);
+      ? warning(name, `${unit} is running, after ${restarts} restarts`, why)
+      : ok(name, `${unit} is active (${sub})`);
   }
   if (active === 'failed') {
     return failure(name, `${unit} has failed (${result})`, `${why}; systemctl --user restart ${unit}`);
   }
-  // `auto-restart` is a service that fails and is tried again.
+  // `auto-restart`: systemd waits before it starts a failed service again.
   if (sub === 'auto-restart') {
-    return failure(name, `${unit} fails and is started again and again (${result})`, why);
+    return failure(name, `${unit} keeps failing and restarting (${result})`, why);
   }
-  return warning(name, `${unit} is installed and ${active}`, `systemctl --user start ${unit}`);
+  return warning(name, `${unit} is installed but ${active}`, `systemctl --user start ${unit}`);
 }
 
 async function bootLine({ atBoot }: SystemdState, run: RunProgram): Promise<Line> {
   const name = 'service-boot';
-  if (!atBoot) return warning(name, 'it does not start by itself', `systemctl --user enable ${units.relay}`);
+  if (!atBoot)
+    return warning(name, 'it does not start with the machine', `systemctl --user enable ${units.relay}`);
   return (await lingers(run))
     ? ok(name, 'it starts with the machine')
     : warning(name, 'it runs only while you are logged in on this machine', 'loginctl enable-linger');
 }
 
-/** `liveKeys` is undefined where the database could not be read. */
+/** `liveKeys` is undefined when the database could not be read. */
 export async function tunnelLines(
   config: Config,
   liveKeys: number | undefined,
@@ -74,21 +74,26 @@ export async function tunnelLines(
   const ways = [
     ...ngrokLines(config, await systemdState(run, units.ngrok)),
     ...(cloudflared.kind === 'systemd' ? [activeLine(units.cloudflared, cloudflared)] : []),
-    ...(funnel === undefined ? [] : [ok('tunnel', `Tailscale Funnel leads from ${funnel} to the relay`)]),
+    ...(funnel === undefined ? [] : [ok('tunnel', `Tailscale Funnel forwards ${funnel} to the relay`)]),
   ];
   return ways.length === 0 ? [ok('tunnel', 'none')] : [...ways, ...exposureWarnings(config, liveKeys)];
 }
 
-/** None where there is no sign of ngrok. */
+/** Empty when neither a setting nor a service mentions ngrok. */
 function ngrokLines({ ngrokDomain, hostEnv }: Config, service: ServiceState): Line[] {
   if (ngrokDomain === undefined) {
     if (service.kind !== 'systemd') return [];
-    const detail = `${units.ngrok} is installed, and NGROK_DOMAIN is not set: a page fetch could fetch the relay itself`;
+    const detail = `${units.ngrok} is installed, but NGROK_DOMAIN is not set: a page fetch could reach the relay itself`;
     return [warning('tunnel', detail, 'set NGROK_DOMAIN in config.env')];
   }
   if (service.kind === 'systemd') return [activeLine(units.ngrok, service)];
   const expose = 'bin/claude-relay expose ngrok';
   return findProgram('ngrok', hostEnv['PATH']) === undefined
-    ? [warning('tunnel', 'NGROK_DOMAIN is set, and there is no ngrok on PATH', expose)]
-    : [ok('tunnel', `NGROK_DOMAIN is set, and no ${units.ngrok} is installed: ${expose} makes one`)];
+    ? [warning('tunnel', 'NGROK_DOMAIN is set, but there is no ngrok on PATH', expose)]
+    : [
+        ok(
+          'tunnel',
+          `NGROK_DOMAIN is set, but ${units.ngrok} is not installed: to install it, run ${expose}`,
+        ),
+      ];
 }
