@@ -1,4 +1,4 @@
-/** The shell commands of `bin/`, in a checkout of their own whose `main.ts` has the key commands only. */
+/** The shell commands of `bin/`, in a separate checkout whose `main.ts` has only the key commands. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -53,12 +53,12 @@ function verify(token: string) {
   return key;
 }
 
-test('a secret that could not be written is not passed over in silence', (t) => {
+test('genkey exits with status 1 when the secret cannot be written', (t) => {
   if (!existsSync('/dev/full')) return t.skip('there is no /dev/full');
   const { status, stderr } = run('sh', ['-c', '"$1/bin/genkey" lost >/dev/full', 'sh', root]);
   assert.equal(status, 1);
   assert.match(stderr, /the output could not be written \(ENOSPC\)\.\n$/);
-  // Nobody reads on: that is no failure.
+  // A reader that closes the pipe is not a failure.
   const cut = run('bash', [
     '--norc',
     '-c',
@@ -69,7 +69,7 @@ test('a secret that could not be written is not passed over in silence', (t) => 
   assert.deepEqual([cut.status, cut.stderr], [0, '']);
 });
 
-test('genkey prints the secret alone, revoke ends it', () => {
+test('genkey prints only the secret, and revoke revokes it', () => {
   const shell = run('sh', [
     '-c',
     'KEY=$("$1/bin/genkey" my-app 5 2>/dev/null); printf "<%s>" "$KEY"',
@@ -85,7 +85,7 @@ test('genkey prints the secret alone, revoke ends it', () => {
   assert.equal(verify(token), undefined);
 });
 
-test('they work through symbolic links, relative ones too', () => {
+test('genkey and claude-relay run through symbolic links', () => {
   const links = join(root, 'links');
   mkdirSync(links);
   symlinkSync('../bin/genkey', join(links, 'mint'));
@@ -96,7 +96,7 @@ test('they work through symbolic links, relative ones too', () => {
   assert.match(run(join(links, 'relay'), ['key', 'list']).stdout, /linked/);
 });
 
-test('wrong arguments and refusals end with 1, one line on stderr and nothing on stdout', () => {
+test('genkey and revoke exit with status 1 and one line on stderr for wrong arguments', () => {
   run(join(root, 'bin/genkey'), ['taken']);
   const wrong: [string, string[], RegExp][] = [
     ['genkey', [], /^usage: bin\/genkey <label> \[daily_limit\]\n$/],
@@ -119,7 +119,7 @@ test('wrong arguments and refusals end with 1, one line on stderr and nothing on
   }
 });
 
-test('--help is help: on stdout, with examples, and with 0', () => {
+test('genkey and revoke print help with examples on stdout, with status 0', () => {
   for (const file of ['genkey', 'revoke']) {
     for (const flag of ['--help', '-h']) {
       const { status, stdout, stderr } = run(join(root, 'bin', file), [flag]);
@@ -129,7 +129,7 @@ test('--help is help: on stdout, with examples, and with 0', () => {
   }
 });
 
-test('with no Node of its own: the system’s from 24 on, else a sentence', () => {
+test('claude-relay without its own Node uses version 24 of the system, and refuses an older one', () => {
   const bare = join(root, 'bare');
   cpSync(join(root, 'bin'), join(bare, 'bin'), { recursive: true });
   mkdirSync(join(bare, 'src'));
@@ -143,7 +143,7 @@ test('with no Node of its own: the system’s from 24 on, else a sentence', () =
   chmodSync(node, 0o755);
   const old = run(join(bare, 'bin/claude-relay'), ['hello'], path);
   assert.deepEqual([old.status, old.stdout], [1, '']);
-  assert.match(old.stderr, /^claude-relay: Node 24 or newer is needed: run npm ci in .*\n$/);
+  assert.match(old.stderr, /^claude-relay: Node 24 or newer is required\. Run npm ci in .*\n$/);
 
   rmSync(node);
   symlinkSync(process.execPath, node);

@@ -59,7 +59,7 @@ type Install = {
 };
 
 /** Throws CommandError, ConfigError or CliMissing. */
-export async function install(options: Options, context: InstallContext): Promise<void> {
+async function install(options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), platform = process.platform, env: shellEnv = process.env } = context;
   const file = resolve(context.file());
   const { config, env } = loadConfigIfValid(file, shellEnv);

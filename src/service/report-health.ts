@@ -12,7 +12,7 @@ export type HealthReport = {
 };
 
 export type HealthReportOptions = {
-  relay: Pick<Relay, 'url' | 'readiness'>;
+  relay: { url: string; readiness: Pick<Relay['readiness'], 'settled'> };
   /** The relay's environment, with the service manager's variables. */
   env: HostEnv;
   /** For tests. */

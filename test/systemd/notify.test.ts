@@ -94,13 +94,13 @@ for (const [handedOver, skip] of [
     } finally {
       await relay.stop();
     }
-    assert.deepEqual(relay.messages.at(-1)?.lines, ['STOPPING=1', 'STATUS=finishing what runs']);
+    assert.deepEqual(relay.messages.at(-1)?.lines, ['STOPPING=1', 'STATUS=finishing running requests']);
     assert.equal(relay.facts.exit, 0);
   });
 }
 
 test(
-  'a lock that cannot be proved: the service is up, and its status says what is wrong',
+  'the service reports READY and the reason in its status when the lock cannot be proved',
   { skip: needs('python3') },
   async () => {
     const relay = await supervised('yes', { CLAUDE_BIN: join(root, 'test/fixtures/cli/lists-a-tool.sh') });

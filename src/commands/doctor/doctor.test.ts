@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { startInProcess } from '../../../test/support/in-process.ts';
-import { ConfigError, loadConfig, type Config } from '../../config.ts';
+import { loadConfig, type Config, type ConfigError } from '../../config.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import { systemdState, units } from '../../service/state.ts';
 import { openStore } from '../../store/sqlite.ts';
@@ -326,7 +326,7 @@ describe('the service', () => {
     const tunnel = (
       outputs: Readonly<Record<string, string>>,
       env: Record<string, string> = {},
-      liveKeys: number | undefined = undefined,
+      liveKeys?: number,
     ): Promise<Line[]> => tunnelLines(configOf(env), liveKeys, playing(outputs));
     const ngrok = (output: string): Record<string, string> => ({ [show(units.ngrok)]: output });
     const NGROK_DOMAIN = 'relay.example';

@@ -127,7 +127,7 @@ is 'nobody is logged in' "$(who | wc -l)" 0
 is 'the count survived the reboot' "$(used)" "$(cat "$state/used")"
 is 'the key is good after the reboot' "$(complete)" 200
 
-if install --uninstall; then ok 'taken away'; else bad 'uninstall' "$(cat "$state/said")"; fi
+if install --uninstall; then ok 'uninstalled'; else bad 'uninstall' "$(cat "$state/said")"; fi
 sed 's/^/E2E |  /' "$state/said"
 is 'nothing answers' "$(curl -s -o /dev/null "http://127.0.0.1:$port/health"; echo $?)" 7
 is 'lingering is off again' "$([ -e /var/lib/systemd/linger/me ] && echo on || echo off)" off
