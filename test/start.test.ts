@@ -1,4 +1,4 @@
-/** What the relay says, or refuses, when it starts: settings, the CLI, the login, and the address it is really bound to. */
+/** The start of the relay: wrong settings, a missing CLI or login, and the address that it is bound to. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -24,7 +24,7 @@ after(() => rmSync(scratch, { recursive: true }));
 
 type Start = { env?: Record<string, string | undefined>; file?: string };
 
-/** Starts a relay that must not come up: resolves to what it says on stderr. */
+/** Starts a relay that must not come up; returns its stderr. */
 function refusedStart({ env, file = '' }: Start): string {
   writeFileSync(join(scratch, 'config.env'), file);
   const { status, stdout, stderr } = spawnSync(
@@ -52,11 +52,11 @@ function refusedStart({ env, file = '' }: Start): string {
   return stderr;
 }
 
-describe('a wrong setting stops the start, by name', () => {
+describe('a wrong setting stops the start with its name', () => {
   // The rest of them: src/config.test.ts.
   const cases: [name: string, start: Start, message: RegExp][] = [
     [
-      'unknown, in the file',
+      'an unknown name in the file',
       { file: 'GLOBAL_CONCURENCY=2\n' },
       /GLOBAL_CONCURENCY in .*config\.env is not a setting; did you mean GLOBAL_CONCURRENCY\?/,
     ],
@@ -76,41 +76,41 @@ describe('a wrong setting stops the start, by name', () => {
       /config\.env, line 2: a line is NAME=value/,
     ],
     [
-      'a temporary directory that is none',
+      'a missing temporary directory',
       { env: { TMPDIR: '/nonexistent' } },
       /\/nonexistent.* cannot be written .*Set TMPDIR/,
     ],
     ['proxies', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
   ];
   for (const [name, start, message] of cases) {
-    test(name, () => assert.match(refusedStart(start), message));
+    test(`the start refuses ${name}`, () => assert.match(refusedStart(start), message));
   }
 
-  test('all of them are told at once', () => {
+  test('all wrong settings are reported at once', () => {
     const said = refusedStart({ env: { PORT: '-1', LOG_LEVEL: 'loud' }, file: 'NO_SUCH=1\n' });
     for (const name of ['PORT', 'LOG_LEVEL', 'NO_SUCH']) assert.match(said, new RegExp(name));
   });
 });
 
-describe('no usable Claude Code stops the start, and says which', () => {
-  test('none on PATH', () => {
+describe('a start without a usable Claude Code', () => {
+  test('a start without `claude` on PATH is refused', () => {
     const said = refusedStart({ env: { CLAUDE_BIN: undefined, PATH: '/usr/bin:/bin' } });
     assert.match(said, /not installed: there is no `claude` on PATH\. Install it/);
   });
 
-  test('a path that is none', () => {
+  test('a CLAUDE_BIN that does not exist is refused', () => {
     const said = refusedStart({ env: { CLAUDE_BIN: join(scratch, 'none') } });
     assert.match(said, /CLAUDE_BIN is .*, and that is not a program/);
   });
 
   for (const cli of clis) {
-    test(`${cli.version} that is not logged in`, () => {
+    test(`${cli.version} without a login is refused`, () => {
       const said = refusedStart({ env: { CLAUDE_BIN: cli.path, ANTHROPIC_API_KEY: undefined } });
       assert.match(said, /installed but not logged in\. Run `claude` once and log in/);
     });
   }
 
-  test('a port that is taken', async () => {
+  test('a port in use is refused', async () => {
     const relay = await startTestRelay({ until: 'listening' });
     try {
       const { port } = new URL(relay.url);
@@ -121,7 +121,7 @@ describe('no usable Claude Code stops the start, and says which', () => {
   });
 });
 
-describe('the bound address itself', { concurrency: 2 }, () => {
+describe('the bound address', { concurrency: 2 }, () => {
   const cases: [settings: Record<string, string>, address: string][] = [
     [{}, '127.0.0.1'],
     [{ HOST: '127.0.0.2' }, '127.0.0.2'],
@@ -129,8 +129,8 @@ describe('the bound address itself', { concurrency: 2 }, () => {
     [{ HOST: '0.0.0.0', ALLOW_REMOTE_BIND: '1' }, '0.0.0.0'],
   ];
   for (const [settings, address] of cases) {
-    test(`${settings['HOST'] ?? 'by default'} -> ${address}`, async () => {
-      // Ready: the proof's own server is gone by then.
+    test(`HOST ${settings['HOST'] ?? 'by default'} binds ${address}`, async () => {
+      // Once ready: the proof's server is gone by then.
       const relay = await startTestRelay({ settings });
       try {
         const listening = listeningAddresses(relay.process.pid ?? 0);

@@ -63,7 +63,7 @@ for (const cli of everyCli) {
 
     describe('nothing happens', { concurrency: 2 }, () => {
       for (const names of [...toolNames.map((name) => [name]), toolNames]) {
-        test(names.length === 1 ? names.join() : 'all of them at once', async () => {
+        test(`${names.length === 1 ? names.join() : 'all tools at once'}: a call that was not offered does nothing`, async () => {
           const prompt = names.join(' ');
           const { status, body } = await relay.complete({ prompt });
           assert.equal(status, 502, JSON.stringify(body));
@@ -79,7 +79,7 @@ for (const cli of everyCli) {
       }
     });
 
-    test('a mentioned file is not read, and the relay goes on', async () => {
+    test('a mentioned file is not read, and the relay keeps answering', async () => {
       relay.model.setReply(() => ({ kind: 'text', text: 'hello' }));
       const asked = relay.model.requests.length;
       const { status, body } = await relay.complete({ prompt: `hello @${at('secret.txt')}` });
@@ -89,7 +89,7 @@ for (const cli of everyCli) {
     });
   });
 
-  test(`the control: without the lock, ${cli.version} creates the file, edits the other, and reads the mentioned one`, async () => {
+  test(`control: without the lock, ${cli.version} creates a file, edits one and reads the mentioned one`, async () => {
     const home = mkdtempSync(join(tmpdir(), 'empty-home-'));
     try {
       const requests = await openTurn({

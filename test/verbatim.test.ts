@@ -42,7 +42,7 @@ for (const cli of everyCli) {
 
     describe('as they are', { concurrency: 2 }, () => {
       for (const [index, [name, text]] of texts.entries()) {
-        test(name, async () => {
+        test(`${name} in prompt and system prompt reach the model verbatim`, async () => {
           // Each text is once a prompt and once a system prompt, in another pair.
           const system = texts[(index + 7) % texts.length]?.[1] ?? '';
           const asked = { prompt: text, system };
@@ -56,7 +56,7 @@ for (const cli of everyCli) {
         });
       }
 
-      test('900 kB in both', async () => {
+      test('900 kB in prompt and system prompt reach the model verbatim', async () => {
         const asked = { prompt: longText, system: `${longText.slice(0, 300_000)}\nthe end` };
         assert.ok(Buffer.byteLength(longText) >= 900_000, String(Buffer.byteLength(longText)));
         const request = await send(asked);
@@ -64,7 +64,7 @@ for (const cli of everyCli) {
       });
     });
 
-    test('with no system prompt or an empty one, none of the CLI’s own coding prompt is sent', async () => {
+    test('a request without a system prompt sends none of the CLI’s coding prompt', async () => {
       const requests = await Promise.all([
         send({ prompt: 'no system prompt here' }),
         send({ prompt: 'an empty system prompt here', system: '' }),
@@ -80,7 +80,7 @@ for (const cli of everyCli) {
       }
     });
 
-    test('what cannot be delivered is refused, and never reaches the model', async () => {
+    test('text that cannot be delivered is refused and does not reach the model', async () => {
       const before = relay.model.requests.length;
       for (const [text, message] of [
         ['a \ud800 b', /lone surrogate/],

@@ -508,7 +508,7 @@ for (const build of ['2.1.197', '2.1.330'] as const) {
   });
 }
 
-test('a limit of the account that ends on a date says when, and how long that is', () => {
+test('a spending limit with an end date reports the date and the seconds until then', () => {
   const text =
     'API Error: 400 You have reached your specified API usage limits. You will regain access on 2026-02-01 at 06:30 UTC.';
   const { message, details } = errorOf('spending_limit', undefined, text, now);

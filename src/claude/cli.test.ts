@@ -31,8 +31,8 @@ function program(path: string, body = 'exit 0', mode = 0o755): string {
   return path;
 }
 
-describe('the CLI is found', () => {
-  test('where CLAUDE_BIN says, and nowhere else', () => {
+describe('findCli', () => {
+  test('findCli uses CLAUDE_BIN and nothing else', () => {
     const path = program(at('own', 'claude'));
     const elsewhere = { PATH: at('own') };
     assert.equal(findCli(path, {}), path);
@@ -43,7 +43,7 @@ describe('the CLI is found', () => {
       );
   });
 
-  test('or first on PATH, past a project’s own commands and what cannot be run', () => {
+  test('findCli takes the first on PATH, without commands of npm projects and files that cannot run', () => {
     program(at('project/node_modules/.bin/claude'));
     program(at('locked/claude'), '', 0o644);
     mkdirSync(at('folder/claude'), { recursive: true });
@@ -53,13 +53,13 @@ describe('the CLI is found', () => {
     assert.equal(findCli(undefined, { PATH: ['', ...names.map((name) => at(name))].join(delimiter) }), first);
   });
 
-  test('or missed with a sentence', () => {
+  test('findCli reports a missing CLI and what to do', () => {
     for (const env of [{}, { PATH: '' }, { PATH: at('missing') }])
       assert.throws(() => findCli(undefined, env), /not installed: .*Install it .* or set CLAUDE_BIN/);
   });
 });
 
-test('the identity changes with the file behind the path', () => {
+test('cliIdentity changes with the file behind the path', () => {
   const link = at('link');
   program(at('v1'), 'exit 1');
   symlinkSync('v1', link);
@@ -89,35 +89,40 @@ test('the identity changes with the file behind the path', () => {
   assert.equal(cliIdentity(link), undefined);
 });
 
-describe('the login', () => {
+describe('loginStatus', () => {
   const says = (document: string, code = 0): string =>
     program(at('says', 'claude'), `echo '${document}'; exit ${code}`);
   const cases: [name: string, document: string, code: number, expected: object][] = [
-    ['logged in', '{"loggedIn":true,"authMethod":"claude.ai"}', 0, { loggedIn: true, method: 'claude.ai' }],
     [
-      'not logged in, with exit code 1',
+      'a logged-in CLI',
+      '{"loggedIn":true,"authMethod":"claude.ai"}',
+      0,
+      { loggedIn: true, method: 'claude.ai' },
+    ],
+    [
+      'a CLI that exits with status 1 and is not logged in',
       '{"loggedIn":false,"authMethod":"none"}',
       1,
       { loggedIn: false, method: 'none' },
     ],
     [
-      'a subscription, without whose it is',
+      'a subscription has its plan and no name',
       '{"loggedIn":true,"authMethod":"claude.ai","email":"a@b.example","orgName":"O","subscriptionType":"max","loginExpiresAt":"2030-01-31T00:00:00Z"}',
       0,
       { loggedIn: true, method: 'claude.ai', plan: 'max', expiresAt: '2030-01-31T00:00:00Z' },
     ],
-    ['no method', '{"loggedIn":true}', 0, { loggedIn: true, method: 'unknown' }],
-    ['a build that cannot tell', 'error: unknown command', 1, { loggedIn: undefined, method: 'unknown' }],
+    ['a document without a method', '{"loggedIn":true}', 0, { loggedIn: true, method: 'unknown' }],
+    ['a build without the command', 'error: unknown command', 1, { loggedIn: undefined, method: 'unknown' }],
     ['another document', '[1]', 0, { loggedIn: undefined, method: 'unknown' }],
     ['a word', 'null', 0, { loggedIn: undefined, method: 'unknown' }],
   ];
   for (const [name, document, code, expected] of cases) {
-    test(name, async () => {
+    test(`loginStatus of ${name}`, async () => {
       assert.deepEqual(await loginStatus(says(document, code), { PATH: process.env['PATH'] }), expected);
     });
   }
 
-  test('is asked for under the lock’s environment', async () => {
+  test('loginStatus asks in the environment of the lock', async () => {
     const path = program(
       at('env', 'claude'),
       `printf '{"loggedIn":true,"authMethod":"%s"}' "$NODE_OPTIONS$ANTHROPIC_API_KEY"`,
@@ -126,7 +131,7 @@ describe('the login', () => {
     assert.equal(method, 'key');
   });
 
-  test('of one that never says is given up, and its process ended', async () => {
+  test('loginStatus gives up on a CLI that never answers and ends its process', async () => {
     const path = program(at('mute', 'claude'), `echo $$ >'${at('mute.pid')}'; exec sleep 300`);
     const stop = new AbortController();
     const asking = loginStatus(path, { PATH: process.env['PATH'] }, stop.signal);
@@ -138,7 +143,7 @@ describe('the login', () => {
     assert.ok(!existsSync(`/proc/${pid}`) || / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
   });
 
-  test('of a cloud is not Claude Code’s to know', async () => {
+  test('loginStatus of Bedrock or Vertex does not ask the CLI', async () => {
     const none = at('none');
     assert.deepEqual(await loginStatus(none, { CLAUDE_CODE_USE_BEDROCK: '1' }), {
       loggedIn: true,

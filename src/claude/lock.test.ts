@@ -21,7 +21,7 @@ describe('the environment', () => {
     ANTHROPIC_BASE_URL: undefined,
   };
 
-  test('passes what the list names, and sets its own', () => {
+  test('lockedEnv passes the listed variables and sets the fixed ones', () => {
     const env = lockedEnv(host, '/own');
     assert.equal(env['HOME'], '/home/owner');
     assert.equal(env['LC_ALL'], 'C');
@@ -41,7 +41,7 @@ describe('the environment', () => {
       assert.ok(!(name in env), name);
   });
 
-  test('has no login for a stand-in, and no way around it', () => {
+  test('standInEnv has a dummy login and no other way to an upstream', () => {
     const env = standInEnv(host, '/own', 'http://127.0.0.1:1');
     assert.equal(env['ANTHROPIC_API_KEY'], 'sk-ant-stub');
     assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1');
@@ -55,7 +55,7 @@ describe('the environment', () => {
   });
 });
 
-test('the flags hold nothing of a caller but the model', () => {
+test('lockedArgs depend on the model alone', () => {
   const [first, second] = [lockedArgs('opus'), lockedArgs('haiku')];
   assert.deepEqual(
     first.filter((arg, index) => arg !== second[index]),
@@ -63,7 +63,7 @@ test('the flags hold nothing of a caller but the model', () => {
   );
 });
 
-describe('an init event', () => {
+describe('unexpectedInInit', () => {
   const clean = {
     tools: [],
     mcp_servers: [],
@@ -73,9 +73,9 @@ describe('an init event', () => {
     output_style: 'default',
   };
   const cases: { what: string; init: Record<string, unknown>; expected: string[] }[] = [
-    { what: 'clean', init: clean, expected: [] },
-    { what: 'the least', init: { tools: [], mcp_servers: [] }, expected: [] },
-    { what: 'nothing', init: {}, expected: ['tools: not a list', 'mcp_servers: not a list'] },
+    { what: 'only known entries', init: clean, expected: [] },
+    { what: 'the required lists alone', init: { tools: [], mcp_servers: [] }, expected: [] },
+    { what: 'no list', init: {}, expected: ['tools: not a list', 'mcp_servers: not a list'] },
     { what: 'a tool', init: { ...clean, tools: ['Bash'] }, expected: ['tools: Bash'] },
     {
       what: 'a server',
@@ -96,7 +96,7 @@ describe('an init event', () => {
       expected: ['output_style: Explanatory'],
     },
     {
-      what: 'a mode that asks nobody',
+      what: 'a permissive mode',
       init: { ...clean, permissionMode: 'bypassPermissions' },
       expected: ['permissionMode: bypassPermissions'],
     },
@@ -107,7 +107,7 @@ describe('an init event', () => {
     },
   ];
   for (const { what, init, expected } of cases) {
-    test(what, () => {
+    test(`unexpectedInInit finds ${expected.join() || 'nothing'} in an init event with ${what}`, () => {
       assert.deepEqual(unexpectedInInit(init), expected);
     });
   }

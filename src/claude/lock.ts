@@ -1,8 +1,8 @@
 /**
- * The lock: the flags, the environment and the message shape under which nothing in a prompt can reach the host.
+ * The lock: the flags and the environment under which nothing in a prompt can reach the host.
  *
- * Pure. Each entry closes one hole that was measured on real builds of the CLI (2.1.197 and 2.1.330); the proof
- * (`proof.ts`) checks the result against the build that is installed, because next month's can change any of it.
+ * Pure. Each entry closes one hole that was measured on real builds of the CLI (2.1.197 and 2.1.330); the proof checks the result
+ * with the installed build, because the next one can change any of it.
  */
 
 /** Flags of every process the relay starts. The caller's text is never among them: argv is readable by every local user. */
@@ -17,21 +17,21 @@ export function lockedArgs(model: string): string[] {
     '--include-partial-messages',
     // No tool is offered to the model. A deny-list would miss the tools of the next build.
     '--tools=',
-    // No MCP server starts: only this empty set counts. (A bare `{}` is refused by the CLI.)
+    // No MCP server starts: only this empty set is used. (The CLI refuses a bare `{}`.)
     '--strict-mcp-config',
     '--mcp-config',
     '{"mcpServers":{}}',
-    // No settings file counts: no hook, permission rule, output style, plugin or env of the host's.
+    // No settings file of the host is read: no hook, permission rule, output style, plugin or variable.
     '--setting-sources=',
     '--disable-slash-commands',
     // 2.1.300 would begin in a mode in which each request names the home directory, the working directory and the platform.
     '--permission-mode',
     'default',
-    // A hook that an administrator's managed settings start all the same is told of, whatever its kind; the turn then ends.
+    // The CLI reports every hook that an administrator's managed settings start anyway; the turn then ends.
     '--include-hook-events',
     // Nothing of the conversation is written under the config directory.
     '--no-session-persistence',
-    // A model that asks for tools that nobody offered cannot make the CLI ask again: killing it at the first sign comes too late at times.
+    // A call of a tool that was not offered cannot make the CLI ask again; a kill at the first sign can come too late.
     '--max-turns',
     '1',
     '--model',
@@ -43,7 +43,7 @@ export function lockedArgs(model: string): string[] {
 const fixedEnv = {
   DISABLE_AUTOUPDATER: '1',
   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-  // `@path` in a prompt makes the CLI itself read the file and send it to the model, with no tool involved.
+  // `@path` in a prompt makes the CLI read the file and send it to the model, without a tool.
   CLAUDE_CODE_DISABLE_ATTACHMENTS: '1',
   CLAUDE_CODE_DISABLE_FILE_MENTIONS: '1',
   CLAUDE_CODE_DISABLE_CLAUDE_MDS: '1',
@@ -54,13 +54,13 @@ const fixedEnv = {
   CLAUDE_CODE_RESTRICTED: '1',
   // The runtime collects garbage while a spare only waits, for a quarter of all the processor time that a request costs (2.1.330).
   BUN_GC_TIMER_DISABLE: '1',
-  // The CLI's own ten silent retries would hold a caller for minutes; the relay says at once what went wrong.
+  // The CLI's ten silent retries would hold a caller for minutes; the relay reports a failure at once.
   CLAUDE_CODE_MAX_RETRIES: '0',
   // After a stream that broke off it would ask the model for the whole answer again, and print that one without stream events.
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
   // After a refusal 2.1.330 would ask once more.
   CLAUDE_CODE_DISABLE_REFUSAL_RETRY: '1',
-  // After one that names its category it would ask another model, and leave the details out of the answer (2.1.330).
+  // After a refusal with a category it would ask another model, and leave the details out of the answer (2.1.330).
   CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
 } as const;
 
@@ -118,7 +118,7 @@ export const passedEnv: ReadonlySet<string> = new Set([
 
 export type HostEnv = Readonly<Record<string, string | undefined>>;
 
-/** The environment of a locked process. `tmpDir` is a directory of the relay's own. */
+/** The environment of a locked process. `tmpDir` is its temporary directory. */
 export function lockedEnv(host: HostEnv, tmpDir: string): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(host)) {
@@ -131,7 +131,7 @@ export function lockedEnv(host: HostEnv, tmpDir: string): Record<string, string>
 export const dummyLogins = ['api-key', 'setup-token', 'stored-login'] as const;
 export type DummyLogin = (typeof dummyLogins)[number];
 
-/** What `.credentials.json` holds of the dummy login. It never expires, so the CLI does not ask anybody for another. */
+/** The dummy login in `.credentials.json`. It never expires, so the CLI does not refresh it. */
 export const dummyCredentials = {
   accessToken: 'sk-ant-oat01-stored-stub',
   refreshToken: 'sk-ant-ort01-stub',
@@ -148,8 +148,8 @@ export const dummyHeaders: Readonly<Record<DummyLogin, readonly [name: string, v
 };
 
 /**
- * The same environment with a dummy login for a stand-in upstream on loopback: what the proof and the demo run under. A stored login
- * has no variable: it lies in the configuration directory.
+ * The same environment with a dummy login for the stand-in at `baseUrl`: for the proof and the demo. A stored login has no variable;
+ * it is in the configuration directory.
  */
 export function standInEnv(
   host: HostEnv,

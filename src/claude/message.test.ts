@@ -63,10 +63,11 @@ describe('a message', () => {
     ['errorMidStream', [{ type: 'text', text: 'half an ' }]],
   ];
   for (const [name, content] of rows) {
-    test(name, () => assert.deepEqual(asJson(read(recordings[name])), content));
+    test(`the recorded ${name} becomes its blocks`, () =>
+      assert.deepEqual(asJson(read(recordings[name])), content));
   }
 
-  test('its citations, stop, counts and text', () => {
+  test('a message has its citations, stop reason, usage and text', () => {
     const [block] = read(recordings.citations).content();
     assert.ok(block !== undefined && Array.isArray(block['citations']));
     assert.equal(block['citations'].length, 1);
@@ -87,7 +88,7 @@ describe('a message', () => {
   });
 });
 
-describe('what the API does not send', () => {
+describe('malformed events', () => {
   const [start = { type: 'none' }, , ...rest] = recordings.text;
   const open = { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } };
   const delta = (fields: object, index: unknown = 0): ModelEvent => ({
@@ -96,29 +97,29 @@ describe('what the API does not send', () => {
     delta: fields,
   });
   const rows: Record<string, readonly ModelEvent[]> = {
-    'nothing before the start': rest,
+    'an event before the start': rest,
     'a second start': [start, start],
     'a start without a message': [{ type: 'message_start' }],
     'a block out of order': [start, { ...open, index: 1 }],
     'a block without a type': [start, { ...open, content_block: {} }],
-    'an index that is no number': [start, open, delta({ type: 'text_delta', text: 'x' }, '0')],
-    'a delta of no block': [start, delta({ type: 'text_delta', text: 'x' })],
+    'an index that is not a number': [start, open, delta({ type: 'text_delta', text: 'x' }, '0')],
+    'a delta of an unknown block': [start, delta({ type: 'text_delta', text: 'x' })],
     'a delta after the end of its block': [
       start,
       ...recordedText(0, 'x'),
       delta({ type: 'text_delta', text: 'x' }),
     ],
-    'a delta of nothing': [start, open, { type: 'content_block_delta', index: 0 }],
-    'a text that is none': [start, open, delta({ type: 'text_delta', text: 1 })],
-    'an input that is no text': [start, open, delta({ type: 'input_json_delta', partial_json: {} })],
-    'an end of no block': [start, { type: 'content_block_stop', index: 3 }],
-    'a stop reason that is no word': [start, { type: 'message_delta', delta: { stop_reason: 7 } }],
+    'an empty delta': [start, open, { type: 'content_block_delta', index: 0 }],
+    'a text that is not a string': [start, open, delta({ type: 'text_delta', text: 1 })],
+    'an input that is not a string': [start, open, delta({ type: 'input_json_delta', partial_json: {} })],
+    'an end of an unknown block': [start, { type: 'content_block_stop', index: 3 }],
+    'a stop reason that is not a string': [start, { type: 'message_delta', delta: { stop_reason: 7 } }],
   };
   for (const [name, events] of Object.entries(rows)) {
-    test(name, () => assert.throws(() => read(events), MalformedEvent));
+    test(`${name} is malformed`, () => assert.throws(() => read(events), MalformedEvent));
   }
 
-  test('an input that is no object, unless it was cut off', () => {
+  test('an input that is not an object is malformed, unless the message was cut off', () => {
     for (const json of ['{"a":', '[1]', 'null', '"x"']) {
       const blocks = [recordedToolUse(0, 'toolu_1', 'get_weather', json)];
       assert.throws(() => read(recordedMessage('tool_use', blocks)).content(), MalformedEvent);
@@ -126,7 +127,7 @@ describe('what the API does not send', () => {
     }
   });
 
-  test('a message without end, in text or in blocks', () => {
+  test('a message with too much text or too many blocks is malformed', () => {
     const piece = 'x'.repeat(1024 * 1024);
     const endless = (): ModelMessage =>
       read([

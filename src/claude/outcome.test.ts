@@ -329,7 +329,7 @@ describe('errors', () => {
   }
 });
 
-test('a turn that cannot have cost anything gives its count back, any other does not', () => {
+test('mayHaveSpent is false only for a turn that cannot have cost anything', () => {
   const free: [TurnEnd, TurnEvidence][] = [
     [error(429), none],
     [error(500), none],

@@ -78,7 +78,7 @@ function noted(name: string): number {
   return existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
 }
 
-test('lines in, lines out, and a clean end', async () => {
+test('a process reads lines, prints lines, exits and leaves no directory', async () => {
   const { process, lines, exits, home } = run('pwd; while read -r line; do echo "<$line>"; done');
   process.write('one\n');
   process.write('two ✓\n');
@@ -87,15 +87,15 @@ test('lines in, lines out, and a clean end', async () => {
   assert.deepEqual(lines.slice(1), ['<one>', '<two ✓>']);
   assert.match(lines[0] ?? '', /\/work$/);
   assert.deepEqual(exits, [{ code: 0, signal: null }]);
-  assert.ok(!existsSync(home()), 'its directory went with it');
-  // All of these may come late.
+  assert.ok(!existsSync(home()), 'its directory is removed');
+  // Late calls are ignored.
   process.write('more\n');
   process.finish();
   process.terminate();
   process.kill();
 });
 
-test('what cannot be started ends like what was', async () => {
+test('a process that cannot be started reports its exit', async () => {
   const missing = run('', { command: '/nonexistent/claude' });
   await missing.process.gone;
   assert.equal(missing.exits.length, 1);
@@ -112,7 +112,7 @@ test('what cannot be started ends like what was', async () => {
   assert.deepEqual([none.pid, exits], [undefined, [{ code: null, signal: null }]]);
 });
 
-test('a character cut in two comes out whole; the last line needs no end to be dropped', async () => {
+test('a character cut in two is read whole, and a last line without an end is dropped', async () => {
   const { process, lines, garbage } = run(
     String.raw`printf 'gr\303'; sleep 0.1; printf '\274n \360\237'; sleep 0.1; printf '\220\244\nhalf a li'`,
   );
@@ -120,7 +120,7 @@ test('a character cut in two comes out whole; the last line needs no end to be d
   assert.deepEqual([lines, garbage], [['grün 🐤'], []]);
 });
 
-test('bytes that are no UTF-8, and a line without end, are told once and end the reading', async () => {
+test('invalid UTF-8 and an endless line are reported once and end the reading', async () => {
   const invalid = run(String.raw`printf 'fine\n\303\050\nmore\n'; sleep 60`);
   await invalid.process.gone;
   assert.deepEqual([invalid.lines, invalid.garbage], [['fine'], ['invalid_utf8']]);
@@ -130,7 +130,7 @@ test('bytes that are no UTF-8, and a line without end, are told once and end the
   assert.deepEqual([endless.lines, endless.garbage], [['fine'], ['line_too_long']]);
 });
 
-test('a long line that is within bounds is one line', async () => {
+test('a long line within bounds is one line', async () => {
   const { process, lines } = run(`head -c 5000000 /dev/zero | tr '\\0' x; echo`);
   await process.gone;
   assert.deepEqual(
@@ -139,7 +139,7 @@ test('a long line that is within bounds is one line', async () => {
   );
 });
 
-test('stderr is drained, and its end kept', async () => {
+test('stderr is drained and its last bytes are kept', async () => {
   const { process, lines } = run(
     `head -c 5000000 /dev/zero | tr '\\0' x >&2; echo last words >&2; echo done`,
   );
@@ -149,7 +149,7 @@ test('stderr is drained, and its end kept', async () => {
   assert.ok(process.stderrTail().length <= 4096);
 });
 
-test('terminate: SIGTERM, and SIGKILL for what does not mind', async () => {
+test('terminate sends SIGTERM, and SIGKILL to a process that ignores it', async () => {
   const polite = run('trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.05; done');
   await until(() => polite.lines.length === 1);
   polite.process.terminate();
@@ -163,7 +163,7 @@ test('terminate: SIGTERM, and SIGKILL for what does not mind', async () => {
   assert.deepEqual(deaf.exits, [{ code: null, signal: 'SIGKILL' }]);
 });
 
-test('a group that was stopped, its watcher with it, is ended all the same', async () => {
+test('a stopped group is ended, even if its watcher is stopped too', async () => {
   const stopped = run('echo up; kill -STOP 0; echo on');
   await until(() => stopped.lines.length === 1);
   stopped.process.terminate();
@@ -177,7 +177,7 @@ test('a group that was stopped, its watcher with it, is ended all the same', asy
   assert.ok(!groupLives(leaderless.process.pid ?? 0));
 });
 
-test('one that closes stdout and stays is ended: it can say nothing more', async () => {
+test('a process that closes stdout and stays is ended', async () => {
   const { process, lines, exits } = run('echo up; exec >&-; sleep 300');
   await process.gone;
   assert.deepEqual([lines, exits.length], [['up'], 1]);
@@ -235,7 +235,7 @@ test('/proc is searched for strays after a kill and never after a normal exit', 
   await until(() => !isRunning(noted('of-killed')));
 });
 
-test('kill -9 of the parent ends its processes, busy and idle, and the next start sweeps what they had', async () => {
+test('kill -9 of the parent ends its processes, and the next start removes their directories', async () => {
   const parentTmp = join(scratch, 'parent');
   const parent = spawn(
     process.execPath,

@@ -1,10 +1,10 @@
 /**
  * One locked CLI process: the only place that spawns.
  *
- * It lives in a process group of its own, and it holds a lifeline: a tiny watcher in the same group waits on a pipe whose other
- * end only the relay holds. When that end closes, for whatever reason (the relay let go, crashed, or was killed with SIGKILL), the
- * kernel tells the watcher and it kills the group, itself included. Because the watcher is a member, the group's id cannot be
- * reused before that kill; because it is a plain `sh`, it needs nothing that Linux and macOS do not have.
+ * The process has its own group and a lifeline: a tiny watcher in the same group reads a pipe whose other end only the relay holds.
+ * When that end closes (the relay closed it, crashed, or was killed with SIGKILL), the watcher kills the group, itself included.
+ * Because the watcher is a member, the group's id cannot be reused before that kill; because it is a plain `sh`, it needs nothing
+ * that Linux and macOS do not have.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -22,7 +22,7 @@ test('a parsed init event keeps every list that the lock looks at', () => {
   );
 });
 
-test('a limit of the plan is read with its type, whatever that is, and not where usage credits pay', () => {
+test('a plan refusal has its type, and usage credits make it none', () => {
   const info = { status: 'rejected', resetsAt: 1_900_000_000, rateLimitType: 'seven_day_opus' };
   const read = (fields: object) =>
     parseLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info: { ...info, ...fields } }));

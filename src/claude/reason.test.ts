@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { callerReason } from './reason.ts';
 
-test('a reason about the request passes as it is', () => {
+test('a reason about the request is unchanged', () => {
   for (const said of [
     'messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 6291456 bytes > 5242880 bytes',
     'messages.0.content.0.image.source.media_type: Input should be image/png or image/jpeg',
@@ -13,7 +13,7 @@ test('a reason about the request passes as it is', () => {
   }
 });
 
-test('what names the owner, their files, their login or the request is left out', () => {
+test('a reason loses names of the owner, files, logins and request ids', () => {
   const rows: [string, string][] = [
     ['messages.0: jane.doe@example.com asked', 'messages.0: [removed] asked'],
     ['image: /home/jane/.claude/pic.png is no image', 'image: [removed] is no image'],
@@ -28,7 +28,7 @@ test('what names the owner, their files, their login or the request is left out'
   for (const [said, passed] of rows) assert.equal(callerReason(said), passed);
 });
 
-test('a sentence about the owner passes in no part', () => {
+test('a sentence about the owner is dropped', () => {
   for (const said of [
     'organization Acme Ltd. may not use this',
     "workspace 'research' has no access",
@@ -40,7 +40,7 @@ test('a sentence about the owner passes in no part', () => {
   }
 });
 
-test('a page, an answer without a body and blank words hold no reason', () => {
+test('a page, an answer without a body and a blank text have no reason', () => {
   for (const said of ['<!DOCTYPE html><p>no', 'before <b>after', 'status code (no body)', ' \n ']) {
     assert.equal(callerReason(said), undefined, said);
   }

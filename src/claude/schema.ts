@@ -7,7 +7,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 
 export type JsonSchema = Record<string, unknown>;
 
-/** `refused`: why the schema is none that can be used. `unsatisfied`: why the value does not satisfy it, as a path and a rule. */
+/** `refused`: why the schema cannot be used. `unsatisfied`: why the value does not satisfy it, as a path and a rule. */
 export type Verdict = { refused?: string; unsatisfied?: string };
 
 const options: Options = {
@@ -35,7 +35,7 @@ const drafts = new Map([
 export function judgeSchema(schema: JsonSchema, value?: { value: unknown }): Verdict {
   // The verdict would be a promise.
   if ('$async' in schema) return { refused: '"$async" is not part of JSON Schema' };
-  // The compiler passes over a property of that name, as if it satisfied everything.
+  // The compiler ignores a property of that name, as if it satisfied everything.
   if (JSON.stringify(schema).includes('"__proto__"')) return { refused: '"__proto__" cannot be checked' };
   const named = typeof schema['$schema'] === 'string' ? schema['$schema'].replace(/#$/, '') : usualDraft;
   const draft = drafts.get(named);

@@ -18,7 +18,7 @@ async function refusal(schema: JsonSchema): Promise<string> {
   return error.message;
 }
 
-/** A literal would not have the name of its own. */
+/** An object literal cannot have "__proto__" as an own name. */
 const parsed = (text: string): JsonSchema => JSON.parse(text) as JsonSchema;
 
 const person: JsonSchema = {
@@ -60,7 +60,7 @@ describe('values', () => {
     ['the same name again', { $id: 'https://example.com/a', type: 'number' }, 'x', /must be number/],
     ['a price in cents', { multipleOf: 0.01 }, 4.35, undefined],
     ['a large price in cents', { multipleOf: 0.01 }, 654_321.07, undefined],
-    ['a price that is none', { multipleOf: 0.01 }, 4.355, /must be multiple of 0\.01/],
+    ['a price with too many decimals', { multipleOf: 0.01 }, 4.355, /must be multiple of 0\.01/],
     ['no multiple', { multipleOf: 3 }, 10, /must be multiple of 3/],
     ['a recursive schema', { type: 'array', items: { $ref: '#' } }, [[[1]]], /must be array/],
   ];

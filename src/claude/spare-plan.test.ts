@@ -17,12 +17,12 @@ const rows: [string, string[], number, string[]][] = [
 ];
 
 for (const [name, recent, max, expected] of rows) {
-  test(name, () => {
+  test(`planSpares: ${name}`, () => {
     assert.deepEqual(planSpares(recent, max, 'opus').toSorted(), expected.toSorted());
   });
 }
 
-test('never more than allowed, and only models that were asked for', () => {
+test('planSpares returns as many as allowed, of requested models only', () => {
   for (let max = 1; max <= 8; max++) {
     const plan = planSpares(['a', 'b', 'c', 'a'], max, 'z');
     assert.equal(plan.length, max);

@@ -66,7 +66,7 @@ function pool(overrides: Partial<SparesOptions> = {}) {
   };
 }
 
-test('simulation: within bounds, each claimed once, never one that is dead, old or of another CLI', async () => {
+test('simulation: spares stay within bounds and are claimed once, never dead, old or of another CLI', async () => {
   const only = process.env['SIM_SEED'];
   const seeds = only === undefined ? Array.from({ length: 500 }, (_, index) => index + 1) : [Number(only)];
   for (const seed of seeds) {
@@ -127,7 +127,7 @@ test('a CLI that cannot start is not started in a loop', () => {
   assert.ok(started.length <= 7, `${started.length} starts in a minute`);
 });
 
-test('the pool follows what is asked for', () => {
+test('the spares follow the requested models', () => {
   const { world, spares, parked } = pool({ max: 2 });
   spares.reconcile();
   assert.deepEqual(

@@ -9,7 +9,7 @@ import { parseLine } from './protocol.ts';
 import type { WarmUp } from './warm-up.ts';
 
 export type Spares = {
-  /** A waiting process of the model, for this caller alone; undefined when there is none. */
+  /** A waiting process of the model, for this caller alone; undefined without one. */
   claim(model: string): ClaudeProcess | undefined;
   /** Starts what is missing and ends what is no longer wanted; call it when something may have changed. */
   reconcile(): void;

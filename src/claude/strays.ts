@@ -1,5 +1,5 @@
 /**
- * Processes that left their group: no signal to the group reaches a descendant that started a session of its own.
+ * Processes that left their group: no signal to the group reaches a descendant that started its own session.
  *
  * It still has the environment it was born with, and in that the throwaway directory that only its process has. Linux only:
  * elsewhere there is no /proc to look into, and such a process would stay.

@@ -18,7 +18,7 @@ function by(fields: Partial<Conversation> = {}): Structured {
   return structured;
 }
 
-/** What is told of a recorded stream, event by event and at its end. */
+/** The events and the answer of a recorded stream. */
 function told(
   structured: Structured,
   events: readonly ModelEvent[],
@@ -47,12 +47,12 @@ function told(
 const textOf = (events: readonly ModelEvent[]): string =>
   events.map(({ delta }) => (delta as { text?: string } | undefined)?.text ?? '').join('');
 
-test('no schema, nothing to do', () => {
+test('a conversation without a schema is not structured', () => {
   const { schema: _, ...rest } = asked;
   assert.equal(structuredBy(rest), undefined);
 });
 
-describe('what is asked', () => {
+describe('the conversation for a schema', () => {
   const wrapped: [string, Record<string, unknown>][] = [
     ['an array', { type: 'array' }],
     ['no type', {}],
@@ -60,14 +60,14 @@ describe('what is asked', () => {
     ['a reference at the top', { $ref: '#/$defs/a', $defs: { a: { type: 'object' } } }],
   ];
   for (const [name, schema] of wrapped) {
-    test(`${name} is wrapped in an object`, () => {
+    test(`a schema with ${name} is wrapped in an object`, () => {
       const [tool] = by({ schema }).conversation.tools ?? [];
       assert.equal(tool?.input_schema['type'], 'object');
       assert.deepEqual(tool?.input_schema['required'], ['value']);
     });
   }
 
-  test('references are moved, and data is left alone', () => {
+  test('a wrapped schema has its references moved and its data unchanged', () => {
     const schema = {
       type: 'array',
       items: { $ref: '#/$defs/a' },
@@ -85,7 +85,7 @@ describe('what is asked', () => {
     });
   });
 
-  test('the choice of tools', () => {
+  test('the tool choice forces the answer or one of the caller’s tools', () => {
     const tools: Tool[] = [{ name: 'mine', input_schema: {} }];
     const ours = { type: 'tool', name: 'structured_output', disable_parallel_tool_use: true };
     const rows: [Partial<Conversation>, object][] = [
@@ -106,11 +106,11 @@ describe('what is asked', () => {
   });
 });
 
-describe('what is told', () => {
+describe('the answer by a schema', () => {
   const call = (index: number, ...pieces: string[]) =>
     recordedToolUse(index, 'toolu_1', 'structured_output', ...pieces);
 
-  test('words around it are left out, and blocks are numbered anew', () => {
+  test('an answer drops other text and renumbers its blocks', () => {
     const { events, answer } = told(
       by(),
       recordedMessage('tool_use', [recordedText(0, 'Here it is:'), call(1, '{"a"', ':1}')]),
@@ -126,7 +126,7 @@ describe('what is told', () => {
     );
   });
 
-  test('a wrapped value comes in one piece, without its wrapping', () => {
+  test('a wrapped value is one piece without its wrapping', () => {
     const structured = by({ schema: { type: 'array' } });
     const { events, answer } = told(
       structured,
@@ -137,16 +137,16 @@ describe('what is told', () => {
     assert.deepEqual(answer.structured?.value, [1, 2]);
   });
 
-  test('an input that is empty, or came with the block’s start', () => {
+  test('an empty input is an empty object', () => {
     assert.equal(told(by(), recordedMessage('tool_use', [call(0)])).answer.text, '{}');
   });
 
   const failures: [string, ReturnType<typeof call>[], string, RegExp][] = [
-    ['two of them', [call(0, '{}'), call(1, '{}')], 'tool_use', /more than one/],
-    ['nothing', [], 'end_turn', /in words/],
+    ['two answers', [call(0, '{}'), call(1, '{}')], 'tool_use', /more than one/],
+    ['no answer', [], 'end_turn', /in words/],
   ];
   for (const [name, blocks, stop, message] of failures) {
-    test(`${name} is invalid_output`, () => {
+    test(`a message with ${name} is invalid_output`, () => {
       assert.throws(
         () => told(by(), recordedMessage(stop, blocks)),
         (error: unknown) =>
@@ -155,7 +155,7 @@ describe('what is told', () => {
     });
   }
 
-  test('a value that was cut off: what there is of it, and why, and nothing to judge', () => {
+  test('a cut-off value has its text and stop reason and nothing to judge', () => {
     const { answer, events } = told(by(), recordedMessage('max_tokens', [call(0, '{"a')]));
     assert.equal(textOf(events), '{"a');
     assert.deepEqual(answer.content, [{ type: 'text', text: '{"a' }]);
@@ -163,12 +163,12 @@ describe('what is told', () => {
     assert.ok(!('structured' in answer));
   });
 
-  test('a wrapped value that is missing', () => {
+  test('a missing wrapped value is invalid_output', () => {
     const structured = by({ schema: { type: 'array' } });
     assert.throws(() => told(structured, recordedMessage('tool_use', [call(0, '{}')])), /missing/);
   });
 
-  test('a call of the caller’s tool beside it: both, and nothing to judge', () => {
+  test('a value with a call of the caller’s tool has both and nothing to judge', () => {
     const structured = by({ tools: [{ name: 'mine', input_schema: {} }] });
     const { answer, events } = told(
       structured,

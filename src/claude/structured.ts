@@ -1,5 +1,5 @@
 /**
- * An answer that must satisfy a schema. The relay asks for it as the input of a tool of its own, which the model has to call, and
+ * An answer that must satisfy a schema. The relay asks for it as the input of an extra tool, which the model has to call, and
  * passes it on as one text block that holds the JSON.
  */
 import type { Answer, Conversation, ModelEvent, Tool, ToolChoice } from '../conversation.ts';
@@ -94,7 +94,7 @@ function valueOf({ content, stopReason }: Answer, name: string, text: string): P
 
 const finished: ReadonlySet<string> = new Set(['tool_use', 'end_turn', 'stop_sequence']);
 
-/** With tools of the caller's own the model may ask for one of them first. */
+/** With the caller's tools, the model may call one of them first. */
 function choiceOf({ tools = [], toolChoice }: Conversation, name: string): ToolChoice {
   if (tools.length === 0 || toolChoice?.type === 'none')
     return { type: 'tool', name, disable_parallel_tool_use: true };

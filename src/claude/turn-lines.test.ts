@@ -37,7 +37,7 @@ function bodyOf(conversation: Conversation): Record<string, unknown> {
   >;
 }
 
-test('a turn is three lines, and sets nothing that nobody asked for', () => {
+test('a turn is three lines and sets only what was asked for', () => {
   const lines = linesOf(simple);
   assert.deepEqual(
     lines.map(({ type, request }) => request?.subtype ?? type),
@@ -55,7 +55,7 @@ test('a turn is three lines, and sets nothing that nobody asked for', () => {
   ]);
 });
 
-test('no word of a conversation is in a message of the CLI', () => {
+test('a message of the CLI has no text of the conversation', () => {
   const { messages } = simple;
   const [first] = messages;
   assert.ok(first);
@@ -90,7 +90,7 @@ test('no word of a conversation is in a message of the CLI', () => {
   }
 });
 
-test('the body is a closed set: what else an object holds does not get in', () => {
+test('the body is a closed set of fields', () => {
   const odd = {
     ...simple,
     temperature: 1,
@@ -118,7 +118,7 @@ test('the end of the conversation is marked for the prompt cache', () => {
   assert.ok(!JSON.stringify(bodyOf(blank)).includes('cache_control'));
 });
 
-test('the CLI’s own thinking is off beside what the API refuses with it, and a caller’s is the caller’s', () => {
+test('the CLI’s thinking is off where the API refuses it, and a caller’s thinking is passed on', () => {
   const isOff = (fields: Partial<Conversation>): boolean =>
     settingsOf({ ...simple, ...fields })?.env?.['CLAUDE_CODE_DISABLE_THINKING'] === '1';
   const tools = [{ name: 'x', input_schema: {} }];

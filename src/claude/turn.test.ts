@@ -121,7 +121,7 @@ function codeOf({ outcome }: FinishedTurn): string {
 }
 
 describe('a turn that is answered', { concurrency: 2 }, () => {
-  test('text, counts and cost', async () => {
+  test('a turn has its text, usage and cost', async () => {
     const { ready, init, begin, thought, hello, end, result } = said;
     const ended = await turn([ready, init, begin, thought, hello, hello, end, result]);
     assert.deepEqual(answerOf(ended), { text: 'HelloHello', stopReason: 'end_turn', costUsd: 0.25 });
@@ -133,7 +133,7 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     assert.ok(startedAt <= initAt && initAt <= firstTextAt && firstTextAt <= endedAt);
   });
 
-  test('the process is ended where it would ask again: a stop, nothing to say, a second message', async () => {
+  test('a process that would ask again is ended after a stop, an empty answer or a second message', async () => {
     const { init, begin, hello, space, cut, end, result } = said;
     const stopped = await turn([init, begin, hello, cut, result]);
     assert.deepEqual(answerOf(stopped), { text: 'Hello', stopReason: 'max_tokens', costUsd: null });
@@ -143,7 +143,7 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     assert.equal(codeOf(twice), 'upstream_error');
   });
 
-  test('what the CLI asks before it can be ended is counted, in the usage of an answer and of an error', async () => {
+  test('further requests of the CLI are in the usage of an answer and of an error', async () => {
     const { init, requesting, begin, hello, cut, end, stop, shut } = said;
     const rows: [string[], number, [number, number]][] = [
       [[init, requesting, begin, hello, end, said.result], 1, [9, 4]],
@@ -166,7 +166,7 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     }
   });
 
-  test('a process that stays after its answer is ended, and the caller does not wait for that', async () => {
+  test('a process that stays after its answer is ended, and the caller does not wait', async () => {
     const { init, begin, hello, end, result } = said;
     const ended = await turn([init, begin, hello, end, result], { last: 'trap "" TERM; sleep 300' });
     assert.equal(answerOf(ended).text, 'Hello');
@@ -175,7 +175,7 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
 });
 
 describe('a turn that fails', { concurrency: 2 }, () => {
-  test('the lock: a tool, a hook, or an answer before anything was listed', async () => {
+  test('a listed tool, a hook or an answer before the listing breaks the lock', async () => {
     const { init, tool, hook, begin, hello, end, result } = said;
     const cases: [string[], string[]][] = [
       [
@@ -202,7 +202,7 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     }
   });
 
-  test('another version than the one that was proved is not answered, and may be tried again', async () => {
+  test('a version that was not proved is refused and can be retried', async () => {
     const { init, begin, hello, end, result } = said;
     const other = init.replace('"model"', '"claude_code_version":"2.0.1","model"');
     const ended = await turn([other, begin, hello, end, result], { provedVersion: '2.0.0' });
@@ -215,14 +215,14 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     );
   });
 
-  test('a broken stream whose answer came in another way', async () => {
+  test('an answer after a broken stream is an error', async () => {
     const { init, begin, hello, broken, result } = said;
     const ended = await turn([init, begin, hello, broken, result]);
     assert.equal(codeOf(ended), 'upstream_error');
     assert.equal(ended.mayHaveSpent, true);
   });
 
-  test('a stream that ends without a stop reason: the process is ended, unless it has said why', async () => {
+  test('a stream without a stop reason ends the process, unless the CLI reported a failure', async () => {
     const { init, begin, hello, stop, overloaded, end, result } = said;
     const silent = await turn([init, begin, hello, stop, begin, hello, end, result]);
     assert.equal(codeOf(silent), 'upstream_error');
@@ -232,7 +232,7 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     assert.equal(codeOf(told), 'upstream_overloaded');
   });
 
-  test('garbage, a refusal to begin, and an end without a result', async () => {
+  test('garbage, a refused initialize and an exit without a result are errors', async () => {
     const { ready, refused, init, begin } = said;
     const rows: [string[], string | undefined, boolean][] = [
       [[ready, 'not JSON'], undefined, false],
@@ -252,7 +252,7 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     }
   });
 
-  test('the plan: only a rejection is one', async () => {
+  test('only a rejection by the plan is a plan limit', async () => {
     const { init, limit, warning, error429 } = said;
     const rejected = await turn([init, limit, error429]);
     assert.ok(!rejected.outcome.ok && Number(rejected.outcome.error.details.retryAfter) > 3500);
@@ -261,7 +261,7 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     assert.ok(!warned.outcome.ok && warned.outcome.error.details.retryAfter === 30);
   });
 
-  test('time is up, the client gone, the relay stopped: before the process says anything, and after', async () => {
+  test('a timeout, a gone client and a stopped relay end the turn before and after the first line', async () => {
     const { init, begin } = said;
     const deaf = { last: 'trap "" TERM; sleep 300' };
     assert.equal(codeOf(await turn([], { ...deaf, timeoutMs: 300 })), 'upstream_timeout');

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { clis } from '../../test/support/real-cli.ts';
 import { createUsageReader } from './usage-windows.ts';
 
-describe('the plan', () => {
+describe('usage windows', () => {
   let scratch: string;
   before(() => {
     scratch = mkdtempSync(join(tmpdir(), 'plan-'));
@@ -29,7 +29,7 @@ describe('the plan', () => {
   const hostEnv = { HOME: '/nonexistent', PATH: process.env['PATH'] };
   const onLockBroken = (): void => assert.fail('the lock was broken');
 
-  test('a subscription’s windows, asked for once a minute', async () => {
+  test('a subscription’s windows are read once a minute', async () => {
     const claudeBin = answering({
       subscription_type: 'max',
       rate_limits_available: true,
@@ -61,14 +61,14 @@ describe('the plan', () => {
     await plan.close();
   });
 
-  test('none while the lock is not proved', async () => {
+  test('no process is started while the lock is not proved', async () => {
     const claudeBin = answering({ rate_limits_available: false, rate_limits: null });
     const plan = createUsageReader({ claudeBin, hostEnv, provedIdentity: () => undefined, onLockBroken });
     assert.equal(await plan.windows(), null);
     assert.throws(() => readFileSync(`${claudeBin}.starts`));
   });
 
-  test('a CLI that does not answer costs a bounded wait', async () => {
+  test('a CLI that does not answer is ended after the timeout', async () => {
     const claudeBin = join(scratch, 'silent');
     writeFileSync(claudeBin, '#!/bin/sh\nsleep 60\n');
     chmodSync(claudeBin, 0o755);
@@ -84,7 +84,7 @@ describe('the plan', () => {
   });
 
   for (const cli of clis) {
-    test(`${cli.version} with an API key has none`, async () => {
+    test(`${cli.version} with an API key has no usage windows`, async () => {
       const plan = createUsageReader({
         claudeBin: cli.path,
         hostEnv: {

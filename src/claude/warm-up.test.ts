@@ -1,4 +1,4 @@
-/** The warm-up: step by step, and with the real CLIs, where no request may come of it. */
+/** The warm-up: step by step, and with the real CLIs, which must not make a request. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ function played() {
   return { warmUp, written, failures: () => failures };
 }
 
-test('one step after the other; not to be claimed between the first setting and its undoing', () => {
+test('a warm-up sends its steps in order and is not claimable while the proxy is on', () => {
   const { warmUp, written, failures } = played();
   assert.equal(warmUp.isClaimable(), true);
   const claimable: boolean[] = [];
@@ -42,11 +42,11 @@ test('one step after the other; not to be claimed between the first setting and 
 });
 
 const wrong: [string, string, string][] = [
-  ['a question that was answered: it reached a model', 'success', 'Hello!'],
-  ['a build that knows no such question', 'error', ''],
+  ['an answered question, which reached a model', 'success', 'Hello!'],
+  ['a build without the question', 'error', ''],
 ];
 for (const [name, subtype, text] of wrong) {
-  test(`fails on ${name}`, () => {
+  test(`a warm-up fails on ${name}`, () => {
     const { warmUp, failures } = played();
     for (const id of ['warm-up-0', 'warm-up-1']) warmUp.onEvent(answer(id, 'success'));
     warmUp.onEvent(answer('warm-up-2', subtype, text));
@@ -56,7 +56,7 @@ for (const [name, subtype, text] of wrong) {
   });
 }
 
-test('none where the host has a proxy of its own, or another kind of upstream', () => {
+test('a host with a proxy or another kind of upstream has no warm-up', () => {
   assert.equal(canWarmUp({ HOME: '/home/a', https_proxy: '' }), true);
   for (const name of [
     'HTTPS_PROXY',
@@ -70,7 +70,7 @@ test('none where the host has a proxy of its own, or another kind of upstream', 
 });
 
 for (const cli of clis) {
-  test(`${cli.version} takes part, and asks no model`, async () => {
+  test(`${cli.version} warms up and asks no model`, async () => {
     const home = mkdtempSync(join(tmpdir(), 'warm-up-'));
     const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'asked' }) });
     const { promise, resolve, reject } = Promise.withResolvers<void>();

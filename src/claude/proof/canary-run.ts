@@ -97,7 +97,7 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     if (run.stdout.length < maxStdoutCharacters) run.stdout += `${text}\n`;
     const event = parseLine(text);
     if (event === undefined) {
-      run.garbage ??= 'a line that is no message';
+      run.garbage ??= 'a line that is not a message';
       child.terminate();
       return;
     }

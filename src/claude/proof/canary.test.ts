@@ -33,7 +33,7 @@ for (const cli of clis) {
       canary.remove();
     });
 
-    test('runs the command that the model asks for', async () => {
+    test('an unlocked CLI runs the command that the model asks for', async () => {
       const bash = canary.toolUses.find((use) => use.name === 'Bash');
       assert.ok(bash);
       await openTurn({
@@ -46,7 +46,7 @@ for (const cli of clis) {
       assert.deepEqual(canary.traces(), ['bash']);
     });
 
-    test('reads the files that the model asks for, and changes one', async () => {
+    test('an unlocked CLI reads and changes the files that the model asks for', async () => {
       const requests = await openTurn({
         claudeBin: cli.path,
         home,
@@ -62,7 +62,7 @@ for (const cli of clis) {
       assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
     });
 
-    test('reads the file that a prompt mentions', async () => {
+    test('an unlocked CLI reads the file that a prompt mentions', async () => {
       const requests = await openTurn({
         claudeBin: cli.path,
         home,
@@ -72,12 +72,12 @@ for (const cli of clis) {
       assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
     });
 
-    test('takes a prompt that begins with a slash for a command', async () => {
+    test('an unlocked CLI takes a prompt with a slash for a command', async () => {
       const requests = await openTurn({ claudeBin: cli.path, home, args: [], prompt: '/context hello' });
       assert.equal(requests.length, 0);
     });
 
-    test('obeys the project that is planted in its working directory', async () => {
+    test('an unlocked CLI obeys the planted project', async () => {
       const requests = await openTurn({
         claudeBin: cli.path,
         home,
@@ -94,7 +94,7 @@ for (const cli of clis) {
       );
     });
 
-    test('obeys the hostile home', async () => {
+    test('an unlocked CLI obeys the hostile home', async () => {
       hostile.reset();
       const requests = await openTurn({
         claudeBin: cli.path,

@@ -17,7 +17,7 @@ export type CanaryEvidence = Pick<Canary, 'toolUses' | 'markers'> & {
   person: CanaryPerson;
   /** Traces of what ran, by file name. */
   traces: readonly string[];
-  /** Lines of the host's own instruction files. */
+  /** Lines of the host's instruction files. */
   hostLines: readonly string[];
 };
 
@@ -158,7 +158,7 @@ function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
     : undefined;
 }
 
-/** To a conversation that brings no tool of its own. */
+/** To a conversation without tools. */
 function offeredTools({ asked, requests }: CanaryRun): string[] {
   return asked.flatMap((conversation, turn) => {
     const request = requests[turn];
@@ -185,7 +185,7 @@ function hostTextFailures(hostLines: readonly string[], requests: readonly SeenR
     return requests.some(({ body }) => body.includes(escaped));
   });
   // The line itself is private to the owner.
-  return found ? ["text of the host's own instruction files reached the model"] : [];
+  return found ? ["text of the host's instruction files reached the model"] : [];
 }
 
 function credentialFailures({ requests, login }: CanaryRun): string[] {

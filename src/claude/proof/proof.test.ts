@@ -34,7 +34,7 @@ function detail(proof: Proof, name: string): string {
 
 describe('the lock holds', () => {
   for (const cli of clis) {
-    test(`on ${cli.version}`, async () => {
+    test(`the lock holds on ${cli.version}`, async () => {
       const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv() });
       assert.deepEqual(failed(proof), []);
       assert.equal(proof.proved, true);
@@ -51,7 +51,7 @@ describe('the lock holds', () => {
       assert.ok(proof.checks.some((check) => check.name === 'at-file-not-read'));
     });
 
-    test(`on ${cli.version} in a home where everything is configured to do something`, async () => {
+    test(`the lock holds on ${cli.version} in a hostile home`, async () => {
       hostile.reset();
       const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv(hostile.home) });
       assert.deepEqual(failed(proof), []);
@@ -60,7 +60,7 @@ describe('the lock holds', () => {
   }
 });
 
-describe('the proof fails closed, by name', () => {
+describe('the proof fails closed', () => {
   const cases: { cli: string; includes: string[]; excludes?: string[] }[] = [
     { cli: 'drops-tools', includes: ['init-lists-nothing', 'offers-no-tool', 'tool-use-refused:Read'] },
     { cli: 'lists-a-tool', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'] },
@@ -94,7 +94,7 @@ describe('the proof fails closed, by name', () => {
     { cli: 'garbage', includes: ['starts'] },
   ];
   for (const { cli, includes, excludes = [] } of cases) {
-    test(cli, async () => {
+    test(`the CLI ${cli} fails ${includes.join(', ')}`, async () => {
       const proof = await proveLock({ claudeBin: fixtureCli(cli), hostEnv: hostEnv() });
       assert.equal(proof.proved, false);
       const names = failed(proof);
@@ -111,13 +111,13 @@ describe('the proof fails closed, by name', () => {
     });
   }
 
-  test('a socket for messages from other sessions', async () => {
+  test('a socket for messages from other sessions fails the proof', async () => {
     const proof = await proveLock({ claudeBin: fixtureCli('opens-inbox'), hostEnv: hostEnv() });
     assert.deepEqual(failed(proof), ['init-lists-nothing']);
     assert.match(detail(proof, 'init-lists-nothing'), /messaging_socket_path/);
   });
 
-  test('a message that names the account, with each login that has one', async () => {
+  test('a message that names the account fails the proof with each login that has one', async () => {
     const proof = await proveLock({ claudeBin: fixtureCli('names-the-account'), hostEnv: hostEnv() });
     assert.equal(
       detail(proof, 'names-no-owner'),
@@ -126,7 +126,7 @@ describe('the proof fails closed, by name', () => {
     assert.ok(!JSON.stringify(proof).includes('@example.invalid'));
   });
 
-  test("the host's own instructions are recognised, and not repeated", async () => {
+  test("the host's instructions fail the proof and are not repeated", async () => {
     const home = mkdtempSync(join(tmpdir(), 'instructed-home-'));
     const line = 'Always greet the owner by the name of the family.';
     mkdirSync(join(home, '.claude'));
@@ -137,13 +137,13 @@ describe('the proof fails closed, by name', () => {
     assert.ok(!JSON.stringify(proof).includes(line));
   });
 
-  test('one that says nothing for ever, and will not be told', async () => {
+  test('a CLI that prints nothing and ignores signals fails the proof', async () => {
     const proof = await proveLock({ claudeBin: fixtureCli('hangs'), hostEnv: hostEnv(), timeoutMs: 300 });
     assert.deepEqual(failed(proof), ['starts']);
     assert.equal(detail(proof, 'starts'), 'no answer in time');
   });
 
-  test('none there, or not executable', async () => {
+  test('a missing CLI and one that cannot run fail the proof', async () => {
     const file = join(emptyHome, 'not-executable');
     writeFileSync(file, '#!/bin/sh\n', { mode: 0o600 });
     for (const claudeBin of [join(emptyHome, 'none'), file, emptyHome, '']) {
@@ -153,7 +153,7 @@ describe('the proof fails closed, by name', () => {
     }
   });
 
-  test('one that is stopped', async () => {
+  test('a proof that is stopped fails', async () => {
     const stop = new AbortController();
     const proving = proveLock({ claudeBin: newest, hostEnv: hostEnv(), signal: stop.signal });
     stop.abort();
@@ -167,7 +167,7 @@ describe('the proof fails closed, by name', () => {
     assert.equal(late.proved, false);
   });
 
-  test('no directory is left behind', () => {
+  test('the proof leaves no directory', () => {
     const mine = new RegExp(`^relay-${process.pid}-`);
     assert.deepEqual(
       readdirSync(tmpdir()).filter((name) => mine.test(name)),

@@ -70,7 +70,7 @@ function reason(readiness: Readiness): string {
   return 'ready';
 }
 
-test('not ready until the proof has passed', async () => {
+test('the relay is not ready until the proof passes', async () => {
   const { readiness, phases, end } = world();
   assert.match(reason(readiness), /being proved/);
   await end(proof());
@@ -78,18 +78,20 @@ test('not ready until the proof has passed', async () => {
   assert.deepEqual(phases, ['proving', 'proved']);
 });
 
-test('a proof that fails is named, and tried again', async () => {
+test('a failed proof is reported by its checks and tried again', async ({ mock }) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
   const { readiness, end, begun } = world(20);
   await end(proof('offers-no-tool', 'no-skill'));
   assert.match(reason(readiness), /not proved: offers-no-tool, no-skill/);
-  while (begun() < 2) await new Promise((resolve) => void setTimeout(resolve, 5));
-  // The failure stays to be seen while the next one runs.
+  mock.timers.tick(20);
+  assert.equal(begun(), 2);
+  // The failure is reported until the next proof ends.
   assert.match(reason(readiness), /offers-no-tool/);
   await end(proof());
   assert.equal(reason(readiness), 'ready');
 });
 
-test('a file that changed is not trusted for a moment, and proved at once', async () => {
+test('a changed file is refused at once and proved', async () => {
   const { readiness, file, end, begun } = world();
   await end(proof());
   file.identity = 'v2';
@@ -100,7 +102,7 @@ test('a file that changed is not trusted for a moment, and proved at once', asyn
   assert.equal(reason(readiness), 'ready');
 });
 
-test('a file that changes while it is proved was not proved', async () => {
+test('a file that changes during the proof is not proved', async () => {
   const { readiness, file, end, begun } = world();
   file.identity = 'v2';
   assert.notEqual(reason(readiness), 'ready');
@@ -111,7 +113,7 @@ test('a file that changes while it is proved was not proved', async () => {
   assert.equal(reason(readiness), 'ready');
 });
 
-test('a file that is gone is not ready, one that comes back is proved', async () => {
+test('a missing file is not ready, and is proved when it comes back', async () => {
   const { readiness, file, end, begun } = world();
   await end(proof());
   file.identity = undefined;
@@ -125,7 +127,7 @@ test('a file that is gone is not ready, one that comes back is proved', async ()
   assert.equal(reason(readiness), 'ready');
 });
 
-test('a turn that broke the lock ends readiness until the proof has passed again', async () => {
+test('a turn that breaks the lock ends readiness until the proof passes again', async () => {
   const { readiness, end, begun, phases } = world();
   await end(proof());
   readiness.lockBroken(listing);
@@ -136,7 +138,7 @@ test('a turn that broke the lock ends readiness until the proof has passed again
   assert.deepEqual(phases, ['proving', 'proved', 'failed', 'proved']);
 });
 
-test('a turn that broke the lock while a proof ran is not forgotten by that proof', async () => {
+test('a turn that breaks the lock during a proof outlives that proof', async () => {
   const { readiness, end, begun } = world();
   readiness.lockBroken(listing);
   await end(proof());
@@ -159,10 +161,11 @@ test('a hook ends readiness for good, whatever is proved or changed after it', a
   assert.equal(begun(), 1, 'no proof would run the hook again');
 });
 
-test('a hook that runs in the proof is not run again by another proof', async () => {
+test('a hook that runs in the proof is not run again by another proof', async ({ mock }) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
   const { readiness, end, begun } = world(1);
   await end(proof('no-hook-ran'));
-  await new Promise((resolve) => void setTimeout(resolve, 30));
+  mock.timers.tick(1_000_000);
   assert.match(reason(readiness), /no-hook-ran/);
   assert.equal(begun(), 1);
 });
@@ -182,7 +185,7 @@ test('the same listing after a proof that passed waits for a change of the file'
   assert.equal(reason(readiness), 'ready');
 });
 
-test('another version is proved, and then it is the proved one', async () => {
+test('another version is refused until it is proved', async () => {
   const { readiness, end } = world();
   assert.equal(readiness.provedVersion(), undefined);
   await end(proof());
@@ -193,10 +196,11 @@ test('another version is proved, and then it is the proved one', async () => {
   assert.equal(readiness.provedVersion(), '2.0.0');
 });
 
-test('closing ends a proof that runs, and no other begins', async () => {
+test('closing ends the running proof and starts no other', async ({ mock }) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
   const { readiness, begun, phases } = world(1);
   await readiness.close();
-  await new Promise((resolve) => void setTimeout(resolve, 30));
+  mock.timers.tick(1_000_000);
   assert.equal(begun(), 1);
   assert.deepEqual(phases, ['proving']);
 });
