@@ -148,7 +148,10 @@ function supervise(
   stdout.on('end', () => {
     if (exit === undefined) mutedTimer = setTimeout(terminate, mutedGraceMs);
   });
-  const stderrTail = keepTail(stderr);
+  let stderrTail: Buffer = Buffer.alloc(0);
+  stderr.on('data', (chunk: Buffer) => {
+    stderrTail = Buffer.concat([stderrTail, chunk]).subarray(-stderrTailBytes);
+  });
   lifeline.resume();
 
   const lifelineClosed = new Promise<void>((resolve) => {
@@ -199,7 +202,7 @@ function supervise(
     terminate,
     kill: () => signalGroup('SIGKILL'),
     gone,
-    stderrTail,
+    stderrTail: () => stderrTail.toString('utf8'),
   };
   return handle;
 }
@@ -288,15 +291,6 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-/** Drains a stream for good, keeping its last bytes. */
-function keepTail(stream: Readable): () => string {
-  let kept: Buffer = Buffer.alloc(0);
-  stream.on('data', (chunk: Buffer) => {
-    kept = Buffer.concat([kept, chunk.subarray(-stderrTailBytes)]).subarray(-stderrTailBytes);
-  });
-  return () => kept.toString('utf8');
 }
 
 /** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. */

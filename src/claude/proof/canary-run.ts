@@ -10,34 +10,39 @@ import { goneWithin, startProcess, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
 
-export type CanaryRun = {
-  login: DummyLogin;
-  /** What was asked, in order, all in one process: the system prompt is that of the first. */
-  asked: readonly Conversation[];
+export class CanaryRun {
+  readonly login: DummyLogin;
+  /** In order, all in one process: the system prompt is that of the first. */
+  readonly asked: readonly [Conversation, ...Conversation[]];
   /** What reached the model, in order. */
-  requests: readonly SeenRequest[];
+  readonly requests: SeenRequest[] = [];
   /** The CLI answered `initialize`. */
-  started: boolean;
+  started = false;
   init: CliInit | undefined;
   /** The end of each turn. */
-  results: readonly CliResult[];
+  readonly results: CliResult[] = [];
   /** The model's answer came as events. */
-  streamed: boolean;
-  /** What came of the tools that the model asked for. */
-  toolResults: readonly ToolResult[];
-  /** What it keeps of sessions that ran in the run's working directory, by name. */
-  sessions: readonly string[];
+  streamed = false;
+  /** Of the tools that the model asked for. */
+  readonly toolResults: ToolResult[] = [];
+  /** Names of session files of the run's working directory. */
+  sessions: readonly string[] = [];
   /** The names of the hooks that ran. */
-  hooks: readonly string[];
-  /** stdout as far as it is kept. */
-  stdout: string;
-  /** Why stdout could not be understood, if so. */
+  readonly hooks: string[] = [];
+  /** stdout, up to a limit. */
+  stdout = '';
+  /** Why stdout could not be understood. */
   garbage: string | undefined;
   exit: Exit | undefined;
-  /** The run was ended from outside: by its deadline, or by the caller's signal. */
+  /** What ended the run from outside. */
   cut: 'timeout' | 'aborted' | undefined;
-  stderrTail: string;
-};
+  stderrTail = '';
+
+  constructor({ login, asked }: Pick<CanaryRun, 'login' | 'asked'>) {
+    this.login = login;
+    this.asked = asked;
+  }
+}
 
 export type ToolResult = { id: unknown; isError: boolean; text: string };
 
@@ -46,8 +51,8 @@ export type CanaryRunOptions = {
   /** Names the configuration directory; what it holds of a login is left out. */
   hostEnv: HostEnv;
   login: DummyLogin;
-  asked: readonly [Conversation, ...Conversation[]];
-  /** What the fake model asks for in each turn. */
+  asked: CanaryRun['asked'];
+  /** What the stand-in asks for in each turn. */
   toolUses: readonly ToolUse[];
   plant: (cwd: string) => void;
   timeoutMs: number;
@@ -56,43 +61,22 @@ export type CanaryRunOptions = {
 
 const maxStdoutCharacters = 4 * 1024 * 1024;
 
-/** Never rejects for what the CLI does. */
+/** Rejects only if the stand-in cannot start. */
 export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
-  const requests: SeenRequest[] = [];
+  const run = new CanaryRun(options);
   const askForTools = options.toolUses.map(({ id, name, input }) => toolUseBlock(id, name, input));
   const standIn = await startStandIn((request) => ({
-    blocks: requests.push(request) > options.asked.length ? [textBlock(['done'])] : askForTools,
+    blocks: run.requests.push(request) > run.asked.length ? [textBlock(['done'])] : askForTools,
   }));
   try {
-    return { ...(await runProcess(options, standIn.url)), requests };
+    await runProcess(run, options, standIn.url);
+    return run;
   } finally {
     await standIn.close();
   }
 }
 
-async function runProcess(options: CanaryRunOptions, url: string): Promise<CanaryRun> {
-  const { login, signal, asked } = options;
-  const hooks: string[] = [];
-  const results: CliResult[] = [];
-  const toolResults: ToolResult[] = [];
-  const run: CanaryRun = {
-    login,
-    asked,
-    requests: [],
-    started: false,
-    init: undefined,
-    results,
-    streamed: false,
-    toolResults,
-    sessions: [],
-    hooks,
-    stdout: '',
-    garbage: undefined,
-    exit: undefined,
-    cut: undefined,
-    stderrTail: '',
-  };
-
+async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string): Promise<void> {
   const onLine = (text: string): void => {
     if (run.stdout.length < maxStdoutCharacters) run.stdout += `${text}\n`;
     const event = parseLine(text);
@@ -104,11 +88,11 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     if (event.kind === 'control_response') run.started ||= event.ok;
     else if (event.kind === 'init') run.init ??= event.init;
     else if (event.kind === 'stream') run.streamed ||= event.event.type === 'message_start';
-    else if (event.kind === 'hook') hooks.push(event.name);
-    else if (event.kind === 'other') toolResults.push(...toolResultsIn(text));
+    else if (event.kind === 'hook') run.hooks.push(event.name);
+    else if (event.kind === 'other') run.toolResults.push(...toolResultsIn(text));
     else if (event.kind === 'result') {
-      results.push(event.result);
-      const next = asked[results.length];
+      run.results.push(event.result);
+      const next = run.asked[run.results.length];
       if (next !== undefined) return child.write(turnLines(next));
       child.finish();
       // It has had its time to exit; what it left behind is looked at when it is gone.
@@ -120,7 +104,7 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     command: options.claudeBin,
     // The flags of the lock do not depend on the model.
     args: lockedArgs('opus'),
-    env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url, login),
+    env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url, run.login),
     prepareCwd: (cwd) => {
       workingDirectory = cwd;
       options.plant(cwd);
@@ -137,11 +121,10 @@ async function runProcess(options: CanaryRunOptions, url: string): Promise<Canar
     },
     killGraceMs: 500,
   });
-  child.write(turnLines(asked[0]));
-  run.cut = await goneWithin(child, options.timeoutMs, signal);
+  child.write(turnLines(run.asked[0]));
+  run.cut = await goneWithin(child, options.timeoutMs, options.signal);
   run.stderrTail = child.stderrTail();
   run.sessions = keptSessions(options.hostEnv, workingDirectory);
-  return run;
 }
 
 /** The CLI prints what came of a tool as a message of the user. */

@@ -23,7 +23,10 @@ export type CanaryEvidence = Pick<Canary, 'toolUses' | 'markers'> & {
 
 export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   const { runs, markers, traces, toolUses } = evidence;
-  const starts = check('starts', runs.map(startFailure));
+  const starts = check(
+    'starts',
+    runs.flatMap((run) => startFailure(run) ?? []),
+  );
   // A CLI that did not run gives no evidence.
   if (!starts.ok) return [starts];
 
@@ -37,70 +40,52 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   const left = (prefix: string): string[] =>
     traces.filter((trace) => trace.startsWith(prefix)).map((trace) => `it left ${trace}`);
 
-  return [
-    starts,
-    check(
-      'speaks-the-protocol',
-      runs.map((run) => run.garbage),
+  const perRun = (failuresOf: (run: CanaryRun) => string | readonly string[] | undefined): string[] =>
+    runs.flatMap((run) => failuresOf(run) ?? []);
+  const failures: Record<string, readonly string[]> = {
+    'speaks-the-protocol': perRun(({ garbage }) => garbage),
+    'turn-ends': perRun(turnFailure),
+    'streams-the-answer': perRun(({ streamed }) =>
+      streamed ? undefined : "the model's answer did not come as events",
     ),
-    check('turn-ends', runs.map(turnFailure)),
-    check(
-      'streams-the-answer',
-      runs.map((run) => (run.streamed ? undefined : "the model's answer did not come as events")),
+    'asks-no-more': perRun(requestsFailure),
+    'init-lists-nothing': perRun(({ init }) => (init ? unexpectedInInit(init) : 'no init event')),
+    'offers-no-tool': perRun(offeredTools),
+    'slash-command-not-run': perRun(({ requests }) =>
+      requests.length > 0 ? undefined : 'the prompt did not reach the model',
     ),
-    check('asks-no-more', runs.map(requestsFailure)),
-    check(
-      'init-lists-nothing',
-      runs.flatMap((run) => (run.init ? unexpectedInInit(run.init) : 'no init event')),
-    ),
-    check('offers-no-tool', runs.flatMap(offeredTools)),
-    check(
-      'slash-command-not-run',
-      runs.map((run) => (run.requests.length === 0 ? 'the prompt did not reach the model' : undefined)),
-    ),
-    check('sent-verbatim', [
-      ...runs.map((run) =>
-        run.requests.length < run.asked.length ? 'it did not reach the model' : undefined,
+    'sent-verbatim': [
+      ...perRun(({ requests, asked }) =>
+        requests.length < asked.length ? 'it did not reach the model' : undefined,
       ),
       ...sent.flatMap(({ lost }) => lost),
-    ]),
-    check(
-      'nothing-added',
-      sent.flatMap(({ added }) => added),
-    ),
-    check(
-      'names-no-owner',
-      runs.flatMap((run) => ownerFailures(run, evidence.person)),
-    ),
-    check('at-file-not-read', leaked('secret')),
-    check('shell-command-not-run', left('shell')),
-    check('no-claude-md', [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, requests)]),
-    check('no-skill', leaked('skill')),
-    check('no-command', leaked('command')),
-    check('no-agent', leaked('agent')),
-    check('no-output-style', leaked('style')),
-    check('no-hook-ran', [
-      ...runs.flatMap((run) => run.hooks.map((name) => `${name} ran`)),
+    ],
+    'nothing-added': sent.flatMap(({ added }) => added),
+    'names-no-owner': perRun((run) => ownerFailures(run, evidence.person)),
+    'at-file-not-read': leaked('secret'),
+    'shell-command-not-run': left('shell'),
+    'no-claude-md': [...leaked('claude-md'), ...hostTextFailures(evidence.hostLines, requests)],
+    'no-skill': leaked('skill'),
+    'no-command': leaked('command'),
+    'no-agent': leaked('agent'),
+    'no-output-style': leaked('style'),
+    'no-hook-ran': [
+      ...perRun(({ hooks }) => hooks.map((name) => `${name} ran`)),
       ...leaked('hook'),
       ...left('hook-'),
-    ]),
-    check('no-mcp-server', left('mcp')),
-    check(
-      'no-session-kept',
-      runs.flatMap((run) => run.sessions.map(() => 'the conversation was written to a file')),
-    ),
-    check('no-real-credential', runs.flatMap(credentialFailures)),
-    ...[...new Set(toolUses.map((use) => use.name))].map((name) =>
-      check(
+    ],
+    'no-mcp-server': left('mcp'),
+    'no-session-kept': perRun(({ sessions }) => sessions.map(() => 'the conversation was written to a file')),
+    'no-real-credential': perRun(credentialFailures),
+    ...Object.fromEntries(
+      toolUses.map(({ name }) => [
         `tool-use-refused:${name}`,
-        runs.map((run) => refusalFailure(name, toolUses, run)),
-      ),
+        perRun((run) => refusalFailure(name, toolUses, run)),
+      ]),
     ),
-    check(
-      'canary-untouched',
-      traces.filter((trace) => !/^(?:hook-|mcp|shell)/.test(trace)),
-    ),
-  ];
+    'canary-untouched': traces.filter((trace) => !/^(?:hook-|mcp|shell)/.test(trace)),
+  };
+  return [starts, ...Object.entries(failures).map(([name, found]) => check(name, found))];
 }
 
 /** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 without a request. */
@@ -126,8 +111,8 @@ function sentBy({ asked, requests }: CanaryRun): Sent[] {
   });
 }
 
-function check(name: string, failures: readonly (string | undefined)[]): ProofCheck {
-  const found = [...new Set(failures.filter((failure) => failure !== undefined))];
+function check(name: string, failures: readonly string[]): ProofCheck {
+  const found = [...new Set(failures)];
   return { name, ok: found.length === 0, detail: found.slice(0, 8).join('; ').slice(0, 600) };
 }
 
