@@ -67,21 +67,25 @@ for (const [place, outputs] of Object.entries(expected)) {
   ].map((match) => match[1] ?? '');
 
   const program = language === 'ts' ? process.execPath : 'python3';
-  test(`${document}: the samples in ${language}`, { skip: needs(program) }, async () => {
-    assert.equal(samples.length, outputs.length);
-    for (const [index, sample] of samples.entries()) {
-      const file = join(scratch, `sample.${language === 'ts' ? 'ts' : 'py'}`);
-      writeFileSync(file, sample);
-      const { stdout, stderr } = await promisify(execFile)(program, [file], {
-        cwd: scratch,
-        env: {
-          PATH: process.env['PATH'],
-          PYTHONDONTWRITEBYTECODE: '1',
-          CLAUDE_RELAY_URL: relay.url,
-          CLAUDE_RELAY_KEY: relay.key,
-        },
-      });
-      assert.match(stdout, outputs[index] ?? /^$/, stderr);
-    }
-  });
+  test(
+    `the samples of ${document} in ${language} run and print what they show`,
+    { skip: needs(program) },
+    async () => {
+      assert.equal(samples.length, outputs.length);
+      for (const [index, sample] of samples.entries()) {
+        const file = join(scratch, `sample.${language === 'ts' ? 'ts' : 'py'}`);
+        writeFileSync(file, sample);
+        const { stdout, stderr } = await promisify(execFile)(program, [file], {
+          cwd: scratch,
+          env: {
+            PATH: process.env['PATH'],
+            PYTHONDONTWRITEBYTECODE: '1',
+            CLAUDE_RELAY_URL: relay.url,
+            CLAUDE_RELAY_KEY: relay.key,
+          },
+        });
+        assert.match(stdout, outputs[index] ?? /^$/, stderr);
+      }
+    },
+  );
 }

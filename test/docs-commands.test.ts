@@ -18,7 +18,7 @@ import { root, startTestRelay, type TestRelay } from './support/relay.ts';
 const recipes = documents['docs/recipes.md'] ?? '';
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** Run below, in order, in a clean clone on a relay. */
+/** These run below, in order, in a clean clone on a relay. */
 const ran = [
   /^curl (?!.*\/v1\/fetch)/s,
   /^KEY=/,
@@ -26,7 +26,7 @@ const ran = [
   /^bin\/claude-relay (?:key|usage|ask) /,
 ];
 
-/** Run by another test, or not at all, for a reason. */
+/** These run in another test, or not at all for a reason. */
 const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^\.\/run\.sh(?: --demo(?: --once)?)?$/, 'test/terminal-session.all.test.ts'],
   [/^bin\/claude-relay doctor$/, 'test/doctor.test.ts'],
@@ -41,16 +41,16 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^ANTHROPIC_BASE_URL=/, 'test/claude-code.test.ts'],
   [
     /^npm run e2e:systemd$/,
-    'minutes, and root: it boots a machine; its script is checked by test/docs.test.ts',
+    'it boots a machine: minutes, and root; test/docs.test.ts checks that the script exists',
   ],
   [/^bin\/claude-relay logs -f$/, 'src/commands/records.test.ts'],
   [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
-  [/^npm cit$/, 'it is what runs this test'],
-  [/^npm run test:all$/, 'it is more than what runs this test'],
-  [/^npm run -s unit -- src\/claude\/proof\/canary\.test\.ts$/, 'it is part of what runs this test'],
-  [/^npm run -s unit -- src\/claude\/lock\.test\.ts$/, 'it is part of what runs this test'],
-  [/^npm run soak$/, 'minutes, by design; its script is checked by test/docs.test.ts'],
-  [/^npm run bench/, 'minutes, by design; its options are checked below'],
+  [/^npm cit$/, 'it runs this test'],
+  [/^npm run test:all$/, 'it runs this test'],
+  [/^npm run -s unit -- src\/claude\/proof\/canary\.test\.ts$/, 'it is a part of npm test'],
+  [/^npm run -s unit -- src\/claude\/lock\.test\.ts$/, 'it is a part of npm test'],
+  [/^npm run soak$/, 'it takes minutes; test/docs.test.ts checks that the script exists'],
+  [/^npm run bench/, 'it takes minutes; its options are checked below'],
 ];
 
 /** The shell commands of all documents, with where they are. */
@@ -64,8 +64,8 @@ const typed = Object.entries(documents).flatMap(([name, text]) =>
     .map((command) => ({ name, command })),
 );
 
-describe('the shell commands', () => {
-  test('each is run by a test, or the list above says why it is not', () => {
+describe('the shell commands of the documents', () => {
+  test('every shell command of the documents runs in a test, or the list has a reason', () => {
     assert.ok(typed.length > 20);
     const known = [...ran, ...elsewhere.map(([pattern]) => pattern)];
     assert.deepEqual(
@@ -74,7 +74,7 @@ describe('the shell commands', () => {
     );
   });
 
-  test('the list is no longer than it needs to be, and the tests that it names exist', () => {
+  test('every entry of the list matches a command, and its test exists', () => {
     for (const pattern of [...ran, ...elsewhere.map(([each]) => each)]) {
       assert.ok(
         typed.some(({ command }) => pattern.test(command)),
@@ -84,7 +84,7 @@ describe('the shell commands', () => {
     for (const [, why] of elsewhere) if (/^\S+\.ts$/.test(why)) assert.ok(existsSync(join(root, why)), why);
   });
 
-  test('the options of npm run bench are those of its help', () => {
+  test('npm run bench has every option that the documents use', () => {
     const known = read('bench/main.ts');
     const flags = typed.flatMap(({ command }) =>
       command.startsWith('npm run bench') ? (command.match(/--[a-z]+/g) ?? []) : [],
@@ -94,7 +94,7 @@ describe('the shell commands', () => {
       assert.ok(known.includes(`'${flag.slice(2)}'`) || known.includes(`${flag.slice(2)}:`), flag);
   });
 
-  describe('run as they are written', () => {
+  describe('run unchanged', () => {
     let relay: TestRelay;
     let scratch: string;
     before(async () => {
@@ -112,7 +112,7 @@ describe('the shell commands', () => {
         .flatMap(commands)
         .filter((command) => ran.some((pattern) => pattern.test(command)));
       if (own.length === 0) continue;
-      test(name, async () => {
+      test(`the commands of ${name} run in one shell`, async () => {
         const { port } = new URL(relay.url);
         // In one shell, as a reader would: `KEY` of the first is used by the others.
         const steps = own.map(
@@ -138,7 +138,7 @@ describe('the shell commands', () => {
   });
 });
 
-describe('claude-relay in the text', () => {
+describe('claude-relay commands in the text', () => {
   for (const [name, text] of Object.entries(documents)) {
     const lines = [
       ...inlineCode(text).filter((code) =>
@@ -149,13 +149,13 @@ describe('claude-relay in the text', () => {
         .filter((command) => /(?:^|[\s(/])claude-relay /.test(command)),
     ].filter((line) => /claude-relay \w/.test(line));
     if (lines.length === 0) continue;
-    test(name, () => {
+    test(`every claude-relay command in ${name} parses`, () => {
       for (const line of lines) readCommandLine(line, createProgram());
     });
   }
 });
 
-describe('docs/recipes.md: the samples', () => {
+describe('the samples of docs/recipes.md', () => {
   const section = (heading: string): string =>
     recipes.split(`\n${heading}\n`)[1]?.split(/^## /m)[0] ?? assert.fail(heading);
   const accepts = (body: unknown): void => {
@@ -163,7 +163,7 @@ describe('docs/recipes.md: the samples', () => {
     assert.ok(parsed.success, JSON.stringify(body));
   };
 
-  test('n8n: a node whose body is a request', () => {
+  test('the n8n node sends a valid request', () => {
     const { nodes } = JSON.parse(blocks(section('## n8n'), 'json')[0] ?? '') as {
       nodes: { type: string; parameters: Record<string, unknown> }[];
     };
@@ -177,7 +177,7 @@ describe('docs/recipes.md: the samples', () => {
     accepts(JSON.parse(String(runInNewContext(expression, { $json }))));
   });
 
-  test('Home Assistant: YAML whose payload is a request, and whose script uses it', () => {
+  test('the Home Assistant command sends a valid request, and the script uses its answer', () => {
     const text = blocks(section('## Home Assistant'), 'yaml')[0] ?? '';
     const secret = { tag: '!secret', resolve: (name: string) => `secret ${name}` };
     const { rest_command: commands, script } = parse(text, { customTags: [secret] }) as {
@@ -222,7 +222,7 @@ describe('docs/recipes.md: the samples', () => {
       rmSync(home, { recursive: true, force: true });
     });
 
-    test('each line runs under sh, as cron runs it', async () => {
+    test('each crontab line runs under sh', async () => {
       assert.equal(lines.length, 2);
       for (const line of lines) {
         const [, command = assert.fail(line)] = /^(?:[\d*/,-]+ ){5}(.*)$/.exec(line) ?? [];

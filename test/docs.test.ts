@@ -84,8 +84,8 @@ function jsonBlocks(text: string): string[] {
   return [...text.matchAll(/^```json\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
 }
 
-describe('the tables', () => {
-  test('docs/api.md: every error code with its status, and no other', () => {
+describe('the tables of the documents', () => {
+  test('docs/api.md lists every error code with its status, and no other', () => {
     const documented = [
       ...rows(section(api, '## Errors').split('###')[0] ?? ''),
       ...rows(section(api, '### Errors of a page fetch')),
@@ -94,7 +94,7 @@ describe('the tables', () => {
     assertSame(documented, real);
   });
 
-  test('docs/api.md: the treatment of each parameter of a message, and no other', () => {
+  test('docs/api.md says what the relay does with each parameter of a message', () => {
     const [parameters = ''] = section(api, '## POST /v1/messages').split('**Messages**');
     const named = (becomes: string): string[] =>
       rows(parameters).flatMap(([name = '', treatment]) => (treatment === becomes ? [name] : []));
@@ -107,7 +107,7 @@ describe('the tables', () => {
     assertSame(named('400'), Object.keys(anthropicParameters.refusedParameters));
   });
 
-  test('docs/api.md: every field of a completion, and no other', () => {
+  test('docs/api.md lists every field of a completion, and no other', () => {
     const [request = ''] = section(api, '## POST /v1/complete').split('\nThe answer with');
     assertSame(
       rows(request).map(([field]) => field),
@@ -115,7 +115,7 @@ describe('the tables', () => {
     );
   });
 
-  test('docs/api.md: the treatment of each parameter of a chat completion, and no other', () => {
+  test('docs/api.md says what the relay does with each parameter of a chat completion', () => {
     const [parameters = ''] = section(api, '## POST /v1/chat/completions').split('**Messages**');
     const named = (becomes: string): string[] =>
       rows(parameters).flatMap(([name = '', treatment]) => (treatment === becomes ? [name] : []));
@@ -128,7 +128,7 @@ describe('the tables', () => {
     assertSame(named('400'), Object.keys(refusedOfChat));
   });
 
-  test('docs/fetch.md: every field of a fetch with its default, and no other', () => {
+  test('docs/fetch.md lists every field of a fetch with its default, and no other', () => {
     const defaults: Record<string, unknown> = pageRequest.parse({ url: 'https://example.com/' });
     assertSame(
       rows(section(fetchDoc, '## The request')).map(([field, value]) => [field, value]),
@@ -141,14 +141,15 @@ describe('the tables', () => {
     );
   });
 
-  test('docs/fetch.md: every field of a fetched page, and no other', () => {
+  test('docs/fetch.md lists every field of a fetched page, and no other', () => {
     const documented = rows(section(fetchDoc, '## The answer').split('###')[0] ?? '').map(([field]) => field);
     assertSame(documented, Object.keys(pageFields));
   });
 
-  test('docs/api.md: the fetch that it shows is valid, and so is the answer', () => {
+  test('the fetches of README and docs/api.md are valid, and the answer has every field', () => {
     const [asked = '', answered = ''] = jsonBlocks(section(api, '## POST /v1/fetch'));
-    assert.ok(pageRequest.safeParse(JSON.parse(asked)).success, asked);
+    const inReadme = /\{"url".*\}/.exec(readme)?.[0] ?? '';
+    for (const body of [asked, inReadme]) assert.ok(pageRequest.safeParse(JSON.parse(body)).success, body);
     const { ok, ...page } = JSON.parse(answered) as Record<string, unknown>;
     assert.equal(ok, true);
     const content = new Set(['html', 'text', 'markdown', 'metadata', 'body']);
@@ -160,14 +161,14 @@ describe('the tables', () => {
     );
   });
 
-  test('docs/api.md: the windows of a plan', () => {
+  test('docs/api.md shows every usage window of a plan', () => {
     const shown = JSON.parse(jsonBlocks(section(api, '## GET /v1/usage')).at(-1) ?? '') as {
       plan: Record<string, object>;
     };
     assertSame(Object.keys(shown.plan), Object.keys(planFields));
   });
 
-  test('docs/adr/001-dependencies.md: every dependency, and no other', () => {
+  test('docs/adr/001-dependencies.md lists every dependency, and no other', () => {
     const manifest = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
     assertSame(
       rows(read('docs/adr/001-dependencies.md')).map(([name]) => name),
@@ -175,7 +176,7 @@ describe('the tables', () => {
     );
   });
 
-  test('docs/api.md: how many answers are kept, and for how long', () => {
+  test('docs/api.md says how many answers are kept, and for how long', () => {
     const mib = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
     const real = [
       ['jobs', 'JOB_TTL seconds', jobBounds],
@@ -194,13 +195,13 @@ describe('the tables', () => {
     );
   });
 
-  test('docs/api.md: every limit that a 429 can name, and no other', () => {
+  test('docs/api.md lists every limit of a 429, and no other', () => {
     const documented = rows(section(api, '### Limits of a 429')).map(([name]) => name);
     assertSame(documented, limitNames);
   });
 });
 
-describe('the files that are named exist', () => {
+describe('the files and links of the documents exist', () => {
   const documents = globSync(['*.md', 'docs/**/*.md'], { cwd: root });
   /** In backticks: a path from the root of the repository, where `*` stands for any name, or a test by its name alone. */
   const named =
@@ -209,7 +210,7 @@ describe('the files that are named exist', () => {
     globSync([path, `{src,test}/**/${path}`], { cwd: root }).length > 0;
 
   for (const document of documents) {
-    test(document, () => {
+    test(`every file and link in ${document} exists`, () => {
       const text = read(document);
       const paths = [...text.matchAll(named)].map((match) => match[1] ?? '');
       const missing = paths.filter((path) => !exists(path));
@@ -221,7 +222,7 @@ describe('the files that are named exist', () => {
     });
   }
 
-  test('the scripts of package.json that they name exist', () => {
+  test('package.json has every script that the documents name', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
     const asked = documents.flatMap((document) =>
       [...read(document).matchAll(/npm run (?:-s )?([\w:]+)/g)].map((match) => match[1] ?? ''),
@@ -234,7 +235,7 @@ describe('the files that are named exist', () => {
   });
 });
 
-test('docs/audit.md: ring 1 is at most 6,000 lines', () => {
+test('ring 1 of docs/audit.md has at most 6,000 lines', () => {
   const [ring = ''] = read('docs/audit.md').split('\n## Ring 1')[1]?.split('\n## ') ?? [];
   const named = [...ring.matchAll(/`(src\/[^`]+)`/g)].map(([, path = '']) => path);
   const files = named.flatMap((path) => {
@@ -248,7 +249,7 @@ test('docs/audit.md: ring 1 is at most 6,000 lines', () => {
   assert.ok(total > 4000 && total <= 6000, `${total} lines`);
 });
 
-describe('the routes and the answers that are shown', () => {
+describe('the routes and answers of the documents', () => {
   let relay: TestRelay;
   before(async () => {
     // On, so that the windows of /v1/usage are there.
@@ -271,7 +272,7 @@ describe('the routes and the answers that are shown', () => {
     (await (await relay.post(body)).json()) as Record<string, unknown>;
   const parse = (block = ''): Record<string, object> => JSON.parse(block) as Record<string, object>;
 
-  test('docs/api.md: every route, in the overview and with a section, and no other', async () => {
+  test('docs/api.md has every route in its overview and as a section, and no other', async () => {
     const real = await routes();
     const overview = rows(api.split('\n## ')[0] ?? '').map(([route]) => route);
     assertSame(overview, real);
@@ -279,7 +280,7 @@ describe('the routes and the answers that are shown', () => {
     assertSame(sections, real);
   });
 
-  test('README and docs/api.md: a completion, as text and as json, has the fields that are shown', async () => {
+  test('a completion has the fields that README and docs/api.md show', async () => {
     const [text, json] = jsonBlocks(section(api, '## POST /v1/complete'));
     const asText = Object.keys(await answerTo({ prompt: 'Say hello.' }));
     assert.deepEqual(asText, Object.keys(parse(text)));
@@ -289,12 +290,12 @@ describe('the routes and the answers that are shown', () => {
     assert.deepEqual(Object.keys(asJson['usage'] as object), Object.keys(parse(json)['usage'] ?? {}));
   });
 
-  test('docs/api.md: an error has the fields that are shown', async () => {
+  test('an error has the fields that docs/api.md shows', async () => {
     const shown = parse(jsonBlocks(section(api, '## Errors'))[0]);
     assert.deepEqual(Object.keys(await answerTo({ prompt: 'x', top_p: 1 })), Object.keys(shown));
   });
 
-  test('docs/api.md: each GET route answers with the fields that are shown', async () => {
+  test('each GET route answers with the fields that docs/api.md shows', async () => {
     const { job } = (await answerTo({ prompt: 'x', async: true })) as { job: { url: string } };
     const get = async (path: string): Promise<Record<string, object>> => {
       const response = await fetch(`${relay.url}${path}`, { headers: { 'x-api-key': relay.key } });

@@ -20,7 +20,7 @@ function shellBlocks(text: string): string[] {
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
 }
 
-test('backup, then moved: run as it is written, and the key is good on the new machine', async () => {
+test('the documented backup and move keep a key valid on the new machine', async () => {
   const [old, next] = [await serviceUser(), await serviceUser()];
   const complete = async (url: string, key: string): Promise<number> => {
     const response = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } }).catch(
@@ -51,7 +51,7 @@ test('backup, then moved: run as it is written, and the key is good on the new m
   }
 });
 
-test('restarted after it was given up, as it is written', async () => {
+test('the documented restart revives a service that systemd gave up', async () => {
   const user = await serviceUser();
   try {
     assert.equal((await user.run('bin/claude-relay', ['--config', user.configFile, 'install'])).status, 0);
@@ -71,7 +71,7 @@ test('restarted after it was given up, as it is written', async () => {
   }
 });
 
-test('every line of every block is of a kind that is known, and its commands and options are the program’s', () => {
+test('every shell line of install and operations is a known command', () => {
   const program = createProgram();
   const others =
     /^(git pull && \.\/install\.sh|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
@@ -92,7 +92,7 @@ test('every line of every block is of a kind that is known, and its commands and
   }
 });
 
-test('the table of directives: each of the unit, and none of those that are said not to be there', () => {
+test('docs/operations.md lists every directive of the unit', () => {
   const unit = read('systemd/claude-relay.service');
   const directives = new Set(
     [...(unit.split('[Service]')[1]?.split('[Install]')[0] ?? '').matchAll(/^(\w+)=/gm)].map(
@@ -119,8 +119,8 @@ test('the table of directives: each of the unit, and none of those that are said
   );
 });
 
-test('the table of what is made names what the program makes', () => {
-  const made = section(operations, 'What install.sh does');
+test('docs/operations.md names every file that an install makes', () => {
+  const made = operations;
   for (const path of [
     'systemd/user/claude-relay.service',
     '.cache/claude-relay/',
