@@ -1,4 +1,4 @@
-/** Networks and host names as text: one definition for the settings and for the parts that use them. Pure. */
+/** Networks and host names as text, for the settings and for the code that uses them. Pure. */
 import { BlockList, isIP } from 'node:net';
 
 export type Network = { address: string; prefix: number; family: 'ipv4' | 'ipv6' };
@@ -13,11 +13,18 @@ export function parseNetwork(text: string): Network | undefined {
   return { address, prefix, family: family === 4 ? 'ipv4' : 'ipv6' };
 }
 
-/** RFC 8215: where the IPv4 address sits is each network's choice, so it cannot be judged. */
+/** Throws a RangeError if `text` is no address and no network. */
+export function addNetwork(list: BlockList, text: string): void {
+  const network = parseNetwork(text.trim());
+  if (network === undefined) throw new RangeError(`Not an IP address or network: ${JSON.stringify(text)}`);
+  list.addSubnet(network.address, network.prefix, network.family);
+}
+
+/** RFC 8215: each network chooses where the IPv4 address is, so it cannot be judged. */
 const localNat64 = new BlockList();
 localNat64.addSubnet('64:ff9b:1::', 48, 'ipv6');
 
-/** A prefix of 96 bits, behind which an IPv4 address stands. */
+/** A prefix of 96 bits that an IPv4 address follows. */
 export function parseNat64(text: string): Network | undefined {
   const network = parseNetwork(text);
   const isPrefix = network?.family === 'ipv6' && text.endsWith('/96');

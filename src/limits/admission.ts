@@ -1,14 +1,14 @@
 /**
- * Admission: one call reserves everything a request needs, all or nothing, and gives a ticket that ends exactly once.
+ * Admission: one call reserves everything a request needs, all or nothing, and returns a ticket that ends exactly once.
  *
- * No key passes by it. What is refused here has used nothing: no place in the minute, no count of the day, no slot.
+ * No request of a key avoids it. A refused request has used nothing: no place in the minute, no count of the day, no slot.
  */
+import { shuttingDown } from '../endings.ts';
 import type { DailyCounts } from '../store/daily.ts';
 import type { Clock } from './clock.ts';
-import { shuttingDown } from '../endings.ts';
-import { LaneAdmission } from './lane.ts';
 import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneState } from './lane-state.ts';
+import { LaneAdmission } from './lane.ts';
 import { PlanLimits, type PlanClosing } from './plan-limit.ts';
 import { clientLeft } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
@@ -16,7 +16,7 @@ import { DayClock } from './windows.ts';
 
 export type AdmissionOptions = {
   lanes: Record<Lane, LaneLimits>;
-  /** Waiting for a slot at once, in each lane; 0: nobody waits, who finds no slot is refused. */
+  /** Requests of a lane that can wait for a slot; 0: no queue. */
   queueMax: number;
   /** Longest wait for a slot. */
   queueTimeoutMs: number;
@@ -24,39 +24,18 @@ export type AdmissionOptions = {
   clock: Clock;
 };
 
-type ReserveRequest = LaneWork & {
-  key: KeyLimits;
-  /** Aborted when the client leaves. */
-  signal: AbortSignal;
-};
+/** `signal` is aborted when the client leaves. */
+type ReserveRequest = LaneWork & { key: KeyLimits; signal: AbortSignal };
 
-export type Admission = {
-  /**
-   * Rejects with a `RelayError`: `rate_limited` (with `limit`, `retryAfter` and `shouldRetry`), `shutting_down`, or
-   * `not_ready` when the daily counts cannot be kept; or with an `AbortError` when the client left.
-   */
-  reserve(request: ReserveRequest): Promise<Ticket>;
-  /** What this key has left, for the headers of an answer and for `GET /v1/usage`. */
-  state(lane: Lane, key: KeyLimits): LaneState;
-  /** Requests that wait for a slot. */
-  queued(lane: Lane): number;
-  /** What of the plan is used up now. */
-  planClosings(): PlanClosing[];
-  /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds), for `model` and its family or for all. */
-  planUsedUp(untilWallMs: number, model?: string): void;
-  /** The CLI asked the model `resolved` where `model` was asked for. */
-  modelResolved(model: string, resolved: string): void;
-  /** Refuses everything new; resolves when all that was let in, or waits, has ended. Its caller bounds the wait, by their signals. */
-  drain(): Promise<void>;
-};
+export type Admission = ReturnType<typeof createAdmission>;
 
-export function createAdmission(options: AdmissionOptions): Admission {
+export function createAdmission(options: AdmissionOptions) {
   const { clock } = options;
   const days = new DayClock(clock);
   const planLimits = new PlanLimits(clock);
   let draining: PromiseWithResolvers<void> | undefined;
 
-  const onEnd = () => {
+  const onEnd = (): void => {
     const { complete, fetch } = lanes;
     if (complete.running + complete.queued + fetch.running + fetch.queued === 0) draining?.resolve();
   };
@@ -67,27 +46,37 @@ export function createAdmission(options: AdmissionOptions): Admission {
   };
 
   return {
-    // Runs to the end before it returns its promise: there is nothing to await between check and take.
-    async reserve({ lane, model, key, signal }) {
+    /**
+     * Rejects with `rate_limited` (with `limit`, `retryAfter` and `shouldRetry`), with `shutting_down`, with `not_ready` if the daily
+     * counts cannot be kept, or with an `AbortError` if the client left. Runs to the end before it returns its promise: there is no
+     * `await` between check and take.
+     */
+    async reserve({ lane, model, key, signal }: ReserveRequest): Promise<Ticket> {
       if (draining !== undefined) throw shuttingDown();
       if (signal.aborted) throw clientLeft();
       return lanes[lane].reserve(key, signal, model);
     },
 
-    state: (lane, key) => lanes[lane].state(key),
+    /** What this key has left. */
+    state: (lane: Lane, key: KeyLimits): LaneState => lanes[lane].state(key),
 
-    queued: (lane) => lanes[lane].queued,
+    /** Requests that wait for a slot. */
+    queued: (lane: Lane): number => lanes[lane].queued,
 
-    planClosings: () => planLimits.closings(),
+    /** What of the plan is used up now. */
+    planClosings: (): PlanClosing[] => planLimits.closings(),
 
-    planUsedUp(untilWallMs, model) {
+    /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds): for the family of `model`, or for all. */
+    planUsedUp(untilWallMs: number, model?: string): void {
       planLimits.usedUp(untilWallMs, model);
       lanes.complete.refuseClosed();
     },
 
-    modelResolved: (model, resolved) => planLimits.resolved(model, resolved),
+    /** The CLI used the model `resolved` for `model`. */
+    modelResolved: (model: string, resolved: string): void => planLimits.resolved(model, resolved),
 
-    drain() {
+    /** Refuses new requests. Resolves when all that run or wait have ended, which their signals bound. */
+    drain(): Promise<void> {
       draining ??= Promise.withResolvers();
       onEnd();
       return draining.promise;

@@ -39,7 +39,9 @@ for (const wrong of [
   '10.0.0.0/-1',
 ]) {
   test(`"${wrong}" names no proxy`, () => {
-    assert.throws(() => trustedProxies([wrong]), { message: new RegExp(`^"${wrong}"`) });
+    assert.throws(() => trustedProxies([wrong]), {
+      message: `Not an IP address or network: ${JSON.stringify(wrong)}`,
+    });
   });
 }
 

@@ -6,7 +6,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { parseNat64, parseNetwork } from '../../network.ts';
+import { addNetwork, parseNat64 } from '../../network.ts';
 
 const deniedIpv4 = [
   '0.0.0.0/8', // "this network"; 0.0.0.0 reaches localhost on Linux. RFC 1122
@@ -105,12 +105,6 @@ function hextetsOf(address: string): number[] {
   if (tail === undefined) return groups(head);
   const [before, after] = [groups(head), groups(tail)];
   return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
-}
-
-function addNetwork(list: BlockList, text: string): void {
-  const network = parseNetwork(text.trim());
-  if (network === undefined) throw new RangeError(`Not an IP address or network: ${JSON.stringify(text)}`);
-  list.addSubnet(network.address, network.prefix, network.family);
 }
 
 function nat64Network(text: string): BlockList {
