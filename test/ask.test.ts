@@ -145,7 +145,7 @@ describe('the key', () => {
     assert.deepEqual(query(relay, 'SELECT * FROM key_secrets WHERE key_id = ?', id), []);
     const events = query(relay, 'SELECT action, command FROM key_events WHERE key_id = ? ORDER BY id', id);
     assert.deepEqual({ ...events[0] }, { action: 'created', command: 'ask' });
-    assert.ok(events.slice(1).every(({ action, command }) => action === 'rotated' && command === 'ask'));
+    assert.ok(events.slice(1).every(({ action, command }) => action === 'lent' && command === 'ask'));
     await eventually(
       'the ledger has them',
       () => query(relay, 'SELECT * FROM requests WHERE key_id = ?', id).length >= 2,

@@ -1,4 +1,4 @@
-/** Time as the limits see it, so that tests can move it by hand. */
+/** The time of the limits, which tests can move. */
 export type Clock = {
   /** Milliseconds from an arbitrary start; never jumps. Minute windows and durations use only this. */
   monotonic(): number;

@@ -1,15 +1,12 @@
-/**
- * How long until a slot is free, judged by what recent requests took. An estimate: it is for telling a client that was
- * refused a slot when to come back, and nothing is decided by it.
- */
+/** Estimates from recent requests when a slot is free, for the `retry-after` of a refusal. It decides nothing. */
 
-/** Assumed while nothing has been measured. */
+/** Before the first measurement. */
 const firstGuessMs = 5_000;
-/** One measurement moves the estimate by this part, so that one odd request does not. */
+/** One measurement moves the estimate by this part. */
 const weight = 0.2;
-/** A single turn never counts for more than this. */
+/** A longer request is measured as this. */
 const longestMs = 600_000;
-/** Told to a client at most: within what the official SDKs obey, and soon enough to notice that slots are free again. */
+/** The official SDKs obey it, and a client notices soon enough that slots are free. */
 const longestWaitMs = 60_000;
 
 export class Estimate {
@@ -24,13 +21,10 @@ export class Estimate {
     this.#typicalMs += (bounded - this.#typicalMs) * weight;
   }
 
-  /**
-   * Milliseconds until a slot is free for someone with `ahead` others waiting before them.
-   * `runningMs` says for each slot in use how long its request has been running.
-   */
+  /** Milliseconds until a slot is free behind `ahead` waiting requests. `runningMs`: how long each running request has run. */
   waitMs(ahead: number, runningMs: readonly number[]): number {
     if (runningMs.length === 0) return 1_000;
-    // A request that outlives the estimate is taken to need a tenth of it more.
+    // A request that has run longer than the estimate is expected to need a tenth of it more.
     const remaining = runningMs.map((ms) => Math.max(this.#typicalMs - ms, this.#typicalMs / 10));
     remaining.sort((a, b) => a - b);
     const rounds = Math.floor(ahead / remaining.length);

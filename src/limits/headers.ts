@@ -1,8 +1,8 @@
 /**
  * The limit headers of every authenticated answer, in the three families that clients read. Pure.
  *
- * The single-number families can show one window: the one with the fewest requests left, of several the one that takes
- * longest to fill up again. The IETF fields show them all. Without any limit there is no header.
+ * Two families can show one window: the one with the fewest requests left, or else the one that is full again last. The IETF fields
+ * show all windows. Without any limit there is no header.
  *
  * Sources: the Claude API's `anthropic-ratelimit-requests-*` ("-reset: the time when the limit will be fully
  * replenished", RFC 3339), OpenAI's `x-ratelimit-*-requests` (a duration "until the limit resets to its initial state"),
@@ -47,12 +47,12 @@ function tighter(a: WindowState | undefined, b: WindowState): WindowState {
   return b.remaining === a.remaining && b.resetMs > a.resetMs ? b : a;
 }
 
-/** To the second, as the Claude API writes it; rounded up, so that it is never early. */
+/** To the second, as the Claude API writes it. Rounded up: it is never early. */
 function rfc3339(wallMs: number): string {
   return `${new Date(Math.ceil(wallMs / 1000) * 1000).toISOString().slice(0, 19)}Z`;
 }
 
-/** As OpenAI writes durations: `20ms`, `1s`, `7.66s`, `6m0s`, `24h0m0s`; rounded up to the millisecond. */
+/** As OpenAI writes durations: `20ms`, `1s`, `7.66s`, `6m0s`, `24h0m0s`. */
 export function duration(ms: number): string {
   const whole = Math.ceil(ms);
   if (whole > 0 && whole < 1000) return `${whole}ms`;

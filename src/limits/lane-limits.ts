@@ -1,9 +1,9 @@
-/** The limits a request stands under. Everywhere 0 turns a limit off. */
+/** The limits of a request. 0 always means no limit. */
 
 /** Completions and page fetches have separate budgets and separate slots. */
 export type Lane = 'complete' | 'fetch';
 
-/** What is reserved for. `model` is that of a completion, as it was asked for. */
+/** `model`: the requested model of a completion. */
 export type LaneWork = { lane: Lane; model?: string };
 
 export type LaneLimits = {
@@ -19,10 +19,10 @@ export type LaneLimits = {
   globalDaily: number;
 };
 
-/** A key's own limits; where it has none, the lane's count. */
+/** A key's own limits. If one is absent, the lane's applies. */
 export type KeyLimits = { keyId: string; rpm?: number; daily?: number; concurrency?: number };
 
-/** The limits that one request of one key stands under. */
+/** The limits that apply to one key. */
 export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {
   return {
     ...lane,
@@ -32,7 +32,7 @@ export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {
   };
 }
 
-/** Whether one more fits beside `used`. */
+/** Whether one more fits in addition to `used`. */
 export function fits(limit: number, used: number): boolean {
   return limit === 0 || used < limit;
 }

@@ -1,45 +1,38 @@
-/** What a caller is told when a limit refuses. */
-import type { LimitName } from '../errors.ts';
-import { RelayError } from '../errors.ts';
-
-export type Blocked = {
-  limit: LimitName;
-  waitMs: number;
-  /** Of `plan`: the family of models that it is used up for; absent: all. */
-  family?: string;
-};
+/** The errors of a refused request. */
+import { RelayError, type LimitName } from '../errors.ts';
 
 const sentences = {
   global_concurrency: 'Every slot of this relay is in use.',
   key_concurrency: 'Every slot of this key is in use.',
-  key_rpm: "This key's requests for this minute are used up.",
-  key_daily: "This key's requests for this UTC day are used up.",
-  global_daily: "This relay's requests for this UTC day are used up.",
-  queue_full: 'Every slot is in use, and the queue has no place left for this key.',
+  key_rpm: 'This key has used its requests for this minute.',
+  key_daily: 'This key has used its requests for this UTC day.',
+  global_daily: 'This relay has used its requests for this UTC day.',
+  queue_full: 'Every slot is in use, and the queue has no free place for this key.',
   queue_timeout: 'No slot became free in time.',
   plan: "The upstream says that the account's plan is used up for now.",
-  target_host: 'Too many fetches from that host wait already.',
-  unauthenticated: 'Too many requests with a wrong key came from this address.',
-} as const satisfies Record<LimitName, string>;
+  unauthenticated: 'Too many requests from this address had a key that is not valid.',
+} as const satisfies Partial<Record<LimitName, string>>;
 
-/** "A little" in `x-should-retry`: what the official SDKs wait at most (openai 7.57: `retry-after` above 60 s is ignored). */
-const littleSeconds = 60;
+/** A limit that has room again in `waitMs`. `family`: the models that the plan is used up for; absent: all. */
+export type Blocked = { limit: keyof typeof sentences; waitMs: number; family?: string };
 
-/** The 429 for a limit that has room again in `waitMs` milliseconds. */
+/** The longest wait of the official SDKs (openai 7.57 ignores a `retry-after` above 60 s): beyond it `x-should-retry` is false. */
+const longestRetrySeconds = 60;
+
 export function refusal({ limit, waitMs, family }: Blocked): RelayError {
   const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
   const sentence =
     family === undefined
       ? `${sentences[limit]} Try again in ${retryAfter} s.`
-      : `The upstream says that the account's plan is used up for ${family} models. Ask for another model, or try again in ${retryAfter} s.`;
+      : `The upstream says that the account's plan is used up for ${family} models. Use another model, or try again in ${retryAfter} s.`;
   return new RelayError('rate_limited', sentence, {
     limit,
     retryAfter,
-    shouldRetry: retryAfter <= littleSeconds,
+    shouldRetry: retryAfter <= longestRetrySeconds,
   });
 }
 
-/** Of several limits without room, the one that has it last: only then is waiting that long enough. */
+/** The limit that has room last: a retry after its wait is not refused by the others. */
 export function longest(blocked: readonly (Blocked | undefined)[]): Blocked | undefined {
   let worst: Blocked | undefined;
   for (const each of blocked) {
@@ -51,12 +44,12 @@ export function longest(blocked: readonly (Blocked | undefined)[]): Blocked | un
 export function countsUnavailable(cause: unknown): RelayError {
   return new RelayError(
     'not_ready',
-    'The daily counts cannot be kept, so nothing is run uncounted. Check the disk and the database.',
+    'The daily counts cannot be saved, so no request runs. Check the disk and the database.',
     { cause, retryAfter: 5 },
   );
 }
 
-/** What `reserve` rejects with when the client left: nobody is there to be answered. */
+/** For `reserve` when the client left: no answer is sent. */
 export function clientLeft(): DOMException {
   return new DOMException('The client left before a slot was free.', 'AbortError');
 }

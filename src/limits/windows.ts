@@ -1,17 +1,12 @@
-/**
- * The two kinds of window a limit can have: a sliding one on the monotonic clock, and the UTC day.
- *
- * Pure: every function takes its time as an argument or from the clock it was given.
- */
+/** The two kinds of window a limit can have: a sliding one on the monotonic clock, and the UTC day. */
 import { dayMs, utcDay } from '../time.ts';
 import type { Clock } from './clock.ts';
 
 export const minuteMs = 60_000;
 
 /**
- * A sliding log: at most `limit` takes in any `spanMs`. Exact, where counters per calendar minute would let twice the
- * limit through around the turn of a minute. It holds one number a take, so it is bounded by the limit it is asked
- * about, and it is empty again one span after the last take.
+ * A sliding log: at most `limit` takes in any `spanMs`. It is exact; counters per calendar minute would allow twice the limit around
+ * the turn of a minute. It holds one number for each take, so the limit bounds it.
  *
  * Times are monotonic milliseconds and never decrease from one call to the next.
  */
@@ -32,7 +27,7 @@ export class SlidingWindow {
 
   /** Milliseconds until one more fits under `limit` (1 or more); 0 when it fits now. */
   waitMs(now: number, limit: number): number {
-    // After a limit was lowered there can be more takes than it allows: all but `limit - 1` have to expire.
+    // A lowered limit can be below the takes so far: all but `limit - 1` have to expire.
     const blocker = this.#taken[this.used(now) - limit];
     return blocker === undefined ? 0 : blocker + this.#spanMs - now;
   }
@@ -41,20 +36,20 @@ export class SlidingWindow {
     this.#taken.push(now);
   }
 
-  /** Undoes the take made at `at`; without effect when it has expired. */
+  /** Undoes the take made at `at`, if it has not expired. */
   refund(at: number): void {
     const index = this.#taken.lastIndexOf(at);
     if (index !== -1) this.#taken.splice(index, 1);
   }
 
-  /** Milliseconds until the oldest take expires; a whole span when there is none. */
+  /** Milliseconds until the oldest take expires; a whole span without takes. */
   nextMs(now: number): number {
     this.used(now);
     const oldest = this.#taken[0];
     return oldest === undefined ? this.#spanMs : oldest + this.#spanMs - now;
   }
 
-  /** Milliseconds until nothing is taken; 0 when nothing is. */
+  /** Milliseconds until all takes have expired. */
   emptyMs(now: number): number {
     this.used(now);
     const newest = this.#taken.at(-1);
@@ -67,15 +62,15 @@ function dayOf(wallMs: number): number {
   return Math.floor(wallMs / dayMs);
 }
 
-/** How many days ahead `roomInMs` looks. Days after today hold counts only when the clock was wrong earlier. */
+/** How many days ahead `roomInMs` looks. Days after today have counts only if the clock was wrong earlier. */
 const daysAhead = 8;
 
 /**
- * Which UTC day is being counted.
+ * The UTC day that requests are counted in.
  *
- * It follows the wall clock forwards at once. A wall clock that jumps back to an earlier day would hand out that day's
- * budget on top of the one in use, so the day in use stays until the wall clock catches up or, so that a clock which
- * was wrongly far ahead cannot freeze the budget for years, until it has been in use for 24 hours of monotonic time.
+ * It follows the wall clock forwards at once. A wall clock that jumps back would give out the budget of an earlier day in addition,
+ * so the day in use stays until the wall clock catches up. A clock that was far ahead must not freeze the budget for years, so the
+ * day also ends after 24 hours of monotonic time.
  */
 export class DayClock {
   readonly #clock: Clock;
@@ -90,7 +85,6 @@ export class DayClock {
     this.#since = clock.monotonic();
   }
 
-  /** Such as `2026-01-31`. */
   today(): string {
     const seen = dayOf(this.#clock.wall());
     const inUseMs = this.#clock.monotonic() - this.#since;
@@ -102,18 +96,18 @@ export class DayClock {
     return this.#name;
   }
 
-  /** Milliseconds until another day is counted, if the wall clock does not jump. */
+  /** Milliseconds until another day begins, if the wall clock does not jump. */
   changeInMs(): number {
     this.today();
     const wall = this.#clock.wall();
     const untilMidnight = (this.#day + 1) * dayMs - wall;
     if (dayOf(wall) === this.#day) return untilMidnight;
-    // The wall clock is behind. Until the day is let go it may have caught up; then midnight ends the day as ever.
-    const untilLetGo = this.#since + dayMs - this.#clock.monotonic();
-    return dayOf(wall + untilLetGo) < this.#day ? untilLetGo : untilMidnight;
+    // The wall clock is behind. If it catches up before the 24 hours are over, midnight ends the day.
+    const until24Hours = this.#since + dayMs - this.#clock.monotonic();
+    return dayOf(wall + until24Hours) < this.#day ? until24Hours : untilMidnight;
   }
 
-  /** Milliseconds until a day is counted that is not `full`, if the wall clock does not jump. */
+  /** Milliseconds until a day that is not `full`, if the wall clock does not jump. */
   roomInMs(full: (day: string) => boolean): number {
     const wall = this.#clock.wall();
     let waitMs = this.changeInMs();
