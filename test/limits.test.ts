@@ -275,7 +275,7 @@ describe('limits', { concurrency: 3 }, () => {
     await eventually('/ready tells', async () =>
       (await (await fetch(`${relay.url}/ready`)).text()).includes('removed or replaced'),
     );
-    const { received } = await rawExchange(relay.url, [
+    const received = await rawExchange(relay.url, [
       'GET /ready HTTP/1.1\r\nhost: relay.example.com\r\nconnection: close\r\n\r\n',
     ]);
     // A stranger learns the names of the checks.

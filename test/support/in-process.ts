@@ -10,7 +10,7 @@ import type { Proof } from '../../src/claude/proof/proof.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { KeyGrants } from '../../src/keys/key.ts';
 import { startRelay, type Relay, type RelayOverrides } from '../../src/relay.ts';
-import { mintKey, poster, type Post } from './relay.ts';
+import { commandIn, mintKey, poster, type Post } from './relay.ts';
 import {
   scriptedRunner,
   scriptedVersion,
@@ -39,6 +39,8 @@ export type InProcessRelay = Post & {
   /** The log, as it would stand on stdout. */
   log: () => string;
   mint: (label: string, grants?: KeyGrants) => string;
+  /** Runs `bin/<file>` with the relay's settings; returns its stdout, trimmed. The relay waits meanwhile: not for a command that asks it. */
+  command: (file: string, ...args: string[]) => string;
   /** Stops it as SIGTERM does. */
   stop: () => Promise<void>;
 };
@@ -56,20 +58,18 @@ const proved: Proof = {
 export async function startInProcess(options: InProcessOptions = {}): Promise<InProcessRelay> {
   const scratch = options.scratch ?? mkdtempSync(join(tmpdir(), 'relay-in-process-'));
   const dataDir = join(scratch, 'data');
-  const config = loadConfig({
-    env: {
-      HOME: scratch,
-      PATH: process.env['PATH'],
-      DATA_DIR: dataDir,
-      PORT: '0',
-      PER_KEY_RPM: '0',
-      PER_KEY_DAILY: '0',
-      GLOBAL_DAILY: '0',
-      WARM_SPARES: '0',
-      ...options.settings,
-    },
-    file: join(scratch, 'no-config.env'),
-  });
+  const env = {
+    HOME: scratch,
+    PATH: process.env['PATH'] ?? '',
+    DATA_DIR: dataDir,
+    PORT: '0',
+    PER_KEY_RPM: '0',
+    PER_KEY_DAILY: '0',
+    GLOBAL_DAILY: '0',
+    WARM_SPARES: '0',
+    ...options.settings,
+  };
+  const config = loadConfig({ env, file: join(scratch, 'no-config.env') });
   let relay: Relay | undefined;
   const { runner, model } = scriptedRunner(
     {
@@ -110,6 +110,7 @@ export async function startInProcess(options: InProcessOptions = {}): Promise<In
     model,
     log: () => log,
     mint,
+    command: commandIn(env),
     stop: async () => {
       await started.close();
       if (options.scratch === undefined) rmSync(scratch, { recursive: true, force: true });

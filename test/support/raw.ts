@@ -1,44 +1,22 @@
 /** Bytes on a socket, for what no HTTP client would send. */
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-export type RawExchange = {
-  /** Everything that came back. */
-  received: string;
-  /** Milliseconds until the connection had ended. */
-  ms: number;
-};
-
-/** Sends the chunks, `everyMs` apart, and resolves when the other side has ended the connection. */
-export async function rawExchange(url: string, chunks: Iterable<string>, everyMs = 0): Promise<RawExchange> {
+/** Sends the chunks, `everyMs` apart, until the other side ends the connection; resolves to everything that came back. */
+export async function rawExchange(url: string, chunks: Iterable<string>, everyMs = 0): Promise<string> {
   const { hostname, port } = new URL(url);
-  const startedAt = performance.now();
   const socket = connect({ host: hostname, port: Number(port) });
+  const ended = new AbortController();
   let received = '';
-  let closed = false;
-  socket.setEncoding('utf8');
-  socket.on('data', (text: string) => (received += text));
+  socket.setEncoding('utf8').on('data', (text: string) => (received += text));
   // A reset is an end, too.
-  socket.on('error', () => {});
-  const ended = new Promise<void>((resolve) => {
-    socket.on('close', () => {
-      closed = true;
-      resolve();
-    });
-  });
-  const send = async (): Promise<void> => {
-    for (const chunk of chunks) {
-      if (closed) return;
-      socket.write(chunk);
-      if (everyMs > 0) {
-        await Promise.race([
-          ended,
-          new Promise<void>((resolve) => {
-            setTimeout(resolve, everyMs).unref();
-          }),
-        ]);
-      }
-    }
-  };
-  await Promise.all([send(), ended]);
-  return { received, ms: performance.now() - startedAt };
+  socket.on('error', () => {}).on('close', () => ended.abort());
+  const closed = new Promise((resolve) => socket.on('close', resolve));
+  for (const chunk of chunks) {
+    if (ended.signal.aborted) break;
+    socket.write(chunk);
+    if (everyMs > 0) await sleep(everyMs, undefined, { signal: ended.signal }).catch(() => {});
+  }
+  await closed;
+  return received;
 }

@@ -106,12 +106,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     else env[name] = value;
   }
   const noFile = join(scratch, 'no-config.env');
-  const command = (file: string, ...args: string[]): string =>
-    execFileSync(join(root, 'bin', file), args, {
-      env,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }).trim();
+  const command = commandIn(env);
   const limited =
     options.fileLimit === undefined
       ? []
@@ -167,6 +162,16 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     await stop('SIGKILL');
     throw error;
   }
+}
+
+/** Runs `bin/<file>` in this environment. */
+export function commandIn(env: Record<string, string>): (file: string, ...args: string[]) => string {
+  return (file, ...args) =>
+    execFileSync(join(root, 'bin', file), args, {
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim();
 }
 
 /** Asks a relay with a key. */
