@@ -1,4 +1,4 @@
-/** The relay's host of the fetch benchmark, a process in a network namespace of its own: it fetches and measures. */
+/** The relay's host of the fetch benchmark, a process in its own network namespace: it fetches and measures. */
 import { once } from 'node:events';
 import { codings, createRandom, makePage, pagePath, pageSizes, type PageName } from './fetch-pages.ts';
 import { createWays, wayNames, type Way, type WayName } from './fetch-ways.ts';
@@ -8,12 +8,12 @@ import { startHttpRelay } from './http-target.ts';
 
 type Order = { bench: Bench; effort: FetchEffort };
 
-/** Each caller fetches from a host of its own: the relay lets only two at a time ask the same one. */
+/** Each caller fetches from its own host, because the relay allows two fetches at a time from a host. */
 const hosts = Array.from({ length: 8 }, (_, index) => `page-${index}.site.com`);
 const schemes = ['http', 'https'] as const;
 
 async function measure({ bench, effort }: Order): Promise<FetchRaw> {
-  // Fetches are not limited; the places are as many as there are callers.
+  // Fetches are not limited, and there is a slot for each caller.
   const limits = { FETCH_RPM: '0', FETCH_DAILY: '0', FETCH_GLOBAL_DAILY: '0', FETCH_CONCURRENCY: '4' };
   const trusted = { NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'] ?? '' };
   const relay = await startHttpRelay(bench, 1, 0, { ...limits, ...trusted });
@@ -48,7 +48,7 @@ async function measure({ bench, effort }: Order): Promise<FetchRaw> {
   }
 }
 
-/** With `--quick` only as most pages come. */
+/** With `--quick`, only the most common kind of page. */
 function casesOf({ pages, quick }: FetchEffort): Case[] {
   return pages.flatMap((page) =>
     codings.flatMap((coding) =>
@@ -59,7 +59,7 @@ function casesOf({ pages, quick }: FetchEffort): Case[] {
   );
 }
 
-/** All ways must give the page that they say: else they are not comparable. Gives the size of each page once it is stripped. */
+/** Checks that all ways return the same page, or they are not comparable. Returns the size of each stripped page. */
 async function check(ways: readonly Way[], cases: readonly Case[]): Promise<Record<string, number>> {
   const sizes: Record<string, number> = {};
   for (const { page, coding, scheme } of cases) {
@@ -81,7 +81,7 @@ async function check(ways: readonly Way[], cases: readonly Case[]): Promise<Reco
   return sizes;
 }
 
-/** As many pages as so many callers get in a time, each from a host of its own. */
+/** The pages that so many callers get in a time, each from its own host. */
 async function rate(way: Way, page: PageName, { seconds, callers }: FetchEffort): Promise<Rate> {
   const cpuBefore = way.cpuSeconds();
   const startedAt = performance.now();
@@ -112,7 +112,7 @@ function perWay<T = number>(): Record<WayName, T[]> {
   return Object.fromEntries(wayNames.map((name) => [name, []])) as unknown as Record<WayName, T[]>;
 }
 
-/** Another order each time, so that nobody always runs in the wake of the same one. */
+/** A different order in each round, so that no way always runs after the same one. */
 function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return items
     .map((item) => ({ item, at: random() }))

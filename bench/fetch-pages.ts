@@ -1,4 +1,4 @@
-/** The pages that are fetched: made of the parts of real ones, always the same, of an exact size. Pure. */
+/** The pages to fetch, made of parts of real pages: always the same, of an exact size. */
 
 /** Decoded bytes by name. */
 export const pageSizes = {
@@ -12,7 +12,7 @@ export type PageName = keyof typeof pageSizes;
 export const codings = ['identity', 'gzip'] as const;
 export type Coding = (typeof codings)[number];
 
-/** Host names that start like this keep no connection: each page has one of its own. */
+/** Hosts with such names close the connection after each page. */
 export const onceOnly = 'once-';
 
 /** The path of a page on the bench's web server. */
@@ -32,8 +32,8 @@ export function createRandom(seed: number): () => number {
 }
 
 /**
- * A page of exactly this many bytes. By bytes four tenths are scripts and their data, a seventh styles and svg, and nearly half is markup
- * with text; it has JSON-LD, comments, character references and text beyond ASCII.
+ * A page of exactly this many bytes: four tenths scripts and their data, a seventh styles and svg, and nearly half markup with text.
+ * It has JSON-LD, comments, character references and text outside ASCII.
  */
 export function makePage(bytes: number): string {
   const random = createRandom(bytes);
@@ -61,7 +61,7 @@ export function makePage(bytes: number): string {
   const paragraph = (): string =>
     `<p>${sentence(18)} <a href="https://${pick(words)}.example/${pick(words)}">${pick(words)}</a> ${sentence(25)} <em>${pick(words)}</em> ${sentence(14)}</p>\n`;
   const comment = (): string => `<!-- ${sentence(9)} -->`;
-  // A page draws the same icons again and again.
+  // A page repeats the same icons.
   const icons = Array.from({ length: 12 }, icon);
   const sameIcon = (): string => pick(icons);
   const parts = [

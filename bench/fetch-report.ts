@@ -1,4 +1,4 @@
-/** The tables of fetch. Pure. */
+/** The tables of the fetch benchmark. */
 import type { Case, FetchSide, TimeRow } from './fetch.ts';
 import { wayNames, type WayName } from './fetch-ways.ts';
 import { table } from './table.ts';
@@ -53,7 +53,7 @@ function timeCells({ page, coding, scheme, rows }: Case & { rows: readonly TimeR
   ];
 }
 
-/** What a page costs whatever its size, and what its size costs: from the smallest and the largest. */
+/** The fixed cost of a page and the cost of its size, from the smallest and the largest page. */
 function slopeLines({ times, pages }: Measured): string[] {
   const typical = times.filter(({ coding, scheme }) => coding === 'gzip' && scheme === 'https');
   const [small, large] = [typical[0], typical.at(-1)];

@@ -1,7 +1,6 @@
 /**
- * The relay's fetch without its guard, of the same parts: one connection for one request through undici, the same caps, codings,
- * charsets and strip. It judges no URL and no address, asks about no interface, lets the system resolve the name and does not look
- * at what the socket is connected to. It exists to be measured.
+ * The relay's fetch without its guard, to measure the guard: one connection for one request through undici, with the same caps,
+ * codings, charsets and strip. It judges no URL and no address, lets the system resolve the name, and does not check the socket.
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';

@@ -1,4 +1,4 @@
-/** The ways in which the same page is fetched and compared. */
+/** The ways to fetch a page that are compared. */
 import { Agent, request as httpRequest } from 'node:http';
 import { createFetcher } from '../src/pages/fetch.ts';
 import { pageRequest } from '../src/pages/request.ts';
@@ -19,10 +19,10 @@ export type Way = {
 };
 
 const userAgent = 'claude-relay-bench/1';
-/** As long as may be asked for, so that no page is cut. */
+/** The largest allowed value, so that no page is cut. */
 const maxBytes = 2_000_000;
 
-/** `relay`: one whose HTTP side is measured as well. Close with what is returned. */
+/** `relay`: also measures the HTTP side of a relay. */
 export function createWays(relay: HttpTarget): { ways: Way[]; close: () => Promise<void> } {
   const fetcher = createFetcher({
     ports: [80, 443, 8080, 8443],

@@ -1,4 +1,4 @@
-/** The internet of the fetch benchmark, a process in a network namespace of its own: a name server and one web server. */
+/** The internet of the fetch benchmark, a process in its own network namespace: a name server and a web server. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTls } from 'node:https';
 import type { Socket } from 'node:net';
@@ -21,7 +21,7 @@ for (const [name, bytes] of Object.entries(pageSizes) as [PageName, number][]) {
   });
 }
 
-/** How many requests came over each connection, which the answer says: so that "a fresh connection" can be checked. */
+/** The number of requests on each connection. The answer reports it, so that "a fresh connection" can be checked. */
 const requests = new WeakMap<Socket, number>();
 
 function serve(request: IncomingMessage, response: ServerResponse): void {
@@ -44,7 +44,7 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
   response.end(page.body);
 }
 
-// Kept as long as a run may take: what is compared must not depend on when the server loses patience.
+// Connections stay open for a whole run, so that the comparison does not depend on a timeout of the server.
 const options = { keepAliveTimeout: 600_000 };
 const servers = [
   createServer(options, serve).listen(80, '0.0.0.0'),

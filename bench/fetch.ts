@@ -1,8 +1,8 @@
 /**
  * A page through the relay's fetch, against the same fetch without its guard and against Node's own.
  *
- * The guard refuses this machine's own addresses and nothing is put in its place, so what is fetched must look public: two network
- * namespaces, as in the tests of src/pages. Without root, `ip` and `openssl` this is skipped, and says so.
+ * The guard refuses this machine's own addresses, so the pages need public addresses: two network namespaces, as in test/pages.
+ * Without root, `ip` and `openssl` this is skipped, with a message.
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,7 +34,7 @@ export type Rate = { perSecond: number; cpuMs: number };
 
 export type Case = { page: PageName; coding: Coding; scheme: 'http' | 'https' };
 
-/** What the process in the namespace has measured, by way, a value a round. */
+/** Measured in the namespace: for each way, one value per round. */
 export type FetchRaw = {
   timed: (Case & { ms: Record<WayName, number[]> })[];
   rated: { page: PageName; rates: Record<WayName, Rate[]> }[];

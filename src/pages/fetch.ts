@@ -1,6 +1,7 @@
 /**
- * A page through this host's address, for a caller who chooses the URL: the list of steps that every hop of every fetch
- * goes through, and nothing else in the program leads out. docs/fetch.md says what each step answers.
+ * Fetches a page whose URL the caller chooses, through this host's address. Every hop of every fetch takes the same steps, and
+ * nothing else in the program connects to a page. docs/fetch.md describes the steps. `guard/` decides where a connection may
+ * go; `read/` reads the reply.
  */
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
@@ -18,9 +19,9 @@ import { parseTarget, type Target, type UrlRules } from './guard/url.ts';
 
 export type PageConfig = {
   readonly ports: readonly number[];
-  /** Networks or addresses that are denied besides the special ones and the host's own. */
+  /** Networks or addresses that are denied in addition to the special ones and the host's own. */
   readonly denyCidrs: readonly string[];
-  /** The relay's own public host names. Read at each hop, as a tunnel can come while the relay runs. */
+  /** The relay's own public host names. Read at each hop, because a tunnel can start while the relay runs. */
   readonly selfNames: readonly string[];
   /** The /96 through which this host reaches IPv4 by NAT64, if it does. */
   readonly nat64?: string | undefined;
@@ -32,24 +33,24 @@ export type PageConfig = {
 };
 
 export type PageResult = {
-  /** Of the last reply, whatever it is. */
+  /** The status of the last reply. */
   readonly status: number;
   readonly final_url: string;
   readonly truncated: boolean;
   /** As sent by the host; '' when it sent none. */
   readonly content_type: string;
   readonly charset: string;
-  /** Each redirect that was followed: its status, and where it led. */
+  /** The status and target of each redirect that was followed. */
   readonly redirects: readonly { readonly status: number; readonly url: string }[];
   /** Bytes of the body as sent, decoded, and as returned. */
   readonly bytes: { readonly wire: number; readonly decoded: number; readonly output: number };
   readonly elapsed_ms: number;
-  /** The page's JSON-LD blocks as they stand there, also those after a cut. */
+  /** The page's JSON-LD blocks, unchanged, also those after a cut. */
   readonly json_ld: readonly string[];
   readonly about: PageAbout;
 } & PageContent;
 
-/** `body`: what is not HTML comes back as it is, whatever the format. */
+/** `body`: a page that is not HTML comes back unchanged in every format. */
 type PageContent =
   | { readonly html: string }
   | { readonly body: string }
@@ -59,19 +60,19 @@ type PageContent =
 
 export type PageFetcher = {
   /**
-   * Rejects with a RelayError, or with the signal's reason when the caller has gone. `keyId`: for whom, so that the lines of hosts
-   * and articles are fair.
+   * Rejects with a RelayError, or with the signal's reason when the caller has left. `keyId` makes the queues of hosts and articles
+   * fair.
    */
   fetchPage(request: PageRequest, signal: AbortSignal, keyId?: string): Promise<PageResult>;
-  /** Ends what is under way; resolves when it has ended. */
+  /** Ends the fetches under way; resolves when they have ended. */
   close(): Promise<void>;
 };
 
-/** Throws a RangeError for a network of the configuration that is none. */
+/** Throws a RangeError for an invalid network in the configuration. */
 export function createFetcher(config: PageConfig): PageFetcher {
   const caps = { ...defaultCaps, ...config.caps };
   const currentJudge = createHostJudge({ deny: config.denyCidrs, nat64: config.nat64 });
-  /** As they are at this moment. */
+  /** The rules of this moment: interfaces and public names change. */
   const rules = (): UrlRules & HopRules => ({
     ...config,
     caps,
@@ -125,7 +126,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
     }
   };
 
-  /** What is returned of a page, and what becomes of its fields by that. `output`: its bytes. */
+  /** The page in the requested format. `output`: its bytes. */
   const present = async (
     page: PageText,
     url: string,
@@ -160,7 +161,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       const work = run(request, signal, keyId).finally(() => underWay.delete(work));
       underWay.add(work);
       try {
-        // Every step obeys the signal; the answer does not depend on it.
+        // Every step obeys the signal. The race makes sure that the answer does too.
         return await Promise.race([work, rejection(signal)]);
       } finally {
         clearTimeout(timer);
@@ -181,17 +182,17 @@ function rejection(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** A redirect's URL is the page's, not the caller's: one that is none is the page's mistake. */
+/** An invalid URL in a redirect is the page's mistake, not the caller's. */
 function parseRedirect(location: string, rules: UrlRules, from: Target): Target {
   try {
     return parseTarget(location, rules, from.url);
   } catch (error) {
     if (!(error instanceof RelayError) || error.code !== 'invalid_url') throw error;
-    throw new RelayError('bad_redirect', 'The page redirects to what is not a URL.', { cause: error });
+    throw new RelayError('bad_redirect', 'The page redirects to an invalid URL.', { cause: error });
   }
 }
 
-/** Says of an error after a redirect which one it was. */
+/** Adds the number of the redirect to an error after it. */
 async function atHop<T>(hop: number, step: () => T | Promise<T>): Promise<T> {
   try {
     return await step();
@@ -201,7 +202,7 @@ async function atHop<T>(hop: number, step: () => T | Promise<T>): Promise<T> {
   }
 }
 
-/** The whole of what a page learns: no cookie, no credential, no referrer, nothing of the caller's own request. */
+/** All that a page learns: no cookie, no credential, no referrer, and no header of the caller's request. */
 function requestHeaders(request: PageRequest, userAgent: string): Readonly<Record<string, string>> {
   return {
     'user-agent': request.user_agent ?? userAgent,

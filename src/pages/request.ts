@@ -1,4 +1,4 @@
-/** What a caller may ask for. Unknown fields are errors, and every number has an upper bound. */
+/** The body of a page fetch. Unknown fields are errors, and every number has an upper bound. */
 import { z } from 'zod';
 
 const maxPageBytes = 2_000_000;
@@ -13,14 +13,14 @@ const headerText = (longest: number) =>
     );
 
 export const pageRequest = z.strictObject({
-  /** Judged by the steps of the fetch, not here: a bad one has an error code of its own. */
+  /** Checked by the steps of the fetch: an invalid URL has its own error code. */
   url: z.string(),
-  /** Of UTF-8, of what is returned as the page. */
+  /** UTF-8 bytes of the returned page. */
   max_bytes: z.int().min(1).max(maxPageBytes).default(500_000),
-  /** Without scripts, styles, svg and comments. */
+  /** Remove scripts, styles, svg and comments. */
   strip: z.boolean().default(true),
   format: z.enum(['html', 'text', 'markdown', 'metadata']).default('html'),
-  /** Milliseconds for everything: waiting in line, name look-ups, redirects, the page. */
+  /** Milliseconds for everything: the queue, name look-ups, redirects and the page. */
   timeout_ms: z.int().min(1).max(30_000).default(15_000),
   accept_language: headerText(200).optional(),
   user_agent: headerText(300).optional(),

@@ -1,6 +1,6 @@
 /**
- * The relay's side of the test internet, a process in a network namespace of its own: the fetcher as the relay uses it,
- * with nothing put in its place, and canaries on every address this host has. See network.ts.
+ * The relay's side of the test internet, a process in its own network namespace: the relay's own fetcher, and canaries on every
+ * address of this host. See network.ts.
  */
 import { connect, createServer } from 'node:net';
 import { setGlobalDispatcher, ProxyAgent } from 'undici';
@@ -14,7 +14,7 @@ const { config, proxyPort } = JSON.parse(process.env['APP'] ?? '{}') as {
   proxyPort?: number;
 };
 
-/** Whatever reaches this host itself: nothing should. */
+/** Connections to this host. There must be none. */
 const strays: string[] = [];
 const ports = [22, 80, 443, 3128, 6379, 8080, 8443];
 await Promise.all(
@@ -27,18 +27,10 @@ await Promise.all(
   }),
 );
 
-// What another part of a program could do to the dispatcher that Node's own fetch and undici share.
+// Another part of a program could set the dispatcher that Node's fetch and undici share.
 if (proxyPort !== undefined) setGlobalDispatcher(new ProxyAgent(`http://127.0.0.1:${proxyPort}`));
 
 const fetcher = createFetcher(config);
-
-/** The longest time in which nothing else had a turn, in milliseconds, since it was last asked for. */
-let worstLag = 0;
-let last = performance.now();
-setInterval(() => {
-  worstLag = Math.max(worstLag, performance.now() - last - 20);
-  last = performance.now();
-}, 20);
 
 let peakRss = 0;
 setInterval(() => {
@@ -57,15 +49,14 @@ process.once('disconnect', () => process.exit());
 
 async function answer(message: Message): Promise<unknown> {
   if (message.type === 'touch') {
-    // What the fetch must never do, to show that it would be seen.
+    // Connect as a fetch must never do, to show that the test would see it.
     const socket = connect(80, message.address);
     socket.on('error', () => {});
     await new Promise((resolve) => socket.once('close', resolve));
     return undefined;
   }
   if (message.type === 'observe') {
-    const seen = { strays, worstLag, peakRss, rss: process.memoryUsage.rss() };
-    worstLag = 0;
+    const seen = { strays, peakRss, rss: process.memoryUsage.rss() };
     peakRss = 0;
     return seen;
   }

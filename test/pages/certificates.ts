@@ -1,4 +1,4 @@
-/** Certificates of an authority that exists for one test run, made by openssl. */
+/** Certificates of an authority for one test run, made by openssl. */
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ export type Certificates = {
   readonly selfSigned: Certificate;
 };
 
-/** `names`: of the good one and the expired one, as subjectAltName writes them (`DNS:…,IP:…`). */
+/** `names`: the subjectAltName of the good and the expired certificate (`DNS:…,IP:…`). */
 export function makeCertificates(folder: string, names: string): Certificates {
   const path = (name: string): string => join(folder, name);
   const openssl = (...args: string[]): void => {
@@ -76,7 +76,7 @@ export function makeCertificates(folder: string, names: string): Certificates {
   };
 }
 
-/** openssl makes no certificate that has expired before it begins, so this one is given the second that it lasts. */
+/** openssl makes no certificate that ends before it begins, so wait until this one has expired. */
 function expired(certificate: Certificate): Certificate {
   const lastMs = Date.parse(new X509Certificate(certificate.cert).validTo);
   const nobody = new Int32Array(new SharedArrayBuffer(4));

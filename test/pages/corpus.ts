@@ -1,4 +1,4 @@
-/** The rows of both corpora that are decided by a URL; the others describe a server, and have a test of their own. */
+/** The rows of both corpora that a URL decides. The other rows describe a server and have their own tests. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,5 +13,5 @@ export const corpusUrls = rows.flatMap((row) => {
   return url === undefined || row.category === 'self' ? [] : [{ ...row, url }];
 });
 
-/** The code in what a row expects; `allow` when there is none. */
+/** The code that a row expects, or `allow`. */
 export const outcomeOf = (expected: string): string => /^(?:block:|error:)?(\w+)/.exec(expected)?.[1] ?? '';

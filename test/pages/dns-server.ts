@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-/** The addresses of a name; or an error, or no reply at all. `count`: how often this name and type were asked for. */
+/** The addresses of a name, an error, or no reply. `count`: how often this name and type were queried. */
 export type Answer =
   | readonly string[]
   | { readonly alias: readonly string[] }
@@ -39,7 +39,7 @@ export async function startDns(address: string, zone: Zone): Promise<{ queries(n
     const response = respond(query);
     if (response === undefined) return;
     if (response.length > 1232) {
-      // Too long for a datagram: only the question, marked as truncated, so that the client asks again over TCP.
+      // Too long for a datagram: the question alone, marked as truncated, so that the client uses TCP.
       const short = Buffer.from(response.subarray(0, readQuestion(query).end));
       short.writeUInt16BE(0x8380, 2);
       short.writeUInt16BE(0, 6);
@@ -106,7 +106,7 @@ function addressRecord(address: string, type: number, owner = asked): Buffer[] {
 /** The name of the question: a pointer to it. */
 const asked = Buffer.from([0xc0, 0x0c]);
 
-/** Living no time at all. */
+/** A time to live of zero. */
 function record(type: number, data: Buffer, owner = asked): Buffer {
   const head = Buffer.alloc(10);
   head.writeUInt16BE(type, 0);

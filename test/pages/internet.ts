@@ -1,6 +1,6 @@
 /**
- * The internet of the tests, a process in a network namespace of its own: every address there is answers, so that a
- * connection to one that should never be dialled is seen and not lost. See network.ts.
+ * The internet of the tests, a process in its own network namespace. Every address there answers, so a connection to an address
+ * that must not be dialled is seen. See network.ts.
  */
 import { createServer as createHttp } from 'node:http';
 import { createServer, type Socket } from 'node:net';
@@ -14,7 +14,7 @@ import { rawAddress, webAddress, webAddress6, zone } from './zone.ts';
 
 const { certificates } = JSON.parse(process.env['INTERNET'] ?? '{}') as { certificates: Certificates };
 
-/** Connections to what is not the public part of this internet. */
+/** Connections to addresses that are not public. */
 const strays: string[] = [];
 let bodiesRead = 0;
 let open = 0;
@@ -43,7 +43,7 @@ function accept(socket: Socket): void {
   const reply = raw.get(address);
   if (reply !== undefined) {
     void (async () => {
-      // A request comes first, as for any server.
+      // Wait for a request, as any server does.
       await new Promise((resolve) => socket.once('data', resolve));
       socket.resume();
       await reply.send(socket);

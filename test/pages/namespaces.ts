@@ -1,5 +1,5 @@
 /**
- * Two network namespaces with a cable between them, and programs in them.
+ * Two connected network namespaces, and programs in them.
  *
  *   <name>-app  the relay's host, 10.77.0.2; its name server comes from /etc/netns/<name>-app/resolv.conf
  *   <name>-net  the internet, 10.77.0.1: a router behind which every address is this machine (Linux "AnyIP")
@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { neighbour6, silentAddress, unreachableAddress } from './zone.ts';
 
 export type Namespaces = {
-  /** For files; it goes at the end. */
+  /** For files; deleted at the end. */
   readonly folder: string;
-  /** A program of ours in one of them: it sends a message when it is ready, and ends when it is disconnected. */
+  /** Starts a program in a namespace. The program sends a message when it is ready, and exits when it is disconnected. */
   start(
     side: 'app' | 'net',
     file: string,
@@ -26,7 +26,7 @@ export type Namespaces = {
   readonly close: () => Promise<void>;
 };
 
-/** Needs root and `ip`; throws, and leaves nothing behind, when they cannot be made. One pair for a process. */
+/** Requires root and `ip`. Throws and leaves nothing behind on failure. One pair per process. */
 export function makeNamespaces(): Namespaces {
   const name = `crt-${process.pid}`;
   const folder = mkdtempSync(join(tmpdir(), 'relay-pages-'));
@@ -115,7 +115,7 @@ function wire(app: string, net: string, resolvConf: string): void {
   }
   ip('-n', app, 'route', 'add', 'default', 'via', '10.77.0.1');
   ip('-n', app, '-6', 'route', 'add', 'default', 'via', 'fd77::1');
-  // One address is silent and one is known to be unreachable; all others are here.
+  // One address is silent and one unreachable; all others are this machine.
   ip('netns', 'exec', net, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
   ip('-n', net, 'route', 'add', 'blackhole', silentAddress);
   ip('-n', net, 'route', 'add', 'unreachable', unreachableAddress);

@@ -1,4 +1,4 @@
-/** The network of one test file: the relay's fetcher on one side of namespaces.ts, an internet of many hosts on the other. */
+/** The network of one test file: the relay's fetcher in one namespace, an internet of many hosts in the other. */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
@@ -8,7 +8,7 @@ import { needs } from '../support/needs.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeNamespaces, ready } from './namespaces.ts';
 
-/** Every field that a page can come back in. */
+/** Every field that can hold a page. */
 export type AnyPage = PageResult & {
   html?: string;
   body?: string;
@@ -23,11 +23,11 @@ export type Fetched =
 
 export type Network = {
   fetch(request: Record<string, unknown>, abortAfterMs?: number): Promise<Fetched>;
-  /** Connections to anything that is not public, on this host or beyond. */
+  /** Connections to addresses that are not public, on this host or elsewhere. */
   strays(): Promise<string[]>;
-  /** Connects to an address as nothing but a test does. */
+  /** Connects to an address directly, for a test. */
   touch(address: string): Promise<void>;
-  app(): Promise<{ worstLag: number; peakRss: number; rss: number }>;
+  app(): Promise<{ peakRss: number; rss: number }>;
   internet(name?: string): Promise<{
     bodiesRead: number;
     open: number;
@@ -46,7 +46,7 @@ export const testConfig: PageConfig = {
   userAgent: 'claude-relay-test/1',
 };
 
-/** Why no network can be made here, or false. */
+/** Why no test network can be made on this machine, for `skip`; false if it can. */
 export function networkMissing(): string | false {
   const missing = needs('root', 'ip', 'openssl');
   if (missing !== false) return missing;
@@ -61,7 +61,7 @@ export function networkMissing(): string | false {
     try {
       execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' });
     } catch {
-      // It was never made.
+      // It was not made.
     }
   }
 }
@@ -113,7 +113,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   }
 }
 
-/** Sends a message and gives its answer. */
+/** Returns a function that sends a message and resolves with its answer. */
 export function asker(child: ChildProcess): (message: object) => Promise<unknown> {
   const waiting = new Map<number, (value: unknown) => void>();
   let next = 1;

@@ -1,17 +1,17 @@
-/** Servers that speak TCP and little else: one for each way in which a reply can be wrong, and what is to come of it. */
+/** Raw TCP servers: one for each way in which a reply can be wrong, and the expected outcome. */
 import type { Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 
 export type RawReply = {
   readonly send: (socket: Socket) => void | Promise<void>;
-  /** The error code, or what the page says. */
+  /** The expected error code. */
   readonly code?: string;
   readonly html?: string;
   readonly truncated?: boolean;
   readonly status?: number;
   readonly timeoutMs?: number;
-  /** Goes on for as long as it is read, or decodes to very much more: its memory is measured. */
+  /** The reply goes on as long as it is read, or decodes to much more. Its memory is measured. */
   readonly endless?: true;
 };
 

@@ -1,12 +1,12 @@
 /**
- * A whole relay in the test internet, a process in the network namespace of its host: what is asked of it goes through HTTP,
- * and canaries listen on every address that it must not reach. See endpoint.test.ts.
+ * A whole relay in the test internet, a process in its host's network namespace. It takes requests over HTTP, and canaries listen
+ * on every address that it must not reach. See endpoint.test.ts.
  */
 import { createServer } from 'node:net';
 
 import { startTestRelay } from '../support/relay.ts';
 
-/** Whatever reaches this host itself: nothing should, but for the tests' own requests to the relay. */
+/** Connections to this host. There must be none, except the tests' requests to the relay. */
 const strays: string[] = [];
 await Promise.all(
   [22, 80, 443, 6379, 8080, 8443].map((port) => {

@@ -1,8 +1,8 @@
-/** The ordinary web server of the test internet: each path is one way in which a page can be. */
+/** The ordinary web server of the test internet: each path is one kind of page. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 
-/** Text of the encodings under test, as their bytes and as what they say. */
+/** Text in each encoding under test, as bytes and as text. */
 export const encodings: Readonly<
   Record<string, { readonly bytes: readonly number[]; readonly text: string }>
 > = {
@@ -108,7 +108,7 @@ export function serve(request: IncomingMessage, response: ServerResponse, onBody
         }),
       );
     case '/redirect':
-      // As servers that mean UTF-8 write it.
+      // The way servers send UTF-8.
       return send({
         status: Number(parameter('status')),
         headers: { location: Buffer.from(parameter('to')).toString('latin1') },
@@ -140,7 +140,7 @@ export function serve(request: IncomingMessage, response: ServerResponse, onBody
       );
     }
     case '/type':
-      // The body comes only when somebody waits for it.
+      // The body comes later, so that an early end of the connection shows.
       response.writeHead(200, { 'content-type': parameter('type') });
       response.flushHeaders();
       setTimeout(() => {

@@ -1,12 +1,12 @@
-/** The names of the test internet. Whatever is not listed is at the ordinary web server. */
+/** The names of the test internet. A name that is not listed leads to the ordinary web server. */
 import type { Answer } from './dns-server.ts';
 import { rawReplies } from './raw-replies.ts';
 
 export const webAddress = '93.184.216.34';
 export const webAddress6 = '2606:2800:220:1::1';
-/** Nothing comes back from here. */
+/** This address never replies. */
 export const silentAddress = '93.184.216.99';
-/** The router says that there is no way here. */
+/** The router reports this address as unreachable. */
 export const unreachableAddress = '93.184.216.98';
 /** A neighbour of the host on its own network, with a global address. */
 export const neighbour6 = '2a01:4f8:77::1';
@@ -47,7 +47,7 @@ const names: Readonly<Record<string, (count: number, family: 4 | 6) => Answer>> 
   'alias.site.com': () => ({ alias: [webAddress] }),
   'alias-private.site.com': () => ({ alias: ['10.0.0.1'] }),
   'alias-mixed.site.com': () => ({ alias: [webAddress, '::1'] }),
-  // One kind of address fails: the other is all that is known, and judged.
+  // One kind of address fails: only the other is judged.
   'no6.site.com': (_count, family) => (family === 6 ? 'servfail' : [webAddress]),
   'quiet6.site.com': (_count, family) => (family === 6 ? 'silence' : [webAddress]),
   'no4.site.com': (_count, family) => (family === 4 ? 'servfail' : ['fd00::1']),

@@ -1,5 +1,5 @@
 /**
- * Which addresses a page may be fetched from (pure). Deny by default: what no rule allows is denied.
+ * Which addresses a page may be fetched from. Every address that no rule allows is denied.
  *
  * Sources: the IANA IPv4 and IPv6 Special-Purpose Address Registries, the IANA IPv6 address space registry
  * ("unicast assignments are currently limited to 2000::/3"), and the RFCs and vendors named on each line.
@@ -30,7 +30,7 @@ const deniedIpv4 = [
   '240.0.0.0/4', // reserved, and broadcast. RFC 1112, RFC 919
 ] as const;
 
-/** All that is assigned as global unicast. Everything outside it is denied without being named. */
+/** The global unicast addresses. All others are denied without being named. */
 const globalIpv6 = '2000::/3';
 
 const deniedIpv6 = [
@@ -42,7 +42,7 @@ const deniedIpv6 = [
 ] as const;
 
 export type AddressRules = {
-  /** The networks of every interface of this host, in CIDR form: the neighbours of the host are not the public. */
+  /** The networks of every interface of this host, in CIDR form: the host's neighbours are not public. */
   readonly interfaces?: readonly string[];
   /** Further networks or single addresses, such as the host's public address behind NAT. */
   readonly deny?: readonly string[];
@@ -50,10 +50,10 @@ export type AddressRules = {
   readonly nat64?: string | undefined;
 };
 
-/** True for an address that must not be connected to. Whatever is not the text of an IP address is denied. */
+/** True for an address that must not be connected to, and for text that is not an IP address. */
 export type AddressJudge = (address: string) => boolean;
 
-/** Throws a RangeError that names the rule that is not an address, a network or (for NAT64) a /96. */
+/** Throws a RangeError that names the invalid address, network or NAT64 prefix. */
 export function createAddressJudge(rules: AddressRules = {}): AddressJudge {
   const denied = new BlockList();
   for (const network of [...deniedIpv4, ...deniedIpv6, ...(rules.interfaces ?? []), ...(rules.deny ?? [])]) {
@@ -65,7 +65,7 @@ export function createAddressJudge(rules: AddressRules = {}): AddressJudge {
 
   const ipv4 = (address: string): boolean => denied.check(address, 'ipv4');
   return (address) => {
-    // BlockList answers "not in the list" for what it cannot parse and for the wrong family: hence isIP first.
+    // BlockList reports "not in the list" for invalid text and for the wrong family, so isIP comes first.
     switch (isIP(address)) {
       case 4:
         return ipv4(address);
@@ -82,12 +82,12 @@ export function createAddressJudge(rules: AddressRules = {}): AddressJudge {
   };
 }
 
-/** One spelling for each address, so that two texts of one address compare equal. Takes only what isIP accepts. */
+/** One spelling for each address, so that two texts of one address compare equal. Requires an IP address. */
 export function canonicalAddress(address: string): string {
   return isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
 }
 
-/** RFC 5214: the interface identifier [02]00:5efe holds an IPv4 address, behind whatever prefix. */
+/** RFC 5214: the interface identifier [02]00:5efe holds an IPv4 address, after any prefix. */
 function isIsatap(hextets: readonly number[]): boolean {
   return ((hextets[4] ?? 0) & 0xfcff) === 0 && hextets[5] === 0x5efe;
 }
@@ -117,18 +117,18 @@ function nat64Network(text: string): BlockList {
   return list;
 }
 
-/** Gives a judge that knows the interfaces of this moment; it is built anew only when they have changed. */
+/** Returns a judge for the interfaces of this moment; it is rebuilt only when they have changed. */
 export function createHostJudge(rules: Omit<AddressRules, 'interfaces'>): () => AddressJudge {
-  let known: string | undefined;
+  let judged: string | undefined;
   let judge = createAddressJudge(rules);
   return () => {
     const networks = Object.values(networkInterfaces())
       .flatMap((entries) => entries ?? [])
       .map(({ address, cidr }) => (cidr ?? address).replace(/%[^/]*/, ''));
-    const now = networks.join(' ');
-    if (now !== known) {
+    const current = networks.join(' ');
+    if (current !== judged) {
       judge = createAddressJudge({ ...rules, interfaces: networks });
-      known = now;
+      judged = current;
     }
     return judge;
   };

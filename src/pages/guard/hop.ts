@@ -1,4 +1,4 @@
-/** One hop of a fetch: from a judged URL to the reply of the one address it was judged to be at. */
+/** One hop of a fetch: from a judged URL to the reply of one judged address. */
 import { RelayError } from '../../errors.ts';
 import type { PageCaps } from '../caps.ts';
 import type { AddressJudge } from './address.ts';
@@ -13,7 +13,7 @@ export type HopRules = {
   readonly nameServers?: readonly string[] | undefined;
 };
 
-/** Every connection of the relay to a page is made here, and none is made before every address has been judged. */
+/** Makes every connection of the relay to a page, each only after every address of the page was judged. */
 export async function visit<T>(
   target: Target,
   headers: Readonly<Record<string, string>>,
@@ -25,31 +25,31 @@ export async function visit<T>(
   const addresses = target.literal
     ? [target.host]
     : await resolve(target.host, { servers: nameServers, ipv6, timeoutMs: caps.dnsMs }, signal);
-  // 2. Judge every address: one that is not public refuses them all.
+  // 2. Judge every address. One address that is not public blocks the fetch.
   if (addresses.some((address) => denied(address))) throw blockedAddress();
   if (addresses.length > caps.addresses) {
-    throw new RelayError('dns_error', 'The host of the URL has more addresses than a page needs.');
+    throw new RelayError('dns_error', 'The host of the URL has too many addresses.');
   }
   // 3. Dial a judged address, and check that the socket is connected to it.
   const socket = await dial(addresses.slice(0, caps.dials), target.port, caps.connectMs, signal);
-  // 4. TLS, for the name and not for the address.
+  // 4. TLS for the name, not for the address.
   const channel = target.secure ? await secure(socket, target, signal) : socket;
-  // 5. One request, whose reply is bounded.
+  // 5. One request with a bounded reply.
   return get(channel, target, headers, caps, signal, use);
 }
 
 const redirectStatuses = new Set([301, 302, 303, 307, 308]);
 
-/** The text of the Location, still to be parsed and judged like a caller's URL. Throws `bad_redirect`. */
+/** The text of the Location, to be parsed and judged like a caller's URL. Throws `bad_redirect`. */
 export function readRedirect(status: number, header: string | string[] | undefined): string | undefined {
   if (!redirectStatuses.has(status) || header === undefined) return undefined;
   if (Array.isArray(header))
     throw new RelayError('bad_redirect', 'The page redirects to more than one place.');
-  if (header.trim() === '') throw new RelayError('bad_redirect', 'The page redirects to nowhere.');
+  if (header.trim() === '') throw new RelayError('bad_redirect', 'The page redirects to an empty URL.');
   return asUtf8(header);
 }
 
-/** Header values arrive as latin1; servers that send other characters mean UTF-8. */
+/** Header values arrive as latin1, but servers send other characters in UTF-8. */
 function asUtf8(latin1: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));

@@ -1,8 +1,8 @@
 /**
- * From a name to its addresses, once.
+ * Resolves a name to its addresses, once.
  *
- * c-ares and not the system's getaddrinfo: it can be cancelled, reads neither /etc/hosts nor numeric hosts nor search
- * domains, and does not occupy a thread while a name server is silent. Each look-up has a resolver of its own, so
+ * Uses c-ares, not the system's getaddrinfo: it can be cancelled, reads neither /etc/hosts nor numeric hosts nor search
+ * domains, and does not occupy a thread while a name server is silent. Each look-up has its own resolver, so
  * nothing is cached and cancelling one does not touch another.
  */
 import { Resolver } from 'node:dns/promises';

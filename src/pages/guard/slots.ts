@@ -1,18 +1,18 @@
-/** So many at a time for each name, the rest in line; the line has an end and is fair to the keys in it, and an idle name costs nothing. */
+/** Limits the tasks of each name that run at once. The others wait in a bounded queue that is fair to the keys. */
 import { RelayError } from '../../errors.ts';
 import { FairQueue, mayWait } from '../../fair-queue.ts';
 
 export type Slots = {
-  /** Runs `work` of a key when there is room for `name`. Throws `rate_limited` when the line is full. */
+  /** Runs the key's `work` when `name` has a free slot. Throws `rate_limited` when the queue is full. */
   use<T>(name: string, keyId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 };
 
 type Line = { running: number; readonly waiting: FairQueue<() => void> };
 
 export type SlotLimits = {
-  /** At a time, for a name. */
+  /** Tasks of one name that run at once. */
   readonly each: number;
-  /** In line, for all names together; see `mayWait`. */
+  /** Tasks in the queues of all names; see `mayWait`. */
   readonly waiting: number;
 };
 
@@ -24,7 +24,7 @@ export function createSlots({ each, waiting: maxWaiting }: SlotLimits): Slots {
 
   const wait = async (line: Line, keyId: string, signal: AbortSignal): Promise<void> => {
     if (!mayWait(maxWaiting, waitingInAll, waitingOf(keyId))) {
-      throw new RelayError('rate_limited', 'Too many fetches are waiting already.', {
+      throw new RelayError('rate_limited', 'Too many fetches are waiting. Try again in a moment.', {
         limit: 'target_host',
         retryAfter: 5,
       });
@@ -34,7 +34,7 @@ export function createSlots({ each, waiting: maxWaiting }: SlotLimits): Slots {
     try {
       await new Promise<void>((resolve, reject) => {
         abort = () => {
-          // At once: a place must not be handed to one that has left.
+          // Immediately, so that a task that has left is not given a slot.
           line.waiting.remove(keyId, resolve);
           reject(signal.reason as Error);
         };
@@ -58,7 +58,7 @@ export function createSlots({ each, waiting: maxWaiting }: SlotLimits): Slots {
       try {
         return await work();
       } finally {
-        // Whoever is next in line takes the place over: it is not free in between.
+        // The next task takes the slot over, so it is never free in between.
         const next = line.waiting.next(
           () => true,
           () => 0,

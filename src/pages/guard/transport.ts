@@ -1,8 +1,8 @@
 /**
- * The only way out: one socket to one judged address, for one request.
+ * The only connection to a page: one socket to one judged address, for one request.
  *
- * The dial is ours, so that nothing resolves a name a second time, no proxy setting of the environment applies and no
- * socket is used twice; undici speaks HTTP/1.1 over the socket it is handed and could not open another.
+ * This file dials, so that nothing resolves a name a second time, no proxy setting of the environment applies and no socket
+ * is used twice. undici speaks HTTP/1.1 over the socket that it is given and cannot open another.
  */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -15,26 +15,26 @@ import type { Target } from './url.ts';
 
 export type Reply = {
   readonly status: number;
-  /** Lower-case names; a header that was sent more than once is an array. Values are latin1. */
+  /** Names in lower case. A header that was sent more than once is an array. Values are latin1. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Readable;
 };
 
 export type ReplyLimits = {
-  /** Bytes of status line and headers. */
+  /** Bytes of the status line and the headers. */
   readonly headerBytes: number;
-  /** Bytes off the wire, whatever they are: chunk framing and informational replies count. */
+  /** Bytes on the wire, including chunk framing and informational replies. */
   readonly wireBytes: number;
-  /** Milliseconds to the headers of the reply, and between two pieces of its body. */
+  /** Milliseconds before the headers of the reply, and between two pieces of its body. */
   readonly silenceMs: number;
 };
 
-/** How often the wire is measured, in milliseconds: undici shows neither chunk extensions nor 1xx replies. */
+/** How often the wire is measured, in milliseconds: undici reports neither chunk extensions nor 1xx replies. */
 const meterMs = 100;
 
 /**
- * A TCP connection to the first of these addresses that answers. All have been judged before; the socket is checked
- * against the one that was dialled before a byte is written. Throws `connect_error` or `timeout`.
+ * A TCP connection to the first of these judged addresses that answers. The socket is checked against the dialled address
+ * before a byte is written. Throws `connect_error` or `timeout`.
  */
 export async function dial(
   addresses: readonly string[],
@@ -63,10 +63,10 @@ export async function dial(
 }
 
 function connectError(cause?: unknown): RelayError {
-  return new RelayError('connect_error', 'The host of the URL could not be connected to.', { cause });
+  return new RelayError('connect_error', 'Could not connect to the host of the URL.', { cause });
 }
 
-/** The socket must be at the address that was judged: whatever moved it there is not to be trusted with a request. */
+/** The socket must be connected to the judged address. Otherwise nothing is sent. */
 export function assertPinned(socket: Pick<Socket, 'remoteAddress' | 'destroy'>, address: string): void {
   if (canonicalAddress(socket.remoteAddress ?? '') === canonicalAddress(address)) return;
   socket.destroy();
@@ -74,8 +74,8 @@ export function assertPinned(socket: Pick<Socket, 'remoteAddress' | 'destroy'>, 
 }
 
 /**
- * TLS on a dialled socket, for the name in the URL. What is verified does not depend on the environment:
- * NODE_TLS_REJECT_UNAUTHORIZED and --tls-min-v1.0 change defaults only. Throws `tls_error`.
+ * TLS on a dialled socket, for the name in the URL. The checks are set here, because NODE_TLS_REJECT_UNAUTHORIZED and
+ * --tls-min-v1.0 change the defaults. Throws `tls_error`.
  */
 export async function secure(socket: Socket, target: Target, signal: AbortSignal): Promise<Socket> {
   const wrapped = connectTls({
@@ -92,12 +92,12 @@ export async function secure(socket: Socket, target: Target, signal: AbortSignal
   } catch (error) {
     socket.destroy();
     signal.throwIfAborted();
-    const message = 'The host of the URL has no valid certificate, or speaks no usable TLS.';
+    const message = 'The host of the URL has no valid certificate or no usable TLS.';
     throw new RelayError('tls_error', message, { cause: error });
   }
 }
 
-/** Sends one GET and gives its reply; ends socket and client when `use` is done. Throws what `protocolError` names. */
+/** Sends one GET and passes its reply to `use`, then closes the socket. Throws the errors of `protocolError`. */
 export async function get<T>(
   socket: Socket,
   target: Target,
@@ -106,17 +106,17 @@ export async function get<T>(
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
 ): Promise<T> {
-  // Loaded by the first fetch: it takes memory that a relay without fetches does not need.
+  // Loaded by the first fetch, to save memory in a relay without fetches.
   const { Client } = await import('undici');
   let unused: Socket | undefined = socket;
   const client = new Client(target.origin, {
     connect: (_options, callback) => {
-      const given = unused;
+      const dialled = unused;
       unused = undefined;
-      // Not at once: the client is not ready for a connection while it asks for one.
+      // In a microtask: the client is not ready for a connection while it asks for one.
       queueMicrotask(() => {
-        if (given === undefined) callback(new Error('one connection, one request'), null);
-        else callback(null, given);
+        if (dialled === undefined) callback(new Error('one connection, one request'), null);
+        else callback(null, dialled);
       });
     },
     pipelining: 0,
@@ -131,7 +131,7 @@ export async function get<T>(
   }, meterMs);
   try {
     const reply = await client.request({ method: 'GET', path: target.path, headers, signal });
-    // RFC 9112 section 7: no other coding was offered, and the parser passes the bytes of others on as they are.
+    // RFC 9112 section 7: no other coding was offered, and the parser does not decode others.
     if (!/^(chunked)?$/i.test(String(reply.headers['transfer-encoding'] ?? ''))) {
       throw protocolError(new Error('a transfer coding that was not offered'));
     }
@@ -142,15 +142,15 @@ export async function get<T>(
   } finally {
     clearInterval(meter);
     socket.destroy();
-    // Not awaited: nothing that a library waits for holds up the answer.
+    // Not awaited: the answer does not wait for the library.
     client.destroy().catch(() => {});
   }
 }
 
-/** The host sends more than any page is allowed to, in a form that shows no body. */
+/** The host sent more than any page may, without showing a body. */
 class WireLimitError extends Error {}
 
-/** undici's and the socket's errors, as what a caller can know. Never the host's own words. */
+/** The error for a caller. It never contains text from the host. */
 function protocolError(cause: unknown): RelayError {
   switch (codeOf(cause)) {
     case 'UND_ERR_HEADERS_OVERFLOW':
@@ -159,7 +159,7 @@ function protocolError(cause: unknown): RelayError {
       });
     case 'UND_ERR_HEADERS_TIMEOUT':
     case 'UND_ERR_BODY_TIMEOUT':
-      return new RelayError('timeout', 'The host of the URL fell silent.', { cause });
+      return new RelayError('timeout', 'The host of the URL stopped sending.', { cause });
     default:
       return new RelayError('upstream_protocol', 'The host of the URL did not answer with valid HTTP.', {
         cause,
@@ -167,7 +167,7 @@ function protocolError(cause: unknown): RelayError {
   }
 }
 
-/** Whether the connection ended, or was ended for its size, before the body did. */
+/** Whether the connection ended before the body, or was closed for its size. */
 export function isBrokenOff(error: unknown): boolean {
   const code = codeOf(error);
   return (
@@ -180,13 +180,13 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** Resolves at the event; rejects when the socket fails or the signal aborts, and then the socket is destroyed. */
+/** Waits for the event. Destroys the socket and rejects when it fails or the signal aborts. */
 async function opened(
   socket: Socket,
   event: 'connect' | 'secureConnect',
   signal: AbortSignal,
 ): Promise<void> {
-  // Stays for the life of the socket: an error that nobody waits for must not end the process.
+  // Kept for the life of the socket: a later error must not end the process.
   socket.on('error', () => {});
   try {
     await once(socket, event, { signal });

@@ -1,34 +1,34 @@
 /**
- * From the text of a URL to the one place it names (pure): the WHATWG parser, then rules that need no network.
+ * From the text of a URL to the place it names: the WHATWG parser, then rules that need no network.
  *
  * The parser resolves every spelling of an address (decimal, octal, hexadecimal, short, full-width, percent-encoded),
- * so no rule below sees the caller's spelling. It keeps userinfo, port 0, empty labels and characters such as `;`.
+ * so no rule below sees the caller's spelling. The parser keeps userinfo, port 0, empty labels and characters such as `;`.
  */
 import { isIP } from 'node:net';
 
 import { RelayError } from '../../errors.ts';
 import type { AddressJudge } from './address.ts';
 
-/** Longer than any page's address, and short enough to parse at no cost. Characters. */
+/** Longer than any page's URL, and short enough to parse quickly. Characters. */
 const maxUrlLength = 8192;
 
-/** Names that only a local network, a cloud or a non-DNS system answers: RFC 6761, 6762, 7686, 8375, 9476, ICANN. */
+/** Names that only a local network, a cloud or a non-DNS system resolves: RFC 6761, 6762, 7686, 8375, 9476, ICANN. */
 const specialSuffixes = [
   ...'localhost localdomain localdomain6 local internal intranet private corp home lan home.arpa'.split(' '),
   ...'mail svc onion i2p alt test invalid example metadata.goog metadata.packet.net'.split(' '),
-  // Names of tailnets: of the neighbours of this machine, or of this relay behind Tailscale Funnel.
+  // Tailnet names: this machine's neighbours, or this relay behind Tailscale Funnel.
   ...'metadata.platformequinix.com ts.net'.split(' '),
 ];
 
 export type UrlRules = {
   readonly ports: readonly number[];
-  /** The relay's own public names: fetching itself is never wanted. Lower case, no trailing dot. */
+  /** The relay's own public names, which it must not fetch. Lower case, no trailing dot. */
   readonly selfNames: readonly string[];
   readonly denied: AddressJudge;
 };
 
 export type Target = {
-  /** The page, without fragment, and without a dot at the end of its host. */
+  /** The page, without a fragment and without a dot at the end of its host. */
   readonly url: string;
   readonly origin: string;
   readonly path: string;
@@ -50,10 +50,10 @@ export function parseTarget(text: string, rules: UrlRules, base?: string): Targe
     throw new RelayError('blocked_scheme', 'Only http and https URLs can be fetched.');
   }
   if (url.username !== '' || url.password !== '') {
-    throw new RelayError('blocked_userinfo', 'A URL with a user name or a password is not fetched.');
+    throw new RelayError('blocked_userinfo', 'The URL must not contain a user name or a password.');
   }
 
-  // Who is asked for comes before which port: a special address is "blocked_address" whatever its port.
+  // The host is checked before the port: a special address is "blocked_address" on every port.
   const host = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname.replace(/\.$/, '');
   const literal = isIP(host) !== 0;
   if (literal) {
@@ -66,7 +66,7 @@ export function parseTarget(text: string, rules: UrlRules, base?: string): Targe
   const secure = url.protocol === 'https:';
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   if (!rules.ports.includes(port)) {
-    throw new RelayError('blocked_port', `Pages are fetched from the ports ${rules.ports.join(', ')} only.`);
+    throw new RelayError('blocked_port', `The port of the URL must be one of ${rules.ports.join(', ')}.`);
   }
 
   url.hash = '';
@@ -74,7 +74,7 @@ export function parseTarget(text: string, rules: UrlRules, base?: string): Targe
   return { url: url.href, origin: url.origin, path, secure, host, literal, port };
 }
 
-/** One wording, whether the URL named the address or a name led to it, and whatever the address is. */
+/** The same message for an address in the URL and for a name's address, so that it reveals neither. */
 export function blockedAddress(): RelayError {
   return new RelayError('blocked_address', 'The host of the URL is not on the public internet.');
 }
@@ -86,6 +86,6 @@ function checkName(host: string, selfNames: readonly string[]): void {
   }
   const special = specialSuffixes.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
   if (labels.length === 1 || special || selfNames.includes(host)) {
-    throw new RelayError('blocked_hostname', 'The host of the URL is a name of a local or special network.');
+    throw new RelayError('blocked_hostname', 'The host of the URL is a name on a local or special network.');
   }
 }

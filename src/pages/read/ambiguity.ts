@@ -1,14 +1,14 @@
 /**
- * Where a tag changes how the following text is read, and a browser may not agree.
+ * Where a browser may not agree on how the text after a tag is read.
  *
  * `<title>`, `<textarea>`, `<iframe>` and their like make the text after them text, not markup; but inside `<math>`,
  * `<select>` and `<frameset>` browsers ignore some of them, and `<noscript>` is markup or text depending on whether
- * scripts run. Without a tree it is not known which. So there, text of such an element is kept only up to its first
- * `<`, which reads the same either way. The state is a handful of flags: when in doubt, one stays up.
+ * scripts run. Only a tree would show which. So the text of such an element is kept only up to its first `<`, because
+ * that part reads the same either way. The state is a few flags. When in doubt, a flag stays set.
  */
 import type { Token } from 'parse5';
 
-/** MathML in which nothing but text can stand: whatever a page puts there instead is read as HTML. */
+/** MathML elements that hold only text. Any tag inside is read as HTML. */
 const mathLeaves = new Set(['mi', 'mo', 'mn', 'ms', 'mtext']);
 const mathNames = new Set([
   ...mathLeaves,
@@ -19,7 +19,7 @@ const mathNames = new Set([
 
 export class Ambiguity {
   #math = false;
-  /** Once what is inside `<math>` or `<select>` is not plain, it cannot be known when it ends. */
+  /** Set once the content of `<math>` or `<select>` is unusual: then its end is unknown. */
   #mathForever = false;
   #mathLeaf = '';
   #select = false;
@@ -27,7 +27,7 @@ export class Ambiguity {
   #noscript = false;
   #frameset = false;
 
-  /** True between `<noscript>` and its end tag, where no other `</noscript` may be kept. */
+  /** True between `<noscript>` and its end tag, where no other `</noscript` is kept. */
   get inNoscript(): boolean {
     return this.#noscript;
   }

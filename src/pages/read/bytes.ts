@@ -1,4 +1,4 @@
-/** A stream of bytes that can be looked at, and put back, before it is passed on. */
+/** A stream of bytes that can be peeked at, and put back, before it is passed on. */
 export class ByteSource {
   readonly #iterator: AsyncIterator<Buffer>;
   #kept: Buffer = Buffer.alloc(0);

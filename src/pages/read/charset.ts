@@ -1,6 +1,5 @@
 /**
- * From bytes to text: which encoding, by the order of the HTML standard (byte order mark, header, the page itself), and a
- * decoder that follows the Encoding standard.
+ * From bytes to text. The encoding is chosen in the order of the HTML standard: byte order mark, header, the page itself.
  *
  * Node 24's own TextDecoder is right for windows-1252 and the other single-byte encodings, but not for all pairs of
  * Shift_JIS, EUC-JP, EUC-KR and Big5; `@exodus/bytes` is.
@@ -14,7 +13,7 @@ import { findMetaCharset, readableEncoding } from './meta-charset.ts';
 
 /** How far an XML declaration is read. Bytes. */
 const declarationBytes = 1024;
-/** How much of a page that names no encoding is tested for being UTF-8, from its first letter outside ASCII. Bytes. */
+/** How much of a page without a declared encoding is tested for UTF-8, from its first letter outside ASCII. Bytes. */
 const utf8TestBytes = 65_536;
 
 /** The text of a page while it is read. */
@@ -27,12 +26,12 @@ export class TextReader {
     this.#charset = charset;
   }
 
-  /** The name of the encoding, in lower case. Without a declaration it is known once the text was read. */
+  /** The name of the encoding, in lower case. Without a declaration it is known once the text has been read. */
   get charset(): string {
     return this.#charset ?? 'utf-8';
   }
 
-  /** Without a byte order mark. What is not of the encoding becomes U+FFFD. */
+  /** Without a byte order mark. Bytes that are invalid in the encoding become U+FFFD. */
   async *pieces(): AsyncGenerator<string> {
     const named = this.#charset !== undefined;
     if (!named) {
@@ -44,13 +43,13 @@ export class TextReader {
       if ((await this.#source.next()) !== undefined) yield '\ufffd';
       return;
     }
-    // A mark names its encoding; without one, U+FEFF after the first letters is a letter.
+    // Without a byte order mark, U+FEFF after the first letters is a letter.
     const decoder = new TextDecoder(this.charset, { ignoreBOM: !named });
     for await (const bytes of this.#source) yield decoder.decode(bytes, { stream: true });
     yield decoder.decode();
   }
 
-  /** What comes before the first letter that shows the encoding: it reads the same in all that are possible. */
+  /** The text before the first letter that shows the encoding: it reads the same in every possible encoding. */
   async *#ascii(): AsyncGenerator<string> {
     for await (const bytes of this.#source) {
       const end = isAscii(bytes) ? bytes.length : bytes.findIndex((byte) => byte >= 0x80);
@@ -100,10 +99,10 @@ function xmlDeclaration(start: Buffer): string | undefined {
   return readableEncoding(double ?? single);
 }
 
-/** A few bytes that are wrong do not make every letter wrong. */
+/** A few wrong bytes do not make a page another encoding. */
 function isUtf8(sample: Uint8Array): boolean {
   if (sample.length === 0) return true;
-  // As a stream: where the sample or the page breaks off within a letter, that shows nothing.
+  // As a stream: a letter that the end of the sample cuts is not a wrong byte.
   const text = new TextDecoder('utf-8').decode(sample, { stream: true });
   const wrong = text.match(/\ufffd/g)?.length ?? 0;
   const letters = (text.match(/[^\0-\x7f]/gu)?.length ?? 0) - wrong;

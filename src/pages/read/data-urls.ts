@@ -1,29 +1,28 @@
 /**
- * `data:` URLs become short: nobody reads an image as letters, and it can be larger than the page around it.
- *
- * Text goes through in pieces of any size. What is left of a URL is its head and one word: `data:image/png;base64,omitted`.
+ * Shortens `data:` URLs, because an image inside a page can be larger than the page. A URL keeps its head and gets one word:
+ * `data:image/png;base64,omitted`. Takes text in pieces of any size.
  */
 
-/** Where the text stands: this decides what a URL can begin after, and what ends it. */
+/** Where the text stands. It decides what a URL can follow, and what ends it. */
 export type UrlPlace = 'value' | 'list' | 'style' | 'script';
 
 export const omitted = 'omitted';
-/** Nothing else in a text can be the beginning of such a URL. */
+/** Every such URL begins like this. */
 export const mayHoldDataUrl = /data:/i;
 
-/** The head of a URL: a type and parameters, as HTML, JSON and scripts write them. */
+/** The head of a URL: a type and parameters, as written in HTML, JSON and scripts. */
 const head = /data:((?:[\w.+/&#=%\\-]|; ?){0,100}),/iy;
 const slash = String.raw`(?:\\?/|&#47;|&#x2f;|\\u002f)`;
 const typed = new RegExp(
   `^(?:;.*|(?:application|audio|font|image|message|model|multipart|text|video|x-[\\w-]+)${slash}.*)?$`,
   'i',
 );
-/** The longest that `head` can match. UTF-16 units. */
+/** The longest match of `head`. UTF-16 units. */
 const longestHead = 206;
-/** More than what can stand before a URL, or what ends it. UTF-16 units. */
+/** Longer than any mark before or after a URL. UTF-16 units. */
 const longestEdge = 8;
 
-/** In a script, `<!--`, `<script` and `-->` decide where it ends: nothing of them is taken out. */
+/** In a script, `<!--`, `<script` and `-->` decide where the script ends, so they are kept. */
 const scriptEnds = { '"': /(?<!\\)"|-{0,2}[<>]/g, "'": /(?<!\\)'|-{0,2}[<>]/g } as const;
 
 const ends = {
@@ -38,11 +37,11 @@ const ends = {
 
 export class DataUrls {
   readonly #place: UrlPlace;
-  /** What was let through last: a URL is known by what stands before it. */
+  /** The end of the text that was passed on: the text before a URL shows that it is one. */
   #before = '';
-  /** Not let through yet. */
+  /** Not passed on yet. */
   #waiting = '';
-  /** What ends the URL that is being read, and whether it is long enough to be replaced. */
+  /** The end of the URL that is being read, and whether the URL is long enough to be replaced. */
   #url: { readonly end: RegExp; readonly isLong: boolean } | undefined;
   #started = false;
 
@@ -54,7 +53,7 @@ export class DataUrls {
     return this.#read(piece, false);
   }
 
-  /** What is left at the end of the text. */
+  /** The rest, at the end of the text. */
   end(): string {
     return this.#read('', true);
   }
@@ -66,15 +65,15 @@ export class DataUrls {
     return out.join('');
   }
 
-  /** Lets the text through up to the next URL; false when more of the text is needed. */
+  /** Passes on the text up to the next URL; false when more text is needed. */
   #toUrl(out: string[], last: boolean): boolean {
-    const at = this.#waiting.search(mayHoldDataUrl);
-    if (at === -1) {
-      // The word itself may be cut in two.
+    const start = this.#waiting.search(mayHoldDataUrl);
+    if (start === -1) {
+      // The word may be cut in two.
       out.push(this.#pass(last ? this.#waiting.length : Math.max(0, this.#waiting.length - 'data'.length)));
       return false;
     }
-    out.push(this.#pass(at));
+    out.push(this.#pass(start));
     const text = this.#waiting;
     head.lastIndex = 0;
     const [found = '', type = ''] = head.exec(text) ?? [];
@@ -85,19 +84,19 @@ export class DataUrls {
     return true;
   }
 
-  /** Replaces the URL up to its end; false when more of the text is needed. */
+  /** Replaces the URL up to its end; false when more text is needed. */
   #throughUrl(out: string[], last: boolean): boolean {
     const { end, isLong } = this.#url ?? { end: ends.value, isLong: false };
-    // The first letter of what was left was looked at before, with what stands before it.
+    // The first letter of the rest was searched before.
     end.lastIndex = isLong ? 1 : 0;
     const found = end.exec(this.#waiting)?.index;
     if (found === undefined && !last) {
       // The end may be cut in two.
-      const known = this.#waiting.length - longestEdge;
-      if (!isLong && known <= omitted.length) return false;
+      const searched = this.#waiting.length - longestEdge;
+      if (!isLong && searched <= omitted.length) return false;
       if (!isLong) out.push(omitted);
       this.#url = { end, isLong: true };
-      this.#waiting = this.#waiting.slice(known);
+      this.#waiting = this.#waiting.slice(searched);
       return false;
     }
     const length = found ?? this.#waiting.length;
@@ -116,7 +115,7 @@ export class DataUrls {
     return passed;
   }
 
-  /** What ends a URL that begins here; undefined where a URL cannot begin. */
+  /** The end of a URL that begins here; undefined where no URL can begin. */
   #endOfUrl(): RegExp | undefined {
     const before = this.#before;
     const mark = before.at(-1);

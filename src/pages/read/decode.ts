@@ -1,8 +1,8 @@
 /**
- * Content codings: at most one, and never more decoded bytes than are asked for.
+ * Content codings: at most one, and never more decoded bytes than the reader takes.
  *
- * The decoders are pulled: what the reader does not take is not decoded, so a bomb costs one buffer and stops where its
- * reader stops. (zlib's own `maxOutputLength` does not apply to streams.)
+ * The reader pulls the decoders, so a bomb costs one buffer and stops where its reader stops. (zlib's `maxOutputLength` does
+ * not apply to streams.)
  */
 import {
   createBrotliDecompress,
@@ -19,7 +19,7 @@ export const acceptEncoding = 'gzip, deflate, br';
 
 export type Coding = 'identity' | 'gzip' | 'deflate' | 'br';
 
-/** Throws `unsupported_encoding` for what was not offered, and for more than one coding: the second squares a bomb. */
+/** Throws `unsupported_encoding` for a coding that was not offered, and for two: the second squares a bomb. */
 export function readCoding(header: string | string[] | undefined): Coding {
   const [coding = 'identity', ...more] = [header ?? []]
     .flat()
@@ -32,13 +32,13 @@ export function readCoding(header: string | string[] | undefined): Coding {
   }
   throw new RelayError(
     'unsupported_encoding',
-    `The page is not sent in one of these codings: ${acceptEncoding}.`,
+    `The page must be sent in one of these codings: ${acceptEncoding}.`,
   );
 }
 
 /**
- * The decoded bytes. A body that breaks off or turns to garbage after something was decoded ends there and calls
- * `onCut`; one of which nothing decodes is an `upstream_protocol` error.
+ * The decoded bytes. A body that breaks off or turns to garbage ends there and calls `onCut`. If nothing could be decoded, it is
+ * an `upstream_protocol` error.
  */
 export async function* decode(
   chunks: AsyncIterable<Buffer>,
@@ -58,9 +58,9 @@ export async function* decode(
     }
   } catch (error) {
     if (!isZlibError(error)) throw error;
-    // Z_BUF_ERROR: the input ended before the stream did. That nothing came of it is not wrong.
+    // Z_BUF_ERROR: the input ended before the stream did, perhaps before any output.
     if (!any && error.code !== 'Z_BUF_ERROR') {
-      throw new RelayError('upstream_protocol', 'The page is not in the coding it is said to be.', {
+      throw new RelayError('upstream_protocol', 'The page is not in the coding that its header names.', {
         cause: error,
       });
     }
@@ -79,8 +79,8 @@ const decoders = {
 } as const satisfies Record<Exclude<Coding, 'identity'>, (source: ByteSource) => AsyncGenerator<Buffer>>;
 
 /**
- * RFC 1952, member by member. zlib's own gunzip drops the end of a page that garbage follows; here, as in browsers,
- * what is no further member is ignored, and so are the checksums.
+ * RFC 1952, member by member. zlib's gunzip drops the end of a page that garbage follows. Here, as in browsers, the garbage and
+ * the checksums are ignored.
  */
 async function* gunzip(source: ByteSource): AsyncGenerator<Buffer> {
   for (let member = 0; member < maxGzipMembers && (await source.peek(1)).length > 0; member += 1) {
@@ -117,13 +117,13 @@ async function skipText(source: ByteSource): Promise<void> {
   }
 }
 
-/** A member can be twenty bytes long, and each costs a decoder. */
+/** A member can be as short as twenty bytes, and each needs a decoder. */
 const maxGzipMembers = 100;
 
-/** Small enough that what is lost with a piece that is damaged is little. */
+/** Small, because all of a damaged piece is lost. */
 const pieceBytes = 16_384;
 
-/** All that the decoder makes of the source; what it leaves unread is put back. Throws the decoder's error at its place. */
+/** The decoder's whole output. Puts unread input back. Throws the decoder's error after the output before it. */
 async function* run(decoder: InflateRaw | BrotliDecompress, source: ByteSource): AsyncGenerator<Buffer> {
   let wake: () => void = () => {};
   const state: { idle: boolean; ended: boolean; error?: Error } = { idle: true, ended: false };

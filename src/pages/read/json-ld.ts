@@ -1,17 +1,17 @@
-/** The JSON-LD of a page: its blocks as they stand there, and what they say about the article, or else the page. */
+/** The JSON-LD of a page: its blocks, unchanged, and what they say about the article or the page. */
 import { line, type PageAbout } from './metadata.ts';
 import { isJsonLd, type PageObserver } from './strip.ts';
 
-/** More blocks than any page means to have. */
+/** More blocks than any page needs. */
 const maxBlocks = 100;
-/** Things that are looked at, of all blocks together. */
+/** Things that are searched, in all blocks together. */
 const maxThings = 200;
 const kinds = [
   /(Article|BlogPosting|Posting|Report|Recipe|Review|HowTo|APIReference|CreativeWork|Book|Thesis)$/,
   /(WebPage|Page)$/,
 ];
 
-/** Collects while the page streams by, also behind a cut. A block that does not fit into `maxBytes` is left out whole. */
+/** Collects blocks as the page streams by, also after a cut. A block that does not fit into `maxBytes` is left out whole. */
 export function createJsonLdCollector(
   maxBytes: number,
 ): PageObserver & { readonly blocks: readonly string[] } {
@@ -41,7 +41,7 @@ export function createJsonLdCollector(
 
 type Thing = Readonly<Record<string, unknown>>;
 
-/** Of blocks as they stand in the page: each can be anything. */
+/** The blocks are a stranger's: each can hold anything. */
 export function articleOf(blocks: readonly string[]): PageAbout {
   const things = blocks.flatMap(thingsOf).slice(0, maxThings);
   for (const kind of kinds) {

@@ -1,8 +1,8 @@
 /**
- * The encoding that a page names in itself, found as Chromium finds it.
+ * The encoding that a page declares, found as Chromium finds it.
  *
- * The HTML standard looks at 1024 bytes and takes no notice of elements, so that `<meta charset>` in a script or a title
- * counts, and one after a long comment does not. Browsers read tags, and go on to the end of the head.
+ * The HTML standard searches 1024 bytes and ignores elements: it finds `<meta charset>` in a script or a title, and none after
+ * a long comment. Browsers read tags, and go on to the end of the head.
  */
 import { normalizeEncoding } from '@exodus/bytes/encoding.js';
 import type { Token } from 'parse5';
@@ -10,15 +10,15 @@ import type { Token } from 'parse5';
 import type { ByteSource } from './bytes.ts';
 import { PageTokenizer } from './tokenizer.ts';
 
-/** So far every `<meta>` counts, and then only those of the head. Bytes. */
+/** Up to here every `<meta>` applies, then only those in the head. Bytes. */
 const everywhereBytes = 1024;
 /** The largest head that is searched. Bytes. */
 const headBytes = 524_288;
 
-/** Start tags, and end tags but for those of html and head, that do not end the head. */
+/** Tags that do not end the head. The start tags of html and head do not end it either. */
 const headNames = new Set('script noscript style link meta object title base'.split(' '));
 
-/** The name of the encoding, in lower case. What was looked at stays in the source. */
+/** The name of the encoding, in lower case. The searched bytes stay in the source. */
 export async function findMetaCharset(source: ByteSource): Promise<string | undefined> {
   const search: { charset?: string | undefined; inHead: boolean; done: boolean } = {
     inHead: true,
@@ -69,7 +69,7 @@ function charsetInContent(content: string): string | undefined {
   return double ?? single ?? bare;
 }
 
-/** The encoding of a label. That the label could be read shows that the page is not UTF-16, whatever it says. */
+/** The encoding of a label. A label that could be read shows that the page is not UTF-16. */
 export function readableEncoding(label: string | undefined): string | undefined {
   const encoding = normalizeEncoding(label ?? '') ?? undefined;
   return encoding?.startsWith('utf-16') === true ? 'utf-8' : encoding;

@@ -1,4 +1,4 @@
-/** What a page says about itself, collected while it streams by. Everything is bounded and nothing is believed. */
+/** What a page says about itself, collected as it streams by. Everything is bounded and nothing is verified. */
 import type { Token } from 'parse5';
 
 import type { PageObserver } from './strip.ts';
@@ -19,7 +19,7 @@ export type PageAbout = {
   readonly [field in keyof typeof metaNames]?: string | undefined;
 };
 
-/** The names of `<meta>` for each field, the better ones first. */
+/** The names of `<meta>` for each field, in order of preference. */
 const metaNames = {
   title: 'citation_title dc.title dcterms.title twitter:title'.split(' '),
   byline: [
@@ -44,11 +44,11 @@ const feedTypes = new Set(['application/rss+xml', 'application/atom+xml', 'appli
 
 export type MetadataCollector = PageObserver & {
   metadata(): PageMetadata;
-  /** `article`: what the page's JSON-LD says. */
+  /** `article`: the fields from the page's JSON-LD. */
   about(article: PageAbout): PageAbout;
 };
 
-/** `url` is the page's own, against which its links are resolved. */
+/** The page's links are resolved against `url`. */
 export function createMetadataCollector(url: string): MetadataCollector {
   let title: string | undefined;
   let description: string | undefined;
@@ -57,9 +57,9 @@ export function createMetadataCollector(url: string): MetadataCollector {
   let base: string | undefined;
   const openGraph = new Map<string, string>();
   const feeds: { url: string; type: string; title?: string }[] = [];
-  /** By the name of a `<meta>`, as far as it is one of `metaNames`. */
+  /** The first value of each name in `metaNames`. */
   const declared = new Map<string, string>();
-  /** The text of `<title>` and of the first heading that has any, as far as it was read. */
+  /** The text so far of `<title>` and of the first heading with text. */
   const texts = { title: '', h1: '' };
   const open = { title: false, h1: false };
 
@@ -69,7 +69,7 @@ export function createMetadataCollector(url: string): MetadataCollector {
     return link !== null && /^https?:$/.test(link.protocol) ? link.href : undefined;
   };
 
-  /** For `<meta>`, and for `<time>`, which has microdata as well. */
+  /** For `<meta>`, and for `<time>` with microdata. */
   const declare = (attributes: Attributes): void => {
     const value = line(attributes.get('content') ?? attributes.get('datetime'));
     for (const attribute of ['property', 'name', 'itemprop', 'http-equiv']) {
@@ -145,7 +145,7 @@ export function createMetadataCollector(url: string): MetadataCollector {
       const titled = article.title ?? first('title') ?? withoutSite(title, siteName);
       return withoutUndefined({
         title: og('title') ?? titled ?? line(texts.h1),
-        // `article:author` is often the address of a profile.
+        // `article:author` is often the URL of a profile.
         byline: byline !== undefined && /^https?:\/\//.test(byline) ? undefined : byline,
         language:
           language ?? tag(first('language')) ?? tag(article.language) ?? tag(og('locale')?.replace('_', '-')),
@@ -160,7 +160,7 @@ export function createMetadataCollector(url: string): MetadataCollector {
 type Attributes = ReadonlyMap<string, string>;
 
 function attributesOf(tag: Token.TagToken): Attributes {
-  // One more than is used: so what is too long still shows.
+  // One more than is used, so that a value that is too long is still recognised.
   return new Map(tag.attrs.map(({ name, value }) => [name, value.slice(0, maxValueLength + 1)]));
 }
 
@@ -168,7 +168,7 @@ function token(value: string | undefined): string {
   return (value ?? '').trim().toLowerCase();
 }
 
-/** Text on one line, of a bounded length, without half a character at its end; undefined when there is none. */
+/** Text on one line, of bounded length, without half a character at its end; undefined if it is empty. */
 export function line(text: unknown): string | undefined {
   if (typeof text !== 'string') return undefined;
   return text.slice(0, maxValueLength).toWellFormed().replace(/\s+/g, ' ').trim() || undefined;

@@ -1,4 +1,4 @@
-/** Text with an upper bound in UTF-8 bytes: what does not fit is left out, from there on, and said so. */
+/** Text of a bounded number of UTF-8 bytes. The first piece that does not fit ends it. */
 export class Output {
   /** Bytes of UTF-8. */
   readonly max: number;
@@ -6,7 +6,7 @@ export class Output {
   #length = 0;
   #full = false;
   #incomplete = false;
-  /** Pieces that are known to fit, not yet written: most are a few characters long. */
+  /** Pieces that fit, not yet written. Most are a few characters long. */
   #waiting = '';
   /** The first half of a surrogate pair whose second half is in the next piece. */
   #half = '';
@@ -20,7 +20,7 @@ export class Output {
     return this.#full;
   }
 
-  /** True once anything of the page is missing: what did not fit, or what `leaveOut` was called for. */
+  /** True once a part of the page is missing: it did not fit, or `leaveOut` was called. */
   get incomplete(): boolean {
     return this.#full || this.#incomplete;
   }
@@ -31,7 +31,7 @@ export class Output {
     return this.#length;
   }
 
-  /** Adds as many code points as fit; of the text of a page also no part of a reference such as `&amp;`. */
+  /** Adds as many code points as fit. With `references`, it adds no part of a reference such as `&amp;`. */
   addText(piece: string, { references = false } = {}): void {
     if (this.#full) return;
     const text = this.#half + piece;
@@ -39,19 +39,19 @@ export class Output {
     const whole = text.slice(0, text.length - this.#half.length);
     if (this.fits(whole)) return this.#append(whole);
     this.#full = true;
-    // Ends between two characters, as Buffer's `write` does.
+    // Buffer's `write` ends between two characters.
     const room = Buffer.alloc(this.max - this.#length);
     const kept = room.toString('utf8', 0, room.write(whole));
     this.#append(references ? withoutHalfReference(kept, whole) : kept);
   }
 
-  /** Adds all of it, or nothing. */
+  /** Adds the whole piece or nothing. */
   addWhole(piece: string): void {
     this.#full ||= !this.fits(piece);
     if (!this.#full) this.#append(piece);
   }
 
-  /** Notes that a piece is missing which is too large; what follows it is still added. */
+  /** Records that a large piece is missing. Later pieces are still added. */
   leaveOut(): void {
     this.#incomplete = true;
   }
@@ -82,7 +82,7 @@ export class Output {
   }
 }
 
-/** A reference that the text breaks off in goes; the longest is `&CounterClockwiseContourIntegral;`. */
+/** Removes a reference that the cut breaks. The longest is `&CounterClockwiseContourIntegral;`. */
 function withoutHalfReference(kept: string, text: string): string {
   return /^[#\w;]/.test(text.slice(kept.length)) ? kept.replace(/&#?\w{0,31}$/, '') : kept;
 }

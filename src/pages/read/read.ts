@@ -1,4 +1,4 @@
-/** From a reply to what is returned of it: type gate, coding, charset, strip, each with its bound. */
+/** Reads the body of a reply: type, coding, charset and strip, each with its bound. */
 import { setImmediate } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 
@@ -19,7 +19,7 @@ import { isBrokenOff, type Reply } from '../guard/transport.ts';
 
 export type PageText = {
   readonly kind: 'html' | 'text';
-  /** The page, cut; for an article, the HTML that it is to be taken from. */
+  /** The page, cut; for an article, the HTML to read it from. */
   readonly text: string;
   readonly truncated: boolean;
   readonly contentType: string;
@@ -31,12 +31,12 @@ export type PageText = {
   readonly about: PageAbout;
 };
 
-/** How much text is worked on before others have their turn. UTF-16 units. */
+/** How much text is read before other work has its turn. UTF-16 units. */
 const turnLength = 65_536;
 
 /**
- * Throws `unsupported_content_type` and `unsupported_encoding` before the body is read where the headers tell; rejects
- * with the signal's reason when it aborts, also while it works on what has arrived.
+ * Throws `unsupported_content_type` and `unsupported_encoding`, before the body is read if the headers decide. Rejects with the
+ * signal's reason when it aborts, also while it reads bytes that have arrived.
  */
 export async function readPage(
   reply: Reply,
@@ -73,9 +73,9 @@ export async function readPage(
 
   await pump(reader.pieces(), writer, () => {
     signal.throwIfAborted();
-    // What a page says about itself can be anywhere in it, and is no longer for that.
+    // Metadata can be anywhere in a page, and does not fill the output.
     if (!output.full || metadataOnly) return true;
-    // The answer is full. A page may still hold JSON-LD; a text cannot.
+    // The answer is full. The rest of a page may still hold JSON-LD; a text has none.
     body.endAfter(caps.tailMs);
     return kind === 'html';
   });
@@ -83,7 +83,7 @@ export async function readPage(
   return {
     kind,
     text: output.toString(),
-    // A tag that was too large holds nothing of the text of an article.
+    // A tag that is too large holds no text of an article.
     truncated: body.cut || (!metadataOnly && (article ? output.full : output.incomplete)),
     contentType: type.value,
     charset: reader.charset,
@@ -95,7 +95,7 @@ export async function readPage(
   };
 }
 
-/** Passes the text on in pieces of one size, and lets the event loop turn after each; `goOn` false ends it. */
+/** Passes the text on in pieces of one size, with a turn of the event loop after each. `goOn` false ends it. */
 async function pump(
   text: AsyncIterable<string>,
   writer: Pick<PageTokenizer, 'read' | 'end'>,
@@ -138,7 +138,7 @@ function unsupportedType(): RelayError {
   );
 }
 
-/** A body of which no more is taken than the caps allow. Ending early, for whatever reason, is a cut and not an error. */
+/** Takes no more of a body than the caps allow. A body that ends early is a cut, not an error. */
 class BoundedBody {
   wireBytes = 0;
   decodedBytes = 0;
@@ -181,7 +181,7 @@ class BoundedBody {
     }
   }
 
-  /** Ends the body after so many milliseconds, counted from the first call. */
+  /** Ends the body after so many milliseconds, from the first call on. */
   endAfter(milliseconds: number): void {
     this.#timer ??= setTimeout(() => this.stop(), milliseconds);
   }

@@ -1,19 +1,19 @@
-/** What the first bytes of a page show it to be (pure). */
+/** The kind of a page, by its first bytes. */
 
-/** How many of them are looked at, as many as Chromium does. */
+/** As many as Chromium reads. */
 export const sniffBytes = 1024;
 
-/** How HTML without a type can begin: MIME Sniffing section 7.1, and as in Chromium whatever follows the name. */
+/** How HTML without a type can begin: MIME Sniffing section 7.1. As in Chromium, anything can follow the name. */
 const htmlStart =
   /^[\t\n\f\r ]*<(?:!doctype html|!--|html|head|script|iframe|h1|div|font|table|a|style|title|b|p)/i;
-/** Section 7.1 again: documents that can begin with nothing but printable bytes. */
+/** Section 7.1: documents that can begin with only printable bytes. */
 const documentStart = /^(?:%PDF-|%!PS-Adobe-)/;
 const binaryByte = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
-/** Marks of UTF-16, and XML in UTF-16 without one: bytes that are zero are of its letters. */
+/** UTF-16 with a byte order mark, and XML in UTF-16 without one. Their letters have zero bytes. */
 const utf16Start = /^(?:\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?)/;
 const utf8Mark = '\xef\xbb\xbf';
 
-/** What a page without a type is: MIME Sniffing section 7.1. */
+/** The kind of a page without a type: MIME Sniffing section 7.1. */
 export function sniffKind(start: Uint8Array): 'html' | 'text' | 'unsupported' {
   const text = latin1(start);
   if (isBinary(start) || documentStart.test(text)) return 'unsupported';

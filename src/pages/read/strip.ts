@@ -1,12 +1,12 @@
 /**
- * A page without scripts, styles, svg and comments, as it streams by.
+ * Removes scripts, styles, svg and comments from a page as it streams by.
  *
- * parse5's tokenizer and a few flags: no tree and no stack, so no page makes it slow or large. What is kept is cut out
- * of the page as it stands, but for what nobody reads: `data:` URLs, and tags that are too large. It makes pages smaller;
- * it does not make them safe to show: handlers in attributes, `javascript:` links and forms stay.
+ * Uses parse5's tokenizer and a few flags, without a tree or a stack, so no page makes it slow or large. The rest of the page
+ * stays unchanged, except `data:` URLs and tags that are too large. The result is smaller, but not safe to show: handlers in
+ * attributes, `javascript:` links and forms stay.
  *
- * Two rules keep the result free of what was taken out, however a browser reads it: no tag that changes how text is read
- * is kept where browsers may disagree about it (ambiguity.ts), and a cut never joins a `<` to what follows.
+ * Two rules make sure that no browser finds a removed element again. Where browsers may disagree on how text is read, no tag
+ * that decides it is kept (ambiguity.ts). A cut never joins a `<` to the text after it.
  */
 import { Token } from 'parse5';
 
@@ -17,21 +17,21 @@ import { SvgSpan } from './svg.ts';
 import { shortenTag, type ShortTag, TagSource } from './tag-source.ts';
 import { knownLength, type PageHandler, PageTokenizer } from './tokenizer.ts';
 
-/** Sees the page's own tags and texts, kept or not. */
+/** Gets the page's own tags and texts, kept or not. */
 export type PageObserver = {
   startTag(tag: Token.TagToken): void;
   /**
-   * `raw` is the page's text, `chars` has its character references resolved. Comes in pieces. `element`: the name of the
-   * text-only element that it is in.
+   * Text comes in pieces: `raw` as in the page, `chars` with its character references resolved. `element`: the name of the
+   * text-only element around it.
    */
   text(chars: string, raw: string, element: string | undefined): void;
   endTag(name: string): void;
 };
 
 export type StripOptions = {
-  /** False keeps everything; the page is still cut at a token when it is too long. */
+  /** False keeps everything. A page that is too long is still cut at a token. */
   readonly strip: boolean;
-  /** Keeps formulas, which some pages hold in scripts that are TeX; nothing runs them. */
+  /** Keeps formulas that are TeX in a script; nothing runs them. */
   readonly formulas?: boolean;
   readonly observers: readonly PageObserver[];
 };
@@ -50,8 +50,8 @@ function isScript(tag: Token.TagToken, ofType: RegExp): boolean {
 }
 
 /**
- * What does not fit ends the page, for little room is lost by that. Of what is larger, in UTF-16 units and as a part of
- * all the room, only that is left out.
+ * A tag that does not fit ends the page, because little room is lost. A tag larger than this, in UTF-16 units and as a share of
+ * the room, is left out instead.
  */
 const largeTag = { length: 256, share: 1 / 8 } as const;
 
@@ -62,15 +62,14 @@ class StripHandler implements PageHandler {
   readonly #svg = new SvgSpan();
   readonly #ambiguity = new Ambiguity();
   /**
-   * The element whose text is being read, and what becomes of that text. `ended`: ambiguous text has come to its first `<`, and
-   * the rest of it goes.
+   * The element whose text is being read. `ended`: ambiguous text has reached its first `<`, and the rest of it is removed.
    */
   #text:
     | { readonly name: string; readonly keep: boolean; readonly ambiguous: boolean; ended?: true }
     | undefined;
-  /** Of the text of a style sheet or a script. */
+  /** For the text of a style sheet or a script. */
   #urls: DataUrls | undefined;
-  /** The beginning of a token that is too long to be held as it stands. */
+  /** The beginning of a token that is too long to be held. */
   #begun: TagSource | undefined;
   /** Where in the page the next token starts, in UTF-16 units. */
   #offset = 0;
@@ -111,7 +110,7 @@ class StripHandler implements PageHandler {
     this.#text = undefined;
     const stray = name === 'svg' || name === 'style' || name === 'script';
     if (text === undefined ? stray : !text.keep) return this.#dropTag(tag);
-    // Before it is kept: this is the one `</noscript` that may stand there.
+    // Before the tag is kept: this `</noscript` is the one that may be kept.
     this.#ambiguity.end(name);
     if (!this.#keepTag(tag) && text !== undefined) this.#emit(`</${name}>`, true);
   }
@@ -135,12 +134,12 @@ class StripHandler implements PageHandler {
   onEof(token: Token.EOFToken): void {
     this.#endUrls();
     const { text, complete } = this.#takeTag(token);
-    // A tag that the page breaks off in is no tag.
+    // A tag that the end of the page cuts is not a tag.
     if (this.#options.strip) return;
     if (!complete || text === undefined || !this.#emitWhole(text)) this.#output.leaveOut();
   }
 
-  onLetGo(token: Token.Token, end: number): void {
+  onDropSource(token: Token.Token, end: number): void {
     const raw = this.#takeTo(end);
     if (token.type === Token.TokenType.COMMENT) return this.#drop(raw);
     this.#begun ??= new TagSource();
@@ -167,7 +166,7 @@ class StripHandler implements PageHandler {
     else this.#emitTag(source, tag);
   }
 
-  /** The tag as it is; without its attributes where it is too large. */
+  /** Keeps the tag, or only its name if it is too large. */
   #emitTag({ text, complete }: ShortTag, tag: Token.TagToken): void {
     if (!complete) this.#output.leaveOut();
     if (text !== undefined && this.#emitWhole(text)) return;
@@ -175,7 +174,7 @@ class StripHandler implements PageHandler {
     if (tag.tagName.length < knownLength) this.#emit(bareTag(tag), true);
   }
 
-  /** False when it is large and does not fit. */
+  /** False when the tag is large and does not fit. */
   #emitWhole(text: string): boolean {
     const large = Math.max(largeTag.length, this.#output.max * largeTag.share);
     if (text.length > large && !this.#output.fits(text)) return false;
@@ -208,7 +207,7 @@ class StripHandler implements PageHandler {
     if (rest !== '') this.#addText(rest, '');
   }
 
-  /** For what a cut may divide, should it be kept after all. */
+  /** Removes a piece, or keeps it without `strip`. */
   #drop(piece: string): void {
     if (this.#options.strip) this.#cut = true;
     else this.#emit(piece, false);
@@ -233,7 +232,7 @@ class StripHandler implements PageHandler {
     return begun.end();
   }
 
-  /** The token, or what is left of it, as it stands in the page, with what the tokenizer ignored before it (`</>`). */
+  /** The rest of the token as in the page, with what the tokenizer ignored before it (`</>`). */
   #take({ location }: Token.Token): string {
     return this.#takeTo(location?.endOffset ?? this.#offset);
   }
@@ -246,7 +245,7 @@ class StripHandler implements PageHandler {
   }
 }
 
-/** Its name, and what decides how the text after it is read. */
+/** The tag's name, and the attribute that decides how the text after it is read. */
 function bareTag(tag: Token.TagToken): string {
   if (tag.type === Token.TokenType.END_TAG) return `</${tag.tagName}>`;
   const type = isJsonLd(tag) ? ' type="application/ld+json"' : '';

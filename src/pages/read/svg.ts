@@ -1,8 +1,8 @@
 /**
- * Where an `<svg>` ends, without a tree: an unclosed one must not swallow the rest of the page.
+ * Finds the end of an `<svg>` without a tree. An unclosed `<svg>` must not hide the rest of the page.
  *
- * The rules of "foreign content" in the HTML standard (section 13.2.6.5), with counters in place of the stack. It only
- * decides how much is left out; what follows is judged tag by tag, so a wrong count cannot let anything through.
+ * Follows the rules of "foreign content" in the HTML standard (section 13.2.6.5), with counters instead of the stack. A wrong
+ * count only removes too much or too little of a drawing: a script after it is still removed.
  */
 import { foreignContent, type Token } from 'parse5';
 
@@ -28,14 +28,14 @@ const htmlNames = new Set([
 export class SvgSpan {
   #depth = 0;
   #integration = 0;
-  /** How many of each HTML name are open inside: its keys are `htmlNames`, so a page cannot make it grow. */
+  /** How many of each HTML element are open inside. Its keys are `htmlNames`, so a page cannot make it grow. */
   readonly #open = new Map<string, number>();
 
   get active(): boolean {
     return this.#depth > 0;
   }
 
-  /** True inside foreignObject and its like, where `<script>` and `<style>` hold text as in HTML. */
+  /** True inside foreignObject, desc and title, where `<script>` and `<style>` hold text as in HTML. */
   get inHtml(): boolean {
     return this.#integration > 0;
   }
@@ -46,7 +46,7 @@ export class SvgSpan {
     this.#open.clear();
   }
 
-  /** True when this start tag belongs to the svg; false when it ended it. */
+  /** True when this start tag belongs to the svg; false when it ended the svg. */
   start(tag: Token.TagToken): boolean {
     const name = tag.tagName;
     if (!this.inHtml && foreignContent.causesExit(tag)) {
@@ -60,7 +60,7 @@ export class SvgSpan {
     return true;
   }
 
-  /** True when this end tag belongs to the svg (it may be its last); false when it ended it from outside. */
+  /** True when this end tag belongs to the svg, or closes it; false when it ended the svg from outside. */
   end(name: string): boolean {
     if (name === 'svg') {
       this.#depth -= 1;

@@ -1,8 +1,8 @@
 /**
- * A tag as the page has it, but for values that nobody reads: a `data:` URL, and a value that is too long.
+ * Shortens the `data:` URLs of a tag and its values that are too long.
  *
- * Only text between the delimiters of a value is replaced, by text without delimiters, so that every reader finds the end
- * of the tag where it was. The states are those of the HTML standard, sections 13.2.5.6 to 13.2.5.40.
+ * Only the text between the delimiters of a value is replaced, by text without delimiters, so every parser finds the same end
+ * of the tag. The states are those of the HTML standard, sections 13.2.5.6 to 13.2.5.40.
  */
 import { DataUrls, mayHoldDataUrl, omitted, type UrlPlace } from './data-urls.ts';
 
@@ -10,19 +10,19 @@ import { DataUrls, mayHoldDataUrl, omitted, type UrlPlace } from './data-urls.ts
 export const longestValue = 16_384;
 /** UTF-16 units of a tag whose values were replaced. */
 export const longestTag = 65_536;
-/** In the place of a value that is too long: no page is at this URL, should it be one. */
+/** Replaces a value that is too long. If it is read as a URL, it leads to no page. */
 const omittedValue = `data:,${omitted}`;
-/** More than the names that are compared. */
+/** Longer than any name that is compared. */
 const knownName = 32;
 
 export type ShortTag = {
-  /** Undefined when it is too long all the same. */
+  /** Undefined when the shortened tag is still too long. */
   readonly text: string | undefined;
-  /** False when a value was too long: something that can be read may be missing. */
+  /** False when a value was too long: a part that a reader may want is missing. */
   readonly complete: boolean;
 };
 
-/** What follows in each state, up to where the state changes. */
+/** The text of each state, up to the character that ends it. */
 const runs = {
   open: /[^A-Za-z>]*/y,
   tagName: /[^\t\n\f\r />]*/y,
@@ -36,7 +36,7 @@ const runs = {
 } as const;
 type State = keyof typeof runs;
 
-/** The same of a tag that is at hand. */
+/** Shortens a whole tag. */
 export function shortenTag(raw: string): ShortTag {
   if (raw.length <= longestValue && !mayHoldDataUrl.test(raw)) return { text: raw, complete: true };
   const source = new TagSource();
@@ -44,7 +44,7 @@ export function shortenTag(raw: string): ShortTag {
   return source.end();
 }
 
-/** A tag that comes in pieces, each with what the tokenizer ignored before it (`</>`). */
+/** Shortens a tag that comes in pieces. A piece can begin with what the tokenizer ignored (`</>`). */
 export class TagSource {
   #state: State = 'open';
   #text: string | undefined = '';
@@ -53,23 +53,23 @@ export class TagSource {
   #value: { urls: DataUrls; text: string | undefined } | undefined;
 
   write(piece: string): void {
-    let at = 0;
-    while (at < piece.length) {
+    let index = 0;
+    while (index < piece.length) {
       const run = runs[this.#state];
-      run.lastIndex = at;
+      run.lastIndex = index;
       const text = run.exec(piece)?.[0] ?? '';
-      at += text.length;
+      index += text.length;
       if (this.#value !== undefined) this.#addToValue(this.#value.urls.write(text));
       else this.#add(text);
       if (this.#state === 'name') this.#name = (this.#name + text).slice(0, knownName);
-      const next = piece[at];
+      const next = piece[index];
       if (next === undefined) break;
       const { state, taken } = follow(this.#state, next);
       this.#enter(state, this.#state);
       if (!taken) continue;
       if (state === 'name') this.#name = next;
       this.#add(next);
-      at += 1;
+      index += 1;
     }
   }
 
@@ -107,7 +107,7 @@ export class TagSource {
   }
 }
 
-/** Where the character that ended a run leads, and whether it is a part of what it ended. */
+/** The state after the character that ended a run, and whether that character belongs to the run. */
 function follow(state: State, next: string): { state: State; taken: boolean } {
   switch (state) {
     case 'open':

@@ -1,4 +1,4 @@
-/** Media types that hold text, of which the IANA registry and servers have many outside `text/`. */
+/** Media types that hold text. The IANA registry and servers have many outside `text/`. */
 
 /** Structured syntax suffixes (RFC 6839 and the IANA registry) whose syntax is text. */
 const suffix = /^(application|chemical|message|model)\/[^+]+\+(json|xml|yaml|json-seq)$/;
@@ -21,12 +21,12 @@ const subtypes = new Set([
   ...'vnd.apple.mpegurl mbox diff patch pem-file pgp-keys pgp-signature'.split(' '),
 ]);
 
-/** Whether a media type, in lower case and without parameters, is one of text. */
+/** Whether a media type, in lower case and without parameters, holds text. */
 export function isTextual(essence: string): boolean {
   const [type = '', subtype = ''] = essence.split('/');
   switch (type) {
     case 'text':
-      // A stream has no end, and is text in name only.
+      // A stream has no end.
       return subtype !== 'event-stream';
     case 'message':
       return true;

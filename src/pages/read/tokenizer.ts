@@ -1,16 +1,16 @@
 /**
- * parse5's tokenizer, with what it keeps of one token bounded: a page can be one tag of ten megabytes, and in JavaScript
- * a name that grows letter by letter, or a value in which every second character is replaced, takes thirty times its length.
+ * parse5's tokenizer with bounded memory for one token. A page can be one tag of ten megabytes. In JavaScript, a name that grows
+ * letter by letter, or a value with many replaced characters, takes thirty times its length.
  */
 import { Token, Tokenizer, TokenizerMode } from 'parse5';
 
-/** How much is known of a name or a value, at least: more than any rule compares. UTF-16 units. */
+/** At least this much of a name or a value is kept: more than any rule compares. UTF-16 units. */
 export const knownLength = 4096;
-/** More than any tag means to have; those after them are not known. */
+/** More than any tag needs. The attributes after them are ignored. */
 const maxAttributes = 1000;
-/** The source of a longer token is let go piece by piece. UTF-16 units. */
+/** The source of a longer token is passed on piece by piece. UTF-16 units. */
 const longestHeld = 65_536;
-/** Text that is not dropped, because the tokenizer may step back to it: more than a reference has. */
+/** Source that stays, because the tokenizer may step back: longer than any reference. */
 const stepBack = 64;
 
 /** Elements after whose start tag text is read differently: HTML standard, sections 13.2.6.2 and 13.2.6.4. */
@@ -33,8 +33,8 @@ export type PageHandler = {
   onComment?(token: Token.CommentToken): void;
   onDoctype?(token: Token.DoctypeToken): void;
   onEof?(token: Token.EOFToken): void;
-  /** The last to see the source of an unfinished token up to that place in the page. */
-  onLetGo?(token: Token.Token, end: number): void;
+  /** The source of an unfinished token, up to `end` in the page, is about to be dropped. */
+  onDropSource?(token: Token.Token, end: number): void;
 };
 
 export class PageTokenizer extends Tokenizer {
@@ -58,14 +58,14 @@ export class PageTokenizer extends Tokenizer {
     this.#handler = handler;
   }
 
-  /** For after a start tag: reads what follows as this element's text. False when it has markup inside. */
+  /** After a start tag: reads the element's content as text. False when the content is markup. */
   readTextOf(name: string): boolean {
     const mode = textModes.get(name);
     if (mode !== undefined) this.state = mode;
     return mode !== undefined;
   }
 
-  /** The next piece of the page; its text passes on, whatever its length, and is not held until its token ends. */
+  /** Takes the next piece of the page. Its text is passed on at once, not held until its token ends. */
   read(text: string): void {
     this.write(text, false);
     this.flushCurrentCharacterToken();
@@ -76,7 +76,7 @@ export class PageTokenizer extends Tokenizer {
     this.write('', true);
   }
 
-  /** Without the place of each attribute, which nobody asks for. */
+  /** Without the location of each attribute, which is not used. */
   protected override _createAttr(firstCharacter: string): void {
     this._flushRun('');
     this.currentAttr = { name: firstCharacter, value: '' };
@@ -87,7 +87,7 @@ export class PageTokenizer extends Tokenizer {
     if (tag === null || !('attrs' in tag) || tag.attrs.length < maxAttributes) super._leaveAttrName();
   }
 
-  /** Adds to the token what was read of its text, its comment or its attribute's value. */
+  /** Adds the text of a run to the token: to its text, its comment or its attribute's value. */
   protected override _flushRun(text: string): void {
     const token = this.currentToken;
     if (
@@ -100,14 +100,14 @@ export class PageTokenizer extends Tokenizer {
     }
   }
 
-  /** Text as one token: parse5 makes one of each word and one of each space between two, and no rule here tells them apart. */
+  /** Text as one token: parse5 makes a token of each word and of each space, and no rule here needs the difference. */
   protected override _ensureCharacterToken(_type: Token.CharacterToken['type']): void {
     super._ensureCharacterToken(Token.TokenType.CHARACTER);
   }
 
-  /** What an unfinished token has gathered beyond the text of the page itself. */
+  /** Shortens what an unfinished token has gathered. */
   #forget(): void {
-    // Where line ends and pairs of surrogates were, for steps back: these are never further than a name or a reference.
+    // The places of line ends and surrogate pairs, for steps back, which are never longer than a name or a reference.
     const { gapStack } = this.preprocessor as unknown as { gapStack: number[] };
     if (gapStack.length > knownLength) gapStack.splice(0, gapStack.length - knownLength);
 
@@ -116,9 +116,9 @@ export class PageTokenizer extends Tokenizer {
     if (token === null) return;
     const { offset, droppedBufferSize } = this.preprocessor;
     if (offset - (token.location?.startOffset ?? offset) > longestHeld) {
-      // What stands before the token passes on first; then the run that has not been added to it yet.
+      // The text before the token comes first, then the run that has not been added to it yet.
       this._emitCurrentCharacterToken(token.location);
-      if (this.preprocessor.willDropParsedChunk()) this.#handler.onLetGo?.(token, offset - stepBack);
+      if (this.preprocessor.willDropParsedChunk()) this.#handler.onDropSource?.(token, offset - stepBack);
       this.preprocessor.dropParsedChunk(stepBack);
       this.entityStartPos -= this.preprocessor.droppedBufferSize - droppedBufferSize;
     }

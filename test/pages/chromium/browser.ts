@@ -1,4 +1,4 @@
-/** What the installed Chromium shows of pages, over its pipe: one start for all of them. */
+/** Reads what the installed Chromium shows of pages, over its pipe, with one start for all pages. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -18,7 +18,7 @@ const flags = [
   ...'--disable-component-update --disable-sync --remote-debugging-pipe --lang=en-US'.split(' '),
 ];
 
-/** The text nodes of the page in their order, but for those of elements that are not shown as text. */
+/** The page's text nodes in order, without those of elements that are not shown as text. */
 const expression = `(() => {
   const skipped = new Set(['script', 'style', 'svg', 'noscript', 'iframe']);
   const text = (node) => node.nodeType === 3 || node.nodeType === 4 ? node.data
@@ -42,7 +42,7 @@ export async function showInChromium(
   const profile = await mkdtemp(join(tmpdir(), 'chromium-'));
   const browser = spawn('chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
-    // The language decides which encoding is assumed.
+    // The language decides the default encoding.
     env: { ...process.env, LANG: 'C.UTF-8', LANGUAGE: 'en', TMPDIR: profile },
   });
   const exit = once(browser, 'exit');
@@ -88,7 +88,7 @@ type Message = {
 class Pipe {
   readonly #to: Writable;
   readonly #answers = new Map<number, (message: Message) => void>();
-  /** Of each page: whether it has loaded, and who waits for that. */
+  /** The load of each page, for its waiter. */
   readonly #loads = new Map<unknown, PromiseWithResolvers<void>>();
   #last = 0;
   #ended = false;
@@ -123,7 +123,7 @@ class Pipe {
     });
   }
 
-  /** Resolves as well when Chromium has ended: then the next `send` throws. */
+  /** Also resolves when Chromium has ended; then the next `send` throws. */
   loaded(loaderId: unknown): Promise<void> {
     return this.#ended ? Promise.resolve() : this.#load(loaderId).promise;
   }

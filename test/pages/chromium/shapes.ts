@@ -1,10 +1,10 @@
-/** Made-up pages in which something late, quoted or misplaced could change what was decided at the beginning. */
+/** Pages in which something late, quoted or misplaced could change an earlier decision. */
 
 export type Shape = {
   /** The Content-Type header, once or more often. */
   readonly type?: string | readonly string[];
   readonly bytes: Buffer;
-  /** Where the relay means to differ from Chromium: why, and what it returns instead; null where it refuses. */
+  /** Why the relay differs from Chromium, and what it returns instead; null if it refuses the page. */
   readonly differs?: {
     readonly why: string;
     readonly returns: { readonly text: string } | null;
@@ -19,7 +19,7 @@ const join = (...parts: readonly (string | Buffer)[]): Buffer =>
   Buffer.concat(parts.map((part) => (typeof part === 'string' ? ascii(part) : part)));
 const filler = (length: number): string => 'x'.repeat(length);
 
-/** Letters that windows-1252, macintosh and koi8-r each read in their own way. */
+/** Letters that windows-1252, macintosh and koi8-r read differently. */
 const letters = Buffer.from([0xe9, 0x74, 0xe9, 0x20, 0x63, 0x61, 0x66, 0xe9]);
 const meta = '<meta charset=macintosh>';
 const pragma = (content: string, equivalent = 'content-type'): string =>
@@ -87,7 +87,7 @@ const named = {
   'an XML declaration and meta': page(`<?xml version="1.0" encoding="koi8-r"?>${meta}`),
 } satisfies Record<string, Shape>;
 
-/** What the header and a mark say against the page. */
+/** A header and a byte order mark that contradict the page. */
 const outside = {
   'a header against meta': page(meta, 'text/html; charset=koi8-r'),
   'a header of an unknown encoding': page(meta, 'text/html; charset=klingon'),
@@ -128,7 +128,7 @@ const outside = {
   },
 } satisfies Record<string, Shape>;
 
-/** Letters that come late, or say by themselves what they are. */
+/** Letters that come late, or show their own encoding. */
 const late = {
   'letters after 70 kB': { type: html, bytes: join(`<p>${filler(70_000)}`, letters) },
   'letters of UTF-8 after 70 kB': {
@@ -156,7 +156,7 @@ const late = {
   },
 } satisfies Record<string, Shape>;
 
-/** What a page is: HTML, text, or nothing that is shown. */
+/** The kind of a page: HTML, text, or not shown. */
 const kinds = {
   'text that holds HTML and meta': { type: 'text/plain', bytes: join(`<html>${meta}<p>`, letters) },
   'text with line ends of all kinds': { type: 'text/plain; charset=utf-8', bytes: utf8('\n\na\r\nb\rc\nd') },

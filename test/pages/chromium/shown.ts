@@ -1,8 +1,8 @@
-/** What is compared of a page: its letters, with nothing made equal but what HTML itself makes equal. */
+/** The text of a page for the comparison. Only differences that HTML itself removes are removed. */
 import { readFileSync } from 'node:fs';
 import { type DefaultTreeAdapterTypes as Dom, parse } from 'parse5';
 
-/** Null: it is not shown. */
+/** Null: not shown. */
 export type Shown = {
   readonly type: string;
   readonly language: string;
@@ -11,7 +11,7 @@ export type Shown = {
 
 export const recordFile = new URL('shown.json', import.meta.url);
 
-/** What `npm run record:chromium` wrote. */
+/** Written by `npm run record:chromium`. */
 export function readRecord(): Record<string, Shown> {
   return JSON.parse(readFileSync(recordFile, 'utf8')) as Record<string, Shown>;
 }

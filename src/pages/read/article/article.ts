@@ -1,4 +1,4 @@
-/** The main content of a page, as text or Markdown, from a bounded worker that reads this page alone. */
+/** Reads the main content of a page, as text or Markdown, in a bounded worker that reads only this page. */
 import { BoundedWorker, WorkerEnded } from '../../../bounded-worker.ts';
 import { RelayError } from '../../../errors.ts';
 import type { Slots } from '../../guard/slots.ts';

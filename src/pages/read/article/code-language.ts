@@ -1,7 +1,7 @@
-/** The language of a code block, from the class names and attributes that highlighters leave. */
+/** The language of a code block, from the class names and attributes of highlighters. */
 import { all, attribute, classesOf, type DomElement, isElement, named } from './dom.ts';
 
-/** Names that are a language also when they stand alone, as in `class="hljs python"`. */
+/** Names that are a language without a prefix, as in `class="hljs python"`. */
 const names = new Set(
   (
     'ada apache arduino asm awk bash bat batch c c# c++ clojure cmake cobol coffeescript console cpp crystal csharp css csv ' +
@@ -31,7 +31,7 @@ export function codeLanguage(block: DomElement): string {
     level += 1
   ) {
     const language = fromAttributes(around) ?? fromClasses(around) ?? fromFigure(around);
-    // What holds more than this block speaks of something else.
+    // The names of a much larger element are about something else.
     if (language !== undefined && around.textContent.length <= 2 * block.textContent.length + 200)
       return language;
     around = around.parentNode;

@@ -1,15 +1,15 @@
-/** The text of a code block: its lines as a browser shows them, without line numbers and buttons. */
+/** The text of a code block: the lines that a browser shows, without line numbers and buttons. */
 import { attribute, classesOf, type DomElement, type DomNode, isElement, isText, nodesOf } from './dom.ts';
 
 const skippedNames = new Set('BUTTON CLIPBOARD-COPY NOSCRIPT SCRIPT STYLE TEMPLATE'.split(' '));
 const rowNames = new Set('BLOCKQUOTE DD DIV DT FIGURE LI OL P PRE SECTION TABLE TBODY TR UL'.split(' '));
-/** Between whose children white space is only how the page was written. */
+/** Between their children, white space is only the page's formatting. */
 const structureNames = new Set('OL TABLE TBODY THEAD TR UL'.split(' '));
 const lineClass = /^(line|token-line|code-?line|view-line|highlight(ed)?-line|hll|[\w-]+-code-line)$/i;
 const gutterClass = /gutter|line-?num|lineno|blob-num|^(ln|lnt|lntd)$/i;
 const copyClass = /copy|clipboard|^(sr-only|visually-hidden)$/i;
 
-/** Whether an element holds line numbers and nothing else. */
+/** Whether an element holds only line numbers. */
 export function isGutter(element: DomElement): boolean {
   return (
     (classesOf(element).some((name) => gutterClass.test(name)) || element.hasAttribute('data-line-number')) &&
@@ -17,11 +17,11 @@ export function isGutter(element: DomElement): boolean {
   );
 }
 
-/** Each character is looked at a fixed number of times. */
+/** Reads each character a fixed number of times. */
 export function codeText(block: DomElement): string {
   const pieces: string[] = [];
   let atLineStart = true;
-  /** A line has ended, and its line end is still to come: in the page's text, or by us. */
+  /** A line has ended, and its line end follows: in the page's text, or added here. */
   let lineEnded: 'span' | 'block' | false = false;
 
   const add = (text: string): void => {
@@ -57,7 +57,7 @@ export function codeText(block: DomElement): string {
   };
   const leave = (node: DomNode): void => {
     const start = isElement(node) ? starts.get(node) : undefined;
-    // A line that ends with its own line end needs no other.
+    // A line with its own line end needs no other.
     if (start === undefined || lineEnded !== false || (pieces.length > start && atLineStart)) return;
     lineEnded = rowNames.has(node.nodeName) ? 'block' : 'span';
   };
@@ -71,7 +71,7 @@ export function codeText(block: DomElement): string {
     .trimEnd();
 }
 
-/** Line numbers, buttons, and words for those who cannot see. */
+/** Line numbers, buttons, and texts for screen readers. */
 export function isSkipped(element: DomElement): boolean {
   if (skippedNames.has(element.nodeName) || isGutter(element)) return true;
   return classesOf(element).some((name) => copyClass.test(name)) && element.textContent.trim().length < 40;

@@ -1,6 +1,6 @@
 /**
- * Every code block as `<pre data-language="...">text</pre>`, before anything else reads the page: what looks for the main
- * content takes class names and line structure away.
+ * Writes every code block as `<pre data-language="...">text</pre>`. It comes first, because Readability removes class names and
+ * line structure.
  */
 import { codeLanguage } from './code-language.ts';
 import { codeText, isGutter, isSkipped } from './code-text.ts';
@@ -18,15 +18,15 @@ import {
   replaceWrapped,
 } from './dom.ts';
 
-/** Names for which the search for the main content drops a block, code or not. */
+/** Names for which Readability drops a block, code or not. */
 const elsewhere = /banner|comment|footer|related|sidebar|sponsor/i;
-/** Names for which it drops a block although they say nothing of what is in it. */
+/** Names for which it drops a block although they do not describe its content. */
 const meaningless = /hidden|media|promo|scroll|share|shopping|tags|tool|widget/i;
 
 export function readCode(body: DomElement): void {
   const done = new Set<DomElement>();
   const replace = (block: DomElement): unknown => done.add(writeCode(block));
-  // Numbered code in a table: the numbers in a cell, the lines in another.
+  // Numbered code in a table: the numbers in one cell, the lines in another.
   for (const cell of all(body, named('TD'))) {
     const table = isGutter(cell) ? around(cell, named('TABLE')) : undefined;
     if (table !== undefined && !inPre(table) && looksLikeCode(table)) replace(table);

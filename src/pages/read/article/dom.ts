@@ -1,4 +1,4 @@
-/** The part of the DOM that reading an article uses: linkedom's own types need a browser's, which Node's lack. */
+/** The part of the DOM that reading an article uses. linkedom's own types require a browser's types. */
 export type DomNode = {
   readonly nodeType: number;
   readonly nodeName: string;
@@ -44,7 +44,7 @@ export function isText(node: DomNode): boolean {
   return node.nodeType === 3;
 }
 
-/** The elements inside as they are now: the list does not change with the tree. Selectors are too slow for all pages. */
+/** The elements inside. The list does not change with the tree. Selectors are too slow for some pages. */
 export function all(root: DomElement, is: (element: DomElement) => boolean): DomElement[] {
   const found: DomElement[] = [];
   for (const node of nodesOf(root)) if (isElement(node) && is(node)) found.push(node);
@@ -79,8 +79,8 @@ export function classesOf(element: DomElement): string[] {
 }
 
 /**
- * Every node inside, in the order of the page, without recursion. `inside` false leaves out what a node holds; `leave` is called
- * behind each node and what it holds.
+ * Every node inside, in the order of the page, without recursion. `inside` false skips a node's children. `leave` is called after
+ * each node and its children.
  */
 export function* nodesOf(
   root: DomNode,
@@ -103,7 +103,7 @@ export function* nodesOf(
   }
 }
 
-/** The nearest element around a node that a selector would be too slow to look for. */
+/** The nearest element of a kind around a node. */
 export function around(node: DomNode, is: (element: DomElement) => boolean): DomElement | undefined {
   let parent = node.parentNode;
   while (isElement(parent) && !is(parent)) parent = parent.parentNode;
@@ -134,7 +134,7 @@ export function create(
   return element;
 }
 
-/** Puts a block in the place of `inner`, and of the wrappers around it that hold nothing else to read. */
+/** Replaces `inner` with a block, and with it the wrappers that hold nothing else to read. */
 export function replaceWrapped(
   inner: DomElement,
   block: DomElement,

@@ -1,4 +1,4 @@
-/** Video, audio and embedded pages as the words of a link, `<span data-href>`: a real link would make its block look like a menu. */
+/** Writes video, audio and embedded pages as `<span data-href>`. Readability would take a block with a link for a menu. */
 import {
   all,
   attribute,

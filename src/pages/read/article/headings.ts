@@ -1,6 +1,6 @@
 /**
- * Headings, and the title among them. What looks for the main content drops the heading that equals the page's title and
- * makes every `h1` an `h2`: to keep both, they are `h3` while it looks.
+ * Keeps headings and the title. Readability drops the heading that equals the page's title and makes every `h1` an `h2`, so
+ * both are `h3` while it runs.
  */
 import { all, create, type DomElement, first, having, lineOf, named } from './dom.ts';
 
@@ -13,7 +13,7 @@ export function hideHeadings(body: DomElement): void {
   }
 }
 
-/** The page's own title as it stands in it, wherever that is; undefined for a logo, or the name of the site. */
+/** The heading that is the page's title, anywhere in the page; undefined for a logo or the name of the site. */
 export function findTitle(body: DomElement, title: string): DomElement | undefined {
   const wanted = plain(title);
   return all(body, (element) => element.getAttribute(mark) === '1')
@@ -24,16 +24,17 @@ export function findTitle(body: DomElement, title: string): DomElement | undefin
     ?.cloneNode(true);
 }
 
-/** Puts the headings back, and the title first if it was left out. */
+/** Restores the headings, and adds the title first if it is missing. */
 export function showHeadings(content: DomElement, title: DomElement | undefined): void {
-  const found = all(content, having(mark));
+  const headings = all(content, having(mark));
   const missing =
-    title !== undefined && !found.some((heading) => plain(heading.textContent) === plain(title.textContent));
+    title !== undefined &&
+    !headings.some((heading) => plain(heading.textContent) === plain(title.textContent));
   if (missing) {
     content.prepend(title);
-    found.push(title);
+    headings.push(title);
   }
-  for (const heading of found) {
+  for (const heading of headings) {
     heading.replaceWith(create(heading, `h${heading.getAttribute(mark) ?? '1'}`, {}, ...heading.childNodes));
   }
 }

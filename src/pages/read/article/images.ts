@@ -1,11 +1,11 @@
-/** Every image with the address that a reader would see it from: `<picture>`, `srcset`, and what scripts load late. */
+/** Gives every image the URL that a reader would see: from `<picture>`, `srcset`, or the attributes of late-loading scripts. */
 import { all, around, attribute, create, type DomElement, first, named } from './dom.ts';
 import { readableUrl } from './urls.ts';
 
 const lateSources =
   'data-src data-original data-lazy-src data-lazy data-original-src data-actualsrc data-image-src'.split(' ');
 const lateSets = 'data-srcset data-lazy-srcset data-original-set'.split(' ');
-/** A picture in so few characters is a spacer or a blur. */
+/** A shorter picture is a spacer or a blur. */
 const shortestData = 400;
 
 export function readImages(body: DomElement, base: string): void {
@@ -21,7 +21,7 @@ export function readImages(body: DomElement, base: string): void {
       isData && (alt?.trim() ?? '') === '' && (alt !== null || attribute(image, 'src').length < shortestData);
     const pixel = ['width', 'height'].every((side) => /^[01](px)?$/.test(attribute(image, side)));
     if (source === undefined || spacer || pixel) {
-      // A picture that is not there is read by its words.
+      // A picture without a URL is replaced with its alt text.
       if (source === undefined && (alt?.trim() ?? '') !== '') image.replaceWith(alt ?? '');
       else image.remove();
       continue;
@@ -38,7 +38,7 @@ function sourceOf(image: DomElement, base: string): string | undefined {
   const picture = pictureOf(image);
   const sources = picture === undefined ? [] : all(picture, named('SOURCE'));
   const candidates = [
-    // What a script puts in the place of `src` later is the picture; `src` is what stands there until then.
+    // A script replaces `src` with these later; until then `src` is a placeholder.
     ...lateSources.map(attribute),
     ...lateSets.map((name) => largest(attribute(name))),
     attribute('src'),
@@ -53,7 +53,7 @@ function sourceOf(image: DomElement, base: string): string | undefined {
   );
 }
 
-/** The candidate of a `srcset` with the most pixels. URLs have commas in them, but end with none. */
+/** The candidate of a `srcset` with the most pixels. A URL can contain commas, but does not end with one. */
 function largest(set: string | null): string | null {
   let best: string | null = null;
   let most = -1;
@@ -66,7 +66,7 @@ function largest(set: string | null): string | null {
   return best;
 }
 
-/** What a page shows to those without scripts, when it is an image: in the place of the one that a script would load. */
+/** An image in `<noscript>` replaces the image that a script would load. */
 function readNoscript(noscript: DomElement, base: string): void {
   const fallback = first(noscript, named('IMG'));
   if (fallback === undefined || noscript.textContent.trim() !== '') return;

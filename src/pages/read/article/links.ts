@@ -1,4 +1,4 @@
-/** Links with absolute addresses, each on one line: also a link around a whole block, as cards have it. */
+/** Makes links absolute and writes each on one line, also a link around a whole block such as a card. */
 import {
   all,
   around,
@@ -18,7 +18,7 @@ import { readableUrl } from './urls.ts';
 
 export function readLinks(body: DomElement, base: string): void {
   for (const anchor of all(body, isHeading).flatMap((heading) => all(heading, named('A')))) {
-    // A heading's link to itself: a sign, and no words.
+    // A heading's link to itself is a sign without words.
     const toItself = /#/.test(attribute(anchor, 'href'));
     if (toItself && !/[\p{L}\p{N}]/u.test(anchor.textContent) && first(anchor, named('IMG')) === undefined)
       anchor.remove();
@@ -55,7 +55,7 @@ function holdsBlock(link: DomElement): boolean {
   return false;
 }
 
-/** What a block says, without its blocks: each is set off by a space. */
+/** The inline content of a link, with a space between its blocks. */
 function inlineParts(link: DomElement): (DomNode | string)[] {
   const parts: (DomNode | string)[] = [];
   const isKept = (node: DomNode): boolean =>
@@ -64,7 +64,7 @@ function inlineParts(link: DomElement): (DomNode | string)[] {
     !holdsBlock(node);
   let last: DomNode | undefined;
   for (const node of nodesOf(link, (each) => !isKept(each))) {
-    // A space where a block begins, and where the next thing is no longer in the same one.
+    // A space between the parts of two blocks.
     if (last !== undefined && blockOf(node) !== blockOf(last)) parts.push(' ');
     last = node;
     if (isText(node)) parts.push(node.nodeValue ?? '');

@@ -1,4 +1,4 @@
-/** What Readability takes for the article, of a page that is brought into shapes that survive it. */
+/** The article that Readability finds in a page, whose content is first written in forms that survive Readability. */
 import { Readability } from '@mozilla/readability';
 import { parseHTML } from 'linkedom';
 import { parse, serialize } from 'parse5';
@@ -14,17 +14,17 @@ import { readTasks } from './tasks.ts';
 
 export type MainContent = {
   readonly content: DomElement;
-  /** What Readability found that the page does not declare. */
+  /** Found by Readability, for pages that do not declare it. */
   readonly byline?: string;
   readonly excerpt?: string;
 };
 
-/** Where Readability finds no article, it leaves the body as it was: that is the content. */
+/** If Readability finds no article, the body is the content. */
 export function mainContent(html: string, url: string, title: string): MainContent {
-  // linkedom's parser knows no implied tags and no misnested ones; what parse5 writes has neither.
+  // linkedom's parser handles neither implied nor misnested tags; the HTML that parse5 writes has neither.
   const parsed = parseHTML(serialize(parse(html))).document as unknown;
   const document = parsed as DomDocument;
-  // Links are resolved against the page they were on, whatever `<base>` it claims beyond http and https.
+  // Links are resolved against the page's `<base>`, if that is http or https.
   const base = baseOf(first(document.documentElement, named('BASE'))?.getAttribute('href') ?? '', url);
   const { body } = document;
   readCode(body);

@@ -1,4 +1,4 @@
-/** The content as Markdown: CommonMark, with GitHub's tables, task lists, struck words and formulas. */
+/** Writes the content as Markdown: CommonMark with GitHub's tables, task lists, strikethrough and formulas. */
 import TurndownService from 'turndown';
 
 import { attribute, type DomElement, first, having, named } from './dom.ts';
@@ -10,7 +10,7 @@ export function toMarkdown(content: DomElement): string {
     headingStyle: 'atx',
     codeBlockStyle: 'fenced',
     bulletListMarker: '-',
-    // What is left of white space in code is meant.
+    // The white space that is left in code is significant.
     preformattedCode: true,
   });
   turndown.remove(['script', 'style', 'noscript', 'title']);
@@ -32,9 +32,9 @@ export function toMarkdown(content: DomElement): string {
   });
   const positions = new WeakMap<DomElement, ReadonlyMap<DomElement, number>>();
   const positionOf = (item: DomElement, list: DomElement): number => {
-    const known = positions.get(list) ?? new Map(list.children.map((each, index) => [each, index]));
-    positions.set(list, known);
-    return known.get(item) ?? 0;
+    const places = positions.get(list) ?? new Map(list.children.map((each, index) => [each, index]));
+    positions.set(list, places);
+    return places.get(item) ?? 0;
   };
   rule('item', named('LI'), (words, item) => {
     const list = item.parentNode;
@@ -68,7 +68,7 @@ function longestRun(text: string): number {
   return longest;
 }
 
-/** Around the words of each paragraph, where an element has several. */
+/** Puts the mark around the words of each paragraph in an element. */
 function eachLine(words: string, delimiter: string): string {
   return words.replace(/[^\n]*\S[^\n]*/g, (line) => {
     const [, before = '', text = '', after = ''] = /^(\s*)(.*?)(\s*)$/.exec(line) ?? [];
@@ -76,7 +76,7 @@ function eachLine(words: string, delimiter: string): string {
   });
 }
 
-/** A cell's content: its lines with `<br>` between them, and no bar that would end it. */
+/** A cell's content: `<br>` between its lines, and escaped bars. */
 function oneLine(words: string): string {
   return words
     .trim()

@@ -1,4 +1,4 @@
-/** Every formula as an element with `data-tex` that holds its TeX: KaTeX, MathJax 2 to 4, MathML, images and delimiters. */
+/** Writes every formula as an element with `data-tex` and its TeX: KaTeX, MathJax 2 to 4, MathML, images and delimiters. */
 import { MathMLToLaTeX } from 'mathml-to-latex';
 
 import {
@@ -15,7 +15,7 @@ import {
   nodesOf,
 } from './dom.ts';
 
-/** Longer ones are no formula that somebody wrote. UTF-16 units of TeX, and of MathML that is translated to it. */
+/** Longer than any formula that a person writes. UTF-16 units of TeX, and of MathML to translate. */
 const maxLength = 20_000;
 
 type Formula = { readonly tex: string; readonly display: boolean };
@@ -23,7 +23,7 @@ type Formula = { readonly tex: string; readonly display: boolean };
 export function readMath(body: DomElement): void {
   const isTex = (script: DomElement): boolean => script.getAttribute('type')?.startsWith('math/tex') === true;
   for (const script of all(body, named('SCRIPT')).filter(isTex)) {
-    // What MathJax 2 rendered stands before its source.
+    // The output of MathJax 2 is before its source.
     let before = script.previousElementSibling;
     while (before !== null && classesOf(before).some((name) => /^(MathJax|MJX)/.test(name))) {
       before.remove();
@@ -56,7 +56,7 @@ function isRendered(element: DomElement): boolean {
   );
 }
 
-/** The source of a formula, which a script would render. */
+/** The source of a formula that a script would render. */
 function isSource(element: DomElement): boolean {
   return (
     element.nodeName === 'MATH-RENDERER' ||
@@ -76,7 +76,7 @@ function formulaOf(element: DomElement): Formula | undefined {
   return tex === '' ? undefined : { tex, display };
 }
 
-/** As the page annotates it, or translated. */
+/** From the page's annotation, or translated. */
 function texOf(math: DomElement): string | undefined {
   const isAnnotation = (element: DomElement): boolean =>
     element.nodeName.toUpperCase() === 'ANNOTATION' && /tex/i.test(attribute(element, 'encoding'));
@@ -109,28 +109,34 @@ function delimited(text: string): Formula | undefined {
 }
 
 function put(place: DomElement, formula: Formula | undefined): void {
-  // Wikipedia puts every formula in a style of its own.
+  // Wikipedia wraps every formula in a style.
   const tex = lineOf(formula?.tex)
     .replace(/^\{\\(?:display|text)style\s*([^]*)\}$/, '$1')
     .trim();
-  if (formula === undefined || tex === '' || tex.length > maxLength) return;
-  place.replaceWith(elementOf(place, tex, formula.display));
+  if (formula !== undefined && isPlausible(tex)) place.replaceWith(elementOf(place, { ...formula, tex }));
 }
 
-function elementOf(place: DomNode, tex: string, display: boolean): DomElement {
+function isPlausible(tex: string): boolean {
+  return tex !== '' && tex.length <= maxLength;
+}
+
+function elementOf(place: DomNode, { tex, display }: Formula): DomElement {
   return create(place, display ? 'p' : 'span', { 'data-tex': display ? 'display' : 'inline' }, tex);
 }
 
 function textsWithDelimiters(body: DomElement): DomNode[] {
-  const found = [
-    ...nodesOf(body, ({ nodeName }) => !/^(PRE|CODE|SCRIPT|STYLE|TEXTAREA)$/.test(nodeName)),
-  ].filter((node) => isText(node) && /\\[([]|\$\$/.test(node.nodeValue ?? ''));
-  return found.filter(({ parentNode }) => parentNode?.hasAttribute('data-tex') === false);
+  const isRead = ({ nodeName }: DomNode): boolean => !/^(PRE|CODE|SCRIPT|STYLE|TEXTAREA)$/.test(nodeName);
+  return [...nodesOf(body, isRead)].filter(
+    (node) =>
+      isText(node) &&
+      /\\[([]|\$\$/.test(node.nodeValue ?? '') &&
+      node.parentNode?.hasAttribute('data-tex') === false,
+  );
 }
 
 const closings: Readonly<Record<string, string>> = { '\\(': '\\)', '\\[': '\\]', $$: '$$' };
 
-/** TeX that a script of the page would have rendered, between the delimiters that mean nothing else. */
+/** TeX between delimiters, which a script of the page would have rendered. */
 function readDelimited(node: DomNode): void {
   const text = node.nodeValue ?? '';
   const parts: (DomNode | string)[] = [];
@@ -141,8 +147,9 @@ function readDelimited(node: DomNode): void {
     if (closing === -1) break;
     const tex = lineOf(text.slice(openings.lastIndex, closing));
     openings.lastIndex = closing + 2;
-    if (tex === '' || tex.length > maxLength) continue;
-    parts.push(text.slice(end, opening.index), elementOf(node, tex, opening[0] !== '\\('));
+    if (!isPlausible(tex)) continue;
+    const formula = elementOf(node, { tex, display: opening[0] !== '\\(' });
+    parts.push(text.slice(end, opening.index), formula);
     end = closing + 2;
   }
   if (parts.length > 0) (node as DomElement).replaceWith(...parts, text.slice(end));

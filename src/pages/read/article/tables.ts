@@ -1,6 +1,6 @@
 /**
- * Tables as Markdown can have them: a header row, rows of one width, and nothing but a line in a cell. What cannot be
- * that becomes plain blocks: a layout, a table around tables, and code of several lines, which no cell can hold.
+ * Writes tables as Markdown allows them: a header row, rows of one width, and one line in a cell. A layout, a table around
+ * tables, and a table with code of several lines become plain blocks.
  */
 import {
   all,
@@ -16,21 +16,21 @@ import {
   nodesOf,
 } from './dom.ts';
 
-/** Of one cell. The standard allows 1000 and 65534. */
+/** Columns or rows of one cell. The standard allows 1000 and 65534. */
 const maxSpan = 100;
-/** Cells of a table that is brought to one width; a larger one keeps the cells that it has. */
+/** Cells of a table that is filled up to one width. A larger table keeps its cells. */
 const maxCells = 50_000;
 
-/** `header`: every table begins with a row of headers, if need be an empty one. */
+/** `header`: every table begins with a row of headers, which can be empty. */
 export function readTables(content: DomElement, { header }: { header: boolean }): void {
   const tables = all(content, named('TABLE'));
-  // Those inside come first, so that what is around them is looked at once.
+  // Inner tables come first, so that each outer table is read once.
   for (const table of tables.toReversed()) {
     const rows = rowsOf(table);
     if (isData(table, rows)) writeTable(table, rows, header);
     else unwrap(table, rows);
   }
-  // The main content can begin inside of a layout.
+  // The main content can begin inside a layout.
   for (const part of all(content, named('TBODY THEAD TFOOT TR TD TH'))) {
     if (around(part, named('TABLE')) === undefined) part.replaceWith(block(part));
   }
@@ -100,7 +100,7 @@ function writeTable(table: DomElement, rows: readonly Row[], header: boolean): v
   table.replaceWith(...caption, create(table, 'table', {}, ...lines));
 }
 
-/** The cells where they stand; undefined where one reaches to from its left or from above. */
+/** The cells by row and column; undefined where a cell extends from the left or from above. */
 function gridOf(rows: readonly Row[]): (DomElement | undefined)[][] {
   const spans = rows.reduce(
     (sum, { cells }) =>
@@ -123,7 +123,7 @@ function gridOf(rows: readonly Row[]): (DomElement | undefined)[][] {
       x += width;
     }
   }
-  // What spans reach over at the end of a row is filled up with the rest of it.
+  // Turns holes into undefined, also at the end of a row.
   return grid.map((row) => Array.from(row));
 }
 
@@ -132,7 +132,7 @@ function span(cell: DomElement, name: string): number {
   return count >= 1 ? Math.min(count, maxSpan) : 1;
 }
 
-/** A cell's blocks, set apart by `<br>`; of a table in it, each row is a line and its cells have commas between them. */
+/** A cell's blocks. In a table inside it, each row is a line with commas between its cells. */
 function cellContent(cell: DomElement): readonly DomNode[] {
   if (first(cell, needsLine) === undefined) return cell.childNodes;
   for (const heading of all(cell, named('H1 H2 H3 H4 H5 H6 PRE'))) {

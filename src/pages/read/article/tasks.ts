@@ -1,4 +1,4 @@
-/** The boxes of task lists as `<span data-task>[x]</span>`: form fields are no content to what looks for it. */
+/** Writes the boxes of task lists as `<span data-task>[x]</span>`, because Readability drops form fields. */
 import { all, around, create, type DomElement, named } from './dom.ts';
 
 export function readTasks(body: DomElement): void {

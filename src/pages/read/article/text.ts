@@ -1,10 +1,10 @@
-/** The content as plain text, laid out as a browser shows it. */
+/** Writes the content as plain text, laid out as in a browser. */
 import { all, create, type DomElement, type DomNode, having, isElement, lineOf, nodesOf } from './dom.ts';
 import { readTables } from './tables.ts';
 
-/** With an empty line around them. */
+/** Elements with an empty line around them. */
 const paragraphs = new Set('BLOCKQUOTE DL FIGURE H1 H2 H3 H4 H5 H6 HR P PRE TABLE'.split(' '));
-/** On lines of their own. */
+/** Elements on their own lines. */
 const blocks = new Set([
   ...'ADDRESS ARTICLE ASIDE DD DIV DT FIGCAPTION FOOTER FORM HEADER LI MAIN NAV OL SECTION TR UL'.split(' '),
 ]);
@@ -12,7 +12,7 @@ const skipped = new Set(['SCRIPT', 'STYLE', 'NOSCRIPT', 'IFRAME', 'TEMPLATE', 'T
 
 /**
  * Paragraphs apart, a line for each item and row, cells with a tab between them, the lines of code as they are, and the
- * words of images. Each character is looked at a fixed number of times.
+ * alt texts of images. Reads each character a fixed number of times.
  */
 export function toText(content: DomElement): string {
   readTables(content, { header: false });
@@ -22,7 +22,7 @@ export function toText(content: DomElement): string {
     formula.replaceWith(display ? create(formula, 'pre', {}, `$$\n${tex}\n$$`) : `$${tex}$`);
   }
   const pieces: string[] = [];
-  /** What is due before the next words: so many line ends, or a gap. */
+  /** Line ends or a gap to add before the next words. */
   let lines = 0;
   let gap = '';
   let tabs = '';
@@ -32,8 +32,8 @@ export function toText(content: DomElement): string {
   const add = (text: string): void => {
     const last = pieces.at(-1);
     if (last !== undefined) {
-      const had = last.endsWith('\n\n') ? 2 : last.endsWith('\n') ? 1 : 0;
-      pieces.push(lines > 0 ? '\n'.repeat(Math.max(0, lines - had)) : tabs === '' ? gap : '');
+      const ends = last.endsWith('\n\n') ? 2 : last.endsWith('\n') ? 1 : 0;
+      pieces.push(lines > 0 ? '\n'.repeat(Math.max(0, lines - ends)) : tabs === '' ? gap : '');
     }
     pieces.push(tabs, text);
     lines = 0;

@@ -1,6 +1,6 @@
-/** Addresses as they are returned: absolute, and never with data inside. */
+/** URLs as they are returned: absolute, and without data inside. */
 
-/** Undefined for what leads nowhere: scripts, blobs, and what is not a URL. */
+/** Undefined for scripts, blobs and invalid URLs. */
 export function readableUrl(href: string | null, base: string): string | undefined {
   const text = href?.trim() ?? '';
   if (text === '') return undefined;
@@ -9,7 +9,7 @@ export function readableUrl(href: string | null, base: string): string | undefin
   return url === null || /^(javascript|vbscript|blob|about):$/.test(url.protocol) ? undefined : url.href;
 }
 
-/** `data:image/png,`: what it is, and nothing of it. */
+/** `data:image/png,`: the type without the data. */
 function withoutData(url: string): string {
   const type = /^data:([\w.+-]{1,40}\/[\w.+-]{1,60})/i.exec(url)?.[1] ?? '';
   return `data:${type.toLowerCase()},`;

@@ -8,13 +8,13 @@ export type ArticleJob = {
   readonly html: string;
   readonly url: string;
   readonly format: 'text' | 'markdown';
-  /** As the page declares it, to know its heading by; '' if it declares none. */
+  /** As declared by the page, to recognise its heading; '' without a declaration. */
   readonly title: string;
 };
 
 export type Article = {
   readonly text: string;
-  /** What was found in the content, for pages that do not declare it. */
+  /** Found in the content, for pages that do not declare it. */
   readonly byline?: string;
   readonly excerpt?: string;
 };
