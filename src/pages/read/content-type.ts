@@ -1,8 +1,6 @@
 /** The type of a reply, and whether it can be returned. Media types: RFC 9110 section 8.3. */
 import { MIMEType } from 'node:util';
 
-import { isTextual } from './text-types.ts';
-
 /**
  * `html` is stripped and can be read as an article; `text` comes back unchanged. The first bytes decide the other two:
  * `file` is text or refused, `unknown` can also be HTML.
@@ -33,6 +31,19 @@ const fileTypes = new Set([
 ]);
 /** MIME Sniffing section 7: no type at all. */
 const unknownTypes = new Set(['*/*', 'unknown/unknown', 'application/unknown']);
+
+/** Structured syntax suffixes (RFC 6839 and the IANA registry) whose syntax is text. */
+const suffix = /^(application|chemical|message|model)\/[^+]+\+(json|xml|yaml|json-seq)$/;
+
+/** Subtypes of `application/` that hold text, with and without `x-`: the registry and servers have many. */
+const subtypes = new Set(
+  `json json5 json-seq ndjson jsonl jsonlines json-lines xml xml-dtd xml-external-parsed-entity yaml toml
+  csv tab-separated-values sql edn www-form-urlencoded n-triples n-quads trig turtle sparql-query
+  sparql-update openapi vnd.oai.openapi graphql javascript ecmascript typescript node sh shellscript csh
+  bash zsh python ruby perl php httpd-php httpd-php-source lua tcl powershell markdown tex latex texinfo
+  bibtex research-info-systems troff troff-man rtf subrip mpegurl vnd.apple.mpegurl mbox diff patch
+  pem-file pgp-keys pgp-signature`.match(/\S+/g),
+);
 
 /** The last of several media types applies, with the charset of an earlier value of the same type. */
 export function readContentType(header: string | string[] | undefined): ContentType {
@@ -70,4 +81,20 @@ function kindOf(essence: string): ContentKind {
 function encodingRule(essence: string): EncodingRule {
   if (essence === 'text/html') return 'html';
   return /[/+](json|xml)$/.exec(essence)?.[1] === 'json' ? 'json' : /[/+]xml$/.test(essence) ? 'xml' : 'text';
+}
+
+/** Whether a media type, in lower case and without parameters, holds text. */
+function isTextual(essence: string): boolean {
+  const [type = '', subtype = ''] = essence.split('/');
+  switch (type) {
+    case 'text':
+      // A stream has no end.
+      return subtype !== 'event-stream';
+    case 'message':
+      return true;
+    case 'application':
+      return subtypes.has(subtype.replace(/^x-/, '')) || suffix.test(essence);
+    default:
+      return suffix.test(essence);
+  }
 }

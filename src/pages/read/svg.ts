@@ -9,21 +9,13 @@ import { foreignContent, type Token } from 'parse5';
 /** Inside these, HTML is HTML again. */
 const integrationPoints = new Set(['foreignobject', 'desc', 'title']);
 /** HTML elements that an `<svg>` can stand in, so that their end tags can end it. */
-const htmlNames = new Set([
-  ...'a abbr address article aside b bdi bdo big blockquote body br button caption center cite code dd'.split(
-    ' ',
-  ),
-  ...'details dialog div dl dt em embed fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 head'.split(
-    ' ',
-  ),
-  ...'header hgroup hr html i img label legend li listing main mark menu meta nav nobr noscript object'.split(
-    ' ',
-  ),
-  ...'ol p pre q ruby s search section small span strike strong sub summary sup table tbody td template'.split(
-    ' ',
-  ),
-  ...'tfoot th thead time tr tt u ul var'.split(' '),
-]);
+const htmlNames = new Set(
+  `a abbr address article aside b bdi bdo big blockquote body br button caption center cite code dd details
+  dialog div dl dt em embed fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup hr
+  html i img label legend li listing main mark menu meta nav nobr noscript object ol p pre q ruby s search
+  section small span strike strong sub summary sup table tbody td template tfoot th thead time tr tt u ul
+  var`.match(/\S+/g),
+);
 
 export class SvgSpan {
   #depth = 0;

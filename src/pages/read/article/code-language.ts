@@ -3,15 +3,14 @@ import { all, attribute, classesOf, type DomElement, isElement, named } from './
 
 /** Names that are a language without a prefix, as in `class="hljs python"`. */
 const names = new Set(
-  (
-    'ada apache arduino asm awk bash bat batch c c# c++ clojure cmake cobol coffeescript console cpp crystal csharp css csv ' +
-    'cuda cython d dart diff dockerfile dos elixir elm erlang fish fortran fsharp gherkin glsl go golang gradle graphql groovy ' +
-    'haml handlebars haskell hcl html http ini java javascript js json json5 jsonc jsx julia kotlin kt latex less lisp lua ' +
-    'makefile markdown matlab md mermaid nginx nim nix objc objectivec ocaml pascal patch perl php plaintext postgresql ' +
-    'powershell ps1 prolog properties proto protobuf ps pug puppet py pycon python python3 r racket rb rest rst ruby rust rs ' +
-    'sass scala scheme scss sh shell solidity sql stylus svelte swift tcl terraform tex text toml ts tsx turtle typescript ' +
-    'vb vbnet verilog vhdl vim vue wasm xhtml xml yaml yml zig zsh'
-  ).split(' '),
+  `ada apache arduino asm awk bash bat batch c c# c++ clojure cmake cobol coffeescript console cpp crystal
+  csharp css csv cuda cython d dart diff dockerfile dos elixir elm erlang fish fortran fsharp gherkin glsl
+  go golang gradle graphql groovy haml handlebars haskell hcl html http ini java javascript js json json5
+  jsonc jsx julia kotlin kt latex less lisp lua makefile markdown matlab md mermaid nginx nim nix objc
+  objectivec ocaml pascal patch perl php plaintext postgresql powershell ps1 prolog properties proto
+  protobuf ps pug puppet py pycon python python3 r racket rb rest rst ruby rust rs sass scala scheme scss
+  sh shell solidity sql stylus svelte swift tcl terraform tex text toml ts tsx turtle typescript vb vbnet
+  verilog vhdl vim vue wasm xhtml xml yaml yml zig zsh`.match(/\S+/g),
 );
 const none = /^(default|ignore|none|nohighlight|no-highlight|unknown|undefined|null)$/i;
 const wellFormed = /^[\w+#.-]{1,40}$/;

@@ -111,10 +111,8 @@ export function around(node: DomNode, is: (element: DomElement) => boolean): Dom
 }
 
 export const blockNames: ReadonlySet<string> = new Set(
-  (
-    'ADDRESS ARTICLE ASIDE BLOCKQUOTE DD DIV DL DT FIELDSET FIGCAPTION FIGURE FOOTER FORM H1 H2 H3 H4 H5 H6 HEADER HR LI ' +
-    'MAIN NAV OL P PRE SECTION TABLE TBODY TD TFOOT TH THEAD TR UL'
-  ).split(' '),
+  `ADDRESS ARTICLE ASIDE BLOCKQUOTE DD DIV DL DT FIELDSET FIGCAPTION FIGURE FOOTER FORM H1 H2 H3 H4 H5 H6
+  HEADER HR LI MAIN NAV OL P PRE SECTION TABLE TBODY TD TFOOT TH THEAD TR UL`.match(/\S+/g),
 );
 
 /** The text on one line. */

@@ -43,9 +43,9 @@ function rowsOf(table: DomElement): Row[] {
     /^(THEAD|TBODY|TFOOT)$/.test(child.nodeName) ? child.children : [child],
   );
   return sections
-    .filter(({ nodeName }) => nodeName === 'TR')
+    .filter(named('TR'))
     .map((row) => {
-      const cells = row.children.filter(({ nodeName }) => nodeName === 'TD' || nodeName === 'TH');
+      const cells = row.children.filter(named('TD TH'));
       const head = row.parentNode?.nodeName === 'THEAD' || cells.every(({ nodeName }) => nodeName === 'TH');
       return { cells, head };
     })
@@ -66,10 +66,8 @@ function isData(table: DomElement, rows: readonly Row[]): boolean {
 }
 
 function unwrap(table: DomElement, rows: readonly Row[]): void {
-  const captions = table.children
-    .filter(({ nodeName }) => nodeName === 'CAPTION')
-    .map((caption) => block(caption));
-  table.replaceWith(...captions, ...rows.flatMap(({ cells }) => cells.map((cell) => block(cell))));
+  const cells = rows.flatMap((row) => row.cells);
+  table.replaceWith(...captionsOf(table).map(block), ...cells.map(block));
 }
 
 function block(element: DomElement): DomElement {
@@ -93,11 +91,13 @@ function writeTable(table: DomElement, rows: readonly Row[], header: boolean): v
     return create(table, 'tr', {}, ...written, ...empty(name, cells.length));
   });
   if (header && !withHeader) lines.unshift(create(table, 'tr', {}, ...empty('th', 0)));
-  const captions = table.children
-    .filter(({ nodeName }) => nodeName === 'CAPTION')
-    .map((each) => lineOf(each.textContent));
-  const caption = captions.filter((text) => text !== '').map((text) => create(table, 'p', {}, text));
-  table.replaceWith(...caption, create(table, 'table', {}, ...lines));
+  const captions = captionsOf(table).map(({ textContent }) => lineOf(textContent));
+  const paragraphs = captions.filter((text) => text !== '').map((text) => create(table, 'p', {}, text));
+  table.replaceWith(...paragraphs, create(table, 'table', {}, ...lines));
+}
+
+function captionsOf(table: DomElement): DomElement[] {
+  return table.children.filter(named('CAPTION'));
 }
 
 /** The cells by row and column; undefined where a cell extends from the left or from above. */
