@@ -413,7 +413,7 @@ for (const cli of clis) {
       const failures: [string, ReturnType<typeof call>, RegExp][] = [
         ['a wrong value', call('{"name": "Jo", "age": -1}'), /: \/age must be >= 0\.$/],
         ['a missing one', call('{"name": "Jo"}'), /required property 'age'\.$/],
-        ['words instead', recordings.text, /in words instead\.$/],
+        ['text instead', recordings.text, /with text instead\.$/],
       ];
       for (const [name, events, message] of failures) {
         test(`${name} is not an answer`, async () => {

@@ -185,7 +185,8 @@ describe('with a CLI that records its process ids', () => {
   let scratch: string;
   let record: string;
   let wrapper: string;
-  before(() => {
+  let relay: TestRelay;
+  before(async () => {
     scratch = mkdtempSync(join(tmpdir(), 'spares-cli-'));
     record = join(scratch, 'pids');
     wrapper = join(scratch, 'claude');
@@ -194,54 +195,47 @@ describe('with a CLI that records its process ids', () => {
       `#!/bin/sh\necho "$$ $ANTHROPIC_BASE_URL" >> "${record}"\nexec "${newest}" "$@"\n`,
     );
     chmodSync(wrapper, 0o755);
+    relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '2' } });
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
+  after(async () => {
+    await relay.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
 
   test('two keys never share a process', async () => {
-    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '2' } });
-    try {
-      const other = relay.command('genkey', 'other');
-      const sessions = new Set<string>();
-      for (let i = 0; i < 4; i++) {
-        const key = i % 2 === 0 ? relay.key : other;
-        const response = await relay.post(
-          { prompt: `request ${i}` },
-          { headers: { authorization: `Bearer ${key}` } },
-        );
-        assert.equal(response.status, 200);
-        sessions.add(String(relay.model.requests.at(-1)?.headers['x-claude-code-session-id']));
-      }
-      assert.equal(sessions.size, 4, 'a session served two requests');
-      const turns = readFileSync(record, 'utf8')
-        .split('\n')
-        .filter((line) => line.endsWith(relay.model.url));
-      assert.ok(turns.length >= 4, `${turns.length} processes for 4 requests`);
-      assert.equal(new Set(turns).size, turns.length);
-    } finally {
-      await relay.stop();
+    const other = relay.command('genkey', 'other');
+    const sessions = new Set<string>();
+    for (let i = 0; i < 4; i++) {
+      const key = i % 2 === 0 ? relay.key : other;
+      const response = await relay.post(
+        { prompt: `request ${i}` },
+        { headers: { authorization: `Bearer ${key}` } },
+      );
+      assert.equal(response.status, 200);
+      sessions.add(String(relay.model.requests.at(-1)?.headers['x-claude-code-session-id']));
     }
+    assert.equal(sessions.size, 4, 'a session served two requests');
+    const turns = readFileSync(record, 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith(relay.model.url));
+    assert.ok(turns.length >= 4, `${turns.length} processes for 4 requests`);
+    assert.equal(new Set(turns).size, turns.length);
   });
 
   test('a changed CLI ends the spares of the old one', async () => {
-    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '1' } });
-    try {
-      await parked(relay);
-      const old = claudeProcesses(relay);
-      writeFileSync(wrapper, `${readFileSync(wrapper, 'utf8')}# changed\n`);
-      assert.equal((await relay.complete({ prompt: 'now' })).status, 503);
-      await eventually('the old spare ends', () => claudeProcesses(relay).every((pid) => !old.includes(pid)));
-      await eventually('ready again', async () => (await fetch(`${relay.url}/ready`)).status === 200, 20_000);
-      assert.equal((await relay.complete({ prompt: 'then' })).status, 200);
-    } finally {
-      await relay.stop();
-    }
+    await parked(relay, 2);
+    const old = claudeProcesses(relay);
+    writeFileSync(wrapper, `${readFileSync(wrapper, 'utf8')}# changed\n`);
+    assert.equal((await relay.complete({ prompt: 'now' })).status, 503);
+    await eventually('the old spares end', () => claudeProcesses(relay).every((pid) => !old.includes(pid)));
+    await eventually('ready again', async () => (await fetch(`${relay.url}/ready`)).status === 200, 60_000);
+    assert.equal((await relay.complete({ prompt: 'then' })).status, 200);
   });
 
   test('a relay that is killed leaves no spare behind', async () => {
-    const relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '1' } });
-    await parked(relay);
+    await parked(relay, 2);
     const left = descendants(relay.process.pid ?? 0);
-    assert.ok(left.length >= 2);
+    assert.ok(left.length >= 4);
     await relay.stop('SIGKILL');
     await eventually('all gone', () => left.every((pid) => !isRunning(pid)));
   });

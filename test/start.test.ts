@@ -100,7 +100,7 @@ describe('a start without a usable Claude Code', () => {
 
   test('a CLAUDE_BIN that does not exist is refused', () => {
     const said = refusedStart({ env: { CLAUDE_BIN: join(scratch, 'none') } });
-    assert.match(said, /CLAUDE_BIN is .*, and that is not a program/);
+    assert.match(said, /CLAUDE_BIN is .*, which is not an executable program/);
   });
 
   for (const cli of clis) {

@@ -12,59 +12,53 @@ type CauseError = {
 /** The same request fails again; without this, a client would retry these codes. */
 const permanent = { shouldRetry: false } as const;
 
+const loginLost = { ...permanent, loginLost: true } as const;
+
+/** Only the owner of the host can do something about it. */
+const hostProblem = (message: string): CauseError => ({
+  code: 'upstream_error',
+  message,
+  details: permanent,
+});
+const passing = (message: string): CauseError => ({ code: 'upstream_error', message });
+
 const errors = {
   /** The login is missing, has expired or was refused. */
   login: {
     code: 'upstream_auth',
     message: 'Claude Code is not logged in, or its login was refused: log in again on the host.',
-    details: { ...permanent, loginLost: true },
+    details: loginLost,
   },
-  /** The login is sound, and its account or organization is closed to it. */
+  /** The login is valid, but its account or organization is closed. */
   disabled: {
     code: 'upstream_auth',
     message:
-      'The account that Claude Code is logged in with is disabled, on hold or not allowed to use it: see to the account on the host, or log in with another.',
-    details: { ...permanent, loginLost: true },
+      'The account that Claude Code is logged in with is disabled, on hold or not allowed to use it: check the account on the host, or log in with another.',
+    details: loginLost,
   },
   account: {
     code: 'upstream_auth',
     message:
-      'The account that Claude Code is logged in with cannot be used for this: see to its billing and permissions on the host.',
+      'The account that Claude Code is logged in with cannot be used for this: check its billing and permissions on the host.',
     details: permanent,
   },
-  outdated: {
-    code: 'upstream_error',
-    message: 'Claude Code is too old for this model or its organization: update it on the host.',
-    details: permanent,
-  },
-  host: {
-    code: 'upstream_error',
-    message:
-      'Claude Code cannot send requests as it is set up on the host. The owner of the host can find out why with `claude-relay doctor`.',
-    details: permanent,
-  },
+  outdated: hostProblem('Claude Code is too old for this model or its organization: update it on the host.'),
+  host: hostProblem(
+    'Claude Code cannot send requests as it is set up on the host. The owner of the host can find out why with `claude-relay doctor`.',
+  ),
   /** Something else answered in place of the API. */
-  network: {
-    code: 'upstream_error',
-    message:
-      'A proxy, a web filter or a login page in the network of the host answered in place of the model. The owner of the host has to let the requests through.',
-    details: permanent,
-  },
-  region: {
-    code: 'upstream_error',
-    message:
-      'The model refuses requests from the network of the host: usually an unsupported region, a VPN or a proxy. The owner of the host has to use another network.',
-    details: permanent,
-  },
-  tls: {
-    code: 'upstream_error',
-    message:
-      'The host does not trust the certificate of the connection to the model. The owner of the host has to see to it (NODE_EXTRA_CA_CERTS).',
-    details: permanent,
-  },
-  unreachable: { code: 'upstream_error', message: 'The host could not reach the model. Try again.' },
-  cut: { code: 'upstream_error', message: 'The connection to the model was lost. Try again.' },
-  failed: { code: 'upstream_error', message: 'The request to the model failed. Try again.' },
+  network: hostProblem(
+    'A proxy, a web filter or a login page in the network of the host answered in place of the model. The owner of the host has to let the requests through.',
+  ),
+  region: hostProblem(
+    'The model refuses requests from the network of the host: usually an unsupported region, a VPN or a proxy. The owner of the host has to use another network.',
+  ),
+  tls: hostProblem(
+    'The host does not trust the certificate of the connection to the model. The owner of the host has to fix this (NODE_EXTRA_CA_CERTS).',
+  ),
+  unreachable: passing('The host could not reach the model. Try again.'),
+  cut: passing('The connection to the model was lost. Try again.'),
+  failed: passing('The request to the model failed. Try again.'),
   overloaded: {
     code: 'upstream_overloaded',
     message: 'The model is overloaded. Try again in a moment.',
@@ -78,7 +72,7 @@ const errors = {
   },
   model: {
     code: 'not_found',
-    message: 'The model does not exist, or the login of the host may not use it.',
+    message: 'The model does not exist, or the login of the host cannot use it.',
     details: { reason: 'unknown_model' },
   },
   too_long: {

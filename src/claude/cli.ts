@@ -17,7 +17,7 @@ export class CliMissing extends Error {
 export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string {
   if (claudeBin !== undefined) {
     if (isExecutable(claudeBin)) return claudeBin;
-    throw new CliMissing(`CLAUDE_BIN is ${claudeBin}, and that is not a program that can be run.`);
+    throw new CliMissing(`CLAUDE_BIN is ${claudeBin}, which is not an executable program.`);
   }
   const path = findProgram('claude', hostEnv['PATH']);
   if (path !== undefined) return path;

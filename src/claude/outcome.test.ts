@@ -275,10 +275,10 @@ describe('errors', () => {
       { code: 'upstream_error', message: /ran a hook/, shouldRetry: false },
     ],
     [
-      'another version than the one that was proved',
+      'a version that is not proved',
       { cause: 'lock_broken', breach: { kind: 'version', found: ['version 2, proved 1'] } },
       none,
-      { code: 'not_ready', message: /another version/, retryAfter: 5 },
+      { code: 'not_ready', message: /version of Claude Code is not proved/, retryAfter: 5 },
     ],
     [
       'an end before the start',
@@ -290,7 +290,7 @@ describe('errors', () => {
       'an end in the middle',
       { cause: 'exit' },
       half,
-      { code: 'upstream_error', message: /before it had answered/ },
+      { code: 'upstream_error', message: /before it answered/ },
     ],
     ['garbage', { cause: 'garbage' }, half, { code: 'upstream_error', message: /not its protocol/ }],
     [

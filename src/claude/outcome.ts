@@ -76,7 +76,7 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
       return new RelayError(
         'upstream_error',
         evidence.initSeen
-          ? 'Claude Code ended before it had answered. Try again.'
+          ? 'Claude Code exited before it answered. Try again.'
           : 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.',
       );
     case 'garbage':
@@ -99,7 +99,7 @@ function lockBroken({ kind }: Breach): RelayError {
     case 'version':
       return new RelayError(
         'not_ready',
-        'Claude Code is another version than the one that was proved. The relay is proving this one. Try again in a few seconds.',
+        'This version of Claude Code is not proved yet. The relay is proving it. Try again in a few seconds.',
         { retryAfter: 5 },
       );
     case 'hook':

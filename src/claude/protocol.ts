@@ -74,7 +74,6 @@ const resultSchema = z.object({
 const initSchema = z.looseObject({
   model: z.string().catch(''),
   claude_code_version: z.string().catch(''),
-  apiKeySource: z.string().catch(''),
 });
 
 /** A message that the CLI wrote in place of the model's, because a request failed. 2.1.197 has no field that begins with `api_`. */

@@ -143,7 +143,7 @@ describe('the answer by a schema', () => {
 
   const failures: [string, ReturnType<typeof call>[], string, RegExp][] = [
     ['two answers', [call(0, '{}'), call(1, '{}')], 'tool_use', /more than one/],
-    ['no answer', [], 'end_turn', /in words/],
+    ['no answer', [], 'end_turn', /with text/],
   ];
   for (const [name, blocks, stop, message] of failures) {
     test(`a message with ${name} is invalid_output`, () => {

@@ -86,8 +86,8 @@ function valueOf({ content, stopReason }: Answer, name: string, text: string): P
   if (ours.length < uses.length) return {};
   // Cut off or declined: the stop reason says so, and there is nothing to judge.
   if (!finished.has(stopReason)) return {};
-  if (ours.length === 0) throw invalidOutput('the model answered in words instead');
-  if (ours.length > 1) throw invalidOutput('the model gave more than one');
+  if (ours.length === 0) throw invalidOutput('the model answered with text instead');
+  if (ours.length > 1) throw invalidOutput('the model gave more than one value');
   if (text === '') throw invalidOutput('the value is missing');
   return { structured: new WrittenJson(text), stopReason: 'end_turn', stopSequence: null };
 }

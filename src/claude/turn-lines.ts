@@ -79,7 +79,7 @@ function toolField({ name, description, input_schema, strict, input_examples }: 
   return { name, input_schema, description, strict, input_examples };
 }
 
-/** Marks the end of the conversation for the prompt cache, as the CLI marks the end of its own messages. */
+/** Marks the end of the conversation for the prompt cache, as the CLI does with its messages. */
 function withCacheMark(messages: readonly Message[]): readonly object[] {
   const last = messages.at(-1);
   const block = last?.content.at(-1);

@@ -166,7 +166,7 @@ function brokenBy(kind: Breach['kind'], found: string, waitsFor: 'restart' | 'ch
     case 'hook':
       return `Claude Code ran a hook (${found}), which settings of an administrator or an organisation start. Remove it there, run \`claude\` once to fetch the new settings, then restart the relay`;
     case 'version':
-      return `Claude Code is another version than the one that was proved (${found})`;
+      return `this version of Claude Code is not proved (${found})`;
     case 'listing': {
       const what = `a turn listed what is not allowed (${found})`;
       return waitsFor === undefined
