@@ -133,7 +133,7 @@ describe('the proof fails closed', () => {
     writeFileSync(join(home, '.claude', 'CLAUDE.md'), `# Notes\n\n${line}\n`);
     const proof = await proveLock({ claudeBin: fixtureCli('reads-settings'), hostEnv: hostEnv(home) });
     rmSync(home, { recursive: true, force: true });
-    assert.match(detail(proof, 'no-claude-md'), /host's own instruction files/);
+    assert.match(detail(proof, 'no-claude-md'), /host's instruction files/);
     assert.ok(!JSON.stringify(proof).includes(line));
   });
 
