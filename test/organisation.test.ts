@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { dummyLogins } from '../src/claude/lock.ts';
-import { compareSent } from '../src/claude/proof/sent.ts';
+import { compareSent } from '../src/claude/proof/compare-sent.ts';
 import { startApiHost, type ApiHost } from './support/api-host.ts';
 import { makeOwnerHome, type OwnerHome } from './support/owner-home.ts';
 import { clis, eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';

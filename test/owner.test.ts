@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { hostname, tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { dummyHeaders, dummyLogins, lockedArgs, type DummyLogin } from '../src/claude/lock.ts';
-import { compareSent } from '../src/claude/proof/sent.ts';
+import { compareSent } from '../src/claude/proof/compare-sent.ts';
 import type { SeenRequest } from './support/failing-model.ts';
 import { openTurn } from './support/open-turn.ts';
 import { makeOwnerHome, person, type OwnerHome } from './support/owner-home.ts';

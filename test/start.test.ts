@@ -73,7 +73,7 @@ describe('a wrong setting stops the start with its name', () => {
     [
       'a line that sets nothing',
       { file: 'PORT=0\nPER_KEY_DAILY: 50\n' },
-      /config\.env, line 2: a line is NAME=value/,
+      /config\.env, line 2: write NAME=value/,
     ],
     [
       'a missing temporary directory',

@@ -68,7 +68,7 @@ for (const cli of everyCli) {
           const { status, body } = await relay.complete({ prompt });
           assert.equal(status, 502, JSON.stringify(body));
           assert.equal(body['error'], 'upstream_error');
-          assert.match(String(body['message']), /asked for a tool/);
+          assert.match(String(body['message']), /called a tool/);
           assert.ok(!JSON.stringify(body).includes(secret));
           // The turn ended there: no result of a tool went back to the model.
           assert.equal(relay.model.requests.filter(({ json }) => promptOf(json) === prompt).length, 1);

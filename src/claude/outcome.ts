@@ -8,8 +8,8 @@
 import type { Answer } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 import type { Breach } from './breach.ts';
-import { errorOf } from './cause-errors.ts';
-import { causeOf, type Refusal } from './causes.ts';
+import { errorOf } from './failure/errors.ts';
+import { causeOf, type Refusal } from './failure/causes.ts';
 import { familyOf } from '../model-family.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
 import type { CliFailure, CliResult } from './protocol.ts';

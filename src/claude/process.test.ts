@@ -49,13 +49,19 @@ async function until(condition: () => boolean): Promise<void> {
   assert.ok(condition(), 'not within ten seconds');
 }
 
-function isRunning(pid: number): boolean {
+/** Such as `T` for stopped and `Z` for a zombie; undefined for a process that is gone. */
+function stateOf(pid: number): string | undefined {
   try {
     // The state is the field after the name, which is in brackets and may hold anything.
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return /\) (\w) [^)]*$/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+function isRunning(pid: number): boolean {
+  const state = stateOf(pid);
+  return state !== undefined && state !== 'Z';
 }
 
 /** Members of a process group that are more than an entry waiting to be collected. */
@@ -165,12 +171,12 @@ test('terminate sends SIGTERM, and SIGKILL to a process that ignores it', async 
 
 test('a stopped group is ended, even if its watcher is stopped too', async () => {
   const stopped = run('echo up; kill -STOP 0; echo on');
-  await until(() => stopped.lines.length === 1);
+  await until(() => stopped.lines.length === 1 && stateOf(stopped.process.pid ?? 0) === 'T');
   stopped.process.terminate();
   await stopped.process.gone;
   assert.deepEqual([stopped.lines, stopped.exits], [['up'], [{ code: null, signal: 'SIGKILL' }]]);
 
-  // Its leader ends by itself, and the watcher, its one child by then, is stopped alone.
+  // The leader exits, and only the watcher, its one child by then, is stopped.
   const leaderless = run('kill -STOP $(cat /proc/$$/task/$$/children); sleep 300 & echo up');
   await leaderless.process.gone;
   assert.deepEqual([leaderless.lines, leaderless.exits], [['up'], [{ code: 0, signal: null }]]);

@@ -5,7 +5,7 @@
  * what is read here was seen on 2.1.197 and 2.1.330.
  */
 import { z } from 'zod';
-import type { Refusal } from './causes.ts';
+import type { Refusal } from './failure/causes.ts';
 import type { Effort, ModelEvent } from '../conversation.ts';
 
 /** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */

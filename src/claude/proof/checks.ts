@@ -5,7 +5,7 @@ import type { CanaryPerson } from './canary-home.ts';
 import type { CanaryRun, ToolResult } from './canary-run.ts';
 import { unexpectedInInit } from '../breach.ts';
 import { dummyHeaders } from '../lock.ts';
-import { compareSent, type Sent } from './sent.ts';
+import { compareSent, type Sent } from './compare-sent.ts';
 
 /** `name` is stable; `detail` is for the owner. */
 export type ProofCheck = { name: string; ok: boolean; detail: string };

@@ -2,7 +2,7 @@
  * A failed request, as the CLI reports it -> its cause. Pure. The CLI's sentences come first, then its codes, then the status and the
  * API's type of error (2.1.330 passes that on).
  */
-import type { Cause } from './cause-errors.ts';
+import type { Cause } from './errors.ts';
 import { callerReason } from './reason.ts';
 import { sentences } from './sentences.ts';
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { errorOf, type Cause } from './cause-errors.ts';
+import { errorOf, type Cause } from './errors.ts';
 import { causeOf, type Refusal } from './causes.ts';
 
 type Row = {

@@ -5,7 +5,7 @@
  * The status alone is no cause: a web filter answers 403, a disabled organization is a 400, and a failure in the middle of a stream has
  * no status. The patterns are anchored, because an error of the API can quote the caller.
  */
-import type { Cause } from './cause-errors.ts';
+import type { Cause } from './errors.ts';
 
 export type Sentence = {
   cause: Cause;

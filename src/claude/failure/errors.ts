@@ -1,5 +1,5 @@
 /** The cause of a failed request to the model -> the error that its caller gets. Pure. */
-import { RelayError, type ErrorCode, type ErrorDetails } from '../errors.ts';
+import { RelayError, type ErrorCode, type ErrorDetails } from '../../errors.ts';
 
 type CauseError = {
   code: ErrorCode;
