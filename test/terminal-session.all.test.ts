@@ -1,6 +1,6 @@
 /**
- * A newcomer's first quarter of an hour, in a clean clone, on two real terminals, step by step: the demo, a start for real, a key, the
- * README's own call, the doctor, the usage, the key's end. What each step shows is checked, and all of it printed when one fails.
+ * A newcomer's first session, in a clean clone, on two real terminals: the demo, a start, a key, the README's call, the doctor, the
+ * usage, and the end of the key. A failed step prints everything that both terminals showed.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -102,33 +102,36 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  step('./run.sh --demo --once: one call, without a login, and it ends', async () => {
+  step('./run.sh --demo --once makes one call without a login and exits', async () => {
     const { status, shown } = await first.run('./run.sh --demo --once');
     assert.equal(status, 0);
     assert.doesNotMatch(shown, /installing its packages/);
     assert.match(shown, /The lock is proved: \d+ checks in [\d.]+ s, Claude Code 2\.1\./);
     assert.match(shown, /HTTP 200\r?\n\{"ok":true,/);
-    assert.equal(model.requests.length, 0, 'the demo has a model of its own');
+    assert.equal(model.requests.length, 0, 'the demo uses a separate stand-in');
   });
 
-  step('./run.sh: it says where it listens and how to go on', async () => {
+  step('./run.sh prints its address and the next commands', async () => {
     first.terminal.type('./run.sh\n');
     await first.terminal.until(new RegExp(`claude-relay listens on http://127\\.0\\.0\\.1:${port}`));
     await first.terminal.until(/Create a key: {2}KEY=\$\(bin\/genkey my-app\)/);
     await first.terminal.until(/"msg":"the lock is proved"/);
   });
 
-  step('KEY=$(bin/genkey my-app): the secret goes into the variable, words to the terminal', async () => {
-    const { status, shown } = await second.run('KEY=$(bin/genkey my-app)');
-    assert.equal(status, 0);
-    assert.match(
-      stripVTControlCharacters(shown),
-      /^Made the key my-app\. Its secret, shown this once:\r?\n$/,
-    );
-    assert.match((await second.run('echo "${#KEY} ${KEY%%_*}"')).shown, /^65 crk\r?\n$/);
-  });
+  step(
+    'KEY=$(bin/genkey my-app) puts the secret into the variable and a message on the terminal',
+    async () => {
+      const { status, shown } = await second.run('KEY=$(bin/genkey my-app)');
+      assert.equal(status, 0);
+      assert.match(
+        stripVTControlCharacters(shown),
+        /^Made the key my-app\. Its secret, shown this once:\r?\n$/,
+      );
+      assert.match((await second.run('echo "${#KEY} ${KEY%%_*}"')).shown, /^65 crk\r?\n$/);
+    },
+  );
 
-  step('the call of the README is answered', async () => {
+  step('the call in the README gets an answer', async () => {
     const { status, shown } = await second.run(readmeCall());
     assert.equal(status, 0);
     const answer = JSON.parse(shown) as Record<string, unknown>;
@@ -136,12 +139,12 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     assert.equal(model.requests.length, 1);
   });
 
-  step('bin/claude-relay ask: so does the short way', async () => {
+  step('bin/claude-relay ask prints the answer', async () => {
     const { status, shown } = await second.run('bin/claude-relay ask "Say hello."');
     assert.deepEqual([status, shown.trim()], [0, 'Hello!']);
   });
 
-  step('bin/claude-relay doctor: in colours, all well, and it sees the relay run', async () => {
+  step('bin/claude-relay doctor finds no failure and reports the running relay, in colours', async () => {
     const { status, shown } = await second.run('bin/claude-relay doctor');
     assert.equal(status, 0, shown);
     assert.match(shown, /\x1b\[32mok {2}\x1b\[39m lock-proved/);
@@ -151,17 +154,17 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     assert.match(text, /\d+ ok, \d+ warnings?, 0 failures\./);
   });
 
-  step('bin/claude-relay usage: the calls, by key', async () => {
+  step('bin/claude-relay usage counts the calls of each key', async () => {
     const { status, shown } = await second.run('bin/claude-relay usage');
     assert.equal(status, 0);
     assert.match(stripVTControlCharacters(shown), /my-app +1 /);
   });
 
-  step('NO_COLOR=1 bin/claude-relay usage: none', async () => {
+  step('NO_COLOR=1 bin/claude-relay usage prints no colours', async () => {
     assert.doesNotMatch((await second.run('NO_COLOR=1 bin/claude-relay usage')).shown, /\x1b\[3/);
   });
 
-  step('bin/revoke my-app, and the same call gets a 401', async () => {
+  step('bin/revoke my-app makes the same call return 401', async () => {
     const { status, shown } = await second.run('bin/revoke my-app');
     assert.equal(status, 0);
     assert.match(shown, /Revoked my-app/);
@@ -170,7 +173,7 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     assert.equal(model.requests.length, 2, 'the model was not asked');
   });
 
-  step('Ctrl-C: it stops, and nothing is left', async () => {
+  step('Ctrl-C stops the relay', async () => {
     first.terminal.type('\x03');
     const shown = await first.terminal.until(prompt);
     assert.match(shown, /claude-relay has stopped\.\r?\n\[0\]\$ $/);

@@ -15,7 +15,7 @@ import { units } from '../service/state.ts';
 import { journal, removeUnit, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
-import type { Tunnel, TunnelService } from '../service/tunnel.ts';
+import { adviceFor, type Tunnel, type TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
 import { root } from './install.ts';
@@ -116,7 +116,8 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
   if (tunnel.service !== undefined) await keepUp(its, tunnel.service, config, publicUrl);
   if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
   await verify(its, publicUrl, { tool, tunnel });
-  say(`     to remove it: ${tunnel.undo}`);
+  const port = tool === 'tailscale' && httpsPort !== 443 ? ` --https-port ${httpsPort}` : '';
+  say(`     to remove it: bin/claude-relay expose ${tool} --off${port}`);
 }
 
 /** Does not create a database to count in. */
@@ -173,7 +174,7 @@ async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tun
   const { tool, tunnel } = made;
   const log = tunnel.service === undefined ? '' : await journal(run, tunnel.service.unit, 15);
   await takeDown(its, tool);
-  const advice = tunnel.explain(log);
+  const advice = adviceFor(log, tunnel.rules);
   throw new CommandError(
     [
       what,

@@ -66,8 +66,7 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
       command: `cloudflared tunnel --config ${path} --no-autoupdate run`,
       settings: { path, text: settingsFile(id, credentials, hostname, local) },
     },
-    undo: 'bin/claude-relay expose cloudflared --off',
-    explain: (log) => rules.find(([pattern]) => pattern.test(log))?.[1],
+    rules,
   };
 }
 

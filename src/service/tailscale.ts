@@ -69,8 +69,7 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   }
   return {
     publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}`,
-    undo: `bin/claude-relay expose tailscale --off${httpsPort === 443 ? '' : ` --https-port ${httpsPort}`}`,
-    explain: () => undefined,
+    rules,
   };
 }
 

@@ -36,11 +36,16 @@ export type Tunnel = {
   publicUrl: string;
   /** Undefined when the tool's own service keeps the tunnel up. */
   service?: TunnelService;
-  /** The command that removes the tunnel. */
-  undo: string;
-  /** Explains the tool's log when the tunnel does not come up. */
-  explain: (log: string) => string | undefined;
+  /** Explain the tool's log when the tunnel does not come up. */
+  rules: Rules;
 };
+
+/** The advice for each pattern in a tool's output. */
+export type Rules = readonly (readonly [pattern: RegExp, advice: string])[];
+
+export function adviceFor(output: string, rules: Rules): string | undefined {
+  return rules.find(([pattern]) => pattern.test(output))?.[1];
+}
 
 /** A tool's version line. Throws CommandError with its download page when it is not installed. */
 export async function requireTool(
@@ -64,9 +69,9 @@ export function toolWord(name: string, { config }: Pick<TunnelOptions, 'config'>
 }
 
 /** Throws CommandError with the advice of the first matching rule, and the tool's output. */
-export function refuse(ran: Ran, what: string, rules: readonly (readonly [RegExp, string])[]): never {
+export function refuse(ran: Ran, what: string, rules: Rules): never {
   const said = saidBy(ran);
-  const advice = rules.find(([pattern]) => pattern.test(said))?.[1];
+  const advice = adviceFor(said, rules);
   throw new CommandError(
     advice === undefined ? `${what} failed: ${said}` : `${advice}\n\nIts output: ${said}`,
   );

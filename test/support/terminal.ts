@@ -1,4 +1,4 @@
-/** A program on a terminal of its own (`script`, of every Debian): what it shows there, and what a person would type. */
+/** Runs a program on a separate terminal (with `script`): reads what it shows, and types. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { findProgram } from '../../src/find-program.ts';
@@ -56,7 +56,7 @@ export function openTerminal(
     },
     exited,
     close: async () => {
-      // Its end of the terminal goes with it, and the kernel tells the program.
+      // That closes the terminal, and the kernel signals the program.
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await exited;
     },

@@ -1,5 +1,5 @@
 #!/bin/bash
-# PID 1 of new namespaces (unshare): gives them a root of their own and becomes the systemd that is in it.
+# PID 1 of new namespaces (unshare): gives them a separate root and runs its systemd.
 #   container.sh <tree> <file for the console>
 set -euo pipefail
 tree=$1 console=$2

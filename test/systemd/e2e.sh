@@ -1,8 +1,8 @@
 #!/bin/bash
-# A Debian system of its own, booted with systemd as PID 1, in which the relay is installed, killed, upgraded and rebooted.
+# Installs, kills, upgrades and reboots the relay in a separate Debian system, booted with systemd as PID 1.
 #   npm run e2e:systemd [-- <suite>]     suite: bookworm (systemd 252, the default) or trixie (257)
-# Needs root, some 6 GB of disk, Debian's packages, mmdebstrap, and with KVM qemu-system-x86 and e2fsprogs; five minutes and the download.
-# E2E_DIR keeps what was downloaded; E2E_VIA is kvm or container (or tcg, which is too slow for the proof); E2E_TIMEOUT is in seconds.
+# Needs root, about 6 GB of disk, Debian's packages, mmdebstrap, and with KVM qemu-system-x86 and e2fsprogs; five minutes and the download.
+# E2E_DIR keeps the downloads; E2E_VIA is kvm or container (or tcg, which is too slow for the proof); E2E_TIMEOUT is in seconds.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -69,8 +69,8 @@ log=$dir/$suite.log
 : >"$log"
 started=$(date +%s)
 
-# A machine of its own where there is KVM. Without it an emulated one is too slow for the proof, whose processes get 15 s each:
-# then a container of this kernel's namespaces, with a PID 1, cgroups, a network and users of its own.
+# A virtual machine with KVM. Without KVM an emulated machine is too slow for the proof, whose processes get 15 s each:
+# then a container in namespaces of this kernel, with its own PID 1, cgroups, network and users.
 echo "e2e: booting $suite, via $via"
 case $via in
 container)

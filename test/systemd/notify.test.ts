@@ -71,8 +71,8 @@ for (const [handedOver, skip] of [
   ['yes', needs('python3')],
   ['no', needs('python3', 'systemd-notify')],
 ] as const) {
-  const way = handedOver === 'yes' ? 'the socket that was handed over' : 'systemd-notify';
-  test(`through ${way}`, { skip }, async () => {
+  const way = handedOver === 'yes' ? 'the passed socket' : 'systemd-notify';
+  test(`the relay reports READY, WATCHDOG and STOPPING through ${way}`, { skip }, async () => {
     const relay = await supervised(handedOver);
     try {
       await eventually('ready', () => relay.lines().includes('READY=1'), 60_000);

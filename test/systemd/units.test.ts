@@ -1,4 +1,4 @@
-/** The unit files and the property list, as the real tools read them: `systemd-analyze` and Python's plistlib. */
+/** The unit files and the property list, read by `systemd-analyze` and Python's plistlib. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const skip = needs('systemd-analyze');
 
 let scratch: string;
 let host: Host;
-const config = loadConfig({ env: { HOME: '/home/me', DATA_DIR: '/home/me/data of mine' } });
+const config = loadConfig({ env: { HOME: '/home/me', DATA_DIR: '/home/me/my data' } });
 before(() => {
   scratch = mkdtempSync(join(tmpdir(), 'units-test-'));
   host = {
@@ -66,7 +66,7 @@ function analyze(...args: string[]): { status: number | null; text: string } {
 
 describe('systemd', { skip }, () => {
   for (const [name, text] of Object.entries(units)) {
-    test(`${name} has no mistake that systemd-analyze sees`, () => {
+    test(`${name} passes systemd-analyze verify`, () => {
       const file = join(scratch, name);
       writeFileSync(file, text());
       const { status, text: said } = analyze('verify', '--user', '--man=no', file);
@@ -83,7 +83,7 @@ describe('systemd', { skip }, () => {
     });
   }
 
-  test('the exposure level of each is as docs/operations.md tells', () => {
+  test('docs/operations.md reports the exposure level of each unit', () => {
     const document = readFileSync(join(root, 'docs/operations.md'), 'utf8');
     const all: Record<string, () => string> = {
       ...units,
@@ -105,7 +105,7 @@ describe('systemd', { skip }, () => {
   });
 });
 
-test('a checkout whose path has any of these characters starts', { skip }, () => {
+test('a unit is valid for a checkout with special characters in its path', { skip }, () => {
   for (const name of [
     'a b',
     '50%% off',
@@ -132,22 +132,22 @@ test('a checkout whose path has any of these characters starts', { skip }, () =>
   }
 });
 
-test('paths with spaces, quotes, % and $ stay one word and mean themselves', () => {
+test('a unit quotes paths with spaces, quotes, % and $', () => {
   const text = relay(252, true);
   assert.match(text, /--config "\/home\/me\/100%% \\"mine\\"\/\$\$HOME\/config\.env" serve$/m);
   assert.match(
     text,
-    /^ReadWritePaths="\/home\/me\/data of mine" "\/home\/me\/\.cache\/claude-relay" "-\/home\/me\/\.claude"$/m,
+    /^ReadWritePaths="\/home\/me\/my data" "\/home\/me\/\.cache\/claude-relay" "-\/home\/me\/\.claude"$/m,
   );
   assert.throws(() => commandWord('/a\nExecStart=/bin/evil'), /cannot hold/);
 });
 
-test('from systemd 253 on the manager hands its socket over', () => {
+test('the unit asks for the manager’s socket from systemd 253 on', () => {
   assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=\/run\/user\/1000\/systemd\/notify:notify$/m);
   assert.match(relay(252, true), /^NotifyAccess=all\n#.*\nExecStart=/m);
 });
 
-test('the time to stop is beyond the drain, and the bounds follow the settings', () => {
+test('the unit’s stop time exceeds the drain, and its bounds follow the settings', () => {
   const large = loadConfig({
     env: { HOME: '/home/me', DRAIN_TIMEOUT: '600', GLOBAL_CONCURRENCY: '20', WARM_SPARES: '4' },
   });
@@ -170,7 +170,7 @@ test('the time to stop is beyond the drain, and the bounds follow the settings',
     assert.ok(number(large, name) > number(config, name) * 2, name);
 });
 
-test('without namespaces, only what needs them is left out', () => {
+test('the unit without namespaces lacks only the directives that need them', () => {
   const names = (text: string): string[] => [...text.matchAll(/^(\w+)=/gm)].map(([, name = '']) => name);
   const [whole, less] = [names(relay(252, true)), names(relay(252, false))];
   assert.deepEqual(
@@ -185,34 +185,33 @@ test('without namespaces, only what needs them is left out', () => {
   );
 });
 
-test('a tunnel sees neither the keys nor the settings nor the login', () => {
+test('a tunnel’s unit hides the keys, the settings and the login', () => {
   const hidden = /^InaccessiblePaths=(.*)$/m.exec(units['claude-relay-ngrok.service']?.() ?? '')?.[1] ?? '';
-  for (const path of [
-    '/home/me/data of mine',
-    join(root, 'config.env'),
-    '/home/me/.claude',
-    '/home/me/.ssh',
-  ]) {
+  for (const path of ['/home/me/my data', join(root, 'config.env'), '/home/me/.claude', '/home/me/.ssh']) {
     assert.ok(hidden.includes(`"-${path}"`), path);
   }
 });
 
-test('the property list, read by a real parser', { skip: needs('python3') }, () => {
-  const file = join(scratch, 'claude-relay.plist');
-  const odd = { ...host, root: '/Users/me/<b> & "c"', file: '/Users/me/config.env' };
-  writeFileSync(file, relayAgent({ config, host: odd }));
-  const script = 'import json,plistlib,sys; print(json.dumps(plistlib.load(open(sys.argv[1], "rb"))))';
-  const agent: unknown = JSON.parse(execFileSync('python3', ['-c', script, file], { encoding: 'utf8' }));
-  assert.deepEqual(agent, {
-    Label: 'claude-relay',
-    ProgramArguments: ['/Users/me/<b> & "c"/bin/claude-relay', '--config', '/Users/me/config.env', 'serve'],
-    EnvironmentVariables: host.environment,
-    RunAtLoad: true,
-    KeepAlive: { SuccessfulExit: false },
-    ThrottleInterval: 10,
-    ExitTimeOut: 50,
-    Umask: 0o077,
-    StandardOutPath: '/home/me/Library/Logs/claude-relay.log',
-    StandardErrorPath: '/home/me/Library/Logs/claude-relay.log',
-  });
-});
+test(
+  'the property list starts the relay at login and restarts it after a failure',
+  { skip: needs('python3') },
+  () => {
+    const file = join(scratch, 'claude-relay.plist');
+    const odd = { ...host, root: '/Users/me/<b> & "c"', file: '/Users/me/config.env' };
+    writeFileSync(file, relayAgent({ config, host: odd }));
+    const script = 'import json,plistlib,sys; print(json.dumps(plistlib.load(open(sys.argv[1], "rb"))))';
+    const agent: unknown = JSON.parse(execFileSync('python3', ['-c', script, file], { encoding: 'utf8' }));
+    assert.deepEqual(agent, {
+      Label: 'claude-relay',
+      ProgramArguments: ['/Users/me/<b> & "c"/bin/claude-relay', '--config', '/Users/me/config.env', 'serve'],
+      EnvironmentVariables: host.environment,
+      RunAtLoad: true,
+      KeepAlive: { SuccessfulExit: false },
+      ThrottleInterval: 10,
+      ExitTimeOut: 50,
+      Umask: 0o077,
+      StandardOutPath: '/home/me/Library/Logs/claude-relay.log',
+      StandardErrorPath: '/home/me/Library/Logs/claude-relay.log',
+    });
+  },
+);

@@ -51,7 +51,7 @@ if [ "$phase" = 1 ]; then
   is 'NoNewPrivs' "$(awk '/^NoNewPrivs/ {print $2}' "/proc/$main/status")" 1
   is 'a system call filter' "$(awk '/^Seccomp:/ {print $2}' "/proc/$main/status")" 2
   is 'no capability' "$(awk '/^Cap(Prm|Eff|Bnd)/ {print $2}' "/proc/$main/status" | sort -u | tr -d '\n')" 0000000000000000
-  is 'a user namespace of its own' "$([ "$(readlink "/proc/$main/ns/user")" != "$(readlink /proc/1/ns/user)" ] && echo yes)" yes
+  is 'its own user namespace' "$([ "$(readlink "/proc/$main/ns/user")" != "$(readlink /proc/1/ns/user)" ] && echo yes)" yes
   inside() { nsenter --target "$main" --mount -- runuser -u me -- sh -c "$1" 2>/dev/null && echo yes || echo no; }
   is 'it can write its data' "$(inside 'touch ~me/.local/share/claude-relay/x && rm ~me/.local/share/claude-relay/x')" yes
   is 'it cannot write the checkout' "$(inside 'touch /home/me/claude-relay/x')" no
