@@ -92,7 +92,7 @@ test('the first letters outside ASCII decide the encoding, wherever they are', a
     [Buffer.from('é'), 'utf-8'],
     [Buffer.from([0xe9]), 'windows-1252'],
   ] as const) {
-    for (const size of [1, 65_536, 300_000]) {
+    for (const size of [97, 65_536, 300_000]) {
       const [found, text] = await read(Buffer.concat([ascii, letters]), undefined, size);
       assert.deepEqual([found, text.slice(-2), text.length], [charset, 'xé', 200_001]);
     }

@@ -17,49 +17,12 @@ const declarationBytes = 1024;
 const utf8TestBytes = 65_536;
 
 /** The text of a page while it is read. */
-export class TextReader {
-  readonly #source: ByteSource;
-  #charset: string | undefined;
-
-  constructor(source: ByteSource, charset: string | undefined) {
-    this.#source = source;
-    this.#charset = charset;
-  }
-
+export type TextReader = {
   /** The name of the encoding, in lower case. Without a declaration it is known once the text has been read. */
-  get charset(): string {
-    return this.#charset ?? 'utf-8';
-  }
-
-  /** Without a byte order mark. Bytes that are invalid in the encoding become U+FFFD. */
-  async *pieces(): AsyncGenerator<string> {
-    const named = this.#charset !== undefined;
-    if (!named) {
-      yield* this.#ascii();
-      this.#charset = isUtf8(await this.#source.peek(utf8TestBytes)) ? 'utf-8' : 'windows-1252';
-    }
-    if (this.charset === 'replacement') {
-      // Encodings that are only used for attacks decode to one U+FFFD: Encoding standard, section 14.1.
-      if ((await this.#source.next()) !== undefined) yield '\ufffd';
-      return;
-    }
-    // Without a byte order mark, U+FEFF after the first letters is a letter.
-    const decoder = new TextDecoder(this.charset, { ignoreBOM: !named });
-    for await (const bytes of this.#source) yield decoder.decode(bytes, { stream: true });
-    yield decoder.decode();
-  }
-
-  /** The text before the first letter that shows the encoding: it reads the same in every possible encoding. */
-  async *#ascii(): AsyncGenerator<string> {
-    for await (const bytes of this.#source) {
-      const end = isAscii(bytes) ? bytes.length : bytes.findIndex((byte) => byte >= 0x80);
-      yield bytes.toString('latin1', 0, end);
-      if (end === bytes.length) continue;
-      this.#source.putBack(bytes.subarray(end));
-      return;
-    }
-  }
-}
+  readonly charset: string;
+  /** The text without a byte order mark. Bytes that are invalid in the encoding become U+FFFD. */
+  pieces(): AsyncGenerator<string>;
+};
 
 /** `label` is the charset parameter of the Content-Type header. */
 export async function openText(
@@ -69,7 +32,39 @@ export async function openText(
 ): Promise<TextReader> {
   const start = await source.peek(declarationBytes);
   const outside = getBOMEncoding(start) ?? normalizeEncoding(label ?? '') ?? undefined;
-  return new TextReader(source, outside ?? (await namedInside(source, start, rule)));
+  const declared = outside ?? (await namedInside(source, start, rule));
+  let charset = declared ?? 'utf-8';
+  return {
+    get charset() {
+      return charset;
+    },
+    async *pieces() {
+      if (declared === undefined) {
+        yield* asciiOf(source);
+        charset = isUtf8(await source.peek(utf8TestBytes)) ? 'utf-8' : 'windows-1252';
+      }
+      if (charset === 'replacement') {
+        // Encodings that are only used for attacks decode to one U+FFFD: Encoding standard, section 14.1.
+        if ((await source.next()) !== undefined) yield '\ufffd';
+        return;
+      }
+      // Without a byte order mark, U+FEFF after the first letters is a letter.
+      const decoder = new TextDecoder(charset, { ignoreBOM: declared === undefined });
+      for await (const bytes of source) yield decoder.decode(bytes, { stream: true });
+      yield decoder.decode();
+    },
+  };
+}
+
+/** The text before the first letter that shows the encoding: it reads the same in every possible encoding. */
+async function* asciiOf(source: ByteSource): AsyncGenerator<string> {
+  for await (const bytes of source) {
+    const end = isAscii(bytes) ? bytes.length : bytes.findIndex((byte) => byte >= 0x80);
+    yield bytes.toString('latin1', 0, end);
+    if (end === bytes.length) continue;
+    source.putBack(bytes.subarray(end));
+    return;
+  }
 }
 
 /** JSON is always UTF-8, XML is by default: RFC 8259 section 8.1, XML 1.0 section 4.3.3. */

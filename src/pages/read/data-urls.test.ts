@@ -57,6 +57,7 @@ const cases: readonly (readonly [place: UrlPlace, text: string, expected: string
   ['script', `{"a":"${svg.replaceAll('"', '\\"')}"}`, `{"a":"${svg.replaceAll('"', '\\"')}"}`],
   ['script', `a="data:image/png,AAAAAAAAAA-->"`, `a="data:image/png,omitted-->"`],
   ['script', `a="data:image/png,AAAAAAAA-----<"`, `a="data:image/png,omitted--<"`],
+  ['script', `a="data:image/png,omitted--`, `a="data:image/png,omitted--`],
   ['script', `a = '${png}' + 1`, `a = '${short}' + 1`],
   // Not a data: URL, or not certainly one.
   ...[

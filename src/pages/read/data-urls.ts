@@ -7,6 +7,8 @@
 export type UrlPlace = 'value' | 'list' | 'style' | 'script';
 
 export const omitted = 'omitted';
+/** With the hyphens that stayed before a `<` that is gone: a second pass changes nothing. */
+const alreadyOmitted = /^omitted-{1,2}$/;
 /** Every such URL begins like this. */
 export const mayHoldDataUrl = /data:/i;
 
@@ -100,7 +102,8 @@ export class DataUrls {
       return false;
     }
     const length = found ?? this.#waiting.length;
-    if (!isLong) out.push(length > omitted.length ? omitted : this.#waiting.slice(0, length));
+    const rest = this.#waiting.slice(0, length);
+    if (!isLong) out.push(length > omitted.length && !alreadyOmitted.test(rest) ? omitted : rest);
     this.#url = undefined;
     this.#before = omitted;
     this.#waiting = this.#waiting.slice(length);

@@ -63,11 +63,11 @@ export async function readPage(
   const metadataOnly = kind === 'html' && request.format === 'metadata';
   const output = new Output(kind === 'html' && article ? caps.articleBytes : request.max_bytes);
   const jsonLd = createJsonLdCollector(caps.jsonLdBytes);
-  const metadata = createMetadataCollector(url);
+  const collector = createMetadataCollector(url);
   const stripper = createStripper(output, {
     strip: request.strip || article,
     formulas: article,
-    observers: [jsonLd, metadata],
+    observers: [jsonLd, collector],
   });
   const writer = kind === 'html' ? stripper : { read: (text: string) => output.addText(text), end: () => {} };
 
@@ -90,8 +90,8 @@ export async function readPage(
     wireBytes: body.wireBytes,
     decodedBytes: body.decodedBytes,
     jsonLd: jsonLd.blocks,
-    metadata: metadata.metadata(),
-    about: metadata.about(articleOf(jsonLd.blocks)),
+    metadata: collector.metadata(),
+    about: collector.about(articleOf(jsonLd.blocks)),
   };
 }
 
