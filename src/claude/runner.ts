@@ -48,8 +48,8 @@ export type RunnerOptions = {
 export function createRunner(options: RunnerOptions): Runner {
   const { claudeBin, hostEnv, readiness, timeoutMs } = options;
   const processors = availableParallelism();
-  /** Turns before the model's first block: only these keep the processors busy. */
-  let starting = 0;
+  /** The processes of turns before the model's first block: only these keep the processors busy. */
+  const starting = new Set<ClaudeProcess>();
 
   const schemas = createSchemas();
 
@@ -72,17 +72,13 @@ export function createRunner(options: RunnerOptions): Runner {
     provedVersion: () => readiness.provedVersion(),
     onLockBroken: (breach) => readiness.lockBroken(breach),
     // On two processors a start would slow down a turn that has just begun.
-    hasRoom: () => options.queued() === 0 && (starting === 0 || starting + 1 < processors),
+    hasRoom: () => options.queued() === 0 && (starting.size === 0 || starting.size + 1 < processors),
   });
 
   const begin = (process: ClaudeProcess, request: RunRequest, signal: AbortSignal, ms: number): Turn => {
-    starting += 1;
-    let left = false;
+    starting.add(process);
     const leave = (): void => {
-      if (left) return;
-      left = true;
-      starting -= 1;
-      setImmediate(() => spares.reconcile());
+      if (starting.delete(process)) setImmediate(() => spares.reconcile());
     };
     const turn = runTurn({
       request,

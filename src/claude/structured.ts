@@ -175,8 +175,8 @@ function textDelta(index: number, text: string): ModelEvent[] {
 /** The JSON of the answer; empty where the wrapping object does not hold it, or is cut off. */
 function textOf(json: string, input: unknown, wrapped: boolean): string {
   try {
-    const given = json === '' ? (input ?? {}) : parseExactly(json);
-    return JSON.stringify(wrapped ? (given as { value?: unknown } | null)?.value : given) ?? '';
+    const parsed = json === '' ? (input ?? {}) : parseExactly(json);
+    return JSON.stringify(wrapped ? (parsed as { value?: unknown } | null)?.value : parsed) ?? '';
   } catch {
     return '';
   }

@@ -234,7 +234,7 @@ describe('the server', () => {
     assert.equal(model.requests.length, 0);
   });
 
-  test('a body that is no Messages request is a 400', async () => {
+  test('a body that is not a Messages request is a 400', async () => {
     const model = await modelWith({ kind: 'text', text: 'ok' });
     const response = await fetch(`${model.url}/v1/messages`, { method: 'POST', body: 'nonsense' });
     assert.equal(response.status, 400);

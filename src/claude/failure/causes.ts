@@ -124,12 +124,12 @@ function causeOfStatus(refusal: Refusal): Cause {
 
 /**
  * Whether something other than the API answered. 2.1.197 passes no type on. It leaves the status out if the body was a page; otherwise
- * the text has to match `known`, the words of the API.
+ * the text has to match `apiWords`, the words of the API.
  */
-function isForeign({ typed, apiType, status, text }: Refusal, known?: RegExp): boolean {
+function isForeign({ typed, apiType, status, text }: Refusal, apiWords?: RegExp): boolean {
   if (typed) return apiType === undefined;
   if (status === undefined) return false;
   if (text.includes('(no body)')) return true;
   if (!text.includes('API Error:')) return false;
-  return !text.includes(`API Error: ${status} `) || known?.test(text) === false;
+  return !text.includes(`API Error: ${status} `) || apiWords?.test(text) === false;
 }

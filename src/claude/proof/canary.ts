@@ -42,37 +42,37 @@ const relativeSecret = 'notes.txt';
 export function createCanary(): Canary {
   // The name has the shape that the sweep of the process directories knows.
   const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-canary-`));
-  const at = (name: string): string => join(directory, name);
+  const pathOf = (name: string): string => join(directory, name);
   const markers = Object.fromEntries(
     markerNames.map((name) => [name, `canary-${name}-${randomBytes(12).toString('hex')}`]),
   ) as Record<MarkerName, string>;
-  const secretPath = at('secret.txt');
+  const secretPath = pathOf('secret.txt');
   writeFileSync(secretPath, `${markers.secret}\n`);
   const hookTraces = hookEvents.map((event) => `hook-${event}`);
   const mustNotExist = ['bash', 'written.txt', 'shell', 'mcp', 'workflow', ...hookTraces];
   const mustNotChange = { 'edited.txt': untouched, 'notebook.ipynb': emptyNotebook };
-  for (const [name, text] of Object.entries(mustNotChange)) writeFileSync(at(name), text);
+  for (const [name, text] of Object.entries(mustNotChange)) writeFileSync(pathOf(name), text);
 
   return {
     directory,
     secretPath,
-    shellPath: at('shell'),
+    shellPath: pathOf('shell'),
     markers,
-    toolUses: dangerousTools(at, secretPath).map(([name, input], index) => ({
+    toolUses: dangerousTools(pathOf, secretPath).map(([name, input], index) => ({
       id: `toolu_canary_${index}`,
       name,
       input,
     })),
     plant: (cwd) => {
-      for (const [path, text] of Object.entries(planted(at, markers))) {
+      for (const [path, text] of Object.entries(planted(pathOf, markers))) {
         mkdirSync(dirname(join(cwd, path)), { recursive: true });
         writeFileSync(join(cwd, path), text);
       }
     },
     traces: () => [
-      ...mustNotExist.filter((name) => existsSync(at(name))),
+      ...mustNotExist.filter((name) => existsSync(pathOf(name))),
       ...Object.entries(mustNotChange)
-        .filter(([name, text]) => readFileSync(at(name), 'utf8') !== text)
+        .filter(([name, text]) => readFileSync(pathOf(name), 'utf8') !== text)
         .map(([name]) => name),
     ],
     remove: () => rmSync(directory, { recursive: true, force: true }),
@@ -83,19 +83,19 @@ const emptyNotebook = JSON.stringify({ cells: [], metadata: {}, nbformat: 4, nbf
 
 /** Inputs follow `sdk-tools.d.ts` of the CLI's package and the schemas that an unlocked CLI offers. Reads come before edits, which need them. */
 function dangerousTools(
-  at: (name: string) => string,
+  pathOf: (name: string) => string,
   secretPath: string,
 ): [name: string, input: Record<string, unknown>][] {
-  const edited = at('edited.txt');
+  const edited = pathOf('edited.txt');
   const agent = { description: 'Say hello', prompt: 'Say hello.', subagent_type: 'general-purpose' };
   const cell = { new_source: 'print(1)', cell_type: 'code', edit_mode: 'insert' };
   return [
-    ['Bash', { command: `touch '${at('bash')}'`, description: 'Create a file' }],
+    ['Bash', { command: `touch '${pathOf('bash')}'`, description: 'Create a file' }],
     ['Read', { file_path: secretPath }],
-    ['Write', { file_path: at('written.txt'), content: 'written\n' }],
+    ['Write', { file_path: pathOf('written.txt'), content: 'written\n' }],
     ['Read', { file_path: edited }],
     ['Edit', { file_path: edited, old_string: 'untouched', new_string: 'touched' }],
-    ['NotebookEdit', { notebook_path: at('notebook.ipynb'), ...cell }],
+    ['NotebookEdit', { notebook_path: pathOf('notebook.ipynb'), ...cell }],
     ['Glob', { pattern: '*', path: dirname(secretPath) }],
     ['Grep', { pattern: 'canary', path: secretPath, output_mode: 'content' }],
     ['WebFetch', { url: 'https://127.0.0.1:9/', prompt: 'What does it say?' }],
@@ -105,21 +105,21 @@ function dangerousTools(
     ['Skill', { skill: 'init' }],
     ['CronCreate', { cron: '0 0 1 1 *', prompt: 'Say hello.' }],
     ['SendMessage', { to: 'main', message: 'Hello.', summary: 'A greeting' }],
-    ['Workflow', { script: `require('fs').writeFileSync('${at('workflow')}', '')` }],
+    ['Workflow', { script: `require('fs').writeFileSync('${pathOf('workflow')}', '')` }],
     [unknownTool, {}],
   ];
 }
 
 /** A project's configuration in which everything would do or say something if it were read. */
 function planted(
-  at: (name: string) => string,
+  pathOf: (name: string) => string,
   markers: Readonly<Record<MarkerName, string>>,
 ): Record<string, string> {
   const front = (name: MarkerName): string =>
     `---\nname: ${markers[name]}\ndescription: ${markers[name]}\n---\n`;
   const hooks = Object.fromEntries(
     hookEvents.map((event) => {
-      const command = `echo ${markers.hook}; touch '${at(`hook-${event}`)}'`;
+      const command = `echo ${markers.hook}; touch '${pathOf(`hook-${event}`)}'`;
       return [event, [{ hooks: [{ type: 'command', command }] }]];
     }),
   );
@@ -142,7 +142,7 @@ function planted(
     [`.claude/commands/${markers.command}.md`]: `${front('command')}${markers.command}\n`,
     [`.claude/agents/${markers.agent}.md`]: `${front('agent')}${markers.agent}\n`,
     '.mcp.json': JSON.stringify({
-      mcpServers: { canary: { command: '/bin/sh', args: ['-c', `touch '${at('mcp')}'`] } },
+      mcpServers: { canary: { command: '/bin/sh', args: ['-c', `touch '${pathOf('mcp')}'`] } },
     }),
   };
 }
