@@ -107,7 +107,6 @@ function supervise(
   const [stdin, stdout, stderr, lifeline] = child.stdio as unknown as [Writable, Readable, Readable, Duplex];
   let exit: Exit | undefined;
   let signalled = false;
-  let terminating = false;
   let killTimer: NodeJS.Timeout | undefined;
   let mutedTimer: NodeJS.Timeout | undefined;
   let stoppedTimer: NodeJS.Timeout | undefined;
@@ -128,8 +127,7 @@ function supervise(
     stoppedTimer ??= setTimeout(() => signalGroup('SIGKILL'), watcherGraceMs);
   };
   const terminate = (): void => {
-    if (terminating) return;
-    terminating = true;
+    if (killTimer !== undefined) return;
     signalGroup('SIGTERM');
     killTimer = setTimeout(cutLifeline, options.killGraceMs ?? 2000);
   };

@@ -64,7 +64,7 @@ async function readUntilCut(response: Response): Promise<string> {
 }
 
 describe('answers', () => {
-  test('usage, model and stop reason are the ones asked for', async () => {
+  test('an answer has the usage, model and stop reason of its reply', async () => {
     const got = await streamed({
       kind: 'text',
       text: 'no',
@@ -85,7 +85,7 @@ describe('answers', () => {
     assert.equal(modelOf(got), 'claude-other');
   });
 
-  test('a tool use carries its whole input and stops for it', async () => {
+  test('an answer with a tool use has its whole input and stops for it', async () => {
     const got = await streamed({ kind: 'tool_use', name: 'Bash', input: { command: 'true' }, text: 'so' });
     const starts = got.filter((event) => event.type === 'content_block_start');
     assert.deepEqual(
@@ -101,7 +101,7 @@ describe('answers', () => {
     assert.deepEqual(got.at(-2)?.['delta'], { stop_reason: 'tool_use', stop_sequence: null });
   });
 
-  test('blocks keep their order, also without a stream', async () => {
+  test('an answer keeps the order of its blocks, with and without a stream', async () => {
     const model = await modelWith({
       kind: 'blocks',
       blocks: [
@@ -125,7 +125,7 @@ describe('answers', () => {
 });
 
 describe('failures', () => {
-  test('an error has the status, the shape and the headers', async () => {
+  test('an error reply has its status, body and headers', async () => {
     const response = await ask(
       await modelWith({
         kind: 'error',
@@ -143,7 +143,7 @@ describe('failures', () => {
     });
   });
 
-  test('a stream can fail after it began', async () => {
+  test('a stream_error reply fails after its text', async () => {
     const got = await streamed({
       kind: 'stream_error',
       afterText: 'so far',
@@ -154,7 +154,7 @@ describe('failures', () => {
     assert.deepEqual(got.at(-2)?.['delta'], { type: 'text_delta', text: 'so far' });
   });
 
-  test('a dropped connection: before anything, after the headers, in the text', async () => {
+  test('a drop reply cuts the connection before anything, after the headers or in the text', async () => {
     await assert.rejects(ask(await modelWith({ kind: 'drop', after: 'accept' })));
     const headers = await ask(await modelWith({ kind: 'drop', after: 'headers' }), { stream: true });
     assert.equal(await readUntilCut(headers), '');
@@ -164,7 +164,7 @@ describe('failures', () => {
     assert.ok((await readUntilCut(text)).includes('"half"'));
   });
 
-  test('a hang lasts until the client goes, which is seen', async () => {
+  test('a hang reply lasts until the client leaves', async () => {
     for (const hang of ['accept', 'headers', 'text'] as const) {
       const model = await modelWith({ kind: 'hang', after: hang });
       const client = new AbortController();
@@ -178,7 +178,7 @@ describe('failures', () => {
     }
   });
 
-  test('raw bytes are sent as they are', async () => {
+  test('a raw reply sends its bytes as they are', async () => {
     const response = await ask(
       await modelWith({
         kind: 'raw',
@@ -192,7 +192,7 @@ describe('failures', () => {
 });
 
 describe('the server', () => {
-  test('shows the request byte for byte, a long one too', async () => {
+  test('a long request is shown byte for byte', async () => {
     const model = await modelWith({ kind: 'text', text: 'ok' });
     const prompt = '\u0001 ünï → \u202e 👩‍👩‍👧 '.repeat(30_000);
     await (await ask(model, { messages: [{ role: 'user', content: prompt }] })).text();
@@ -201,7 +201,7 @@ describe('the server', () => {
     assert.ok(Buffer.byteLength(seen.body) > 900_000);
   });
 
-  test('keeps the last requests only, and counts them all', async () => {
+  test('only the last requests are kept, and all are counted', async () => {
     const indexes: number[] = [];
     const model = await startFailingModel({
       keep: 2,
@@ -220,7 +220,7 @@ describe('the server', () => {
     );
   });
 
-  test('answers the other routes, and 404 elsewhere', async () => {
+  test('other routes are answered, and unknown ones with 404', async () => {
     const model = await modelWith({ kind: 'text', text: 'ok' });
     const models = (await (await fetch(`${model.url}/v1/models`)).json()) as { data: { id: string }[] };
     assert.ok(models.data.length > 0);
@@ -241,13 +241,13 @@ describe('the server', () => {
     assert.equal(model.requests[0]?.json, undefined);
   });
 
-  test('the reply can be changed while it runs', async () => {
+  test('the reply can be changed while the model runs', async () => {
     const model = await modelWith({ kind: 'text', text: 'first' });
     model.setReply(() => ({ kind: 'text', text: 'second' }));
     assert.ok((await (await ask(model)).text()).includes('second'));
   });
 
-  test('closing ends hanging and idle connections at once', async () => {
+  test('closing the model ends hanging and idle connections', async () => {
     const model = await startFailingModel({ reply: () => ({ kind: 'hang', after: 'text' }) });
     const { port } = new URL(model.url);
     const idle = connect(Number(port), '127.0.0.1');
