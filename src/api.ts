@@ -251,28 +251,20 @@ export const pageResponse = z.strictObject({
   bytes: z.strictObject({ wire: z.int(), decoded: z.int(), output: z.int() }),
   elapsed_ms: z.int(),
   json_ld: z.array(z.string()).readonly(),
-  about: z.strictObject({
-    title: z.string().optional(),
-    byline: z.string().optional(),
-    language: z.string().optional(),
-    published: z.string().optional(),
-    site_name: z.string().optional(),
-    excerpt: z.string().optional(),
-  }),
+  about: z.partialRecord(
+    z.enum(['title', 'byline', 'language', 'published', 'site_name', 'excerpt']),
+    z.string().optional(),
+  ),
 });
 
 export type PageResponse = z.infer<typeof pageResponse>;
 
-/** The Messages API's message; whatever else the upstream reports is there as it came. */
+/** The Messages API's message; everything else the upstream reports is there as it came. */
 export const messagesResponse = z.looseObject({
   id: z.string(),
   type: z.literal('message'),
-  role: z.literal('assistant'),
-  model: z.string(),
   content: z.array(z.looseObject({ type: z.string() })),
   stop_reason: z.string(),
-  stop_sequence: z.string().nullable(),
-  usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int() }),
 });
 
 export const messagesError = z.strictObject({
@@ -281,19 +273,11 @@ export const messagesError = z.strictObject({
   request_id: z.string(),
 });
 
+/** A completion of the Chat Completions API. */
 export const chatResponse = z.looseObject({
   id: z.string(),
   object: z.literal('chat.completion'),
-  created: z.int(),
-  model: z.string(),
-  choices: z.array(
-    z.looseObject({
-      index: z.int(),
-      message: z.looseObject({ role: z.literal('assistant'), content: z.string().nullable() }),
-      finish_reason: z.string(),
-    }),
-  ),
-  usage: z.looseObject({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() }),
+  choices: z.array(z.looseObject({ index: z.int(), finish_reason: z.string() })),
 });
 
 export const chatError = z.strictObject({

@@ -1,4 +1,4 @@
-/** What the table of routes (`routes/table.ts`) says of one route, for the app, the record, the key scopes and OpenAPI. */
+/** What the table of routes (`routes/table.ts`) says of one route: for the app, the record, the key scopes and OpenAPI. */
 import type { z } from 'zod';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { KeyRoute } from '../keys/key.ts';
@@ -15,18 +15,18 @@ export type NamedSchemas = Readonly<Record<string, z.ZodType>>;
 
 export type Route<Parts> = RouteFacts & {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** The API that the route speaks; errors of all paths below it have its format. Absent: the relay's own. */
+  /** The route asks the model, in this API. Errors of every path below it have its format. */
   readonly dialect?: Dialect;
   /** Every SDK calls this route: errors have the format of the SDK that calls. */
   readonly anySdk?: true;
-  /** The operation in OpenAPI. */
+  /** `operationId` in OpenAPI. */
   readonly id: string;
   readonly summary: string;
-  readonly headers?: readonly { name: string; in: 'header'; description: string; schema: object }[];
-  readonly body?: { readonly schemas: NamedSchemas; readonly example: (model: string) => object };
-  readonly answers: Readonly<
-    Record<number, { readonly about: string; readonly schemas: NamedSchemas; readonly events?: true }>
-  >;
+  readonly body?: NamedSchemas;
+  readonly example?: object;
+  /** The body of a 200. Absent: there is no such answer. */
+  readonly answer?: NamedSchemas;
+  /** Absent: the relay's own error. */
   readonly errors?: NamedSchemas;
 } & (
     | { readonly scope: KeyRoute; readonly handler: Handler<KeyedExchange, Parts> }

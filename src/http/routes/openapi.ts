@@ -1,7 +1,7 @@
 /** GET /openapi.json: the table of routes in OpenAPI 3.1. Needs no key and reports nothing of the host. */
 import { z } from 'zod';
 import manifest from '../../../package.json' with { type: 'json' };
-import { errorBody } from '../../api.ts';
+import { errorBody, jobResponse } from '../../api.ts';
 import type { Config } from '../../config.ts';
 import { respondText, type Exchange } from '../exchange.ts';
 import type { NamedSchemas, Route } from '../route.ts';
@@ -9,6 +9,25 @@ import type { NamedSchemas, Route } from '../route.ts';
 type DescribedRoute = Omit<Route<never>, 'handler'>;
 
 export type OpenapiParts = { config: Pick<Config, 'defaultModel'>; routes: readonly DescribedRoute[] };
+
+/** Headers of a request to the model. */
+const modelHeaders = [
+  {
+    name: 'idempotency-key',
+    in: 'header',
+    description: 'A repeat with the same key and body joins the first request or gets its answer.',
+    schema: { type: 'string', minLength: 1, maxLength: 255 },
+  },
+  {
+    name: 'prefer',
+    in: 'header',
+    description: '`respond-async` asks for a job instead of an answer.',
+    schema: { type: 'string', examples: ['respond-async'] },
+  },
+];
+
+const accepted: NamedSchemas = { JobAnswer: jobResponse };
+const nativeErrors: NamedSchemas = { Error: errorBody };
 
 /** Made once, at the first request. */
 const made = new WeakMap<OpenapiParts, string>();
@@ -20,13 +39,8 @@ export function openapi(_request: Request, exchange: Exchange, parts: OpenapiPar
 }
 
 function openapiDocument({ config, routes }: OpenapiParts): object {
-  const schemas: Record<string, object> = {};
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
-    // A request is described as it is sent: a field with a default may be absent.
-    addSchemas(schemas, 'input', route.body?.schemas);
-    for (const { schemas: named } of Object.values(route.answers)) addSchemas(schemas, 'output', named);
-    addSchemas(schemas, 'output', route.errors ?? { Error: errorBody });
     const path = (paths[route.path.replace(/:(\w+)/g, '{$1}')] ??= {});
     path[route.method.toLowerCase()] = operation(route, config.defaultModel);
   }
@@ -42,7 +56,19 @@ function openapiDocument({ config, routes }: OpenapiParts): object {
     security: [{ bearer: [] }, { apiKey: [] }],
     paths,
     components: {
-      schemas,
+      schemas: {
+        // A request is described as it is sent: a field with a default may be absent.
+        ...toJsonSchemas('input', Object.assign({}, ...routes.map(({ body }) => body))),
+        ...toJsonSchemas(
+          'output',
+          Object.assign(
+            {},
+            accepted,
+            nativeErrors,
+            ...routes.flatMap(({ answer, errors }) => [answer, errors]),
+          ),
+        ),
+      },
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'crk_...' },
         apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
@@ -51,58 +77,48 @@ function openapiDocument({ config, routes }: OpenapiParts): object {
   };
 }
 
-function addSchemas(all: Record<string, object>, io: 'input' | 'output', named: NamedSchemas = {}): void {
-  for (const [name, schema] of Object.entries(named)) {
-    const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
-    all[name] ??= rest;
-  }
+function toJsonSchemas(io: 'input' | 'output', schemas: NamedSchemas): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => {
+      const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+      return [name, rest];
+    }),
+  );
 }
 
-function operation(route: DescribedRoute, model: string): object {
-  const { id, summary, scope, body, answers, errors = { Error: errorBody }, headers = [] } = route;
-  const parameters = [
-    ...[...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-      name,
-      in: 'path',
-      required: true,
-      schema: { type: 'string' },
-    })),
-    ...headers,
-  ];
-  const failure = { description: 'An error.', content: { 'application/json': { schema: refTo(errors) } } };
+function operation(route: DescribedRoute, defaultModel: string): object {
+  const { id, summary, scope, body, answer, errors = nativeErrors } = route;
+  const asksModel = route.dialect !== undefined;
+  const parameters = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+  const example = asksModel ? { model: defaultModel, ...route.example } : route.example;
+  const events = asksModel ? { 'text/event-stream': { schema: { type: 'string' } } } : {};
+  const failure = { description: 'An error.', content: json(errors) };
   return {
     operationId: id,
     summary,
     ...(scope === undefined ? { security: [] } : {}),
-    parameters,
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: true,
-            content: { 'application/json': { schema: refTo(body.schemas), example: body.example(model) } },
-          },
-        }),
+    parameters: asksModel ? modelHeaders : parameters,
+    ...(body === undefined ? {} : { requestBody: { required: true, content: json(body, { example }) } }),
     responses: {
-      ...Object.fromEntries(
-        Object.entries(answers).map(([status, { about, schemas, events }]) => [
-          status,
-          {
-            description: about,
-            content: {
-              'application/json': { schema: refTo(schemas) },
-              ...(events === undefined ? {} : { 'text/event-stream': { schema: { type: 'string' } } }),
-            },
-          },
-        ]),
-      ),
+      ...(answer === undefined
+        ? {}
+        : { 200: { description: 'The answer.', content: { ...json(answer), ...events } } }),
+      ...(asksModel
+        ? { 202: { description: 'A job. Its result is at its `url`.', content: json(accepted) } }
+        : {}),
       '4XX': failure,
       '5XX': failure,
     },
   };
 }
 
-function refTo(schemas: NamedSchemas): object {
+function json(schemas: NamedSchemas, more: object = {}): object {
   const refs = Object.keys(schemas).map((name) => ({ $ref: `#/components/schemas/${name}` }));
-  return refs.length > 1 ? { anyOf: refs } : (refs[0] ?? { type: 'object' });
+  const schema = refs.length > 1 ? { anyOf: refs } : (refs[0] ?? { type: 'object' });
+  return { 'application/json': { schema, ...more } };
 }

@@ -25,26 +25,6 @@ export type RouteParts = GenerateParts &
   OpenapiParts &
   UsageParts;
 
-const accepted = {
-  about: 'A job. Its result is at its `url`.',
-  schemas: { JobAnswer: api.jobResponse },
-};
-
-const headers = [
-  {
-    name: 'idempotency-key',
-    in: 'header',
-    description: 'A repeat with the same key and body joins the first request or gets its answer.',
-    schema: { type: 'string', minLength: 1, maxLength: 255 },
-  },
-  {
-    name: 'prefer',
-    in: 'header',
-    description: '`respond-async` asks for a job instead of an answer.',
-    schema: { type: 'string', examples: ['respond-async'] },
-  },
-] as const;
-
 const messages = [{ role: 'user', content: 'Say hello.' }];
 
 export const routes: readonly Route<RouteParts>[] = [
@@ -55,7 +35,7 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: health,
     id: 'health',
     summary: 'The relay runs.',
-    answers: { 200: { about: 'It runs.', schemas: { Health: api.healthResponse } } },
+    answer: { Health: api.healthResponse },
   },
   {
     method: 'GET',
@@ -63,14 +43,9 @@ export const routes: readonly Route<RouteParts>[] = [
     ledger: 'other',
     handler: ready,
     id: 'ready',
-    summary: 'A request would be served now.',
-    answers: {
-      200: { about: 'It would.', schemas: { Ready: api.readyResponse } },
-      503: {
-        about: 'It would not. The details need a key, or a caller on the same machine.',
-        schemas: { Ready: api.readyResponse },
-      },
-    },
+    summary: 'A request would be served now. The details need a key, or a caller on the same machine.',
+    answer: { Ready: api.readyResponse },
+    errors: { Ready: api.readyResponse, Error: api.errorBody },
   },
   {
     method: 'GET',
@@ -78,8 +53,8 @@ export const routes: readonly Route<RouteParts>[] = [
     ledger: 'other',
     handler: openapi,
     id: 'openapi',
-    summary: 'This description.',
-    answers: { 200: { about: 'OpenAPI 3.1.', schemas: {} } },
+    summary: 'This description, in OpenAPI 3.1.',
+    answer: {},
   },
   {
     method: 'GET',
@@ -90,7 +65,7 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: listModels,
     id: 'models',
     summary: 'The models that this key may use.',
-    answers: { 200: { about: 'The models.', schemas: { Models: api.modelsResponse } } },
+    answer: { Models: api.modelsResponse },
   },
   {
     method: 'GET',
@@ -101,7 +76,7 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: showModel,
     id: 'model',
     summary: 'A model, by any name that a request may use.',
-    answers: { 200: { about: 'The model.', schemas: { Model: api.modelResponse } } },
+    answer: { Model: api.modelResponse },
   },
   {
     method: 'GET',
@@ -111,26 +86,20 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: usage,
     id: 'usage',
     summary: 'The limits of this key, and what it used.',
-    answers: { 200: { about: 'Limits and usage.', schemas: { Usage: api.usageResponse } } },
+    answer: { Usage: api.usageResponse },
   },
   {
     method: 'POST',
     path: '/v1/complete',
     scope: 'complete',
     ledger: 'complete',
+    dialect: native,
     handler: generate(native),
     id: 'complete',
     summary: 'Ask the model.',
-    headers,
-    body: { schemas: { CompleteRequest: api.completeRequest }, example: () => ({ prompt: 'Say hello.' }) },
-    answers: {
-      200: {
-        about: 'The answer.',
-        schemas: { CompleteText: api.completeTextResponse, CompleteJson: api.completeJsonResponse },
-        events: true,
-      },
-      202: accepted,
-    },
+    body: { CompleteRequest: api.completeRequest },
+    example: { prompt: 'Say hello.' },
+    answer: { CompleteText: api.completeTextResponse, CompleteJson: api.completeJsonResponse },
   },
   {
     method: 'POST',
@@ -141,16 +110,10 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: generate(anthropic),
     id: 'messages',
     summary: 'Ask the model, as the Anthropic SDKs do.',
-    headers,
-    body: {
-      // Parameters that are known and without effect are listed in `x-relay-ignored-params`.
-      schemas: { MessagesRequest: messagesRequest.loose() },
-      example: (model) => ({ model, max_tokens: 200, messages }),
-    },
-    answers: {
-      200: { about: 'The message.', schemas: { Message: api.messagesResponse }, events: true },
-      202: accepted,
-    },
+    // Parameters that are known and without effect are listed in `x-relay-ignored-params`.
+    body: { MessagesRequest: messagesRequest.loose() },
+    example: { max_tokens: 200, messages },
+    answer: { Message: api.messagesResponse },
     errors: { MessagesError: api.messagesError },
   },
   {
@@ -161,7 +124,6 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: countTokens,
     id: 'countTokens',
     summary: 'Not supported: always 501.',
-    answers: {},
     errors: { MessagesError: api.messagesError },
   },
   {
@@ -173,15 +135,9 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: generate(openai),
     id: 'chatCompletions',
     summary: 'Ask the model, as the OpenAI SDKs do.',
-    headers,
-    body: {
-      schemas: { ChatRequest: chatCompletionRequest },
-      example: (model) => ({ model, messages }),
-    },
-    answers: {
-      200: { about: 'The completion.', schemas: { ChatCompletion: api.chatResponse }, events: true },
-      202: accepted,
-    },
+    body: { ChatRequest: chatCompletionRequest },
+    example: { messages },
+    answer: { ChatCompletion: api.chatResponse },
     errors: { ChatError: api.chatError },
   },
   {
@@ -192,11 +148,9 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: fetchPage,
     id: 'fetchPage',
     summary: 'Fetch a public page.',
-    body: {
-      schemas: { FetchRequest: pageRequest },
-      example: () => ({ url: 'https://example.com/', format: 'markdown' }),
-    },
-    answers: { 200: { about: 'The page.', schemas: { Page: api.pageResponse } } },
+    body: { FetchRequest: pageRequest },
+    example: { url: 'https://example.com/', format: 'markdown' },
+    answer: { Page: api.pageResponse },
   },
   {
     method: 'GET',
@@ -206,7 +160,7 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: showJob,
     id: 'getJob',
     summary: 'A job, with the answer once it has ended.',
-    answers: { 200: { about: 'The job.', schemas: { JobAnswer: api.jobResponse } } },
+    answer: { JobAnswer: api.jobResponse },
   },
   {
     method: 'DELETE',
@@ -216,7 +170,7 @@ export const routes: readonly Route<RouteParts>[] = [
     handler: deleteJob,
     id: 'deleteJob',
     summary: 'Cancel a job; forget one that has ended.',
-    answers: { 200: { about: 'The job.', schemas: { JobAnswer: api.jobResponse } } },
+    answer: { JobAnswer: api.jobResponse },
   },
 ];
 
