@@ -1,18 +1,35 @@
-/** A client that closes its side of the connection: it may wait for its answer, or it is gone. */
+/** A client that closes its side of the connection may wait for its answer, or be gone. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { eventually, query, root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
+import { eventually, query } from './support/relay.ts';
 
-let relay: TestRelay;
+/** What each model replies. */
+const replies: Record<string, () => ScriptedReply | Promise<ScriptedReply>> = {
+  quick: () => ({ kind: 'text', text: 'quick' }),
+  slow: async () => {
+    await sleep(400);
+    return { kind: 'text', text: ['qui', 'ck'] };
+  },
+  fails: () => ({ kind: 'error', status: 500, type: 'api_error', message: 'failed' }),
+  hangs: () => ({ kind: 'hang', after: 'text', text: 'so far' }),
+};
+
+let relay: InProcessRelay;
 before(async () => {
-  relay = await startTestRelay({
-    claudeBin: join(root, 'test/fixtures/cli/by-model.sh'),
+  relay = await startInProcess({
     settings: {
-      ALLOWED_MODELS: 'opus,fixture-quick,fixture-slow,fixture-nothing,fixture-hangs-in-the-middle',
+      ALLOWED_MODELS: Object.keys(replies).join(','),
+      DEFAULT_MODEL: 'quick',
       GLOBAL_CONCURRENCY: '8',
+    },
+    reply: ({ json }) => {
+      const name = Object.keys(replies).find((model) => json?.model.includes(model)) ?? 'quick';
+      return replies[name]?.() ?? { kind: 'text', text: 'none' };
     },
   });
 });
@@ -45,59 +62,47 @@ async function halfClosed(request: string): Promise<string> {
 
 describe('a client that closes its side after its request', { concurrency: 4 }, () => {
   const answers: [name: string, request: () => string, answer: RegExp][] = [
-    [
-      'at once',
-      () => post({ model: 'fixture-quick' }),
-      /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{[^]*"text":"quick"\}$/,
-    ],
-    [
-      'later',
-      () => post({ model: 'fixture-slow' }),
-      /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{[^]*"text":"quick"\}$/,
-    ],
+    ['at once', () => post({ model: 'quick' }), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{[^]*"text":"quick"\}$/],
+    ['later', () => post({ model: 'slow' }), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{[^]*"text":"quick"\}$/],
     [
       'later over HTTP/1.0',
-      () => post({ model: 'fixture-slow' }, '1.0'),
+      () => post({ model: 'slow' }, '1.0'),
       /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\n\{[^]*"text":"quick"\}$/,
     ],
-    [
-      'as events',
-      () => post({ model: 'fixture-slow', stream: true }),
-      /^HTTP\/1\.1 200 OK\r\n[^]*event: done\n/,
-    ],
+    ['as events', () => post({ model: 'slow', stream: true }), /^HTTP\/1\.1 200 OK\r\n[^]*event: done\n/],
     [
       'as an error',
-      () => post({ model: 'fixture-nothing' }),
+      () => post({ model: 'fails' }),
       /^HTTP\/1\.1 502 Bad Gateway\r\n[^]*"error":"upstream_error"/,
     ],
     ['as a refusal', () => post({}, '1.1', 'nonsense'), /^HTTP\/1\.1 401 Unauthorized\r\n/],
     [
       'twice, for two requests',
-      () => post({ model: 'fixture-slow' }) + post({ model: 'fixture-quick' }),
-      /^HTTP\/1\.1 200 OK\r\n[^]*"model":"fixture-slow"[^]*"text":"quick"\}HTTP\/1\.1 200 OK\r\n[^]*"text":"quick"\}$/,
+      () => post({ model: 'slow' }) + post({ model: 'quick' }),
+      /^HTTP\/1\.1 200 OK\r\n[^]*"model":"slow"[^]*"text":"quick"\}HTTP\/1\.1 200 OK\r\n[^]*"text":"quick"\}$/,
     ],
   ];
   for (const [name, request, answer] of answers) {
-    test(`gets its answer ${name}`, async () => {
+    test(`a half-closed client gets its answer ${name}`, async () => {
       assert.match(await halfClosed(request()), answer);
     });
   }
 
-  test('gets a 400 when the request is incomplete', async () => {
+  test('a half-closed client gets a 400 when its request is incomplete', async () => {
     assert.match(await halfClosed(post({}).slice(0, -3)), /^HTTP\/1\.1 400 /);
   });
 });
 
 describe('a client that closes its connection', () => {
   const ways: [name: string, stream: boolean, leave: (client: Client) => unknown][] = [
-    ['ends its turn when it waited for a whole answer', false, ({ socket }) => socket.destroy()],
-    ['ends its turn when it read events', true, ({ socket }) => socket.destroy()],
+    ['a client that leaves while it waits ends its turn', false, ({ socket }) => socket.destroy()],
+    ['a client that leaves while it reads events ends its turn', true, ({ socket }) => socket.destroy()],
     [
-      'ends its turn when it leaves after a while',
+      'a client that closes its side and leaves later ends its turn',
       false,
       async ({ socket, received }) => {
         socket.end();
-        await eventually('it looks as if it waited', () => received().length > 1);
+        await eventually('the relay has probed the connection', () => received().length > 1);
         socket.destroy();
       },
     ],
@@ -109,11 +114,11 @@ describe('a client that closes its connection', () => {
           .length;
       const before = turns();
       const client = await open();
-      client.socket.write(post({ model: 'fixture-hangs-in-the-middle', stream }));
-      await eventually('its process runs', () => relay.children().length > 0);
+      client.socket.write(post({ model: 'hangs', stream }));
+      await eventually('its turn runs', () => relay.model.running() > 0);
       if (stream) await eventually('it has begun', () => client.received().includes('event: '));
       await leave(client);
-      await eventually('no process is left', () => relay.children().length === 0);
+      await eventually('its turn has ended', () => relay.model.running() === 0);
       await eventually('it is recorded', () => turns() === before + 1);
     });
   }

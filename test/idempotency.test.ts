@@ -4,79 +4,69 @@ import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import type { Reply } from './support/failing-model.ts';
 import { readEvents } from './support/events.ts';
-import {
-  clis,
-  eventually,
-  ledgerRow,
-  query,
-  sleep,
-  startTestRelay,
-  type TestRelay,
-  type TestRelayOptions,
-} from './support/relay.ts';
+import { startInProcess, type InProcessOptions, type InProcessRelay } from './support/in-process.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
+import { eventually, ledgerRow, query } from './support/relay.ts';
 
-async function start(t: TestContext, options: TestRelayOptions = {}): Promise<TestRelay> {
-  const relay = await startTestRelay(options);
-  t.after(() => relay.stop('SIGKILL'));
+async function start(t: TestContext, options: InProcessOptions = {}): Promise<InProcessRelay> {
+  const relay = await startInProcess(options);
+  t.after(() => relay.stop());
   return relay;
 }
 
-function gate(): { reply: () => Promise<Reply>; open: (reply?: Reply) => void } {
-  const { promise, resolve } = Promise.withResolvers<Reply>();
+function gate(): { reply: () => Promise<ScriptedReply>; open: (reply?: ScriptedReply) => void } {
+  const { promise, resolve } = Promise.withResolvers<ScriptedReply>();
   return { reply: () => promise, open: (reply = { kind: 'text', text: 'once' }) => resolve(reply) };
 }
 
 function poster(
-  relay: TestRelay,
+  relay: InProcessRelay,
 ): (body: object, name: string, init?: { signal?: AbortSignal }) => Promise<Response> {
   return (body, name, init = {}) => relay.post(body, { ...init, headers: { 'idempotency-key': name } });
 }
 
-describe('a repeat', { concurrency: 2 }, () => {
-  for (const cli of clis) {
-    test(`joins what runs and gets what was answered, on ${cli.version}`, async (t) => {
-      const { reply, open } = gate();
-      const relay = await start(t, { claudeBin: cli.path, reply, settings: { PER_KEY_DAILY: '10' } });
-      const post = poster(relay);
-      const first = post({ prompt: 'x' }, 'a');
-      await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
-      const joined = post({ prompt: 'x' }, 'a');
-      await sleep(200);
-      open();
-      const answers = [await first, await joined, await post({ prompt: 'x' }, 'a')];
-      const texts = await Promise.all(answers.map((each) => each.text()));
-      assert.equal(new Set(texts).size, 1, 'byte for byte');
-      assert.deepEqual(
-        answers.map((each) => [each.status, each.headers.get('idempotent-replayed')]),
-        [
-          [200, null],
-          [200, 'true'],
-          [200, 'true'],
-        ],
-      );
-      assert.equal(relay.model.requests.length, 1);
-      assert.equal(answers[2]?.headers.get('x-ratelimit-remaining-requests'), '9', 'it uses no limit');
-      const rows = await Promise.all(
-        answers.map((each) => ledgerRow(relay, each.headers.get('request-id') ?? '')),
-      );
-      assert.ok(Number(rows[0]?.['tokens_in']) > 0);
-      for (const row of rows.slice(1)) assert.deepEqual([row['status'], row['tokens_in']], [200, 0]);
+describe('idempotent requests', () => {
+  test('a repeat joins the run, and later gets its answer', async (t) => {
+    const { reply, open } = gate();
+    const relay = await start(t, { reply, settings: { PER_KEY_DAILY: '10' } });
+    const post = poster(relay);
+    const first = post({ prompt: 'x' }, 'a');
+    await eventually('the model is asked', () => relay.model.requests.length === 1);
+    const joined = post({ prompt: 'x' }, 'a');
+    // A repeat that does not join asks the model again, now or later: the count below would show it.
+    open();
+    const answers = [await first, await joined, await post({ prompt: 'x' }, 'a')];
+    const texts = await Promise.all(answers.map((each) => each.text()));
+    assert.equal(new Set(texts).size, 1, 'byte for byte');
+    assert.deepEqual(
+      answers.map((each) => [each.status, each.headers.get('idempotent-replayed')]),
+      [
+        [200, null],
+        [200, 'true'],
+        [200, 'true'],
+      ],
+    );
+    assert.equal(relay.model.requests.length, 1);
+    assert.equal(answers[2]?.headers.get('x-ratelimit-remaining-requests'), '9', 'a repeat uses no limit');
+    const rows = await Promise.all(
+      answers.map((each) => ledgerRow(relay, each.headers.get('request-id') ?? '')),
+    );
+    assert.ok(Number(rows[0]?.['tokens_in']) > 0);
+    for (const row of rows.slice(1)) assert.deepEqual([row['status'], row['tokens_in']], [200, 0]);
 
-      // Another key, another route and another Idempotency-Key are other requests.
-      relay.model.setReply(() => ({ kind: 'text', text: 'another' }));
-      assert.match(await (await post({ prompt: 'x' }, 'b')).text(), /another/);
-      const other = relay.command('genkey', 'other');
-      const foreign = await relay.post(
-        { prompt: 'x' },
-        { headers: { authorization: `Bearer ${other}`, 'idempotency-key': 'a' } },
-      );
-      assert.match(await foreign.text(), /another/);
-    });
-  }
+    // Another key, another route and another Idempotency-Key are other requests.
+    relay.model.say({ kind: 'text', text: 'another' });
+    assert.match(await (await post({ prompt: 'x' }, 'b')).text(), /another/);
+    const other = relay.mint('other');
+    const foreign = await relay.post(
+      { prompt: 'x' },
+      { headers: { authorization: `Bearer ${other}`, 'idempotency-key': 'a' } },
+    );
+    assert.match(await foreign.text(), /another/);
+  });
 
-  test('with another body is refused', async (t) => {
+  test('a repeat with another body is refused', async (t) => {
     const relay = await start(t);
     const post = poster(relay);
     assert.equal((await post({ prompt: 'x' }, 'a')).status, 200);
@@ -91,7 +81,7 @@ describe('a repeat', { concurrency: 2 }, () => {
     assert.equal(relay.model.requests.length, 1);
   });
 
-  test('of a stream gets what was sent, and then what comes', async (t) => {
+  test('a repeat of a stream gets the events so far, and then the events to come', async (t) => {
     const words = ['one ', 'two ', 'three ', 'four'];
     const last = Promise.withResolvers<void>();
     const relay = await start(t, {
@@ -105,8 +95,10 @@ describe('a repeat', { concurrency: 2 }, () => {
     const body = { prompt: 'x', stream: true };
     const first = readEvents(await post(body, 'a'));
     const second = readEvents(await post(body, 'a'));
-    const third = post(body, 'a', { signal: AbortSignal.timeout(300) }).then((response) => response.text());
-    await assert.rejects(third, 'one that leaves takes nothing from the others');
+    const leaving = new AbortController();
+    const third = await post(body, 'a', { signal: leaving.signal });
+    leaving.abort();
+    await assert.rejects(third.text(), 'this client has left; the others get everything');
     last.resolve();
     const [whole, joined] = [await first, await second];
     assert.equal(joined.text.replaceAll(': ping\n\n', ''), whole.text.replaceAll(': ping\n\n', ''));
@@ -117,33 +109,50 @@ describe('a repeat', { concurrency: 2 }, () => {
     assert.equal(relay.model.requests.length, 1);
   });
 
-  test('after a lost connection finds the run again; without one it is ended after its grace', async (t) => {
+  test('a repeat after a lost connection joins the run', async (t) => {
     const { reply, open } = gate();
     const relay = await start(t, { reply });
     const post = poster(relay);
-    await assert.rejects(post({ prompt: 'x' }, 'a', { signal: AbortSignal.timeout(3000) }));
-    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    const lost = new AbortController();
+    const first = post({ prompt: 'x' }, 'a', { signal: lost.signal });
+    await eventually('the model is asked', () => relay.model.requests.length === 1);
+    lost.abort();
+    await assert.rejects(first);
+    // The connection of /ready is the only one left.
+    await eventually('the relay has seen the client go', async () => {
+      const { connections } = (await (await fetch(`${relay.url}/ready`)).json()) as {
+        connections: { open: number };
+      };
+      return connections.open === 1;
+    });
     const repeat = post({ prompt: 'x' }, 'a');
     open();
     assert.match(await (await repeat).text(), /once/);
     assert.equal(relay.model.requests.length, 1);
-    await eventually('both are in the record', () => query(relay, 'SELECT 1 FROM requests').length === 2);
+    await eventually('both requests are recorded', () => query(relay, 'SELECT 1 FROM requests').length === 2);
     const [gone] = query(relay, 'SELECT * FROM requests WHERE client_gone = 1');
     assert.deepEqual([gone?.['status'], gone?.['error']], [0, 'client_closed_request']);
-    assert.ok(Number(gone?.['tokens_in']) > 0, 'what it used is counted with the one that asked');
-
-    relay.model.setReply(() => ({ kind: 'hang', after: 'accept' }));
-    await assert.rejects(post({ prompt: 'x' }, 'b', { signal: AbortSignal.timeout(3000) }));
-    await eventually('the model is asked again', () => relay.model.requests.length === 2, 30_000);
-    await sleep(15_000);
-    assert.ok(relay.children().length > 0, 'it has its grace');
-    await eventually('it is ended', () => relay.children().length === 0, 60_000);
-    relay.model.setReply(() => ({ kind: 'text', text: 'anew' }));
-    assert.match(await (await post({ prompt: 'x' }, 'b')).text(), /anew/);
+    assert.ok(Number(gone?.['tokens_in']) > 0, 'the first request has the token counts');
   });
 
-  test('of what spent nothing runs anew; of a failure that spent, it is the failure', async (t) => {
-    let reply: Reply = { kind: 'error', status: 529, type: 'overloaded_error', message: 'full' };
+  test('a run that nobody waits for ends after the grace, and a repeat runs again', async (t) => {
+    const relay = await start(t, {
+      reply: () => ({ kind: 'hang', after: 'accept' }),
+      overrides: { times: { graceMs: 200 } },
+    });
+    const post = poster(relay);
+    const lost = new AbortController();
+    const first = post({ prompt: 'x' }, 'a', { signal: lost.signal });
+    await eventually('the model is asked', () => relay.model.requests.length === 1);
+    lost.abort();
+    await assert.rejects(first);
+    await eventually('the turn has ended', () => relay.model.running() === 0);
+    relay.model.say({ kind: 'text', text: 'again' });
+    assert.match(await (await post({ prompt: 'x' }, 'a')).text(), /again/);
+  });
+
+  test('a repeat runs again if the failure cost no tokens, and otherwise gets the failure', async (t) => {
+    let reply: ScriptedReply = { kind: 'error', status: 529, type: 'overloaded_error', message: 'full' };
     const relay = await start(t, { reply: () => reply, settings: { PER_KEY_RPM: '3' } });
     const post = poster(relay);
     assert.equal((await post({ prompt: 'x' }, 'a')).status, 503);
@@ -161,12 +170,12 @@ describe('a repeat', { concurrency: 2 }, () => {
     const limited = await post({ prompt: 'x' }, 'c');
     assert.equal(limited.status, 429);
     assert.equal((await post({ prompt: 'x' }, 'c')).headers.get('idempotent-replayed'), null);
-    // Validation comes before anything is remembered.
+    // A request that is not valid is not remembered.
     assert.equal((await post({ prompt: '' }, 'd')).status, 400);
     assert.equal((await post({ prompt: '' }, 'd')).headers.get('idempotent-replayed'), null);
   });
 
-  test('of a job is the same job', async (t) => {
+  test('a repeat of a job gets the same job', async (t) => {
     const relay = await start(t);
     const post = poster(relay);
     const body = { prompt: 'x', async: true };
@@ -180,41 +189,40 @@ describe('a repeat', { concurrency: 2 }, () => {
       [202, 202],
     );
     assert.equal((await post({ ...body, prompt: 'y' }, 'a')).status, 422);
-    await eventually('it was asked once', () => relay.model.requests.length === 1, 30_000);
+    await eventually('the model is asked once', () => relay.model.requests.length === 1);
   });
 });
 
-describe('the retry of an official client', { concurrency: 2 }, () => {
+describe('an official client whose timeout is too short', () => {
   const message = { model: 'haiku', max_tokens: 9, messages: [{ role: 'user' as const, content: 'hi' }] };
-
-  test('spends once when its own timeout was too short', async (t) => {
-    const relay = await start(t, {
-      reply: async () => {
-        await sleep(4000);
-        return { kind: 'text', text: 'once' };
-      },
-    });
-    const clients: Record<string, () => Promise<unknown>> = {
-      anthropic: () =>
-        new Anthropic({
-          baseURL: relay.url,
-          apiKey: relay.key,
-          maxRetries: 4,
-          timeout: 3000,
-        }).messages.create(message, { headers: { 'idempotency-key': randomUUID() } }),
-      openai: () =>
-        new OpenAI({
-          baseURL: `${relay.url}/v1`,
-          apiKey: relay.key,
-          maxRetries: 4,
-          timeout: 3000,
-        }).chat.completions.create(message, { headers: { 'idempotency-key': randomUUID() } }),
+  const options = { maxRetries: 4, timeout: 500 };
+  const clients: Record<string, (relay: InProcessRelay, fetch: typeof globalThis.fetch) => Promise<unknown>> =
+    {
+      anthropic: ({ url, key }, fetch) =>
+        new Anthropic({ ...options, baseURL: url, apiKey: key, fetch }).messages.create(message, {
+          headers: { 'idempotency-key': randomUUID() },
+        }),
+      openai: ({ url, key }, fetch) =>
+        new OpenAI({ ...options, baseURL: `${url}/v1`, apiKey: key, fetch }).chat.completions.create(
+          message,
+          {
+            headers: { 'idempotency-key': randomUUID() },
+          },
+        ),
     };
-    let asked = 0;
-    for (const [name, call] of Object.entries(clients)) {
-      assert.match(JSON.stringify(await call()), /once/, name);
-      asked += 1;
-      assert.equal(relay.model.requests.length, asked, name);
-    }
-  });
+  for (const [name, call] of Object.entries(clients)) {
+    test(`the ${name} SDK retries with its Idempotency-Key, and the model is asked once`, async (t) => {
+      const { reply, open } = gate();
+      const relay = await start(t, { reply });
+      let tries = 0;
+      const answer = await call(relay, (...request) => {
+        tries += 1;
+        if (tries === 2) open();
+        return fetch(...request);
+      });
+      assert.match(JSON.stringify(answer), /once/);
+      assert.ok(tries > 1);
+      assert.equal(relay.model.requests.length, 1);
+    });
+  }
 });

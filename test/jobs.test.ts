@@ -1,18 +1,12 @@
 /** Jobs: 202 at once, the answer later, in memory and for the same key only. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import type { Reply } from './support/failing-model.ts';
-import {
-  clis,
-  eventually,
-  ledgerRow,
-  query,
-  sleep,
-  startTestRelay,
-  type TestRelay,
-  type TestRelayOptions,
-} from './support/relay.ts';
+import { startInProcess, type InProcessOptions, type InProcessRelay } from './support/in-process.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
+import { eventually, ledgerRow, query } from './support/relay.ts';
 
 type Job = {
   id: string;
@@ -23,11 +17,11 @@ type Job = {
   response?: { status: number; body: Record<string, unknown> };
 };
 
-const hang: Reply = { kind: 'hang', after: 'accept' };
+const hang: ScriptedReply = { kind: 'hang', after: 'accept' };
 
-async function start(t: TestContext, options: TestRelayOptions = {}): Promise<TestRelay> {
-  const relay = await startTestRelay(options);
-  t.after(() => relay.stop('SIGKILL'));
+async function start(t: TestContext, options: InProcessOptions = {}): Promise<InProcessRelay> {
+  const relay = await startInProcess(options);
+  t.after(() => relay.stop());
   return relay;
 }
 
@@ -38,84 +32,81 @@ async function jobOf(response: Response, status: number): Promise<Job> {
   return body.job;
 }
 
-function ask(relay: TestRelay, url: string, method = 'GET', key = relay.key): Promise<Response> {
+function ask(relay: InProcessRelay, url: string, method = 'GET', key = relay.key): Promise<Response> {
   return fetch(`${relay.url}${url}`, { method, headers: { 'x-api-key': key } });
 }
 
-async function ended(relay: TestRelay, url: string): Promise<Job> {
+async function ended(relay: InProcessRelay, url: string): Promise<Job> {
   let job: Job | undefined;
-  await eventually(
-    'the job has ended',
-    async () => {
-      job = await jobOf(await ask(relay, url), 200);
-      return !['queued', 'running'].includes(job.status);
-    },
-    60_000,
-  );
+  await eventually('the job has ended', async () => {
+    job = await jobOf(await ask(relay, url), 200);
+    return !['queued', 'running'].includes(job.status);
+  });
   return job as Job;
 }
 
-/** A reply that waits for the test's word. */
-function gate(): { reply: () => Promise<Reply>; open: () => void } {
-  const { promise, resolve } = Promise.withResolvers<Reply>();
+/** A reply that waits until the test opens it. */
+function gate(): { reply: () => Promise<ScriptedReply>; open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<ScriptedReply>();
   return { reply: () => promise, open: () => resolve({ kind: 'text', text: 'in time' }) };
 }
 
-describe('a job', { concurrency: 2 }, () => {
-  for (const cli of clis) {
-    test(`waits, runs and is done, for its own key only, on ${cli.version}`, async (t) => {
-      const { reply, open } = gate();
-      const relay = await start(t, {
-        claudeBin: cli.path,
-        reply,
-        settings: { GLOBAL_CONCURRENCY: '1', PER_KEY_DAILY: '100' },
-      });
-      const accepted = await relay.post({ prompt: 'first', async: true });
-      const first = await jobOf(accepted, 202);
-      assert.equal(accepted.headers.get('location'), first.url);
-      assert.equal(accepted.headers.get('retry-after'), '2');
-      assert.equal(accepted.headers.get('x-ratelimit-remaining-requests'), '99', 'it counts');
-      assert.match(first.id, /^job_[\da-f]{32}$/);
-      assert.equal(first.url, `/v1/jobs/${first.id}`);
-      assert.ok(Math.abs(Date.parse(first.created_at) - Date.now()) < 60_000);
-      assert.deepEqual([first.status, first.expires_at], ['running', null]);
-      const second = await jobOf(await relay.post({ prompt: 'second', async: true }), 202);
-      assert.equal(second.status, 'queued', 'jobs wait for a slot like any request');
-
-      const running = await ask(relay, first.url);
-      assert.equal(running.headers.get('retry-after'), '2');
-      assert.deepEqual(Object.keys(await jobOf(running, 200)), [
-        'id',
-        'status',
-        'created_at',
-        'expires_at',
-        'url',
-      ]);
-      const other = relay.command('genkey', 'other');
-      for (const method of ['GET', 'DELETE']) {
-        const refused = await ask(relay, first.url, method, other);
-        assert.equal(refused.status, 404);
-        assert.match(await refused.text(), /"not_found"/);
-        assert.equal((await ask(relay, first.url, method, 'nonsense')).status, 401);
-      }
-      open();
-      const done = await ended(relay, first.url);
-      assert.equal(done.status, 'done');
-      assert.ok(Date.parse(done.expires_at ?? '') > Date.now() + 500_000);
-      assert.deepEqual([done.response?.status, done.response?.body['text']], [200, 'in time']);
-      assert.equal((await ended(relay, second.url)).status, 'done');
-
-      const row = await ledgerRow(relay, accepted.headers.get('request-id') ?? '');
-      assert.deepEqual([row['status'], row['route'], row['error']], [200, 'complete', null]);
-      assert.ok(Number(row['tokens_in']) > 0);
-      assert.equal(relay.model.requests.length, 2);
-
-      assert.equal((await jobOf(await ask(relay, first.url, 'DELETE'), 200)).status, 'done');
-      assert.equal((await ask(relay, first.url)).status, 404, 'a deleted one is forgotten');
+describe('jobs', () => {
+  test('a job waits, runs and is done, and only its key can see it', async (t) => {
+    const { reply, open } = gate();
+    const relay = await start(t, {
+      reply,
+      settings: { GLOBAL_CONCURRENCY: '1', PER_KEY_DAILY: '100' },
     });
-  }
+    const accepted = await relay.post({ prompt: 'first', async: true });
+    const first = await jobOf(accepted, 202);
+    assert.equal(accepted.headers.get('location'), first.url);
+    assert.equal(accepted.headers.get('retry-after'), '2');
+    assert.equal(
+      accepted.headers.get('x-ratelimit-remaining-requests'),
+      '99',
+      'a job counts against the limits',
+    );
+    assert.match(first.id, /^job_[\da-f]{32}$/);
+    assert.equal(first.url, `/v1/jobs/${first.id}`);
+    assert.ok(Math.abs(Date.parse(first.created_at) - Date.now()) < 60_000);
+    assert.deepEqual([first.status, first.expires_at], ['running', null]);
+    const second = await jobOf(await relay.post({ prompt: 'second', async: true }), 202);
+    assert.equal(second.status, 'queued', 'jobs wait for a slot like any request');
 
-  test('is asked for by a header on every route', async (t) => {
+    const running = await ask(relay, first.url);
+    assert.equal(running.headers.get('retry-after'), '2');
+    assert.deepEqual(Object.keys(await jobOf(running, 200)), [
+      'id',
+      'status',
+      'created_at',
+      'expires_at',
+      'url',
+    ]);
+    const other = relay.mint('other');
+    for (const method of ['GET', 'DELETE']) {
+      const refused = await ask(relay, first.url, method, other);
+      assert.equal(refused.status, 404);
+      assert.match(await refused.text(), /"not_found"/);
+      assert.equal((await ask(relay, first.url, method, 'nonsense')).status, 401);
+    }
+    open();
+    const done = await ended(relay, first.url);
+    assert.equal(done.status, 'done');
+    assert.ok(Date.parse(done.expires_at ?? '') > Date.now() + 500_000);
+    assert.deepEqual([done.response?.status, done.response?.body['text']], [200, 'in time']);
+    assert.equal((await ended(relay, second.url)).status, 'done');
+
+    const row = await ledgerRow(relay, accepted.headers.get('request-id') ?? '');
+    assert.deepEqual([row['status'], row['route'], row['error']], [200, 'complete', null]);
+    assert.ok(Number(row['tokens_in']) > 0);
+    assert.equal(relay.model.requests.length, 2);
+
+    assert.equal((await jobOf(await ask(relay, first.url, 'DELETE'), 200)).status, 'done');
+    assert.equal((await ask(relay, first.url)).status, 404, 'a deleted job is forgotten');
+  });
+
+  test('the header prefer: respond-async makes a job on every model route', async (t) => {
     const relay = await start(t);
     const message = { model: 'haiku', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] };
     for (const [path, body] of Object.entries({
@@ -129,14 +120,14 @@ describe('a job', { concurrency: 2 }, () => {
       assert.equal(job.status, 'done');
       assert.match(JSON.stringify(job.response?.body), /"hello"/);
     }
-    // A stream is a preference of its own.
+    // A stream ignores the preference.
     const stream = await relay.post({ prompt: 'hi', stream: true }, { headers: { prefer: 'respond-async' } });
     assert.equal(stream.status, 200);
     assert.equal(stream.headers.get('preference-applied'), null);
     await stream.text();
   });
 
-  test('that fails has the error of its dialect; what is refused at once is no job', async (t) => {
+  test('a failed job has the error of its dialect, and a request refused at once becomes no job', async (t) => {
     const relay = await start(t, {
       reply: () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'full' }),
       settings: { PER_KEY_RPM: '2' },
@@ -160,43 +151,47 @@ describe('a job', { concurrency: 2 }, () => {
     assert.equal(row['status'], 429);
   });
 
-  test('is cancelled by DELETE, running or waiting', async (t) => {
+  test('DELETE cancels a job that runs or waits', async (t) => {
     const relay = await start(t, { reply: () => hang, settings: { GLOBAL_CONCURRENCY: '1' } });
     const accepted = await relay.post({ prompt: 'x', async: true });
     const running = await jobOf(accepted, 202);
     const waiting = await jobOf(await relay.post({ prompt: 'x', async: true }), 202);
-    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    await eventually('the model is asked', () => relay.model.requests.length === 1);
     assert.equal((await jobOf(await ask(relay, waiting.url, 'DELETE'), 200)).status, 'cancelled');
     const cancelled = await jobOf(await ask(relay, running.url, 'DELETE'), 200);
     assert.deepEqual([cancelled.status, cancelled.response], ['cancelled', undefined]);
     assert.equal((await jobOf(await ask(relay, running.url), 200)).status, 'cancelled');
-    await eventually('its process is gone', () => relay.children().length === 0);
+    await eventually('its turn has ended', () => relay.model.running() === 0);
     const row = await ledgerRow(relay, accepted.headers.get('request-id') ?? '');
     assert.deepEqual([row['status'], row['error']], [0, 'client_closed_request']);
-    relay.model.setReply(() => ({ kind: 'text', text: 'free' }));
+    relay.model.say({ kind: 'text', text: 'free' });
     assert.equal((await relay.complete({ prompt: 'hi' })).body['text'], 'free');
     assert.equal(relay.model.requests.length, 2);
   });
 
-  test('is forgotten after its time', async (t) => {
-    const relay = await start(t, { settings: { JOB_TTL: '10' } });
+  test('a job is forgotten JOB_TTL after its end', async (t) => {
+    const relay = await start(t, { overrides: { times: { jobTtlMs: 300 } } });
     const job = await jobOf(await relay.post({ prompt: 'x', async: true }), 202);
-    await ended(relay, job.url);
-    await sleep(10_000);
-    await eventually('it is forgotten', async () => (await ask(relay, job.url)).status === 404);
+    await eventually('the job is forgotten', async () => {
+      const response = await ask(relay, job.url);
+      await response.text();
+      return response.status === 404;
+    });
   });
 });
 
-test('stopping the relay waits for jobs, and then ends them', async (t) => {
+test('a relay that stops refuses new jobs and waits for the job that runs', async (t) => {
   const { reply, open } = gate();
-  const relay = await start(t, { reply, settings: { DRAIN_TIMEOUT: '60' } });
+  const scratch = mkdtempSync(join(tmpdir(), 'relay-jobs-'));
+  t.after(() => rmSync(scratch, { recursive: true, force: true }));
+  const relay = await startInProcess({ reply, scratch, settings: { DRAIN_TIMEOUT: '60' } });
   const accepted = await relay.post({ prompt: 'x', async: true });
-  await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
-  relay.process.kill('SIGTERM');
-  await eventually('it drains', async () => (await fetch(`${relay.url}/ready`)).status === 503);
+  await eventually('the model is asked', () => relay.model.requests.length === 1);
+  const stopped = relay.stop();
+  assert.equal((await fetch(`${relay.url}/ready`)).status, 503);
   assert.equal((await relay.post({ prompt: 'x', async: true })).status, 503);
   open();
-  if (relay.process.exitCode === null) await once(relay.process, 'exit');
+  await stopped;
   const [row] = query(
     relay,
     'SELECT status FROM requests WHERE request_id = ?',

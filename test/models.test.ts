@@ -1,4 +1,4 @@
-/** The models as both official SDKs list and retrieve them, and what either SDK is told where there is nothing for it. */
+/** The models as both official SDKs list and retrieve them, and the error that each SDK gets for a path without a route. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Anthropic, {
@@ -6,9 +6,10 @@ import Anthropic, {
   NotFoundError as AnthropicNotFoundError,
 } from '@anthropic-ai/sdk';
 import OpenAI, { AuthenticationError, NotFoundError, PermissionDeniedError } from 'openai';
-import { ledgerRow, startTestRelay, type TestRelay } from './support/relay.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { ledgerRow } from './support/relay.ts';
 
-/** What each SDK's types say of a row. */
+/** A row as the types of both SDKs describe it. */
 const row: Anthropic.ModelInfo & OpenAI.Model = {
   id: 'opus',
   object: 'model',
@@ -28,12 +29,11 @@ const row: Anthropic.ModelInfo & OpenAI.Model = {
 const rowOf = (id: string): object => ({ ...row, id, display_name: id });
 
 describe('models', () => {
-  let relay: TestRelay;
+  let relay: InProcessRelay;
   let openai: OpenAI;
   let anthropic: Anthropic;
   before(async () => {
-    relay = await startTestRelay({
-      until: 'listening',
+    relay = await startInProcess({
       settings: { ALLOWED_MODELS: 'opus,haiku', MODEL_ALIASES: 'gpt-4o=haiku' },
     });
     openai = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 0 });
@@ -41,14 +41,14 @@ describe('models', () => {
   });
   after(() => relay.stop());
 
-  test('are listed, to the end and no further', async () => {
+  test('both SDKs list the allowed models on one page', async () => {
     const expected = [rowOf('opus'), rowOf('haiku')];
     assert.deepEqual(await Array.fromAsync(openai.models.list()), expected);
     assert.deepEqual(await Array.fromAsync(anthropic.models.list({ limit: 1 })), expected);
     assert.deepEqual(await Array.fromAsync(anthropic.beta.models.list()), expected);
   });
 
-  test('are retrieved by every name that a request may use', async () => {
+  test('both SDKs retrieve a model by every name that a request may use', async () => {
     for (const id of ['opus', 'claude-haiku-4-5-20251001', 'gpt-4o']) {
       const { data, request_id: requestId } = await openai.models.retrieve(id).withResponse();
       assert.deepEqual(data, rowOf(id));
@@ -57,7 +57,7 @@ describe('models', () => {
     }
   });
 
-  test('that are not there, or not for this key', async () => {
+  test('an unknown model is not found, and a model that the key may not use is forbidden', async () => {
     for (const id of ['sonnet', 'a/b', '%', 'x'.repeat(500)]) {
       await assert.rejects(openai.models.retrieve(id), (error) => {
         assert.ok(error instanceof NotFoundError);
@@ -71,11 +71,11 @@ describe('models', () => {
     }
     const malformed = await fetch(`${relay.url}/v1/models/%ff`, { headers: { 'x-api-key': relay.key } });
     assert.equal(malformed.status, 404);
-    const apiKey = relay.command('claude-relay', 'key', 'create', 'narrow', '--models', 'opus');
+    const apiKey = relay.mint('narrow', { allowedModels: ['opus'] });
     await assert.rejects(openai.withOptions({ apiKey }).models.retrieve('haiku'), PermissionDeniedError);
   });
 
-  test('to nobody without a key: each SDK in its own words', async () => {
+  test('a wrong key gets 401 in the error format of the SDK that calls', async () => {
     await assert.rejects(openai.withOptions({ apiKey: 'crk_wrong' }).models.list(), (error) => {
       assert.ok(error instanceof AuthenticationError);
       assert.equal(error.code, 'invalid_api_key');
@@ -90,14 +90,14 @@ describe('models', () => {
   });
 });
 
-describe('what is not there', () => {
-  let relay: TestRelay;
+describe('a path without a route', () => {
+  let relay: InProcessRelay;
   before(async () => {
-    relay = await startTestRelay({ until: 'listening' });
+    relay = await startInProcess();
   });
   after(() => relay.stop());
 
-  test('the OpenAI SDK is told in its words, with a hint at the base URL', async () => {
+  test('the OpenAI SDK gets its own error format and a hint about the base URL', async () => {
     const calls: ((client: OpenAI) => Promise<unknown>)[] = [
       (client) => client.responses.create({ model: 'opus', input: 'hi' }),
       (client) => client.embeddings.create({ model: 'opus', input: 'hi' }),
@@ -105,9 +105,9 @@ describe('what is not there', () => {
     ];
     for (const baseURL of [`${relay.url}/v1`, relay.url]) {
       const client = new OpenAI({ baseURL, apiKey: relay.key });
-      for (const call of calls) await assert.rejects(call(client), isTold);
+      for (const call of calls) await assert.rejects(call(client), isNotFound);
     }
-    function isTold(error: unknown): boolean {
+    function isNotFound(error: unknown): boolean {
       assert.ok(error instanceof NotFoundError);
       assert.equal(error.code, 'not_found');
       assert.match(error.message, /nothing at this path.*ends with \/v1/);
@@ -115,7 +115,7 @@ describe('what is not there', () => {
     }
   });
 
-  test('so is the Anthropic SDK', async () => {
+  test('the Anthropic SDK gets its own error format and the hint', async () => {
     const calls: ((client: Anthropic) => PromiseLike<unknown>)[] = [
       (client) => client.messages.batches.list(),
       (client) => client.beta.files.list(),
