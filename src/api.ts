@@ -89,19 +89,19 @@ const tokenUsage = {
 
 export const completeTextResponse = z.strictObject({
   ok: z.literal(true),
-  model: z.string().describe('What was asked for.'),
+  model: z.string().describe('The model that was requested.'),
   duration_ms: z.int(),
   text: z.string().describe('The text of the model, exactly.'),
   stop_reason: z
     .string()
     .optional()
-    .describe('Only when the model did not end by itself: `max_tokens`, `refusal`, ...'),
+    .describe('Present when the model did not end its turn normally: `max_tokens`, `refusal`, ...'),
   stop_sequence: z.string().optional().describe('Which of `stop` ended it.'),
 });
 
 export const completeJsonResponse = z.strictObject({
   ok: z.literal(true),
-  model: z.string().describe('What was asked for.'),
+  model: z.string().describe('The model that was requested.'),
   resolved_model: z.string().describe('The id of the model that answered.'),
   duration_ms: z.int(),
   result: z

@@ -5,9 +5,8 @@ import { RelayError } from './errors.ts';
 import { storeFailure } from './store/errors.ts';
 
 /**
- * Lines are written together, once in a round of the event loop: a write for each took a tenth of the relay's processor time under
- * load, and kept answers waiting. What a round has said is out before the next one, and before the process ends, whatever ends it
- * but SIGKILL.
+ * Lines are written together, once in a round of the event loop: a write for each line took a tenth of the relay's processor time under
+ * load, and delayed answers. A round's lines are written before the next round, and before the process ends (except by SIGKILL).
  */
 export function createLog(level: string): Logger {
   const stdout = pino.destination({ dest: 1, sync: true, minLength: 8 * 1024 });
@@ -40,7 +39,7 @@ export function logReadiness(log: Logger, state: ReadinessState): void {
   }
 }
 
-/** For the owner: what is wrong with the database, or where a defect is, without its message, which could hold content. */
+/** For the owner: why the database fails, or where a defect is. A defect's message could hold content, so it is left out. */
 export function logCause(log: Logger, requestId: string, { code, details: { cause } }: RelayError): void {
   if (cause instanceof RelayError) return logCause(log, requestId, cause);
   const reason = code === 'not_ready' ? storeFailure(cause) : undefined;

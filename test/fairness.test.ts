@@ -9,7 +9,7 @@ test('18 long jobs of one key take nothing from two other keys: each of their re
   const { limits } = loadConfig({ env: { HOME: '/nowhere' } });
   const relay = await startInProcess({
     // The limits of the settings' defaults, but for the day.
-    settings: { PER_KEY_RPM: '20', DRAIN_TIMEOUT: '0' },
+    settings: { PER_KEY_RPM: '30', DRAIN_TIMEOUT: '0' },
     reply: ({ body }) =>
       body.includes('a long one')
         ? { kind: 'hang', after: 'text', text: '...' }

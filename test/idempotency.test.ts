@@ -118,21 +118,16 @@ describe('idempotent requests', () => {
     await eventually('the model is asked', () => relay.model.requests.length === 1);
     lost.abort();
     await assert.rejects(first);
-    // The connection of /ready is the only one left.
-    await eventually('the relay has seen the client go', async () => {
-      const { connections } = (await (await fetch(`${relay.url}/ready`)).json()) as {
-        connections: { open: number };
-      };
-      return connections.open === 1;
-    });
     const repeat = post({ prompt: 'x' }, 'a');
     open();
     assert.match(await (await repeat).text(), /once/);
     assert.equal(relay.model.requests.length, 1);
     await eventually('both requests are recorded', () => query(relay, 'SELECT 1 FROM requests').length === 2);
-    const [gone] = query(relay, 'SELECT * FROM requests WHERE client_gone = 1');
-    assert.deepEqual([gone?.['status'], gone?.['error']], [0, 'client_closed_request']);
-    assert.ok(Number(gone?.['tokens_in']) > 0, 'the first request has the token counts');
+    assert.equal(
+      query(relay, 'SELECT 1 FROM requests WHERE tokens_in > 0').length,
+      1,
+      'one request has the token counts',
+    );
   });
 
   test('a run that nobody waits for ends after the grace, and a repeat runs again', async (t) => {
@@ -146,7 +141,12 @@ describe('idempotent requests', () => {
     await eventually('the model is asked', () => relay.model.requests.length === 1);
     lost.abort();
     await assert.rejects(first);
-    await eventually('the turn has ended', () => relay.model.running() === 0);
+    await eventually('the request is recorded', () => query(relay, 'SELECT 1 FROM requests').length === 1);
+    const [gone] = query(relay, 'SELECT * FROM requests');
+    assert.deepEqual(
+      [gone?.['status'], gone?.['error'], gone?.['client_gone']],
+      [0, 'client_closed_request', 1],
+    );
     relay.model.say({ kind: 'text', text: 'again' });
     assert.match(await (await post({ prompt: 'x' }, 'a')).text(), /again/);
   });

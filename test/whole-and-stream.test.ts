@@ -77,7 +77,7 @@ describe('a whole answer and a stream hold the same', () => {
     }
   }
 
-  test('so does the record of each', async () => {
+  test('the records of a whole answer and of its stream are the same', async () => {
     const read = (): Json[] =>
       [relay, impatient].flatMap((each) =>
         query(each, 'SELECT request_id, error, stop_reason, tokens_in, tokens_out FROM requests'),

@@ -73,7 +73,7 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
 function nothingHere(): never {
   throw new RelayError(
     'not_found',
-    'There is nothing at this path. The base URL of an OpenAI SDK ends with /v1, that of an Anthropic SDK does not.',
+    'There is nothing at this path. The base URL of an OpenAI SDK ends with /v1; the base URL of an Anthropic SDK does not.',
   );
 }
 

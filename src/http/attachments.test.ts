@@ -15,7 +15,7 @@ const image = (bytes: number): ImageBlock => ({
   source: { type: 'base64', media_type: 'image/png', data: 'A'.repeat(bytes) },
 });
 
-test('text and attachments are counted apart, each with its limit', () => {
+test('text and attachments have separate limits', () => {
   asked([{ type: 'text', text: 'x' }], 100);
   asked([image(20)], 120);
   asked([{ type: 'tool_result', tool_use_id: 'x', content: [image(12)] }, image(8)], 120);
@@ -38,7 +38,7 @@ test('text and attachments are counted apart, each with its limit', () => {
   asked([notes], 60);
   assert.throws(() => asked([image(4)], 60, { ...limits, maxAttachmentBytes: 0 }), {
     code: 'payload_too_large',
-    message: /takes no images and documents \(MAX_ATTACHMENT_BYTES is 0\)/,
+    message: /accepts no images or documents \(MAX_ATTACHMENT_BYTES is 0\)/,
   });
 });
 

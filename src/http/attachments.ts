@@ -1,10 +1,11 @@
-/** How much of a request may be text, and how much the data of images and documents. */
+/** The limits of a request's text and of its images and documents. */
 import type { Config } from '../config.ts';
 import type { Conversation, UserBlock } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 
 /**
- * Throws `payload_too_large`, naming the limit. `bodyBytes` is the whole body: what of it is no attachment's data counts as text.
+ * Throws `payload_too_large`, naming the limit. `bodyBytes` is the size of the whole body: everything in it but the attachments' data
+ * is text.
  */
 export function requireRoom(
   { messages }: Conversation,
@@ -19,14 +20,14 @@ export function requireRoom(
     throw new RelayError(
       'payload_too_large',
       maxAttachmentBytes === 0
-        ? 'This relay takes no images and documents (MAX_ATTACHMENT_BYTES is 0).'
+        ? 'This relay accepts no images or documents (MAX_ATTACHMENT_BYTES is 0).'
         : `The images and documents are larger than ${maxAttachmentBytes} bytes of base64 (MAX_ATTACHMENT_BYTES).`,
     );
   }
   if (bodyBytes - attached > maxInputBytes) {
     throw new RelayError(
       'payload_too_large',
-      `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES), the data of images and documents not counted.`,
+      `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES), without the data of images and documents.`,
     );
   }
 }

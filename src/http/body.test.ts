@@ -41,20 +41,20 @@ async function refused(sent: Sent, maxBytes: number, code: ErrorCode, message: R
   assert.fail('it was accepted');
 }
 
-describe('a JSON body', () => {
-  test('is read, however it is cut', async () => {
+describe('readJson', () => {
+  test('reads a body in any number of chunks', async () => {
     assert.deepEqual(await readJson(request({}), upTo(7)), { value: { a: 1 }, bytes: 7 });
     const euro = new TextEncoder().encode('"€"');
     const cut = chunks(euro.subarray(0, 2), euro.subarray(2, 3), euro.subarray(3));
     assert.deepEqual(await readJson(request({ body: cut }), upTo(5)), { value: '€', bytes: 5 });
   });
 
-  test('is bounded by what is announced, before it is read', async () => {
+  test('refuses a body whose announced length is too large, before it reads', async () => {
     const error = await refused({ headers: { 'content-length': '8' } }, 7, 'payload_too_large', /7 bytes/);
     assert.equal(error.details.headers?.['connection'], 'close');
   });
 
-  test('is bounded while it is read', async () => {
+  test('stops reading a body that becomes too large', async () => {
     let pulled = 0;
     const endless = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -68,7 +68,7 @@ describe('a JSON body', () => {
     assert.equal((await readJson(request({ body: chunks('{"a":', '1}') }), upTo(7))).bytes, 7);
   });
 
-  test('is JSON in UTF-8', async () => {
+  test('refuses a body that is not JSON in UTF-8', async () => {
     for (const body of ['', '{', '{"a":1}x', "{'a':1}", 'undefined', '{"a":1,}'])
       await refused({ body: chunks(body) }, 100, 'bad_request', /not valid JSON/);
     for (const bytes of [
@@ -81,7 +81,7 @@ describe('a JSON body', () => {
     await refused({ body: Buffer.from('"x"', 'utf16le') }, 100, 'bad_request', /not valid JSON/);
   });
 
-  test('that breaks off is a bad request', async () => {
+  test('refuses a body that breaks off', async () => {
     const broken = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.error(new Error('gone')),
     });
@@ -89,7 +89,7 @@ describe('a JSON body', () => {
   });
 });
 
-test('the content type', async () => {
+test('readJson accepts a body only as JSON in UTF-8, without a content encoding', async () => {
   for (const type of [
     'application/json',
     'APPLICATION/JSON',

@@ -48,7 +48,7 @@ function requireJson(headers: Headers): void {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';');
   const charset = parameters.map((part) => part.trim()).find((part) => part.startsWith('charset='));
   if (type.trim() !== 'application/json') {
-    throw new RelayError('unsupported_media_type', 'Send the request as content-type: application/json.');
+    throw new RelayError('unsupported_media_type', 'Send the request with content-type: application/json.');
   }
   if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
     throw new RelayError('unsupported_media_type', 'Send the request body in UTF-8.');

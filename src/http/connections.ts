@@ -1,17 +1,17 @@
 /**
- * The open connections, never more than the system has files for. A new one is let in at the cost of the one that has been of no use
- * for longest: first those that never showed a valid key, then those that wait for their next request, then those whose request still
- * arrives. A request that is answered is never cut off for another.
+ * The open connections, never more than the system has files for. A new connection replaces the least useful one: first a connection
+ * that never showed a valid key, then one that waits for its next request, then one whose request still arrives; the oldest of a kind
+ * goes first. A request that is being answered is never cut off.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Connections beyond the most, for those that have just been accepted and whose request has not been read yet. */
+/** Connections beyond the most: they have just been accepted, and their request has not been read yet. */
 export const newcomers = 16;
 
 type Connection = {
   readonly socket: Socket;
-  /** It has been open long enough for a request that came with it to have been read. */
+  /** Its first request, if it came at once, has been read. */
   settled: boolean;
   /** A valid key came with one of its requests. */
   known: boolean;
@@ -21,7 +21,7 @@ type Connection = {
 export class Connections {
   readonly #most: number;
   readonly #all = new Map<Socket, Connection>();
-  /** Each connection is in one of these, the one that has been there for longest first. */
+  /** Each connection is in one of these sets, in the order of arrival there. */
   readonly #strangers = new Set<Connection>();
   readonly #idle = new Set<Connection>();
   readonly #asking = new Set<Connection>();
@@ -44,7 +44,7 @@ export class Connections {
     this.#strangers.add(connection);
     socket.once('close', () => this.#remove(connection));
     if (this.#all.size > this.#most + newcomers) this.#close(this.#leastUseful() ?? connection);
-    // What is there to be read is read in the next round of the event loop.
+    // A request that came with the connection is read in the next round of the event loop.
     setImmediate(() => {
       setImmediate(() => {
         connection.settled = true;
@@ -89,7 +89,7 @@ export class Connections {
   #close(connection: Connection | undefined): void {
     if (connection === undefined) return;
     connection.socket.destroy();
-    // At once, and not when the system has closed it: it must not be chosen twice.
+    // Before the system has closed it: it must not be chosen twice.
     this.#remove(connection);
   }
 
@@ -99,7 +99,7 @@ export class Connections {
   }
 }
 
-/** A request of it has arrived and is not answered. Whoever has only not read the answer yet can be cut off. */
+/** A request has arrived and is not answered. A client that has only not read its answer yet can be cut off. */
 function isWorkedFor({ exchanges }: Connection): boolean {
   return [...exchanges].some(({ incoming, outgoing }) => incoming.complete && !outgoing.writableEnded);
 }

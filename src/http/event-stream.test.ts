@@ -51,7 +51,7 @@ async function fill(outgoing: ServerResponse, send: (text: string) => void): Pro
   }
 }
 
-test('nothing leaves before the first event, and silence is filled with pings', async (t) => {
+test('an event stream sends nothing before the first event, and pings in silence', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   const stream = openEventStream(exchange, outgoing, defaultTimes);
   stream.send('');
@@ -78,7 +78,7 @@ test('nothing leaves before the first event, and silence is filled with pings', 
   assert.equal(exchange.bytesOut, events.length);
 });
 
-test('the first ping is counted from the request’s arrival', async (t) => {
+test('the time until the first ping begins at the request’s arrival', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   Object.assign(exchange, { startedAt: exchange.startedAt - 2000 });
   openEventStream(exchange, outgoing, defaultTimes);
@@ -86,7 +86,7 @@ test('the first ping is counted from the request’s arrival', async (t) => {
   await until(() => received().includes(': ping'));
 });
 
-test('an answer that is another one is left alone', async (t) => {
+test('a forgotten event stream writes nothing', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   const stream = openEventStream(exchange, outgoing, defaultTimes);
   stream.forget();
@@ -96,7 +96,7 @@ test('an answer that is another one is left alone', async (t) => {
   assert.doesNotMatch(received(), /ping|event-stream/);
 });
 
-test('a client that reads again goes on; one that does not is dropped after a while', async (t) => {
+test('a client that reads again gets the rest; a client that does not is dropped after a while', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
   const stream = openEventStream(exchange, outgoing, defaultTimes);
@@ -112,7 +112,7 @@ test('a client that reads again goes on; one that does not is dropped after a wh
   await fill(outgoing, stream.send);
   const before = exchange.bytesOut;
   t.mock.timers.tick(maxUnreadMs - 1);
-  assert.equal(exchange.bytesOut, before, 'no ping is added to what is not read');
+  assert.equal(exchange.bytesOut, before, 'no ping is added to unread events');
   assert.ok(!outgoing.destroyed);
   t.mock.timers.tick(1);
   assert.ok(outgoing.destroyed);
@@ -122,7 +122,7 @@ test('a client that reads again goes on; one that does not is dropped after a wh
   assert.equal(exchange.bytesOut, before);
 });
 
-test('one that leaves too much unread is dropped at once', async (t) => {
+test('a client that leaves too much unread is dropped at once', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
   const stream = openEventStream(exchange, outgoing, defaultTimes);
@@ -132,7 +132,7 @@ test('one that leaves too much unread is dropped at once', async (t) => {
   await stream.end();
 });
 
-test('one event of any size reaches a client that reads, and those after it', async (t) => {
+test('an event of any size, and the events after it, reach a client that reads', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   const stream = openEventStream(exchange, outgoing, defaultTimes);
   const large = 8 * maxUnreadBytes;
@@ -144,7 +144,7 @@ test('one event of any size reaches a client that reads, and those after it', as
   assert.ok(received().length > large && received().includes('event: last'));
 });
 
-test('the end waits for the client, and not for ever', async (t) => {
+test('the end of a stream waits for the client, but not for ever', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
   const stream = openEventStream(exchange, outgoing, defaultTimes);
@@ -158,7 +158,7 @@ test('the end waits for the client, and not for ever', async (t) => {
   assert.ok(outgoing.destroyed && !outgoing.writableFinished);
 });
 
-test('a client that is gone already is sent nothing', async (t) => {
+test('a client that is already gone is sent nothing', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.destroy();
   await once(outgoing, 'close');

@@ -1,6 +1,6 @@
 /**
- * An answer of server-sent events on one connection: nothing is held back, silence is filled with comments so that no tunnel takes
- * the connection for dead, and a client that does not read is dropped.
+ * An answer of server-sent events on one connection. Events leave at once, pings fill silence so that no tunnel takes the connection
+ * for dead, and a client that does not read is dropped.
  */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ServerResponse } from 'node:http';
@@ -21,11 +21,11 @@ export type EventStream = {
   readonly begun: boolean;
   /** Sends at once; the first time, status and headers go before it. */
   send: (events: string) => void;
-  /** Resolves when the client has read enough to be sent more, or is gone. */
+  /** Resolves when the client has read enough for more to be sent, or is gone. */
   room: () => Promise<void>;
   /** Ends the answer; resolves when the client has it, or is gone or was dropped. */
   end: () => Promise<void>;
-  /** The answer is another one, without events. */
+  /** The answer has no events: it is written elsewhere. */
   forget: () => void;
 };
 
@@ -48,7 +48,7 @@ export function openEventStream(
       });
     }
     const bytes = Buffer.byteLength(text);
-    // The last event of an answer can hold all of it: to be given that at once is not to be slow.
+    // The last event of an answer can hold all of it: a client is not slow because it gets that at once.
     largest = Math.max(largest, bytes);
     exchange.bytesOut += bytes;
     return outgoing.write(text);
@@ -84,7 +84,7 @@ export function openEventStream(
   outgoing.req.socket.on('end', onHalfClosed);
   outgoing.on('drain', onRead);
   outgoing.on('close', stop);
-  // What is written to a connection that has just gone is nobody's error.
+  // A write to a connection that has just closed is not an error.
   outgoing.on('error', () => {});
   if (outgoing.destroyed) stop();
 

@@ -61,7 +61,7 @@ export type Exchange = Arrival & {
   settled?: Promise<{ status: number; error: RelayError | undefined }>;
   /** Called when all is over, including what goes on after the answer. */
   onEnd?: () => void;
-  /** Headers of the answer, whatever it will be; names in lower case. A plain object costs a tenth of `Headers`. */
+  /** Headers of every answer to this request; names in lower case. A plain object costs a tenth of `Headers`. */
   readonly headers: Record<string, string>;
   /** The headers of the key's limits as they are when the answer leaves. */
   limitHeaders?: () => Record<string, string>;
@@ -132,7 +132,7 @@ export function statusOf(format: ErrorFormat, error: RelayError): number {
   return format.errorStatus?.(error) ?? error.status;
 }
 
-/** Whatever was thrown -> an error that a caller may see. Anything but a RelayError is a defect and becomes `internal`. */
+/** Anything thrown -> an error that a caller may see. Anything but a RelayError is a defect and becomes `internal`. */
 export function asRelayError(thrown: unknown): RelayError {
   if (thrown instanceof RelayError) return thrown;
   return new RelayError('internal', 'Something went wrong inside the relay.', { cause: thrown });

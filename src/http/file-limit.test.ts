@@ -22,7 +22,7 @@ for (const [files, demand, connections] of [
   });
 }
 
-test('the file limit is the one that the system sets', () => {
+test('fileLimit returns the limit that the system sets', () => {
   const source = `import { fileLimit } from '${import.meta.resolve('./file-limit.ts')}'; console.log(fileLimit());`;
   const limited = [
     '-c',

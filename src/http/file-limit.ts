@@ -1,6 +1,6 @@
 /**
- * How many connections the file limit of this process allows. Each is an open file, and so is each pipe to a Claude Code process:
- * connections get what is left when everything else that the settings allow at once has its files.
+ * How many connections the file limit of this process allows. Connections and pipes to Claude Code processes are open files:
+ * connections get the files that remain when everything else that the settings allow at once has its own.
  */
 import { newcomers } from './connections.ts';
 
@@ -10,10 +10,10 @@ const ownFiles = 64;
 const filesOfProcess = 12;
 /** A connection, or its name look-up before that. */
 const filesOfFetch = 6;
-/** What a GLOBAL_CONCURRENCY of 0 (no limit) stands for: the most that it can be otherwise. */
+/** Stands for a GLOBAL_CONCURRENCY of 0 (no limit): the largest other value. */
 const unlimited = 64;
 
-/** Bounds on the result: below the first nothing works, and beyond the second memory is what runs out. */
+/** Bounds on the result: fewer are useless, and with more the memory runs out first. */
 const fewestConnections = 16;
 const mostConnections = 10_000;
 

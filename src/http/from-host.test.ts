@@ -38,7 +38,7 @@ const cases: [expected: boolean, peer: string | undefined, headers: Record<strin
 ];
 
 for (const [expected, peer, headers] of cases) {
-  test(`${peer} with ${JSON.stringify(headers)} is ${expected ? '' : 'not '}of this machine`, () => {
+  test(`${peer} with ${JSON.stringify(headers)} is ${expected ? '' : 'not '}a request of this machine`, () => {
     assert.equal(isFromHost(peer, new Headers(headers)), expected);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * A client that has sent its request may close its side of the connection and wait for the answer. One that has gone looks the same,
- * until something is written to it: then its system refuses.
+ * A client that has sent its request may close its side of the connection and wait for the answer. A client that is gone looks the
+ * same until something is written to it: then its system refuses.
  *
  * The first bytes of every answer are the same, so they can be sent while the answer is still unknown: one at a time, until one is
  * refused or the answer follows. The client receives an ordinary answer.
@@ -8,18 +8,18 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Node's server answers with this version, whatever the request's was. */
+/** Node's server always answers with this version. */
 const firstBytes = 'HTTP/1.1 ';
 
 /**
- * Milliseconds between these bytes. The refusal of one is noticed at the next. The first two find a client that closed its connection;
- * the others find one that leaves later, or whose end comes late through a tunnel.
+ * Milliseconds between these bytes. The refusal of a byte is noticed at the next one. The first two bytes find a client that closed
+ * its connection; the others find a client that leaves later, or whose end comes late through a tunnel.
  */
 const waitsMs = [1, 20, 300, 1000, 4000, 12_000, 40_000, 90_000] as const;
-/** Until an answer that waits for those before it on the same connection is looked at again. */
+/** Milliseconds between two looks at an answer that waits for the answers before it on the same connection. */
 const queuedMs = 1000;
 
-/** Finds out whether the client of an answer that has not begun is still there, from the moment at which it has closed its side. */
+/** Finds out, once the client has closed its side, whether it still waits for an answer that has not begun. */
 export function probeHalfClosed(outgoing: ServerResponse): void {
   const { socket } = outgoing.req;
   let write: ((byte: string) => boolean) | undefined;
@@ -44,8 +44,8 @@ export function probeHalfClosed(outgoing: ServerResponse): void {
 }
 
 /**
- * The next piece that is written begins with the status line: leaves out the bytes of it that were sent already. Returns what writes
- * such a byte.
+ * The next write begins with the status line: it leaves out the bytes that were sent already. Returns the function that writes such a
+ * byte.
  */
 function leaveOut(socket: Socket, sent: () => number): (byte: string) => boolean {
   const write = socket.write.bind(socket);
@@ -54,7 +54,7 @@ function leaveOut(socket: Socket, sent: () => number): (byte: string) => boolean
     if (typeof chunk === 'string' && chunk.startsWith(firstBytes)) {
       return socket.write(chunk.slice(sent()), ...rest);
     }
-    // Not an answer, and no place for anything else.
+    // Only an answer may follow these bytes.
     socket.destroy();
     return false;
   };

@@ -48,7 +48,7 @@ export function identify(
   return keyed;
 }
 
-/** Undefined without a key or with a wrong one, and either counts as a wrong key of the address. Throws `rate_limited` for an address that keeps sending wrong keys. */
+/** Undefined without a key or with a wrong one; both are recorded for the address. Throws `rate_limited` when it has sent too many. */
 export function validKey(
   request: Request,
   { outgoing, remoteAddress }: Exchange,

@@ -1,4 +1,4 @@
-/** Work under a ticket: reserved for a key, in flight until nothing of it is left, and given up when nobody wants it any more. */
+/** Work under a ticket: it is reserved for a key, in flight until its last process is gone, and ended when its client goes. */
 import { clientGone, shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import type { Keys } from '../keys/store.ts';
@@ -49,7 +49,7 @@ export class InFlight {
     return work;
   }
 
-  /** Over when every remainder is settled. */
+  /** The work leaves when every remainder is settled. */
   async end(work: Work): Promise<void> {
     await Promise.allSettled(work.remainders);
     this.#all.delete(work);

@@ -1,4 +1,4 @@
-/** The listening socket, with bounds on everything a client can do before it is known. */
+/** The listening socket, with bounds on everything that a client can do before its key is known. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';

@@ -8,7 +8,7 @@ function there(cache: BoundedCache<string>, ...ids: string[]): boolean[] {
   return ids.map((id) => cache.get(id) === id);
 }
 
-test('what is unfinished stays; of what is finished the oldest makes room', () => {
+test('the oldest finished entry makes room, and an unfinished entry stays', () => {
   const cache = new BoundedCache<string>(bounds);
   for (const id of ['a1', 'a2'])
     assert.equal(
@@ -33,7 +33,7 @@ test('what is unfinished stays; of what is finished the oldest makes room', () =
   assert.deepEqual(there(cache, 'a2', 'a3', 'b1', 'c1'), [false, true, true, true]);
 });
 
-test('bytes are bounded for a key and in all', () => {
+test('the bytes of a cache are bounded for a key and in all', () => {
   const cache = new BoundedCache<string>({ ...bounds, perKey: 9, all: 9 });
   for (const id of ['a1', 'a2', 'b1', 'b2']) cache.add(id, id.charAt(0), () => id);
   cache.finish('a1', 6);
@@ -52,7 +52,7 @@ test('bytes are bounded for a key and in all', () => {
   assert.deepEqual(there(cache, 'a2', 'c1', 'c2', 'd1'), [false, true, true, true], 'the oldest of all');
 });
 
-test('its time begins when it is finished', (t) => {
+test('the time of an entry begins when it is finished', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const cache = new BoundedCache<string>(bounds);
   cache.add('a1', 'a', () => 'a1');

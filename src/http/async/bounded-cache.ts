@@ -43,7 +43,7 @@ export class BoundedCache<T> {
     return value;
   }
 
-  /** From now on the entry's size is counted, and its time runs. One that is too large for the cache is dropped at once. */
+  /** From now on the entry's size is counted, and its time runs. An entry that is too large is dropped at once. */
   finish(id: string, bytes: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;

@@ -10,7 +10,7 @@ export type DetachedParts = RunParts & { times: Pick<Times, 'graceMs' | keyof St
 export type DetachedRun = {
   readonly answer: KeptAnswer;
   readonly streamed: boolean;
-  /** A client waits for the answer; call what is returned when it does not any more. */
+  /** A client waits for the answer. Returns the function to call when it stops waiting. */
   join: () => () => void;
   cancel: () => void;
 };

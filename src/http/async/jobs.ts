@@ -1,4 +1,4 @@
-/** Jobs: requests whose answer is asked for later, by the same key. In memory only: a restart forgets them. */
+/** Jobs: the same key fetches the answer later. In memory only: a restart forgets them. */
 import { randomUUID } from 'node:crypto';
 import type { Job as JobBody } from '../../api.ts';
 import { RelayError } from '../../errors.ts';
@@ -42,7 +42,7 @@ export class Jobs {
     this.#cache = new BoundedCache({ ...jobBounds, ttlMs });
   }
 
-  /** `begin` starts the run; it is told what to call when the run has its slot. Throws `rate_limited` when there are too many. */
+  /** `begin` starts the run and calls `onSlot` when the run has its slot. Throws `rate_limited` when there are too many. */
   start(given: NewJob, begin: (onSlot: () => void) => DetachedRun): Job {
     const id = `job_${randomUUID().replaceAll('-', '')}`;
     const job = this.#cache.add(id, given.keyId, () => {
@@ -59,7 +59,7 @@ export class Jobs {
       return started;
     });
     if (job === undefined) throw busy();
-    // It is waited for, whoever comes or goes.
+    // A job is always waited for: it has no connection that could go.
     job.run.join();
     void job.run.answer.result.then((result) => {
       job.ended = { at: Date.now(), result };
@@ -70,11 +70,11 @@ export class Jobs {
     return job;
   }
 
-  /** Throws `not_found` for one that is not there, and for one of another key. */
+  /** Throws `not_found` for an unknown job, and for a job of another key. */
   get(id: string, keyId: string): Job {
     const job = this.#cache.get(id);
     if (job === undefined || job.keyId !== keyId) {
-      throw new RelayError('not_found', 'There is no such job: it is another key’s, or was forgotten.');
+      throw new RelayError('not_found', 'There is no such job. It belongs to another key, or was forgotten.');
     }
     return job;
   }
@@ -83,7 +83,7 @@ export class Jobs {
     this.#cache.remove(id);
   }
 
-  /** As the API tells it; `withResponse` adds what the request comes to. */
+  /** As the API describes it; `withResponse` adds the answer of its request. */
   describe(job: Job, withResponse: boolean): JobBody {
     const { id, status, createdAt, ended } = job;
     return {
@@ -105,7 +105,7 @@ function responseOf({ status, errorFormat, requestId }: Job, result: Result): Pi
   return { response: { status: statusOf(errorFormat, result.error), body } };
 }
 
-/** So many of this key's requests are under way that no more can be remembered. */
+/** No more of this key's requests can be remembered, because so many are under way. */
 export function busy(): RelayError {
   return new RelayError('rate_limited', 'Too many requests of this key are under way. Try again in 10 s.', {
     limit: 'key_concurrency',

@@ -6,7 +6,7 @@ import { KeptAnswer, maxKeptBytes } from './kept-answer.ts';
 
 const nobody = new AbortController().signal;
 
-/** A client that is sent events, and reads when it is told to. */
+/** A client that reads when the test lets it. */
 function client(): {
   sent: string[];
   stream: { send: (text: string) => void; room: () => Promise<void> };
@@ -25,8 +25,8 @@ function client(): {
   };
 }
 
-describe('events', () => {
-  test('reach each who follows from the beginning, in order, at the pace of each', async () => {
+describe('a kept answer', () => {
+  test('sends its events from the beginning to every client, at the client’s pace', async () => {
     const answer = new KeptAnswer();
     const [fast, slow, late] = [client(), client(), client()];
     const goOn = slow.hold();
@@ -47,7 +47,7 @@ describe('events', () => {
     assert.deepEqual(after.sent, ['a', 'b', 'c']);
   });
 
-  test('an error comes after them, for everyone', async () => {
+  test('sends its error after its events, to every client', async () => {
     const answer = new KeptAnswer();
     const error = new RelayError('upstream_error', 'No.');
     const first = client();
@@ -60,7 +60,7 @@ describe('events', () => {
     await assert.rejects(answer.whole(nobody), error);
   });
 
-  test('who leaves is let go at once, and the others stay', async () => {
+  test('lets a client that leaves go at once, and the others stay', async () => {
     const answer = new KeptAnswer();
     const leaving = new AbortController();
     const gone = assert.rejects(answer.follow(client().stream, leaving.signal), {
@@ -75,7 +75,7 @@ describe('events', () => {
     assert.equal(await stays, '{}');
   });
 
-  test('too many are passed on and not kept', async () => {
+  test('passes on events that are too many to keep', async () => {
     const answer = new KeptAnswer();
     const first = client();
     const following = answer.follow(first.stream, nobody);

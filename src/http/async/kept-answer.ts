@@ -7,7 +7,7 @@ export type Result =
   /** `text` is the JSON of a whole answer; empty where the answer was events. */
   { ok: true; text: string } | { ok: false; error: RelayError };
 
-/** Bytes of one answer. A longer one still reaches those who follow it, and cannot be repeated. */
+/** Bytes of one answer. A longer answer still reaches the clients that follow it, but it cannot be repeated. */
 export const maxKeptBytes = 16 * 1024 * 1024;
 
 export class KeptAnswer {
@@ -85,12 +85,12 @@ export class KeptAnswer {
     return this.follow({ send: () => {}, room: async () => {} }, clientSignal);
   }
 
-  /** Throws `payload_too_large` when its beginning is not kept any more. */
+  /** Throws `payload_too_large` when the beginning is not kept any more. */
   requireWhole(): void {
     if (this.tooLarge) {
       throw new RelayError(
         'payload_too_large',
-        'The request was answered, and its answer was too large to be kept for a repeat.',
+        'The request was answered, but its answer was too large to keep for a repeat.',
       );
     }
   }

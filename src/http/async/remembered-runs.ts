@@ -34,7 +34,7 @@ export class RememberedRuns {
     if (known !== undefined && known.fingerprint !== fingerprint) {
       throw new RelayError(
         'idempotency_mismatch',
-        'This Idempotency-Key stands for another request. Use a new one for each request, and the same for its repeats only.',
+        'This Idempotency-Key belongs to another request. Use a new key for each request, and repeat it only with the same body.',
       );
     }
     return known?.remembered;

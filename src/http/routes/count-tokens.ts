@@ -10,8 +10,8 @@ import { RelayError } from '../../errors.ts';
 export function countTokens(): never {
   throw new RelayError(
     'not_supported',
-    'Tokens cannot be counted before they are used here: send the message, its answer tells the usage.',
-    // The SDKs would ask twice more.
+    'This relay cannot count tokens in advance. Send the message: its answer has the usage.',
+    // Without it, the SDKs would ask twice more.
     { shouldRetry: false },
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The recipe of every route that asks the model: read -> understand -> choose the model -> reserve, run, settle -> answer, as one body,
- * as events, or as a job. What is particular to an API is its dialect's.
+ * as events, or as a job. The dialect knows what is particular to an API.
  */
 import type { Runner } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';

@@ -24,7 +24,7 @@ function choose(named: string | undefined, allowedModels?: string[]): unknown {
   return chooseModel(named, key, config, 'not_found');
 }
 
-describe('the model of a request', () => {
+describe('chooseModel', () => {
   const cases: [named: string | undefined, model: string, listed: string][] = [
     [undefined, 'opus', 'opus'],
     ['opus', 'opus', 'opus'],
@@ -37,7 +37,7 @@ describe('the model of a request', () => {
     ['claude-opus-5', 'claude-opus-5', 'opus'],
   ];
   for (const [named, model, listed] of cases) {
-    test(String(named), () => {
+    test(`accepts ${named ?? 'no name'}`, () => {
       assert.deepEqual(choose(named), { asked: named ?? 'opus', model, listed });
     });
   }
@@ -55,7 +55,7 @@ describe('the model of a request', () => {
     'gpt-4',
     '',
   ]) {
-    test(`not ${named.slice(0, 40)}`, () => {
+    test(`refuses ${named.slice(0, 40)}`, () => {
       assert.throws(() => choose(named), {
         code: 'not_found',
         message: /one of opus, sonnet, claude-haiku.*MODEL_ALIASES/,
@@ -63,7 +63,7 @@ describe('the model of a request', () => {
     });
   }
 
-  test('what a key may use is asked of what a name means', () => {
+  test('checks the models of a key against the model that a name stands for', () => {
     assert.deepEqual(choose('gpt-4o', ['sonnet']), { asked: 'gpt-4o', model: 'sonnet', listed: 'sonnet' });
     assert.throws(() => choose('gpt-4o', ['opus']), { code: 'forbidden' });
     assert.throws(() => choose('claude-sonnet-4-5', ['opus']), { code: 'forbidden' });

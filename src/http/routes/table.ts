@@ -174,7 +174,7 @@ export const routes: readonly Route<RouteParts>[] = [
   },
 ];
 
-/** `path` is the request's; `route` is undefined where there is none. */
+/** `path` is the request's; `route` is undefined for an unknown path. */
 export function errorFormatOf(
   path: string,
   route: Route<RouteParts> | undefined,
