@@ -31,7 +31,7 @@ export function bareEnv(bench: Bench): Record<string, string> {
   );
 }
 
-/** What a caller writes to the CLI: the system prompt and the prompt, as a message of the CLI's own. */
+/** What a caller writes to the CLI: the system prompt, and the prompt as the CLI's own message. */
 export function turnLines({ system, prompt }: Bench): string {
   const message = { role: 'user', content: [{ type: 'text', text: prompt }] };
   return `${initializeLine('init', [system])}${JSON.stringify({ type: 'user', message })}\n`;

@@ -1,6 +1,6 @@
 /**
  * The relay with everything but the CLI: keys, limits, ledger and log are on, and a runner that answers at once takes the place of
- * Claude Code. A process of its own, configured by its environment; it tells its address when the lock is proved.
+ * Claude Code. A separate process, configured by its environment; it prints its address when the lock is proved.
  */
 import type { Runner } from '../src/claude/runner.ts';
 import type { FinishedTurn } from '../src/claude/turn.ts';

@@ -44,7 +44,7 @@ export async function measureLatency(bench: Bench, effort: Effort): Promise<Late
     warm: async () => {
       await spareParked(warm);
       const timing = await ask(warm, bench);
-      // Its replacement must not run beside the next measurement.
+      // Its replacement must not run during the next measurement.
       await spareParked(warm);
       return timing;
     },

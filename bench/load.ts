@@ -1,5 +1,5 @@
 /**
- * The load: a process of its own that keeps a number of connections busy, one request at a time on each, and times every answer.
+ * The load: a separate process that keeps a number of connections busy, one request at a time on each, and times every answer.
  * Sockets instead of an HTTP client, so that it takes as little as possible of the processors it shares with what it measures.
  */
 import { fork } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** What /proc tells of processes: CPU time, memory, and whether they have come to rest. Linux only. */
+/** Reads processes from /proc: CPU time, memory, and whether they are idle. Linux only. */
 import { readFileSync } from 'node:fs';
 import { descendants, sleep } from '../test/support/relay.ts';
 
@@ -48,7 +48,7 @@ export async function settled(pid: number): Promise<void> {
   while (Date.now() - quietSince < 1000 && Date.now() < until) {
     await sleep(100);
     const now = treeCpuSeconds(pid);
-    // Two ticks: a waiting CLI has timers of its own.
+    // Two ticks: a waiting CLI has its own timers.
     if (now - before > 0.02) quietSince = Date.now();
     before = now;
   }

@@ -1,4 +1,4 @@
-/** The stand-in upstream as a process of its own, so that its work is not the relay's: `upstream.ts <delay in ms>`. */
+/** The stand-in upstream as a separate process, so that its work is not measured with the relay: `upstream.ts <delay in ms>`. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
