@@ -60,6 +60,8 @@ for (const file of files.toSorted()) {
   const searched = file.endsWith('.md') ? withoutCode(text) : text;
   for (const [pattern, instead] of compiled) {
     for (const { 0: match, index } of searched.matchAll(pattern)) {
+      // Python's operator.
+      if (match.endsWith('None')) continue;
       const line = searched.slice(0, index).split('\n').length;
       process.stdout.write(`${file}:${line}: "${match.replaceAll(/\s+/g, ' ')}" -> ${instead}\n`);
       found += 1;

@@ -255,7 +255,7 @@ const answers: ClientCase[] = [
     expect: { code: 'not_a_relay', status: 200, attempts: 1, says: /more than 64 MiB/ },
   },
   {
-    name: 'JSON in a type of something else is read all the same',
+    name: 'JSON with another content type is still read',
     serve: () => serveHttp(json(done, 200, { 'content-type': 'text/html' })),
     expect: { value: 'hello' },
   },
@@ -455,12 +455,12 @@ const settings: ClientCase[] = [
     'http://a:b@host': /no user name and no password/,
     'http://a@host': /no user name and no password/,
   }).map(([url, says]): ClientCase => ({
-    name: `a URL that is none: "${url}"`,
+    name: `an invalid URL: "${url}"`,
     client: { url, key: 'k' },
     expect: { code: 'bad_config', says },
   })),
   ...['', ' \n', 'two words', 'two\nlines', 'schlüssel'].map((key): ClientCase => ({
-    name: `a key that is none: ${JSON.stringify(key)}`,
+    name: `an invalid key: ${JSON.stringify(key)}`,
     client: { url: 'http://127.0.0.1:9', key },
     expect: {
       code: 'bad_config',

@@ -96,7 +96,7 @@ const off = { https_proxy: '', HTTPS_PROXY: '', all_proxy: '', ALL_PROXY: '' };
 const secure = (tls: { key: string; cert: string }) => () => serveHttp(answers, { tls });
 const tls: ClientCase[] = [
   {
-    name: 'https with a certificate of our own authority',
+    name: 'https with a certificate of a private authority',
     serve: secure(certificates.good),
     expect: { value: 'hello' },
   },
@@ -264,7 +264,7 @@ const proxies: ClientCase[] = [
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'a proxy that is none',
+    name: 'an invalid proxy',
     serve: proxied((client) => client.end('SSH-2.0-OpenSSH_9.2\r\n')),
     env: through,
     expect: { code: 'not_a_relay', attempts: 1, says: /through the proxy/ },

@@ -107,7 +107,7 @@ describe('the TypeScript package', () => {
       .split('\n');
     assert.equal(lines.length, 4);
     for (const line of lines.slice(0, 3)) assert.match(line, /^bad_config .* server side only.* your key/);
-    assert.equal(lines[3], 'works', 'in a runtime that is none of them');
+    assert.equal(lines[3], 'works', 'in any other runtime');
   });
 
   test('its types, with those of Node.js or of the DOM, and strict in every way', async () => {
@@ -144,7 +144,7 @@ describe('the TypeScript package', () => {
       complete({ prompt: 'x', messages: [] });
       // @ts-expect-error no such level
       complete({ prompt: 'x', effort: 'extreme' });
-      // @ts-expect-error a schema is an answer of its own
+      // @ts-expect-error a schema excludes another form of answer
       complete({ prompt: 'x', outputFormat: 'text', schema: {} });`,
     );
     for (const [index, sample] of samples.entries()) {

@@ -189,7 +189,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
         assert.equal(model.requests.length, asked + 1, 'and is not tried again');
       });
 
-      test(`${call}: so does its time`, async () => {
+      test(`${call}: the client's timeout ends the turn`, async () => {
         model.say(once);
         const { error } = await run({ ...unrepeated, client: { ...unrepeated.client, timeoutMs: 600 } })
           .outcome;
@@ -238,7 +238,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(model.requests.length, asked);
     });
 
-    test('a wrong key is told once, and so is one without permission', async () => {
+    test('a wrong key, and a key without permission, is reported without a retry', async () => {
       const key = relay.mint(`${label}-fetch`, { allowedRoutes: ['fetch'] });
       const options = { prompt: 'hi' };
       const before = proxy.connections();

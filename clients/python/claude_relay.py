@@ -179,7 +179,7 @@ class _CompleteOptions(CallOptions, total=False):
 
 class CompleteOptions(_CompleteOptions, total=False):
     """
-    What a completion takes besides its prompt.
+    The options of a completion, except its prompt.
 
     With `schema` (JSON Schema) the answer is a value that the relay has validated. With `output_format="json"` alone the prompt
     has to ask for JSON.
@@ -190,7 +190,7 @@ class CompleteOptions(_CompleteOptions, total=False):
 
 
 class PageOptions(CallOptions, total=False):
-    """What a page fetch takes besides the URL."""
+    """The options of a page fetch, except the URL."""
 
     #: `html` by default.
     format: Optional[Literal["html", "text", "markdown", "metadata"]]
@@ -456,8 +456,8 @@ class ClaudeRelay:
         """
         The answer's pieces, then all of it.
 
-        Always asks for a stream: its pings keep a long answer from being cut by a tunnel. `whole`: nobody sees the pieces, so
-        that even an answer that broke off can be asked for again.
+        Always asks for a stream: its pings keep a long answer from being cut by a tunnel. `whole`: the caller does not see
+        the pieces, so even an answer that broke off can be requested again.
         """
         schema = options.get("schema")
         body = {
@@ -559,7 +559,7 @@ class AsyncCompletionStream:
 
 
 class AsyncClaudeRelay:
-    """`ClaudeRelay` for asyncio. Each call is made in a thread of its own; cancelling its task ends the call, and the model's turn."""
+    """`ClaudeRelay` for asyncio. Each call has its own thread; cancelling its task ends the call and the model's turn."""
 
     def __init__(
         self,
@@ -698,7 +698,7 @@ class _Call:
         self._ends_at = time.monotonic() + self._timeout
 
     def remaining(self) -> float:
-        """Seconds, more than 0. Raises when there are none, or when the call was aborted."""
+        """Seconds, more than 0. Raises if no time is left, or if the call was aborted."""
         seconds = self._ends_at - time.monotonic()
         # The clock of sockets is coarser.
         if self._aborted.is_set():
@@ -714,7 +714,7 @@ class _Call:
         """
         What has to be cut at the end of the call's time or of this limit, or when the call is aborted.
 
-        The time of a socket is that of each read, and one that gets a byte now and then would never be over.
+        A socket's timeout applies to each read, so a socket that gets a byte now and then would never time out.
         """
         with self._lock:
             self._socket = connection
@@ -742,13 +742,13 @@ class _Call:
 
     def wait_to_retry(self, error: ClaudeRelayError, *, repeatable: bool) -> None:
         """
-        Return when the call shall be tried again; raise `error` when it shall not.
+        Wait before a retry; raise `error` if the call cannot be retried.
 
-        `repeatable`: a second time costs nothing more.
+        `repeatable`: a retry costs nothing more.
         """
         if self._aborted.is_set() or not self.may_retry() or not _may_pass(error, repeatable):
             raise error
-        # A bit more than was told, and not the same for everyone who was told it.
+        # A bit longer than `retry-after`, and not the same for every client.
         if error.retry_after is None:
             wait = min(0.5 * 2**self._retries, 8.0) * (0.75 + random.random() / 2)
         else:
@@ -940,7 +940,7 @@ class _Exchange:
             return ClaudeRelayError(
                 "tls_failed",
                 f"No safe connection to the relay at {where}: {_reason(error)}. Is CLAUDE_RELAY_URL its URL, with the name that "
-                "its certificate has? For a certificate of your own authority, set SSL_CERT_FILE to the authority's file.",
+                "its certificate has? For a private certificate authority, set SSL_CERT_FILE to its file.",
             )
         failed = ClaudeRelayError(
             "connection_failed",
@@ -1024,7 +1024,7 @@ class _Exchange:
         raise self._lost("the stream has no end")
 
     def _event_data(self) -> Iterator[str]:
-        """The data of each server-sent event. Comments (the relay's pings) are none."""
+        """The data of each server-sent event, without comments (the relay's pings)."""
         rest: List[bytes] = []
         data: List[str] = []
         encoding = "utf-8-sig"
@@ -1051,7 +1051,7 @@ class _Exchange:
         body = _object(self._text())
         if body is not None and body.get("ok") is False and isinstance(body.get("error"), str):
             if body["error"] == "not_found" and urlsplit(self._url).path != "":
-                # The path is the client's: where there is nothing, the URL has one that does not belong there.
+                # The client sets the path: if it is not found, the path of the base URL is wrong.
                 body["message"] = f"{_message_of(body)} Is the path of CLAUDE_RELAY_URL right ({self._url})?"
             return _error_of_body(
                 body,
@@ -1348,7 +1348,7 @@ async def _in_thread(call: _Call, function: Callable[[], _T]) -> _T:
         try:
             loop.call_soon_threadsafe(settle, *outcome)
         except RuntimeError:
-            # The loop was closed: nobody waits any more.
+            # The loop was closed: no caller waits any more.
             pass
 
     threading.Thread(target=run, name="claude-relay", daemon=True).start()

@@ -368,7 +368,7 @@ export class ClaudeRelay {
 
   /**
    * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel.
-   * `whole`: nobody sees the pieces, so that even an answer that broke off can be asked for again.
+   * `whole`: the caller does not see the pieces, so even an answer that broke off can be requested again.
    */
   async *#deltas(
     options: TextOptions | JsonOptions,
@@ -542,7 +542,7 @@ class Call {
     return this.#stop.signal;
   }
 
-  /** What a caller is told: that the call was ended, where that is why something failed. */
+  /** The error for the caller: that the call was aborted, if that is why it failed. */
   errorOf(thrown: unknown): ClaudeRelayError {
     if (this.signal.aborted) return this.signal.reason as ClaudeRelayError;
     if (thrown instanceof ClaudeRelayError) return thrown;
@@ -555,10 +555,10 @@ class Call {
     return this.#retries < this.#maxRetries;
   }
 
-  /** Resolves when the call shall be tried again; throws `error` when it shall not. `repeatable`: a second time costs nothing more. */
+  /** Waits before a retry; throws `error` if the call cannot be retried. `repeatable`: a retry costs nothing more. */
   async waitToRetry(error: ClaudeRelayError, repeatable: boolean): Promise<void> {
     if (this.signal.aborted || !this.mayRetry || !mayPass(error, repeatable)) throw error;
-    // A bit more than was told, and not the same for everyone who was told it.
+    // A bit longer than `retry-after`, and not the same for every client.
     const waitMs =
       error.retryAfter === undefined
         ? Math.min(500 * 2 ** this.#retries, 8_000) * (0.75 + Math.random() / 2)
@@ -752,7 +752,7 @@ function noAnswer(
     return new ClaudeRelayError('not_a_relay', says, { cause });
   }
   if (/^(EPROTO$|ERR_SSL_|ERR_TLS_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_)|CERT/.test(code)) {
-    const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a certificate of your own authority, set NODE_EXTRA_CA_CERTS to the authority's file.`;
+    const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a private certificate authority, set NODE_EXTRA_CA_CERTS to its file.`;
     return new ClaudeRelayError('tls_failed', says, { cause });
   }
   const says = `No connection to the relay at ${where}: ${reason(cause)}. ${isItRunning}`;
@@ -762,7 +762,7 @@ function noAnswer(
   return error;
 }
 
-/** An error may only wrap the one that says something; that of several addresses has one for each. */
+/** The error with the cause: an error can wrap it, and an error of several addresses has one for each. */
 function deepest(thrown: unknown): { message?: string; code?: string } {
   let error: unknown = thrown ?? {};
   for (;;) {
@@ -952,7 +952,7 @@ async function* readAnswer(answer: Answer): AsyncGenerator<string, Record<string
   throw lost(answer);
 }
 
-/** The data of each server-sent event. Comments (the relay's pings) are none. */
+/** The data of each server-sent event, without comments (the relay's pings). */
 async function* eventData(answer: Answer): AsyncGenerator<string, void> {
   let rest = '';
   let data: string[] = [];

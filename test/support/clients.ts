@@ -124,7 +124,7 @@ type Open = { outcome: ClientOutcome; begun: () => void; done: (outcome: ClientO
 
 function start(name: string, command: string, args: string[], env: Record<string, string>): ClientProgram {
   const child = spawn(command, args, {
-    // A key of the tests' own environment is not meant for them.
+    // A key in the tests' environment must not reach them.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
