@@ -73,7 +73,7 @@ function runFile(file: string, recordFile: string): Promise<FileRun> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...args, `--test-timeout=${testLimitMs}`, file], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own: what a test started and did not end is ended with it.
+      // A separate group: killing it also kills what a test left running.
       detached: true,
     });
     const { pid = 0 } = child;

@@ -30,7 +30,7 @@ export function clientAddress(
   for (const hop of (forwardedFor ?? '').split(',').toReversed()) {
     if (!trusted(client)) break;
     const address = plainAddress(hop.trim());
-    // Whatever is to the left of an entry that is no address cannot be trusted either.
+    // Everything to the left of an invalid entry cannot be trusted either.
     if (address === undefined) break;
     client = address;
   }

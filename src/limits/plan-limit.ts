@@ -114,7 +114,7 @@ export class PlanLimits {
     limit.usedUp(untilWallMs);
   }
 
-  /** The CLI used the model `resolved` for `model`. Only the owner's settings have names that are no ids, so these are few. */
+  /** The CLI used the model `resolved` for `model`. Only the owner's settings have names other than ids, so there are few. */
   resolved(model: string, resolved: string): void {
     if (!model.includes('claude-')) this.#resolved.set(model, resolved);
   }

@@ -23,7 +23,7 @@ export type DailyCounts = {
 
 /**
  * Days whose counts stay, by number and not by age: a clock that was wrong for a while, in either direction, has to find
- * today's counts again, and every day that it went through has a row of its own.
+ * today's counts again, and every day that it went through has a separate row.
  */
 const daysKept = 400;
 

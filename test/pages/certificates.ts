@@ -7,7 +7,7 @@ import { join } from 'node:path';
 export type Certificate = { readonly key: string; readonly cert: string };
 
 export type Certificates = {
-  /** The file of the authority's own certificate. */
+  /** The file of the authority's certificate. */
   readonly authority: string;
   readonly good: Certificate;
   readonly expired: Certificate;

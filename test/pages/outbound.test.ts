@@ -32,7 +32,7 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
   [/setGlobalDispatcher|ProxyAgent|EnvHttpProxyAgent/, []],
 ];
 
-/** Servers and clients of the relay's own that are not on the way to a page; each says why it is no way out. */
+/** The relay's servers and clients that are not on the way to a page, each with the reason why it is no way out. */
 const others: Readonly<Record<string, string>> = {
   'service/call.ts':
     'calls the relay of this machine, for ask, doctor and the demo; and `expose`, on the command line only, asks the public URL that its owner has given it',

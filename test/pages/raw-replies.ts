@@ -72,13 +72,13 @@ export const rawReplies = {
   'folded header': { send: text(`${html}X: a\r\n b\r\n\r\nx`), ...protocol },
   'space before the colon': { send: text('HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx'), ...protocol },
   'negative length': { send: text(`${html}Content-Length: -1\r\n\r\nx`), ...protocol },
-  'length that is none': { send: text(`${html}Content-Length: 1x\r\n\r\nx`), ...protocol },
+  'an invalid length': { send: text(`${html}Content-Length: 1x\r\n\r\nx`), ...protocol },
   'two lengths': { send: text(`${html}Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx`), ...protocol },
   'length and chunked': {
     send: text(`${html}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`),
     ...protocol,
   },
-  'chunk size that is none': {
+  'an invalid chunk size': {
     send: text(`${html}Transfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n`),
     ...protocol,
   },
@@ -172,7 +172,7 @@ export const rawReplies = {
   '304 with a length': { send: text('HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n'), html: '', status: 304 },
   '205 and a body': { send: text('HTTP/1.1 205 X\r\nContent-Length: 3\r\n\r\nabc'), status: 205 },
   'no reason phrase': { send: text(`HTTP/1.1 200\r\nContent-Type: text/html\r\n\r\nabc`), html: 'abc' },
-  'status that is none': { send: text('HTTP/1.1 2x0 OK\r\n\r\nx'), ...protocol },
+  'an invalid status': { send: text('HTTP/1.1 2x0 OK\r\n\r\nx'), ...protocol },
   'HTTP/2 preface': { send: text('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), ...protocol },
   'an ICY stream': { send: text('ICY 200 OK\r\nContent-Type: text/html\r\n\r\nabc'), ...protocol },
   'TLS to who speaks HTTP': { send: text('\x15\x03\x01\x00\x02\x02\x46'), ...protocol },
@@ -272,10 +272,10 @@ export const rawReplies = {
     send: encoded('rot13', () => Buffer.from('abc')),
     code: 'unsupported_encoding',
   },
-  'brotli that is none': { send: encoded('br', () => Buffer.from('<p>plain')), ...protocol },
-  'deflate that is none': { send: encoded('deflate', () => Buffer.from('<p>plain')), ...protocol },
+  'invalid brotli': { send: encoded('br', () => Buffer.from('<p>plain')), ...protocol },
+  'invalid deflate': { send: encoded('deflate', () => Buffer.from('<p>plain')), ...protocol },
   zstd: { send: encoded('zstd', () => Buffer.from('abc')), code: 'unsupported_encoding' },
-  'gzip that is none': { send: encoded('gzip', () => Buffer.from('<p>plain')), ...protocol },
+  'invalid gzip': { send: encoded('gzip', () => Buffer.from('<p>plain')), ...protocol },
   'gzip of nothing': { send: encoded('gzip', () => Buffer.alloc(0)), html: '', truncated: false },
 } as const satisfies Record<string, RawReply>;
 

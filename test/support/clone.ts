@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 
 import { join } from 'node:path';
 import { root } from './relay.ts';
 
-/** What a checkout has besides the files of the repository. */
+/** What a checkout has in addition to the repository's files. */
 const notCloned = new Set(['node_modules', '.git', 'config.env']);
 
 /** Clones into `directory`, which must not exist. What was changed and not committed yet is part of it. */
@@ -42,7 +42,7 @@ function git(...args: string[]): string {
   });
 }
 
-/** As after `npm ci`, without one: a folder of its own, with a link for each package, so that nothing there can harm this checkout's. */
+/** Like `npm ci`, without running it: a separate folder with a link for each package, so that nothing there can change this checkout. */
 function linkPackages(directory: string): void {
   const from = join(root, 'node_modules');
   const to = join(directory, 'node_modules');

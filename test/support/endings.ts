@@ -83,7 +83,7 @@ export const endings: Record<string, Ending> = {
   },
   'two tool calls': { lines: stream(recordings.parallelToolUse), says: 'tool_use', text: '', asks: 'tools' },
   'a call of a tool that nobody offers': { lines: stream(recordings.toolUse), says: 'upstream_error' },
-  'a tool call that is no JSON': {
+  'a tool call with invalid JSON': {
     lines: stream(recordedMessage('tool_use', [recordedToolUse(0, 'toolu_1', 'get_weather', '{"city": "Z')])),
     says: 'upstream_error',
     asks: 'tools',

@@ -1,4 +1,4 @@
-/** Servers that are no relay, or a bad way to it. They count who comes, and know whether everyone has left. */
+/** Servers that play something other than a relay, or a bad way to it. They count requests, and know whether every client has left. */
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import { createServer as createTcp, type Server, type Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { eventually } from './relay.ts';
 export type Faulty = {
   url: string;
   port: number;
-  /** Requests, or connections where there are none. */
+  /** Requests, or connections if the server reads no requests. */
   count: () => number;
   requests: IncomingMessage[];
   close: () => Promise<void>;

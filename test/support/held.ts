@@ -12,7 +12,7 @@ export type Route = {
   body: (prompt: string, asks: Ending['asks']) => Json;
   whole: (body: Json) => Held;
   stream: (events: Json[]) => Held;
-  /** The stop reason in the words of the route; absent: as it is. */
+  /** The stop reason in the route's format. Absent: unchanged. */
   stop?: (reason: string) => string;
 };
 
@@ -169,7 +169,7 @@ function heldChunks(chunks: Json[]): Held {
   return { text, calls, stop, usage, more: [refusal, model] };
 }
 
-/** The code of an error in the words of each route. */
+/** The code of an error in each route's format. */
 export function errorOf(body: Json): unknown {
   const { error } = body;
   return typeof error === 'object' && error !== null

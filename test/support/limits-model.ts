@@ -1,6 +1,6 @@
 /**
  * What the limits promise, written down a second time in the plainest way: a list of every request there was, from which
- * everything is counted anew each time. The simulation holds the real admission to it.
+ * everything is counted again each time. The simulation holds the real admission to it.
  */
 import type { LimitName } from '../../src/errors.ts';
 import type { KeyLimits, Lane, LaneLimits } from '../../src/limits/lane-limits.ts';

@@ -1,5 +1,5 @@
 /**
- * A load generator, as a process of its own: what it costs must not slow down the one who measures.
+ * A load generator as a separate process, so that its cost does not slow down the measurement.
  * Arguments: kind, url, key. It prints one JSON object when its work is done, or `{"ready":true}` when all it holds is open.
  */
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** A relay as a user starts it: a process of its own, settings in its environment, HTTP from outside. */
+/** A relay as a user starts it: a separate process, settings in its environment, HTTP from outside. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -36,7 +36,7 @@ export type TestRelayOptions = {
   cwd?: string;
   /** Requests that the stand-in keeps; 64 by default. */
   keep?: number;
-  /** A directory of the test's own for all that the relay writes, to start a second one on what the first left. It stays. */
+  /** The test's own directory for everything the relay writes, to start a second relay on the first one's data. It stays. */
   scratch?: string;
   /** A key of an earlier relay on the same data; a new one by default. */
   key?: string;
@@ -242,7 +242,7 @@ export function sleep(ms: number): Promise<void> {
   });
 }
 
-/** What the relay's processes have of their own on disk: gone when they are. */
+/** The directories of the relay's processes, which are removed with them. */
 export function throwaways(relay: { scratch: string }): string[] {
   return readdirSync(relay.scratch).filter((name) => /^relay-\d+-/.test(name));
 }

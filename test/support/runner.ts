@@ -39,7 +39,7 @@ export async function startTestRunner(options: {
   reply?: ReplyFunction;
   spares?: number;
   timeoutMs?: number;
-  /** A home of the test's own, which stays. */
+  /** The test's own home, which stays. */
   home?: string;
   /** Further environment (a login, a proxy); undefined takes a variable out. */
   env?: Readonly<Record<string, string | undefined>>;
