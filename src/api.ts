@@ -53,9 +53,7 @@ export const completeRequest = z.strictObject({
     .min(1)
     .optional()
     .describe('A conversation instead of `prompt`: turns of user and assistant, the last of the user.'),
-  system: text
-    .optional()
-    .describe("The system prompt; without one, none of the CLI's own coding prompt is used either."),
+  system: text.optional().describe("The system prompt. The CLI's coding prompt is never used."),
   model: z.string().optional().describe('An alias or a full model id; DEFAULT_MODEL when absent.'),
   effort: z.enum(effortLevels).optional().describe('How hard the model thinks before it answers.'),
   output_format: z
@@ -190,7 +188,7 @@ export const modelsResponse = z.strictObject({
 
 export type ModelsResponse = z.infer<typeof modelsResponse>;
 
-export const limitWindow = z.strictObject({
+const limitWindow = z.strictObject({
   limit: z.int(),
   used: z.int(),
   remaining: z.int(),
@@ -198,7 +196,7 @@ export const limitWindow = z.strictObject({
 });
 
 /** A limit that is off is absent. */
-export const limitsState = z.strictObject({
+const limitsState = z.strictObject({
   key_rpm: limitWindow.optional(),
   key_daily: limitWindow.optional(),
   global_daily: limitWindow.optional(),
@@ -212,7 +210,7 @@ const usageTotals = {
   cost_usd: z.number(),
 };
 
-export const usagePeriod = z.strictObject({
+const usagePeriod = z.strictObject({
   ...usageTotals,
   models: z.record(z.string(), z.strictObject(usageTotals)),
 });

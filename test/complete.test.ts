@@ -27,7 +27,7 @@ for (const cli of clis) {
     });
     after(() => relay.stop());
 
-    test('text: the model’s text, exactly', async () => {
+    test('a text answer is the model’s text, exactly', async () => {
       const { status, body } = await relay.complete({ prompt: 'hi', model: 'sonnet' });
       assert.equal(status, 200, JSON.stringify(body));
       assert.equal(body['text'], '  first\nsecond ✓ ');
@@ -35,7 +35,7 @@ for (const cli of clis) {
       assert.deepEqual(Object.keys(body).toSorted(), ['duration_ms', 'model', 'ok', 'text']);
     });
 
-    test('json: the text, the resolved model, and the true counts and cost', async () => {
+    test('a json answer has the text, the resolved model, the token counts and the cost', async () => {
       const { status, body } = await relay.complete({ prompt: 'hi', output_format: 'json' });
       assert.equal(status, 200, JSON.stringify(body));
       assert.equal(body['result'], '  first\nsecond ✓ ');
@@ -103,7 +103,7 @@ for (const cli of clis) {
       assert.match(JSON.stringify(third), /"\/cost of it\?"/);
     });
 
-    test('full ids of a family are asked for as they are, and counted as the family', async () => {
+    test('a full model id is passed on, and recorded as its family', async () => {
       const id = 'claude-haiku-4-5-20251001';
       const response = await relay.post({ prompt: 'hi', model: id });
       assert.equal(response.status, 200);
@@ -113,7 +113,7 @@ for (const cli of clis) {
       assert.equal(row['model'], 'haiku');
     });
 
-    test('text and attachments have a limit each, and the error names it', async () => {
+    test('text and attachments have separate limits, and the error names the limit', async () => {
       const image = (bytes: number): object => ({
         type: 'image',
         source: { type: 'base64', media_type: 'image/png', data: 'A'.repeat(bytes) },

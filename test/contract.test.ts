@@ -75,7 +75,7 @@ describe('a body that is not valid gets a 400 that names the field', () => {
     ['{"prompt":"x","constructor":1}', /"constructor" is not a known field/],
   ];
   for (const [body, message] of bodies) {
-    test(JSON.stringify(body).slice(0, 60), async () => {
+    test(`the body ${JSON.stringify(body).slice(0, 60)} gets a 400`, async () => {
       assert.match(await assertError(await relay.post(body), 400, 'bad_request'), message);
     });
   }
@@ -170,7 +170,7 @@ test('an unknown path gets a 404, and a wrong method a 405 with allow', async ()
 });
 
 describe('a body that is too large gets a 413', () => {
-  test('before it is read, when its announced length is too large', async () => {
+  test('a body whose announced length is too large is refused before it is read', async () => {
     const received = await rawExchange(relay.url, [
       `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\ncontent-type: application/json\r\ncontent-length: 65537\r\n\r\n`,
     ]);
@@ -178,7 +178,7 @@ describe('a body that is too large gets a 413', () => {
     assert.match(received, /"error":"payload_too_large","message":"[^"]*65536 bytes/);
   });
 
-  test('while it is read, when it has no length and no end', async () => {
+  test('a body without a length and without an end is refused while it is read', async () => {
     const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
     function* endless(): Generator<string> {
       yield `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
@@ -219,22 +219,25 @@ test('a content type other than JSON in UTF-8 gets a 415', async () => {
 
 describe('a request that is not valid HTTP gets a 400', () => {
   const requests: [name: string, bytes: string][] = [
-    ['garbage', 'hello there\r\n\r\n'],
-    ['TLS', '\u0016\u0003\u0001\u0002\u0000\u0001\r\n\r\n'],
-    ['no host', 'GET /health HTTP/1.1\r\n\r\n'],
-    ['an impossible host', 'GET /health HTTP/1.1\r\nhost: a b/c\r\nconnection: close\r\n\r\n'],
-    ['an impossible target', 'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
+    ['garbage instead of HTTP', 'hello there\r\n\r\n'],
+    ['TLS instead of HTTP', '\u0016\u0003\u0001\u0002\u0000\u0001\r\n\r\n'],
+    ['a request without a host', 'GET /health HTTP/1.1\r\n\r\n'],
+    ['a request with an impossible host', 'GET /health HTTP/1.1\r\nhost: a b/c\r\nconnection: close\r\n\r\n'],
+    ['a request with an impossible target', 'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
     [
-      'two lengths',
+      'a request with two lengths',
       'POST /v1/complete HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
-    ['headers without an end', `GET /health HTTP/1.1\r\nhost: x\r\nx-filler: ${'x'.repeat(20_000)}`],
+    [
+      'a request whose headers have no end',
+      `GET /health HTTP/1.1\r\nhost: x\r\nx-filler: ${'x'.repeat(20_000)}`,
+    ],
   ];
   for (const [name, bytes] of requests) {
-    test(name, async () => {
+    test(`${name} gets a 400`, async () => {
       const received = await rawExchange(relay.url, [bytes]);
       assert.match(received, /^HTTP\/1\.1 400 /, received);
-      if (name === 'no host') return;
+      if (name === 'a request without a host') return;
       const [head = '', body = ''] = received.split('\r\n\r\n');
       const answer = JSON.parse(body.replace(/^[\da-f]+\r\n|\r\n0$/g, '')) as ErrorAnswer;
       assert.equal(answer.error, 'bad_request');
@@ -265,21 +268,21 @@ test('/health and /ready need no key and report no path', async () => {
   assert.deepEqual([head.status, await head.text()], [200, '']);
 });
 
-describe('/ready reports its details', () => {
+describe('the details of /ready', () => {
   const stranger = 'host: relay.example.com';
   const cases: [who: string, detailed: boolean, headers: () => string][] = [
     ['to a program of this machine', true, () => 'host: localhost:8799'],
     ['to a caller with a key', true, () => `${stranger}\r\nauthorization: Bearer ${relay.key}`],
-    ['not to a stranger', false, () => stranger],
-    ['not to a caller with a wrong key', false, () => `${stranger}\r\nx-api-key: nonsense`],
+    ['to a stranger', false, () => stranger],
+    ['to a caller with a wrong key', false, () => `${stranger}\r\nx-api-key: nonsense`],
     [
-      'not to a request that a tunnel forwards',
+      'to a request that a tunnel forwards',
       false,
       () => 'host: localhost:8799\r\nx-forwarded-for: 192.0.2.1',
     ],
   ];
   for (const [who, detailed, headers] of cases) {
-    test(who, async () => {
+    test(`/ready reports ${detailed ? 'its' : 'no'} details ${who}`, async () => {
       const received = await rawExchange(relay.url, [
         `GET /ready HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,
       ]);

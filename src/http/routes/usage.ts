@@ -2,8 +2,7 @@
  * GET /v1/usage: this key's limits, what it used, what is left and when it resets; and the windows of the owner's plan (`plan`),
  * null where the login has none, and which models are used up (`plan_closed`).
  */
-import type { z } from 'zod';
-import type { limitsState, limitWindow, usagePeriod, UsageResponse } from '../../api.ts';
+import type { UsageResponse } from '../../api.ts';
 import type { UsageReader } from '../../claude/usage-windows.ts';
 import type { Usage, UsagePart } from '../../ledger/usage.ts';
 import type { Admission } from '../../limits/admission.ts';
@@ -19,6 +18,8 @@ export type UsageParts = {
   plan: Pick<UsageReader, 'windows'>;
   clock: Pick<Clock, 'wall'>;
 };
+
+type LimitWindow = NonNullable<UsageResponse['limits']['key_rpm']>;
 
 const periodDays = 30;
 
@@ -53,7 +54,7 @@ export function closedModels(closings: readonly PlanClosing[]): UsageResponse['p
   }));
 }
 
-function limitsBody(state: LaneState, now: number): z.infer<typeof limitsState> {
+function limitsBody(state: LaneState, now: number): UsageResponse['limits'] {
   const { rpm, daily, globalDaily, concurrency } = state;
   return {
     ...(rpm === undefined ? {} : { key_rpm: windowBody(rpm, now) }),
@@ -63,11 +64,11 @@ function limitsBody(state: LaneState, now: number): z.infer<typeof limitsState> 
   };
 }
 
-function windowBody({ limit, remaining, resetMs }: WindowState, now: number): z.infer<typeof limitWindow> {
+function windowBody({ limit, remaining, resetMs }: WindowState, now: number): LimitWindow {
   return { limit, used: limit - remaining, remaining, resets_at: iso(now + resetMs) };
 }
 
-function partBody({ total, models }: UsagePart): z.infer<typeof usagePeriod> {
+function partBody({ total, models }: UsagePart): UsageResponse['today'] {
   const named = models.filter(({ model }) => model !== '');
   return { ...total, models: Object.fromEntries(named.map(({ model, ...totals }) => [model, totals])) };
 }
