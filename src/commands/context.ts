@@ -23,7 +23,7 @@ export type Records = { store: Store; keys: Keys; terminal: Terminal; now: () =>
 /** A relay that runs holds locks for milliseconds only: a command can wait for them. */
 const waitMs = 5000;
 
-/** Runs a command's work on the open database and closes it; what the person can mend ends as one sentence and exit code 1. */
+/** Runs a command's work on the open database and closes it; a problem that the user can fix becomes one message and exit status 1. */
 export async function withRecords(
   command: Command,
   context: CommandContext,

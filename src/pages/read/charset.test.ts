@@ -40,12 +40,12 @@ const cases: readonly (readonly [
     '€’\u0081',
   ],
   ['Shift_JIS 80', Buffer.from([0x80]), 'shift_jis', 'shift_jis', '\u0080'],
-  ['a label that is none', Buffer.from('é'), 'klingon', 'utf-8', 'é'],
+  ['an unknown label', Buffer.from('é'), 'klingon', 'utf-8', 'é'],
   ['utf8 as a label', Buffer.from('é'), 'UTF8', 'utf-8', 'é'],
   ['a mark against the header', Buffer.from('\ufeffé', 'utf16le'), 'utf-8', 'utf-16le', 'é'],
   ['utf-16 by header', Buffer.from('é', 'utf16le'), 'utf-16', 'utf-16le', 'é'],
   [
-    'utf-16 by meta is none',
+    'a meta tag cannot declare utf-16',
     Buffer.from('<meta charset=utf-16>é'),
     undefined,
     'utf-8',
@@ -69,7 +69,7 @@ const cases: readonly (readonly [
     'utf-8',
     `${'é'.repeat(10)}\ufffd`,
   ],
-  ['U+FEFF that is no mark', Buffer.from('a\ufeffé'), undefined, 'utf-8', 'a\ufeffé'],
+  ['U+FEFF after the start', Buffer.from('a\ufeffé'), undefined, 'utf-8', 'a\ufeffé'],
 ];
 test('the mark, the header, the page and its letters decide the encoding, in that order', () =>
   checkRows(

@@ -46,7 +46,7 @@ const rows: readonly (readonly [what: string, html: string, expected: PageAbout]
     '<title>b</title><meta property="og:title" content="a">',
     { title: 'a' },
   ],
-  ['an empty og:title is none', '<title>b</title><meta property="og:title" content="">', { title: 'b' }],
+  ['an empty og:title is ignored', '<title>b</title><meta property="og:title" content="">', { title: 'b' }],
   [
     'a heading is the title of a page without one',
     '<h1> <img> </h1><h1>Fold &amp; <b>float</b>\n</h1><h1>x</h1>',
@@ -121,7 +121,7 @@ const rows: readonly (readonly [what: string, html: string, expected: PageAbout]
   ],
   ['other JSON-LD says nothing', jsonLd([{ '@type': 'Organization', name: 'O' }]), {}],
   [
-    'JSON-LD that is none',
+    'invalid JSON-LD',
     '<script type="application/ld+json">{"@type":"Article","name":</script><title>t</title>',
     { title: 't' },
   ],

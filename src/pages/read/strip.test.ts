@@ -166,7 +166,7 @@ test('metadata is collected within bounds', () => {
   assert.equal(many.open_graph['p0']?.length, 2000);
   assert.deepEqual([many.feeds.length, many.title?.length], [20, 2000]);
 
-  // A link that is too long is none; it is not another, shorter one.
+  // A link that is too long is dropped, not shortened.
   const long = 'x'.repeat(2001);
   assert.deepEqual(
     collect(`<base href="/${long}/"><link rel=canonical href="${long}"><link rel=canonical href=d>`),

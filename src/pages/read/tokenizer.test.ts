@@ -71,7 +71,7 @@ test('a long name, value or list of attributes is kept, and is not mistaken for 
     [`<!doctype ${'x'.repeat(9000)}>`, `<!doctype ${'x'.repeat(9000)}>`],
     [`<${'SCRIPT'.repeat(2000)}>a`, `<${'SCRIPT'.repeat(2000)}>a`],
     [`<!--${'x'.repeat(9000)}-->X`, 'X'],
-    // A type that is too long to be known is no JSON-LD, and so is one behind too many others.
+    // A type that is too long, or that follows too many attributes, is not JSON-LD.
     [`<script type="application/ld+json${spaces}">a</script>X`, 'X'],
     [`<script type="${spaces}${'\0'.repeat(5000)}application/ld+json">a</script>X`, 'X'],
     [`<script ${many} type=application/ld+json>a</script>X`, 'X'],
