@@ -99,25 +99,13 @@ describe('schemas that are refused', () => {
 });
 
 describe('hostile ones', () => {
-  /** Longest time in milliseconds that the event loop was held meanwhile. */
-  async function heldFor(run: () => Promise<unknown>): Promise<number> {
-    let longest = 0;
-    let last = performance.now();
-    const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-    }, 5);
-    await run();
-    clearInterval(timer);
-    return longest;
-  }
-
   test('a pattern that never ends: told, the event loop free, and the next one is judged', async () => {
     const schema = { type: 'string', pattern: '^(a+)+$' };
-    const held = await heldFor(async () => {
-      assert.match((await schemas.unsatisfied(schema, `${'a'.repeat(60)}!`)) ?? '', /too long/);
-    });
-    assert.ok(held < 1500, `${held} ms`);
+    let rounds = 0;
+    const timer = setInterval(() => (rounds += 1), 5);
+    assert.match((await schemas.unsatisfied(schema, `${'a'.repeat(60)}!`)) ?? '', /too long/);
+    clearInterval(timer);
+    assert.ok(rounds > 5, `the event loop went round ${rounds} times meanwhile`);
     assert.equal(await schemas.unsatisfied({ type: 'string' }, 'x'), undefined);
   });
 

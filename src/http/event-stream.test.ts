@@ -35,11 +35,7 @@ async function pair(t: TestContext): Promise<Pair> {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const startedAt = performance.now();
-  while (!condition()) {
-    assert.ok(performance.now() - startedAt < 20_000, 'in time');
-    await round();
-  }
+  while (!condition()) await round();
 }
 
 /** Fills what lies between the relay and a client that does not read, until none of it moves any more. */
