@@ -294,7 +294,7 @@ describe('how it ends', () => {
     let [out, err] = ['', ''];
     child.stdout.on('data', (text: Buffer) => (out += String(text)));
     child.stderr.on('data', (text: Buffer) => (err += String(text)));
-    await eventually('the first part', () => out.includes('first'), 30_000);
+    await eventually('the first part', () => out.includes('first'));
     await dying.stop('SIGKILL');
     const [code] = (await once(child, 'close')) as [number];
     assert.equal(code, 1, err);

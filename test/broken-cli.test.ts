@@ -125,7 +125,7 @@ for (const cli of clis) {
       reply: () => ({ kind: 'hang', after: 'accept' }),
     });
     const request = relay.post({ prompt: 'hi' }).catch(() => undefined);
-    await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+    await eventually('the model is asked', () => relay.model.requests.length === 1);
     const pids = relay.children();
     assert.ok(
       processTable().some((row) => pids.includes(row.pid) && row.command.includes('--strict-mcp-config')),

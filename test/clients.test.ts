@@ -297,7 +297,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal((await Promise.any(own)).status, 429);
       const options = { prompt: 'hi' };
       const running = run({ client: { url: relay.url, key }, call: 'complete', options });
-      await eventually('it was refused', () => statuses(`${label}-queue`).length === 2, 30_000);
+      await eventually('it was refused', () => statuses(`${label}-queue`).length === 2);
       model.say(hello);
       busy.abort();
       await Promise.allSettled([...others, ...own]);

@@ -39,11 +39,7 @@ describe('a CLI that breaks the lock', { concurrency: 2 }, () => {
       try {
         // Also while the proof runs.
         await assertNotServing(relay);
-        await eventually(
-          'the proof has failed',
-          async () => (await readiness(relay)).lock.includes(check),
-          60_000,
-        );
+        await eventually('the proof has failed', async () => (await readiness(relay)).lock.includes(check));
         const { status, lock } = await readiness(relay);
         assert.equal(status, 503);
         assert.match(lock, /^the lock is not proved: /);
@@ -134,7 +130,7 @@ describe('a CLI that changes', () => {
     await eventually('the proof has failed', async () => (await readiness(relay)).lock.includes('starts'));
     writeFileSync(`${cli}.new`, `#!/bin/sh\nexec "${newest}" "$@"\n`, { mode: 0o755 });
     renameSync(`${cli}.new`, cli);
-    await eventually('ready', isReady, 60_000);
+    await eventually('ready', isReady);
     assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);
   });
 
@@ -142,10 +138,8 @@ describe('a CLI that changes', () => {
     const asked = relay.model.requests.length;
     install('drops-tools');
     await assertNotServing(relay);
-    await eventually(
-      'the proof has failed',
-      async () => (await readiness(relay)).lock.includes('offers-no-tool'),
-      60_000,
+    await eventually('the proof has failed', async () =>
+      (await readiness(relay)).lock.includes('offers-no-tool'),
     );
     await assertNotServing(relay);
     assert.equal(relay.model.requests.length, asked);
@@ -153,7 +147,7 @@ describe('a CLI that changes', () => {
 
   test('a CLI that lists a tool in a turn is refused until the proof passes again', async () => {
     install('lists-a-tool-on-real-turns');
-    await eventually('ready', isReady, 60_000);
+    await eventually('ready', isReady);
     relay.model.setReply(() => ({ kind: 'text', text: 'a secret answer' }));
     // Once after the repair, and once for this CLI.
     await eventually('the proof is logged', () => countProved(relay) === 2);
@@ -165,7 +159,7 @@ describe('a CLI that changes', () => {
     assert.equal(readyStatus, 503);
     assert.match(lock, /a turn listed what is not allowed \(tools: Bash\)/);
     await assertNotServing(relay);
-    await eventually('the proof has passed again', isReady, 60_000);
+    await eventually('the proof has passed again', isReady);
     await eventually('it ran for that', () => countProved(relay) === 3);
     await eventually('no process is left', () => relay.children().length === 0);
   });
@@ -186,7 +180,7 @@ test('a shim that switches to another version is refused until that version is p
     assert.equal(refused.status, 503, JSON.stringify(refused.body));
     assert.equal(refused.body['error'], 'not_ready');
     assert.ok(Number(refused.headers.get('retry-after')) > 0);
-    await eventually('the other version is proved', () => countProved(relay) === 2, 60_000);
+    await eventually('the other version is proved', () => countProved(relay) === 2);
     assert.equal((await relay.complete({ prompt: 'hello' })).status, 200);
     assert.match(relay.output().stdout, /"cli":"2\.1\.197"/);
   } finally {

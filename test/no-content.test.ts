@@ -50,7 +50,7 @@ for (const cli of clis) {
       const asking = relay
         .post({ prompt: marker('gone'), system: marker('system') }, { signal: client.signal })
         .catch(() => undefined);
-      await eventually('the model is asked', () => relay.model.requests.length === 1, 30_000);
+      await eventually('the model is asked', () => relay.model.requests.length === 1);
       const pids = descendants(relay.process.pid ?? 0);
       assert.ok(pids.length >= 2, 'the CLI and its watcher');
       const shown = pids.map((pid) =>

@@ -88,10 +88,8 @@ test('a hook that runs while a spare waits ends readiness before any request', a
     env: { ...owner.env, ANTHROPIC_API_KEY: 'sk-ant-other-stub' },
     settings: { WARM_SPARES: '1' },
   });
-  await eventually(
-    'the hook is noticed',
-    async () => /ran a hook \(SessionStart/.test(await lockDetail(relay)),
-    30_000,
+  await eventually('the hook is noticed', async () =>
+    /ran a hook \(SessionStart/.test(await lockDetail(relay)),
   );
   assert.equal((await relay.complete({ prompt: 'hello' })).status, 503);
   await eventually('no process is left', () => relay.children().length === 0);

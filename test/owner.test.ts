@@ -65,7 +65,7 @@ for (const cli of clis) {
         const together = await Promise.all(requests.map((request) => kindOf(request)));
         const alone: string[] = [];
         for (const request of requests) {
-          await eventually('a spare waits', async () => (await waitingSpares()) > 0, 30_000);
+          await eventually('a spare waits', async () => (await waitingSpares()) > 0);
           alone.push(await kindOf(request));
         }
         // The headers of a stream leave before it is known.

@@ -147,14 +147,10 @@ async function figures(on: TestRelay): Promise<Figures> {
 }
 
 async function settled(): Promise<Figures> {
-  await eventually(
-    'no process and no slot in use',
-    async () => {
-      const now = await figures(relay);
-      return now.processes === 0 && now.running === 0;
-    },
-    30_000,
-  ).catch(() => {});
+  await eventually('no process and no slot in use', async () => {
+    const now = await figures(relay);
+    return now.processes === 0 && now.running === 0;
+  }).catch(() => {});
   await sleep(12_000);
   return figures(relay);
 }

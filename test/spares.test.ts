@@ -97,7 +97,7 @@ for (const cli of clis) {
         const runner = await startTestRunner({ claudeBin: cli.path, spares: spareCount, home });
         try {
           runner.runner.reconcile();
-          await eventually('the spares are warm', () => runner.runner.spares().warm === spareCount, 60_000);
+          await eventually('the spares are warm', () => runner.runner.spares().warm === spareCount);
           assert.deepEqual(runner.model.requests, []);
           const { warm: onSpare, requests } = await runner.ask(request);
           assert.equal(onSpare, spareCount > 0);
@@ -228,7 +228,7 @@ describe('with a CLI that records its process ids', () => {
     writeFileSync(wrapper, `${readFileSync(wrapper, 'utf8')}# changed\n`);
     assert.equal((await relay.complete({ prompt: 'now' })).status, 503);
     await eventually('the old spares end', () => claudeProcesses(relay).every((pid) => !old.includes(pid)));
-    await eventually('ready again', async () => (await fetch(`${relay.url}/ready`)).status === 200, 60_000);
+    await eventually('ready again', async () => (await fetch(`${relay.url}/ready`)).status === 200);
     assert.equal((await relay.complete({ prompt: 'then' })).status, 200);
   });
 

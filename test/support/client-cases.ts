@@ -79,7 +79,7 @@ async function checkCase(program: ClientProgram, asked: ClientCase): Promise<voi
   try {
     if (asked.abortWhen !== undefined && server !== undefined) {
       const { abortWhen } = asked;
-      await eventually('the moment of the abort', () => abortWhen(server), 60_000);
+      await eventually('the moment of the abort', () => abortWhen(server));
       if (call === 'stream') await running.begun;
       running.abort();
     }

@@ -224,11 +224,7 @@ async function waitFor<T>(probe: () => T | undefined, child: ChildProcess, outpu
 }
 
 /** Polls until the condition holds; fails with `what` when that is hopeless. */
-export async function eventually(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  _ms?: number,
-): Promise<void> {
+export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const until = Date.now() + hopelessMs;
   while (!(await condition())) {
     if (Date.now() > until) throw new Error(`not within ${hopelessMs / 1000} s: ${what}`);
