@@ -57,7 +57,7 @@ function login(input: string, env: Record<string, string> = {}): { status: numbe
 
 const mode = (path: string): number => statSync(path).mode & 0o777;
 /** Nothing of an unfinished write lies about. */
-const leftovers = (): string[] => readdirSync(scratch).filter((name) => name.startsWith('.config.env.'));
+const leftovers = (): string[] => readdirSync(scratch).filter((name) => name.endsWith('.new'));
 
 describe('a token on stdin', () => {
   test('is saved to a new file that only its owner can read, and is never shown', () => {

@@ -120,7 +120,7 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
   say(`     to remove it: bin/claude-relay expose ${tool} --off${port}`);
 }
 
-/** Does not create a database to count in. */
+/** Counts without creating a database. */
 function liveKeys(dataDir: string): number {
   if (!existsSync(join(dataDir, 'relay.db'))) return 0;
   const store = openStore(dataDir);
