@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Reply } from './support/failing-model.ts';
+import { startInProcess } from './support/in-process.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
 import {
   clis,
   eventually,
@@ -189,7 +191,7 @@ function startedUnder(directory: string): string[] {
 }
 
 /** Sends a request over a separate socket, and reads nothing from it. */
-async function send(relay: TestRelay, body: object): Promise<Socket> {
+async function send(relay: Pick<TestRelay, 'url' | 'key'>, body: object): Promise<Socket> {
   const text = JSON.stringify(body);
   const { hostname, port } = new URL(relay.url);
   const socket = connect({ host: hostname, port: Number(port) });
@@ -232,25 +234,43 @@ describe('a client that leaves', { concurrency: 3 }, () => {
   }
 
   test('a client that leaves the queue frees its place and is not logged as a defect', async (t) => {
-    const { reply, open } = gate();
-    const relay = await start(t, { reply, settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1' } });
+    const answer = Promise.withResolvers<ScriptedReply>();
+    const relay = await startInProcess({
+      reply: () => answer.promise,
+      settings: { GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1' },
+      overrides: { times: { pingAfterMs: 50 } },
+    });
+    t.after(() => relay.stop());
     const first = relay.complete({ prompt: 'runs' });
     await eventually('the model is asked', () => relay.model.requests.length === 1);
-    const waiting = await send(relay, { prompt: 'waits' });
-    await eventually('the queue is full', async () => (await relay.post({ prompt: 'third' })).status === 429);
-    waiting.destroy();
+    /** A ping shows that a request waits. */
+    const waitInQueue = async (): Promise<{ socket: Socket; received: () => string }> => {
+      const socket = await send(relay, { prompt: 'waits', stream: true });
+      let received = '';
+      socket
+        .setEncoding('utf8')
+        .on('data', (text: string) => (received += text))
+        .resume();
+      await eventually('a ping', () => received.includes(': ping'));
+      return { socket, received: () => received };
+    };
+    const waiting = await waitInQueue();
+    assert.equal((await relay.post({ prompt: 'third' })).status, 429);
+    waiting.socket.destroy();
     await eventually(
       'the row of the one that left',
       () => query(relay, 'SELECT 1 FROM requests WHERE client_gone = 1').length === 1,
     );
     const [row] = query(relay, 'SELECT * FROM requests WHERE client_gone = 1');
     assert.deepEqual([row?.['error'], row?.['status']], ['client_closed_request', 0]);
-    assert.doesNotMatch(relay.output().stdout, /"internal"|"defect"/);
-    const next = relay.complete({ prompt: 'takes its place' });
-    await eventually('it waits', async () => (await relay.post({ prompt: 'fourth' })).status === 429);
-    open();
+    assert.doesNotMatch(relay.log(), /"internal"|"defect"/);
+    const next = await waitInQueue();
+    answer.resolve({ kind: 'text', text: 'in time' });
     assert.equal((await first).status, 200);
-    assert.equal((await next).status, 200);
+    await eventually('the answer of the one that took its place', () =>
+      next.received().includes('event: done'),
+    );
+    next.socket.destroy();
     assert.equal(relay.model.requests.length, 2, 'nothing was started for the one that left');
   });
 
