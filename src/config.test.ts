@@ -178,7 +178,7 @@ test('every setting has a case', () => {
 });
 
 for (const [name, { good, becomes, bad, env = {} }] of Object.entries(cases)) {
-  test(name, () => {
+  test(`${name} is parsed, and values that are not valid are refused`, () => {
     const config = loadConfig({ env: { HOME: '/home/owner', ...env, [name]: good } });
     assert.partialDeepStrictEqual(config, becomes);
     for (const value of bad) {
@@ -192,18 +192,18 @@ for (const [name, { good, becomes, bad, env = {} }] of Object.entries(cases)) {
   });
 }
 
-test('the default model is one of those allowed', () => {
+test('a DEFAULT_MODEL outside ALLOWED_MODELS is refused', () => {
   assert.match(problems({ ALLOWED_MODELS: 'sonnet' }).join(), /^DEFAULT_MODEL must be one of .*\(sonnet\)/);
 });
 
-test('an alias renames no model that is allowed', () => {
+test('a MODEL_ALIASES entry that renames an allowed model is refused', () => {
   assert.match(
     problems({ MODEL_ALIASES: 'gpt-4o=sonnet,opus=haiku' }).join('\n'),
     /^MODEL_ALIASES must not rename a model of ALLOWED_MODELS; it has "opus=haiku"\. Remove opus from one of them$/,
   );
 });
 
-test('a directory of the CLI is an absolute path, or none', () => {
+test('a relative CLAUDE_CONFIG_DIR is refused, and an empty one is ignored', () => {
   assert.match(
     problems({ CLAUDE_CONFIG_DIR: '.claude' }).join(),
     /^CLAUDE_CONFIG_DIR must be an absolute path/,
@@ -211,7 +211,7 @@ test('a directory of the CLI is an absolute path, or none', () => {
   assert.equal(loadConfig({ env: { CLAUDE_CONFIG_DIR: '' } }).hostEnv['CLAUDE_CONFIG_DIR'], undefined);
 });
 
-test('every default is a valid value', () => {
+test('every default value is valid', () => {
   assert.deepEqual(problems({}), []);
   for (const [name, { default: value }] of settings) assert.deepEqual(problems({ [name]: value }), []);
 });
@@ -219,7 +219,7 @@ test('every default is a valid value', () => {
 describe('the share of one key', () => {
   const load = (env: Record<string, string>) => loadConfig({ env });
 
-  test('leaves one slot to others where there are several, unless the owner says otherwise', () => {
+  test('one key can use all slots but one unless PER_KEY_CONCURRENCY is set', () => {
     const shares = (['0', '1', '2', '4'] as const).map((slots) => {
       const config = load({ GLOBAL_CONCURRENCY: slots, FETCH_CONCURRENCY: slots });
       const { complete, fetch } = config.limits.lanes;
@@ -235,12 +235,12 @@ describe('the share of one key', () => {
     assert.equal(complete.keyConcurrency, 2);
   });
 
-  test('a request waits as long as one may run, and as its process takes to end', () => {
+  test('a request can wait as long as one can run and its process takes to end', () => {
     assert.equal(load({ REQ_TIMEOUT: '60' }).limits.queueTimeoutMs, 70_000);
     assert.equal(load({ REQ_TIMEOUT: '60', QUEUE_TIMEOUT: '5' }).limits.queueTimeoutMs, 5_000);
   });
 
-  test('settings that let one key keep another out are named', () => {
+  test('unfairLimits names settings that let one key keep another out', () => {
     assert.deepEqual(unfairLimits(load({})), []);
     assert.deepEqual(unfairLimits(load({ GLOBAL_CONCURRENCY: '0', QUEUE_MAX: '0' })), []);
     assert.match(unfairLimits(load({ QUEUE_MAX: '0' })).join(), /^QUEUE_MAX is 0/);
@@ -252,18 +252,18 @@ describe('the share of one key', () => {
 });
 
 describe('sources', () => {
-  test('the environment wins over the file, the file over the default', () => {
+  test('the environment wins over the file, and the file over the default', () => {
     const path = file('PORT=1111\nQUEUE_MAX=3\n');
     const config = loadConfig({ env: { PORT: '2222' }, file: path });
     assert.deepEqual([config.port, config.limits.queueMax, config.limits.queueTimeoutMs], [2222, 3, 310_000]);
   });
 
-  test('a file that is not there counts as empty, one that cannot be read does not', () => {
+  test('a missing settings file is ignored, and an unreadable one is an error', () => {
     assert.equal(loadConfig({ env: {}, file: join(directory, 'none') }).port, 8799);
     assert.throws(() => loadConfig({ env: {}, file: directory }), /cannot be read/);
   });
 
-  test('the data directory follows XDG_DATA_HOME, or else HOME', () => {
+  test('the default data directory is under XDG_DATA_HOME or HOME', () => {
     const dataDir = (env: Record<string, string>): string => loadConfig({ env }).dataDir;
     assert.equal(dataDir({ HOME: '/home/owner' }), '/home/owner/.local/share/claude-relay');
     assert.equal(dataDir({ HOME: '/home/owner', XDG_DATA_HOME: '/data' }), '/data/claude-relay');
@@ -273,7 +273,7 @@ describe('sources', () => {
     );
   });
 
-  test('a login may stand in the file, and the environment wins there, too', () => {
+  test('the settings file can hold a login, and the environment wins over it', () => {
     const path = file('CLAUDE_CODE_OAUTH_TOKEN=file\nANTHROPIC_API_KEY=file\n');
     const { hostEnv } = loadConfig({ env: { ANTHROPIC_API_KEY: 'environment' }, file: path });
     assert.equal(hostEnv['CLAUDE_CODE_OAUTH_TOKEN'], 'file');
@@ -282,7 +282,7 @@ describe('sources', () => {
 });
 
 describe('what is not a setting', () => {
-  test('in the file is an error, with the nearest name', () => {
+  test('an unknown setting in the file is an error that names the nearest setting', () => {
     assert.match(problems({}, 'GLOBAL_CONCURENCY=2\n').join(), /did you mean GLOBAL_CONCURRENCY\?$/);
     assert.match(problems({}, 'PROT=1\n').join(), /did you mean PORT\?$/);
     assert.match(
@@ -291,7 +291,7 @@ describe('what is not a setting', () => {
     );
   });
 
-  test('is a line that sets nothing, by its number and without its text', () => {
+  test('a line that sets nothing is an error with its number and without its text', () => {
     for (const line of ['PORT 8800', 'PORT: 8800', '- PORT', '[relay]', 'export PORT', '=8800'])
       assert.match(
         problems({}, `# mine\n\n${line}\nLOG_LEVEL=warn\n`).join(),
@@ -305,11 +305,11 @@ describe('what is not a setting', () => {
     assert.deepEqual([port, logLevel, hostEnv['ANTHROPIC_API_KEY']], [8800, 'warn', 'two\nlines']);
   });
 
-  test('in the environment is somebody else’s', () => {
+  test('an unknown variable of the environment is ignored', () => {
     assert.deepEqual(problems({ GLOBAL_CONCURENCY: '2', EDITOR: 'vi' }), []);
   });
 
-  test('all problems are told at once', () => {
+  test('loadConfig reports all problems together', () => {
     const said = problems({ PORT: 'x', LOG_LEVEL: 'loud' }, 'NO_SUCH=1\n');
     for (const name of ['PORT', 'LOG_LEVEL', 'NO_SUCH'])
       assert.ok(
@@ -319,13 +319,13 @@ describe('what is not a setting', () => {
   });
 });
 
-test('settings that are wrong leave the environment', () => {
+test('loadConfigIfValid returns the environment if the settings are not valid', () => {
   const env = { HOME: '/home/me', PORT: '1234' };
   assert.equal(loadConfigIfValid(file(''), env).config?.port, 1234);
   assert.deepEqual(loadConfigIfValid(file('PORT'), env), { config: undefined, env });
 });
 
-test('nothing else in the program reads the environment', () => {
+test('only config.ts reads process.env', () => {
   const readers = globSync('**/*.ts', { cwd: import.meta.dirname })
     .filter((name) => !name.endsWith('.test.ts'))
     .filter((name) => readFileSync(join(import.meta.dirname, name), 'utf8').includes('process.env'));

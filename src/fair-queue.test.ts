@@ -26,11 +26,11 @@ function drain(queue: FairQueue<string>, rules: Rules = {}): string[] {
   return taken;
 }
 
-test('one key after the other, and within a key in order', () => {
+test("next takes the keys in turn and each key's items in order", () => {
   assert.deepEqual(drain(filled('a1', 'a2', 'a3', 'b1', 'c1', 'b2')), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
 });
 
-test("a burst of one key does not hold up another's single call", () => {
+test("a burst of one key does not hold up another key's single item", () => {
   const queue = filled('a2', 'a3', 'a4');
   // Its first had not to wait.
   queue.served('a');
@@ -38,7 +38,7 @@ test("a burst of one key does not hold up another's single call", () => {
   assert.deepEqual(drain(queue), ['b1', 'a2', 'a3', 'a4']);
 });
 
-test('the key with the least under way goes first, however long another has waited', () => {
+test('next takes the key with the fewest running first', () => {
   const running: Record<string, number> = { a: 2, b: 1, c: 0 };
   const underWay = (item: string): number => running[item.slice(0, 1)] ?? 0;
   const queue = filled('a1', 'b1', 'c1', 'c2');
@@ -46,13 +46,13 @@ test('the key with the least under way goes first, however long another has wait
   assert.deepEqual(drain(queue, { underWay }), ['c1', 'c2', 'b1', 'a1']);
 });
 
-test('a key that may not go on keeps its turn and blocks nobody', () => {
+test('a key that cannot start keeps its turn and blocks no other key', () => {
   const queue = filled('a1', 'b1', 'b2', 'c1');
   assert.equal(take(queue, { mayGoOn: (item) => !item.startsWith('a') }), 'b1');
   assert.deepEqual(drain(queue), ['a1', 'c1', 'b2']);
 });
 
-test('leaving frees the place and nothing else', () => {
+test('remove takes out one item only', () => {
   const queue = filled('a1', 'a2', 'b1');
   queue.remove('a', 'a1');
   queue.remove('a', 'a1');
@@ -72,7 +72,7 @@ for (const [what, max, waiting, ofKey, may] of [
   ['and takes one that has none', 8, 8, 0, true],
   ['also when others did so before', 8, 11, 0, true],
 ] as const) {
-  test(`places: ${what}`, () => {
+  test(`mayWait: ${what}`, () => {
     assert.equal(mayWait(max, waiting, ofKey), may);
   });
 }

@@ -1,4 +1,4 @@
-/** `claude-relay ask` through a relay that runs: what it prints, which key it uses, and how it ends. */
+/** `claude-relay ask`, as a process, through a relay in the test's process: what it prints, its key, and how it ends. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,14 +11,15 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { eventData } from '../src/commands/loopback.ts';
 import { printable } from '../src/commands/text/terminal.ts';
 import { lastUserTexts } from './support/failing-model.ts';
-import { eventually, query, root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { eventually, query, root, startTestRelay } from './support/relay.ts';
 import { openTerminal } from './support/terminal.ts';
 
-let relay: TestRelay;
+let relay: InProcessRelay;
 let scratch: string;
 before(async () => {
   scratch = mkdtempSync(join(tmpdir(), 'ask-test-'));
-  relay = await startTestRelay();
+  relay = await startInProcess();
 });
 after(async () => {
   await relay.stop();
@@ -29,7 +30,7 @@ beforeEach(() => relay.model.setReply(() => ({ kind: 'text', text: 'hello' })));
 /** The settings of the relay's owner, and what the test adds. */
 function environment(more: Record<string, string> = {}): Record<string, string> {
   return {
-    HOME: relay.home,
+    HOME: scratch,
     PATH: process.env['PATH'] ?? '',
     DATA_DIR: relay.dataDir,
     PORT: new URL(relay.url).port,
@@ -60,22 +61,22 @@ const lastPrompt = (): string => prompts().at(-1) ?? '';
 const keysOf = (): Record<string, unknown>[] => query(relay, "SELECT * FROM keys WHERE label = 'ask'");
 
 describe('the answer', () => {
-  test('comes alone on stdout, with a line end', async () => {
+  test('ask prints the answer alone on stdout, with a line end', async () => {
     assert.deepEqual(await ask(['Say', 'hello.']), { status: 0, stdout: 'hello\n', stderr: '' });
     assert.equal(lastPrompt(), 'Say hello.');
   });
 
   for (const flags of [[], ['--no-stream']]) {
-    test(`is exact where stdout is no terminal, control characters and all ${flags.join(' ')}`, async () => {
+    test(`ask ${flags.join(' ')} prints control characters to a pipe unchanged`, async () => {
       const text = 'a\x1b]0;title\x07b — שלום 🐤\n\n';
       relay.model.setReply(() => ({ kind: 'text', text }));
       assert.equal((await ask([...flags, 'x'])).stdout, text);
     });
   }
 
-  test('is printed as it comes', async () => {
+  test('ask prints each part of the answer as it arrives', async () => {
     const parts = ['one ', 'two ', 'three'];
-    relay.model.setReply(() => ({ kind: 'text', text: parts, deltaDelayMs: 1500 }));
+    relay.model.setReply(() => ({ kind: 'text', text: parts, deltaDelayMs: 1000 }));
     const child = spawn(join(root, 'bin/claude-relay'), ['--config', join(scratch, 'none'), 'ask', 'x'], {
       env: environment(),
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -87,14 +88,14 @@ describe('the answer', () => {
     assert.ok(seen.length >= 3, JSON.stringify(seen));
   });
 
-  test('--json: the whole of it', async () => {
+  test('ask --json prints the whole answer', async () => {
     const { status, stdout } = await ask(['--json', '--model', 'haiku', 'x']);
     const body = JSON.parse(stdout) as Record<string, unknown>;
     assert.deepEqual([status, body['ok'], body['model'], body['result']], [0, true, 'haiku', 'hello']);
     assert.ok((body['usage'] as Record<string, unknown>)['output_tokens']);
   });
 
-  test('model, system prompt and effort reach the model', async () => {
+  test('the --model, --system and --effort of ask reach the model', async () => {
     await ask(['--model', 'sonnet', '--system', 'You are brief.', '--effort', 'low', 'x']);
     const { json, body } = relay.model.requests.at(-1) ?? assert.fail();
     assert.match(json?.model ?? '', /sonnet/);
@@ -102,18 +103,18 @@ describe('the answer', () => {
     assert.match(body, /"effort":"low"/);
   });
 
-  test('one that was cut off by the model is an answer, and says so', async () => {
+  test('ask reports a stop at max_tokens and exits with status 0', async () => {
     relay.model.setReply(() => ({ kind: 'text', text: 'half', stopReason: 'max_tokens' }));
     for (const flags of [[], ['--no-stream']]) {
       const { status, stdout, stderr } = await ask([...flags, 'x']);
       assert.deepEqual([status, stdout], [0, 'half\n']);
-      assert.equal(stderr, 'claude-relay: the model stopped early: max_tokens\n');
+      assert.equal(stderr, 'claude-relay: The model stopped early: max_tokens\n');
     }
   });
 });
 
 describe('the prompt', () => {
-  test('from stdin, byte for byte, however long', async () => {
+  test('ask sends a long prompt from stdin byte for byte', async () => {
     const text = `@/etc/passwd\n/cost\n${'ä'.repeat(200_000)}\n`;
     for (const args of [['-'], []]) {
       assert.equal((await ask(args, { input: text })).status, 0);
@@ -121,14 +122,14 @@ describe('the prompt', () => {
     }
   });
 
-  test('words and stdin: a paragraph each', async () => {
+  test('ask sends words and stdin as separate paragraphs', async () => {
     await ask(['Review - this:', '-'], { input: 'diff\n' });
     assert.equal(lastPrompt(), 'Review - this:\n\ndiff\n');
     await ask(['-', 'Thank', 'you.'], { input: 'diff' });
     assert.equal(lastPrompt(), 'diff\n\nThank you.');
   });
 
-  test('none, on a terminal: a sentence and no wait', async () => {
+  test('ask without a prompt on a terminal exits with an error', async () => {
     const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask`, { env: environment() });
     await terminal.until(/Give a prompt: bin\/claude-relay ask "Say hello\."/);
     assert.equal(await terminal.exited, 1);
@@ -136,7 +137,7 @@ describe('the prompt', () => {
 });
 
 describe('the key', () => {
-  test('is one labelled ask: made once, its secret ended after each call, its use counted', async () => {
+  test('ask creates its key once, removes the secret after each call and is counted', async () => {
     await ask(['x']);
     await ask(['y']);
     const keys = keysOf();
@@ -152,8 +153,8 @@ describe('the key', () => {
     );
   });
 
-  test('has limits as any other: ask passes by none', async () => {
-    const limited = await startTestRelay({ settings: { PER_KEY_DAILY: '2' } });
+  test('the daily limit applies to the key of ask', async () => {
+    const limited = await startInProcess({ settings: { PER_KEY_DAILY: '2' } });
     try {
       const env = { DATA_DIR: limited.dataDir, PORT: new URL(limited.url).port };
       assert.equal((await ask(['x'], { env })).status, 0);
@@ -166,9 +167,9 @@ describe('the key', () => {
     }
   });
 
-  test('that is given is used: --key before CLAUDE_RELAY_KEY, and none is made', async () => {
+  test('ask prefers --key to CLAUDE_RELAY_KEY and creates no key', async () => {
     const before = keysOf().length;
-    const mine = relay.command('genkey', 'mine');
+    const mine = relay.mint('mine');
     assert.equal((await ask(['--key', mine, 'x'], { env: { CLAUDE_RELAY_KEY: 'wrong' } })).status, 0);
     assert.equal(
       (await ask(['x'], { env: { CLAUDE_RELAY_KEY: mine, DATA_DIR: join(scratch, 'nowhere') } })).status,
@@ -181,15 +182,15 @@ describe('the key', () => {
     assert.doesNotMatch(wrong.stderr, /crk_wrong/);
   });
 
-  test('of other data than the relay has: it says that a key has to be given', async () => {
+  test('ask with another DATA_DIR than the relay asks for --key', async () => {
     const { status, stderr } = await ask(['x'], {
       env: { DATA_DIR: join(scratch, 'others'), PORT: '0', CLAUDE_RELAY_URL: relay.url },
     });
     assert.equal(status, 1);
-    assert.match(stderr, /keeps its keys elsewhere than in .*others.*--key/);
+    assert.match(stderr, /does not know the keys in .*others.*--key/);
   });
 
-  test('ends when the call fails, too', async () => {
+  test('ask removes its secret after a call that fails', async () => {
     relay.model.setReply(() => ({
       kind: 'error',
       status: 400,
@@ -203,7 +204,7 @@ describe('the key', () => {
 });
 
 describe('where it asks', () => {
-  test('this machine only: a key cannot go elsewhere by a slip', async () => {
+  test('ask refuses an address of another machine', async () => {
     for (const url of [
       'https://relay.example',
       'http://192.0.2.1:8799',
@@ -218,7 +219,7 @@ describe('where it asks', () => {
     }
   });
 
-  test('CLAUDE_RELAY_URL and --url', async () => {
+  test('ask uses --url, then CLAUDE_RELAY_URL, then HOST and PORT', async () => {
     assert.equal(
       (await ask(['x'], { env: { CLAUDE_RELAY_URL: '', CLAUDE_RELAY_KEY: '' } })).stdout,
       'hello\n',
@@ -228,16 +229,16 @@ describe('where it asks', () => {
     assert.match((await ask(['x'], { env: { PORT: '0' } })).stderr, /PORT is 0.*--url/);
   });
 
-  test('no relay there: a sentence', async () => {
+  test('ask reports that no relay listens', async () => {
     const { status, stderr } = await ask(['x'], { env: { PORT: '1' } });
     assert.equal(status, 1);
     assert.equal(
       stderr,
-      'claude-relay: No relay listens at http://127.0.0.1:1. Start it (./run.sh), or see bin/claude-relay doctor.\n',
+      'claude-relay: No relay listens at http://127.0.0.1:1. Start it with ./run.sh, or run bin/claude-relay doctor.\n',
     );
   });
 
-  test('no proxy of the environment is asked', async () => {
+  test('ask ignores the proxy of the environment', async () => {
     const asked: string[] = [];
     const proxy = createServer((request, response) => {
       asked.push(request.url ?? '');
@@ -252,7 +253,7 @@ describe('where it asks', () => {
     proxy.close();
   });
 
-  test('something that is no relay', async () => {
+  test('ask reports an answer that is not from claude-relay', async () => {
     const server = createServer((_request, response) => response.writeHead(404).end('<html>'));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -260,16 +261,19 @@ describe('where it asks', () => {
     const { status, stderr } = await ask(['x'], { env });
     assert.deepEqual(
       [status, stderr],
-      [1, 'claude-relay: The relay answered 404 in a way that is not its own: is it claude-relay?\n'],
+      [
+        1,
+        'claude-relay: The answer, with status 404, is not from claude-relay. Does another program listen there?\n',
+      ],
     );
     server.close();
   });
 });
 
 describe('how it ends', () => {
-  test('an error after the first text: what came, then the error', async () => {
-    const hurried = await startTestRelay({
-      settings: { REQ_TIMEOUT: '8' },
+  test('ask prints the text that arrived before an error', async () => {
+    const hurried = await startInProcess({
+      overrides: { times: { requestTimeoutMs: 500 } },
       reply: () => ({ kind: 'hang', after: 'text', text: 'some' }),
     });
     try {
@@ -282,7 +286,7 @@ describe('how it ends', () => {
     }
   });
 
-  test('a relay that dies in the middle', async () => {
+  test('ask reports that the answer broke off when the relay is killed', async () => {
     const dying = await startTestRelay({
       reply: () => ({ kind: 'text', text: ['first', 'never'], deltaDelayMs: 60_000 }),
     });
@@ -301,19 +305,19 @@ describe('how it ends', () => {
     assert.match(err, /^claude-relay: The answer broke off/);
   });
 
-  test('Ctrl-C on a terminal: 130, and the relay gives the request up', async () => {
+  test('Ctrl-C ends ask with status 130, and the relay ends the turn', async () => {
     relay.model.setReply(() => ({ kind: 'text', text: ['first', 'never'], deltaDelayMs: 60_000 }));
     const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask x`, { env: environment() });
     await terminal.until(/first/);
     terminal.type('\x03');
     assert.equal(await terminal.exited, 130);
     assert.doesNotMatch(terminal.output(), /Error|\n\s+at /);
-    await eventually('no process is left', () => relay.children().length === 0);
+    await eventually('the turn has ended', () => relay.model.running() === 0);
     const id = String(keysOf()[0]?.['id']);
     assert.deepEqual(query(relay, 'SELECT * FROM key_secrets WHERE key_id = ?', id), []);
   });
 
-  test('nobody reads any more: it ends quietly', async () => {
+  test('ask exits with status 0 when the reader of stdout has gone', async () => {
     relay.model.setReply(() => ({
       kind: 'text',
       text: Array.from({ length: 50 }, (_, i) => `line ${i}\n`),
@@ -325,24 +329,28 @@ describe('how it ends', () => {
       resolve({ status: error === null ? 0 : 1, stdout, stderr }),
     );
     assert.deepEqual(await promise, { status: 0, stdout: 'line 0\n', stderr: '' });
-    await eventually('no process is left', () => relay.children().length === 0);
+    await eventually('the turn has ended', () => relay.model.running() === 0);
   });
 });
 
-test('an answer that cannot be written is a failure', { skip: !existsSync('/dev/full') }, async () => {
-  relay.model.setReply(() => ({ kind: 'text', text: 'hello' }));
-  const script = `'${join(root, 'bin/claude-relay')}' ask x > /dev/full`;
-  const { promise, resolve } = Promise.withResolvers<[number, string]>();
-  execFile('sh', ['-c', script], { env: environment() }, (error, _stdout, stderr) =>
-    resolve([Number(error?.code ?? 0), stderr]),
-  );
-  const [status, stderr] = await promise;
-  assert.equal(status, 1);
-  assert.match(stderr, /^claude-relay: the output could not be written \(ENOSPC\)\.\n$/);
-});
+test(
+  'ask exits with status 1 if the answer cannot be written',
+  { skip: !existsSync('/dev/full') },
+  async () => {
+    relay.model.setReply(() => ({ kind: 'text', text: 'hello' }));
+    const script = `'${join(root, 'bin/claude-relay')}' ask x > /dev/full`;
+    const { promise, resolve } = Promise.withResolvers<[number, string]>();
+    execFile('sh', ['-c', script], { env: environment() }, (error, _stdout, stderr) =>
+      resolve([Number(error?.code ?? 0), stderr]),
+    );
+    const [status, stderr] = await promise;
+    assert.equal(status, 1);
+    assert.match(stderr, /^claude-relay: the output could not be written \(ENOSPC\)\.\n$/);
+  },
+);
 
 describe('a terminal', () => {
-  test('does not get what would steer it', async () => {
+  test('ask prints no control characters to a terminal', async () => {
     const text = ['a\x1b]52;c;AAAA\x07b\x1b[31m', 'c\r\x9bd\n\te'];
     relay.model.setReply(() => ({ kind: 'text', text }));
     const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask x`, { env: environment() });
@@ -350,13 +358,13 @@ describe('a terminal', () => {
     assert.equal(terminal.output(), 'a]52;c;AAAAb[31mcd\r\n\te\r\n');
   });
 
-  test('control characters, all of them', () => {
+  test('printable removes every control character except tab and newline', () => {
     const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
     assert.equal(printable(all), all.replaceAll(/[^\x20-\x7e\xa0-\xff\t\n]/g, ''));
   });
 });
 
-test('events come out whole, wherever the bytes are cut', async () => {
+test('eventData parses events that arrive in pieces of any size', async () => {
   const bytes = Buffer.from('event: delta\ndata: {"text":"ä\\n🐤"}\n\n: ping\n\ndata: {"a":\ndata: 1}\n\n');
   for (let size = 1; size <= bytes.length; size++) {
     async function* chunks(): AsyncGenerator<Buffer> {

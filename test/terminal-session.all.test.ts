@@ -125,7 +125,7 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
       assert.equal(status, 0);
       assert.match(
         stripVTControlCharacters(shown),
-        /^Made the key my-app\. Its secret, shown this once:\r?\n$/,
+        /^Created the key my-app\. Its secret, shown once:\r?\n$/,
       );
       assert.match((await second.run('echo "${#KEY} ${KEY%%_*}"')).shown, /^65 crk\r?\n$/);
     },

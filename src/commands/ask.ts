@@ -6,9 +6,11 @@ import type { Config } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { openStore } from '../store/sqlite.ts';
 import { CommandError } from '../command-error.ts';
-import { callRelay, textOf, type Answer } from '../service/call.ts';
+import { effortLevels } from '../conversation.ts';
+import { callRelay, parsedJson, textOf, type Answer } from '../service/call.ts';
 import { eventData, relayUrl } from './loopback.ts';
 import { withExamples } from './text/parse.ts';
+import { json } from './text/table.ts';
 import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 
 type AskOptions = {
@@ -21,48 +23,40 @@ type AskOptions = {
   stream: boolean;
 };
 
-/** The label of the key that `ask` uses when it is given none. */
+/** The key that `ask` uses without --key. */
 const ownLabel = 'ask';
-/** How long a secret of that key counts: it is looked at once, when the request arrives. */
+/** How long a secret of that key is valid: the relay checks it when the request arrives. */
 const ownSecretMs = 300_000;
 
 export function addAskCommand(program: Command, config: () => Config): void {
   const command = program
     .command('ask')
-    .description('send one prompt through the running relay and print the answer as it comes')
-    .argument('[prompt...]', 'the prompt; - stands for what comes on stdin')
-    .option('--model <model>', 'one of ALLOWED_MODELS; DEFAULT_MODEL when absent')
+    .description('send one prompt through the running relay and print the answer as it arrives')
+    .argument('[prompt...]', 'the prompt; - stands for stdin')
+    .option('--model <model>', 'one of ALLOWED_MODELS instead of DEFAULT_MODEL')
     .option('--system <text>', 'the system prompt')
-    .addOption(
-      new Option('--effort <level>', 'how hard the model thinks').choices([
-        'low',
-        'medium',
-        'high',
-        'xhigh',
-        'max',
-      ]),
-    )
+    .addOption(new Option('--effort <level>', 'how hard the model thinks').choices(effortLevels))
     .option('--json', 'the whole answer as JSON: model, stop reason, tokens, cost')
     .option('--no-stream', 'print the answer when it is complete')
-    .option('--key <key>', 'the key to use, instead of CLAUDE_RELAY_KEY')
+    .option('--key <key>', 'the key to use instead of CLAUDE_RELAY_KEY')
     .option(
       '--url <url>',
-      'where the relay of this machine listens, instead of CLAUDE_RELAY_URL or HOST and PORT',
+      'address of the relay of this machine instead of CLAUDE_RELAY_URL or HOST and PORT',
     )
     .action((words: string[], options: AskOptions) => ask(config(), words, options, processTerminal()));
   withExamples(
     command,
     [
-      ['claude-relay ask "Say hello."', 'the answer, as it comes'],
+      ['claude-relay ask "Say hello."', 'the answer, as it arrives'],
       [
         'cat notes.txt | claude-relay ask -',
-        'the prompt from stdin: not in the process list, and of any length',
+        'the prompt from stdin: any length, and not in the process list',
       ],
       ['git diff | claude-relay ask "Review this change:" -', 'words, then stdin'],
       ['claude-relay ask --model haiku --json "Say hello."', 'with model, tokens and cost'],
     ],
-    `Without a key it uses one labelled "${ownLabel}", whose limits and counts are those of any key; the secret ends with the call.
-Exit status: 0 for an answer, 1 for none, 130 after Ctrl-C.`,
+    `Without a key, ask uses a temporary secret of the key "${ownLabel}", which has the limits of any key.
+Exit status: 0 with an answer, 1 without one, 130 after Ctrl-C.`,
   );
 }
 
@@ -73,52 +67,43 @@ async function ask(
   terminal: Terminal,
 ): Promise<void> {
   const { hostEnv } = config;
-  // Set to nothing is as good as not set.
+  // An empty variable is the same as none.
   const url = relayUrl(config, options.url ?? (hostEnv['CLAUDE_RELAY_URL'] || undefined));
   const ownKey = options.key ?? (hostEnv['CLAUDE_RELAY_KEY'] || undefined);
   const prompt = await promptOf(words);
   const stop = new AbortController();
-  const signals = { SIGINT: 130, SIGTERM: 143 } as const;
-  let stopped: number | undefined;
+  const signals: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 130, SIGTERM: 143 };
   const onSignal = (signal: NodeJS.Signals): void => {
-    stopped = signals[signal as keyof typeof signals];
+    process.exitCode = signals[signal];
     stop.abort();
   };
   for (const signal of Object.keys(signals)) process.on(signal, onSignal);
   try {
     await withKey(config, ownKey, async (key) => {
-      const answer = await callRelay(`${url}/v1/complete`, {
-        key,
-        body: bodyOf(prompt, options),
-        signal: stop.signal,
-      }).catch((error: unknown) => {
-        throw unreachable(error, url);
-      });
+      const body = bodyOf(prompt, options);
+      const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
       if (answer.status === 401 && ownKey === undefined) {
         throw new CommandError(
-          `The relay at ${url} keeps its keys elsewhere than in ${config.dataDir}, as the demo does: give one of them with --key.`,
+          `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
         );
       }
-      await print(answer, options, terminal, stop).catch((error: unknown) => {
-        throw (error as NodeJS.ErrnoException).code === 'ECONNRESET' ? brokenOff() : error;
-      });
+      await print(answer, options, terminal, stop);
     });
   } catch (error) {
-    if (stopped === undefined && !(stop.signal.aborted && terminal.gone())) throw error;
+    if (!stop.signal.aborted) throw readable(error, url);
   } finally {
     for (const signal of Object.keys(signals)) process.off(signal, onSignal);
   }
-  if (stopped !== undefined) process.exitCode = stopped;
 }
 
-/** The words, with what comes on stdin in the place of `-`. */
+/** The words, with stdin in the place of `-`. */
 async function promptOf(words: readonly string[]): Promise<string> {
   if (words.length === 0 && process.stdin.isTTY) {
     throw new CommandError('Give a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
   }
   if (words.length > 0 && !words.includes('-')) return words.join(' ');
   const input = await textOfStream(process.stdin);
-  // Alone it is the prompt byte for byte; beside words it is a paragraph of its own.
+  // Alone, stdin is the prompt byte for byte; next to words it is a separate paragraph.
   if (words.every((word) => word === '-')) return input;
   const paragraphs = [''];
   for (const word of words) {
@@ -141,21 +126,17 @@ function bodyOf(
   };
 }
 
-/** Runs `work` with the key that was given, or with a secret of the key `ask` that ends with it. */
+/** Runs `work` with the key, or else with a temporary secret of the key `ask`. */
 async function withKey(
   config: Config,
-  given: string | undefined,
+  key: string | undefined,
   work: (key: string) => Promise<void>,
 ): Promise<void> {
-  if (given !== undefined) return work(given);
+  if (key !== undefined) return work(key);
   const store = openStore(config.dataDir, { waitMs: 5000 });
   try {
     const lent = openKeys(store).lend(ownLabel, ownSecretMs, 'ask');
-    try {
-      await work(lent.token);
-    } finally {
-      lent.end();
-    }
+    await work(lent.token).finally(() => lent.end());
   } finally {
     store.close();
   }
@@ -163,7 +144,7 @@ async function withKey(
 
 const delta = z.object({ type: z.literal('delta'), text: z.string() });
 const done = z.object({ type: z.literal('done'), stop_reason: z.string().nullish() });
-const answered = z.object({ text: z.string(), stop_reason: z.string().nullish() });
+const complete = z.object({ text: z.string(), stop_reason: z.string().nullish() });
 const refused = z.object({ error: z.string(), message: z.string(), request_id: z.string().optional() });
 
 async function print(
@@ -172,64 +153,50 @@ async function print(
   terminal: Terminal,
   stop: AbortController,
 ): Promise<void> {
-  const say = teller(terminal, stop);
+  const printer = createPrinter(terminal, stop);
   if (answer.headers['content-type']?.startsWith('text/event-stream') === true) {
     for await (const event of eventData(answer.chunks)) {
-      const part = delta.safeParse(event);
-      if (part.success) say.part(part.data.text);
-      const failed = refused.safeParse(event);
+      const [text, end, failed] = [delta.safeParse(event), done.safeParse(event), refused.safeParse(event)];
+      if (text.success) printer.print(text.data.text);
+      if (end.success) return printer.end(end.data.stop_reason);
       if (failed.success) {
-        say.end();
+        printer.end();
         throw failure(failed.data);
       }
-      const end = done.safeParse(event);
-      if (end.success) {
-        say.end(end.data.stop_reason ?? undefined);
-        return;
-      }
     }
-    say.end();
+    printer.end();
     throw brokenOff();
   }
-  const text = await textOf(answer);
-  const document = parsed(text);
+  const document = parsedJson(await textOf(answer));
   if (answer.status !== 200) {
     const failed = refused.safeParse(document);
-    throw failed.success
-      ? failure(failed.data)
-      : new CommandError(
-          `The relay answered ${answer.status} in a way that is not its own: is it claude-relay?`,
-        );
+    if (failed.success) throw failure(failed.data);
+    throw new CommandError(
+      `The answer, with status ${answer.status}, is not from claude-relay. Does another program listen there?`,
+    );
   }
-  if (options.json === true) {
-    terminal.out(`${JSON.stringify(document, null, 2)}\n`);
-    return;
-  }
-  const complete = answered.parse(document);
-  say.part(complete.text);
-  say.end(complete.stop_reason ?? undefined);
+  if (options.json === true) return terminal.out(json(document));
+  const { text, stop_reason: stopReason } = complete.parse(document);
+  printer.print(text);
+  printer.end(stopReason);
 }
 
-/** Prints parts of an answer; a file or a pipe gets them exactly, a terminal without what would steer it. */
-function teller(
-  terminal: Terminal,
-  stop: AbortController,
-): { part(text: string): void; end(stopReason?: string): void } {
-  const onTerminal = process.stdout.isTTY;
+/** A file or a pipe gets the answer exactly; a terminal gets it without control characters. */
+function createPrinter(terminal: Terminal, stop: AbortController) {
   let last = '\n';
   return {
-    part: (text) => {
-      const shown = onTerminal ? printable(text) : text;
+    print(text: string): void {
+      const shown = process.stdout.isTTY ? printable(text) : text;
       if (shown === '') return;
       terminal.out(shown);
       last = shown;
-      // Nobody reads any more, as after `| head`.
+      // The reader has gone, as after `| head`.
       if (terminal.gone()) stop.abort();
     },
-    end: (stopReason = 'end_turn') => {
+    end(stopReason?: string | null): void {
       if (!last.endsWith('\n')) terminal.out('\n');
-      if (stopReason !== 'end_turn' && stopReason !== 'stop_sequence') {
-        terminal.err(`claude-relay: the model stopped early: ${stopReason}\n`);
+      if (!['end_turn', 'stop_sequence'].includes(stopReason ?? 'end_turn')) {
+        terminal.err(`claude-relay: The model stopped early: ${stopReason}\n`);
       }
     },
   };
@@ -243,23 +210,11 @@ function brokenOff(): CommandError {
   return new CommandError('The answer broke off: the relay ended before it was complete.');
 }
 
-function unreachable(error: unknown, url: string): unknown {
-  switch ((error as NodeJS.ErrnoException).code ?? '') {
-    case 'ECONNREFUSED':
-      return new CommandError(
-        `No relay listens at ${url}. Start it (./run.sh), or see bin/claude-relay doctor.`,
-      );
-    case 'ECONNRESET':
-      return brokenOff();
-    default:
-      return error;
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function readable(error: unknown, url: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ECONNRESET') return brokenOff();
+  if (code !== 'ECONNREFUSED') return error;
+  return new CommandError(
+    `No relay listens at ${url}. Start it with ./run.sh, or run bin/claude-relay doctor.`,
+  );
 }

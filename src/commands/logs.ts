@@ -1,4 +1,4 @@
-/** `claude-relay logs`: the ledger's last rows, and with `-f` those that come. */
+/** `claude-relay logs`: the ledger's last rows, and with `-f` the new ones. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { openLedgerReader, type NumberedRow } from '../ledger/reader.ts';
@@ -14,17 +14,17 @@ const pollMs = 300;
 export function addLogsCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('logs')
-    .description('what was asked of the relay: one line a request, never content (times in UTC)')
-    .option('-f, --follow', 'go on with the requests that come')
-    .option('-n, --lines <n>', 'how many of the last to show', parseCount(0, 100_000), 20)
-    .option('--key <label>', 'one key only')
-    .option('--json', 'one JSON object a line')
+    .description('show the requests, one line each, without content (times in UTC)')
+    .option('-f, --follow', 'show new requests as they end')
+    .option('-n, --lines <n>', 'number of requests to show', parseCount(0, 100_000), 20)
+    .option('--key <label>', 'only this key')
+    .option('--json', 'one JSON object per line')
     .action((options: LogsOptions, command: Command) =>
       withRecords(command, context, (records) => show(records, options, context.signal)),
     );
   withExamples(command, [
     ['claude-relay logs', 'the last 20 requests'],
-    ['claude-relay logs -f --key my-app', 'those of one key, as they come'],
+    ['claude-relay logs -f --key my-app', 'the requests of one key, as they end'],
     ['claude-relay logs -n 1000 --json', 'for a program'],
   ]);
 }
@@ -50,7 +50,7 @@ async function show(records: Records, options: LogsOptions, signal?: AbortSignal
   }
 
   function print(rows: readonly NumberedRow[]): void {
-    // A key that was made since: its label is read once.
+    // A new key's label is read once.
     if (rows.some(({ key_id }) => key_id !== null && !labels.has(key_id))) labels = keyLabels(keys);
     for (const row of rows) {
       const label = row.key_id === null ? undefined : (labels.get(row.key_id) ?? row.key_id);

@@ -62,17 +62,17 @@ async function run(
 
 const tokenShape = /^crk_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}\n$/;
 
-test('create prints the secret alone on stdout, and it is the key', async () => {
+test('key create prints only the secret on stdout', async () => {
   const { code, out, err } = await run('key create my-app --daily 5');
   assert.equal(code, 0);
   assert.match(out, tokenShape);
-  assert.match(err, /^Made the key my-app\..*\n$/);
+  assert.match(err, /^Created the key my-app\..*\n$/);
   const store = openStore(dir);
   assert.equal(openKeys(store, { now: () => now }).verify(out.trim())?.dailyLimit, 5);
   store.close();
 });
 
-test('every option of create is stored, and shown as text and as JSON', async () => {
+test('key list and key show print every option of key create as text and as JSON', async () => {
   const made = await run(
     'key create app --daily 5 --rpm 6 --concurrency 7 --expires 30d --routes complete,usage --models opus,haiku --json',
   );
@@ -108,7 +108,7 @@ test('every option of create is stored, and shown as text and as JSON', async ()
   );
 });
 
-test('rotate and revoke', async () => {
+test('key rotate keeps the old secret for the grace period, and key revoke ends all secrets', async () => {
   const first = (await run('key create app')).out.trim();
   const rotated = await run('key rotate app --grace 1h');
   assert.match(rotated.out, tokenShape);
@@ -118,7 +118,7 @@ test('rotate and revoke', async () => {
   assert.ok(keys.verify(first));
   assert.ok(keys.verify(rotated.out.trim()));
   const at0 = await run('key rotate app --grace 0');
-  assert.match(at0.err, /refused from now on/);
+  assert.match(at0.err, /old secret of app is revoked/);
   assert.equal(keys.verify(first), undefined);
   assert.match((await run('key rotate app')).err, /works until 2030-01-11 12:00:00 UTC/);
   const revoked = await run('key revoke app');
@@ -127,10 +127,10 @@ test('rotate and revoke', async () => {
   store.close();
   assert.equal((await run('key list --json')).out, '[]\n');
   assert.match((await run('key list --all')).out, /app +revoked/);
-  assert.match((await run('key list')).err, /There are no keys: make one/);
+  assert.match((await run('key list')).err, /There are no keys\. Create one/);
 });
 
-test('a secret is printed only where it is made', async () => {
+test('only key create and key rotate print a secret', async () => {
   const secrets = [(await run('key create app')).out, (await run('key rotate app')).out].map((out) =>
     out.slice(16, 59),
   );
@@ -149,17 +149,17 @@ test('a secret is printed only where it is made', async () => {
   }
 });
 
-test('what cannot be done is one sentence on stderr and exit code 1', async () => {
+test('a command that fails prints one sentence on stderr and exits with status 1', async () => {
   await run('key create app');
   const wrong: [string, RegExp][] = [
     ['key create app', /already/],
     ['key create a/b', /^claude-relay: A label is/],
     ['key create b --daily 0', /whole number from 1/],
     ['key create b --daily many', /whole number/],
-    ['key create b --expires 2030-02-31', /Give a duration/],
+    ['key create b --expires 2030-02-31', /Use a duration/],
     ['key create b --expires 2029-01-01', /must be in the future/],
     ['key create b --routes admin', /"admin" is not a route: the routes are complete, fetch, models, usage/],
-    ['key create b --models a,,b', /commas between/],
+    ['key create b --models a,,b', /separated by commas/],
     ['key create', /missing required argument 'label'/],
     ['key create b 5', /too many arguments/],
     ['key rotate app --grace 1', /whole number and a unit/],
@@ -168,7 +168,7 @@ test('what cannot be done is one sentence on stderr and exit code 1', async () =
     ['key show nobody', /no key with the label nobody/],
     ['usage --key nobody', /no key with the label nobody/],
     ['usage --days 0', /from 1 to 366/],
-    ['usage --json --csv', /not both/],
+    ['usage --json --csv', /either --json or --csv/],
     ['logs --key nobody', /no key with the label nobody/],
     ['logs -n x', /whole number/],
   ];
@@ -218,7 +218,7 @@ function relay() {
   return { keys, record, close };
 }
 
-test('usage as a table, JSON and CSV, for all keys and for one', async () => {
+test('usage prints a table, JSON and CSV for all keys and for one', async () => {
   const { keys, record, close } = relay();
   const a = keys.create('app-a', {}, 'test').key.id;
   const b = keys.create('app-b', {}, 'test').key.id;
@@ -283,7 +283,7 @@ test('usage as a table, JSON and CSV, for all keys and for one', async () => {
   close();
 });
 
-test('logs: the last rows in a form for people and as JSON', async () => {
+test('logs prints the last requests as text and as JSON', async () => {
   const { keys, record, close } = relay();
   const keyId = keys.create('app', {}, 'test').key.id;
   record({ keyId, requestId: 'req_a' });
@@ -328,7 +328,7 @@ test('logs: the last rows in a form for people and as JSON', async () => {
   close();
 });
 
-test('logs -f shows what comes, from keys made since as well, until it is ended', async () => {
+test('logs -f prints new requests, also of new keys, until it is stopped', async () => {
   const { keys, record, close } = relay();
   record({ requestId: 'req_old' });
   record({ requestId: 'req_last' });
@@ -349,7 +349,7 @@ test('logs -f shows what comes, from keys made since as well, until it is ended'
   close();
 });
 
-test('usage says what the running relay knows to be used up of the plan', async (t) => {
+test('usage prints the models for which the plan is used up', async (t) => {
   const detail = 'the plan is used up: opus models until 2030-01-12T09:00:00.000Z';
   const server = createServer((_request, response) => {
     response.end(JSON.stringify({ ok: true, checks: [{ name: 'plan', ok: true, detail }] }));

@@ -1,10 +1,11 @@
 /** `claude-relay usage`: requests, tokens and cost, by day, model and key. */
 import type { Command } from 'commander';
-import { openUsage, type Usage, type UsageReport } from '../ledger/usage.ts';
+import { openUsage } from '../ledger/usage.ts';
 import { withExamples, parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { planClosed } from '../service/ready.ts';
 import { keyLabels } from './text/key-text.ts';
+import { json } from './text/table.ts';
 import { paint } from './text/terminal.ts';
 import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text.ts';
 
@@ -13,14 +14,14 @@ type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean 
 export function addUsageCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('usage')
-    .description('what was used: requests, tokens and cost by day, model and key (UTC days)')
-    .option('--key <label>', 'one key only')
-    .option('--days <n>', 'how many days, today included', parseCount(1, 366), 7)
+    .description('show requests, tokens and cost by day, model and key (UTC days)')
+    .option('--key <label>', 'only this key')
+    .option('--days <n>', 'number of days, including today', parseCount(1, 366), 7)
     .option('--json', 'as JSON')
     .option('--csv', 'as CSV: one line for each day, key and model')
     .action((options: UsageOptions, command: Command) => {
       if (options.json === true && options.csv === true) {
-        command.error('claude-relay: Give --json or --csv, not both.', { exitCode: 1 });
+        command.error('claude-relay: Use either --json or --csv.', { exitCode: 1 });
       }
       return withRecords(command, context, async (records) =>
         show(records, options, await planClosed(context.relayUrl?.())),
@@ -28,29 +29,28 @@ export function addUsageCommand(program: Command, context: CommandContext): void
     });
   withExamples(command, [
     ['claude-relay usage', 'the last seven UTC days'],
-    ['claude-relay usage --days 30 --key my-app', 'one key, a month'],
+    ['claude-relay usage --days 30 --key my-app', 'one key, 30 days'],
     ['claude-relay usage --csv > usage.csv', 'for a spreadsheet'],
   ]);
 }
 
 function show(
   { store, keys, terminal, now }: Records,
-  { key, days, json, csv }: UsageOptions,
+  { key, days, json: asJson, csv }: UsageOptions,
   closed: string | undefined,
 ): void {
-  const usage: Usage = openUsage(store, now);
-  const keyId = key === undefined ? {} : { keyId: keys.show(key).key.id };
+  const usage = openUsage(store, now);
+  const period = { days, ...(key !== undefined && { keyId: keys.show(key).key.id }) };
   const labels = keyLabels(keys);
-  const rows = usage.rows({ ...keyId, days });
+  const rows = usage.rows(period);
   if (csv === true) {
     terminal.out(usageCsv(rows, labels));
     return;
   }
-  const report: UsageReport = usage.report({ ...keyId, days });
+  const report = usage.report(period);
   const byKey = totalsByKey(rows, labels);
-  if (json === true) {
-    const body = { ...usageJson(report, byKey, key), plan_closed: closed ?? null };
-    terminal.out(`${JSON.stringify(body, null, 2)}\n`);
+  if (asJson === true) {
+    terminal.out(json({ ...usageJson(report, byKey, key), plan_closed: closed ?? null }));
     return;
   }
   terminal.out(usageTables(terminal, report, byKey, key));

@@ -33,7 +33,7 @@ afterEach(() => {
 
 const refused = (message: RegExp) => ({ name: 'KeyError', message });
 
-test('a created key verifies, with all that it was given', () => {
+test('verify returns a created key with all its limits and permissions', () => {
   const grants: KeyGrants = {
     expiresAt: time + 1000,
     dailyLimit: 5,
@@ -48,12 +48,12 @@ test('a created key verifies, with all that it was given', () => {
   assert.deepEqual(keys.list(), [key]);
 });
 
-test('a key with nothing of its own has no such field', () => {
+test('verify returns a key without the limits that were not set', () => {
   const { key } = keys.create('a', {}, 'test');
   assert.deepEqual(Object.keys(key).sort(), ['createdAt', 'id', 'label']);
 });
 
-test('labels and grants are checked', () => {
+test('create refuses labels, limits and permissions that are not valid', () => {
   for (const label of ['', '-a', '.a', 'a b', 'é', 'a/b', 'a\n', 'x'.repeat(65)]) {
     assert.throws(() => keys.create(label, {}, 'test'), refused(/^A label is 1 to 64 letters/), label);
   }
@@ -77,7 +77,7 @@ test('labels and grants are checked', () => {
   keys.create('x'.repeat(64), {}, 'test');
 });
 
-test('a label is unique among live keys: checked here and by the database itself', () => {
+test('create and the database refuse a label that a live key has', () => {
   keys.create('app', { expiresAt: time + 10 }, 'test');
   assert.throws(() => keys.create('app', {}, 'test'), refused(/already a key with the label app/));
   assert.throws(
@@ -92,7 +92,7 @@ test('a label is unique among live keys: checked here and by the database itself
   assert.equal(keys.list({ revoked: true }).length, 2);
 });
 
-test('expired, revoked, unknown and wrong secrets are all just undefined', () => {
+test('verify returns undefined for expired, revoked, unknown and wrong secrets', () => {
   const expiring = keys.create('expiring', { expiresAt: time + 10 }, 'test');
   time += 9;
   assert.ok(keys.verify(expiring.token));
@@ -111,7 +111,7 @@ test('expired, revoked, unknown and wrong secrets are all just undefined', () =>
   assert.equal(keys.verify(''), undefined);
 });
 
-test('keys that cannot be read are refused without the reason, which is for the owner', () => {
+test('verify throws not_ready without the reason when the database cannot be read', () => {
   const { token } = keys.create('my-app', {}, 'test');
   keys.close();
   store.close();
@@ -132,7 +132,7 @@ test('keys that cannot be read are refused without the reason, which is for the 
   );
 });
 
-test('whether a key still counts, by its id', () => {
+test('isLive returns false for a key that is revoked, expired or unknown', () => {
   const { key } = keys.create('a', { expiresAt: time + 1000 }, 'test');
   keys.rotate('a', 0, 'test');
   assert.deepEqual([keys.isLive(key.id), keys.isLive('none')], [true, false]);
@@ -144,7 +144,7 @@ test('whether a key still counts, by its id', () => {
   assert.equal(keys.isLive(other.id), false);
 });
 
-test('rotation: the old secret works for the grace, the new one at once', () => {
+test('rotate keeps the old secret valid for the grace period', () => {
   const first = keys.create('app', {}, 'test');
   const second = keys.rotate('app', 1000, 'test');
   assert.equal(second.key.id, first.key.id);
@@ -159,7 +159,7 @@ test('rotation: the old secret works for the grace, the new one at once', () => 
   assert.ok(keys.verify(third.token));
 });
 
-test('rotating twice within a grace keeps both old secrets, and a shorter grace ends all of them', () => {
+test('rotate keeps several old secrets valid, and a shorter grace period ends all of them', () => {
   const first = keys.create('app', {}, 'test');
   const second = keys.rotate('app', 1000, 'test');
   keys.rotate('app', 5000, 'test');
@@ -175,7 +175,7 @@ test('rotating twice within a grace keeps both old secrets, and a shorter grace 
     assert.throws(() => keys.rotate('app', grace, 'test'), refused(/grace/));
 });
 
-test('administration is recorded: what, when, by which command', () => {
+test('show returns each change of a key with its time and command', () => {
   keys.create('app', {}, 'key create');
   time += 1;
   keys.rotate('app', 0, 'key rotate');
@@ -191,7 +191,7 @@ test('administration is recorded: what, when, by which command', () => {
   assert.throws(() => keys.show('nobody'), refused(/no key with the label nobody/));
 });
 
-test('a secret given in place of a label is not repeated', () => {
+test('an error about a label does not repeat a secret', () => {
   const { token } = keys.create('app', {}, 'test');
   for (const ask of [() => keys.show(token), () => keys.revoke(token, 'test')]) {
     assert.throws(
@@ -201,7 +201,7 @@ test('a secret given in place of a label is not repeated', () => {
   }
 });
 
-test('the last use is written off the path, at most once a minute a key', () => {
+test('the time of last use is written later, at most once a minute for each key', () => {
   const { token } = keys.create('app', {}, 'test');
   const lastUsed = () => {
     keys.close();
@@ -219,7 +219,7 @@ test('the last use is written off the path, at most once a minute a key', () => 
   assert.equal(lastUsed(), time);
 });
 
-test('a last use that a wrong clock wrote ahead is corrected by the next use', () => {
+test('the next use corrects a time of last use in the future', () => {
   const { token } = keys.create('app', {}, 'test');
   const right = time;
   time += 365 * 86_400_000;
@@ -231,7 +231,7 @@ test('a last use that a wrong clock wrote ahead is corrected by the next use', (
   assert.equal(keys.show('app').key.lastUsedAt, right);
 });
 
-test('no file holds the secret, only its digest', () => {
+test('no file of the database contains a secret', () => {
   const { token } = keys.create('app', {}, 'test');
   const rotated = keys.rotate('app', 1000, 'test').token;
   for (const name of readdirSync(dir)) {
@@ -243,7 +243,7 @@ test('no file holds the secret, only its digest', () => {
   }
 });
 
-test('with 10,000 keys the look-up still goes by the primary keys', () => {
+test('verify finds one of 10,000 keys by the primary keys', () => {
   store.db.exec(`
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
     INSERT INTO keys (id, label, created_at) SELECT printf('%011d', i), 'k' || i, i FROM n;
@@ -262,7 +262,7 @@ test('with 10,000 keys the look-up still goes by the primary keys', () => {
   assert.deepEqual(plan, ['SEARCH k USING PRIMARY KEY (id=?)', 'SEARCH s USING PRIMARY KEY (key_id=?)']);
 });
 
-test('what another process creates and revokes counts at the next verify here', async () => {
+test('verify sees keys that another process creates and revokes', async () => {
   const program = `
     import { createInterface } from 'node:readline';
     import { openKeys } from ${JSON.stringify(new URL('store.ts', import.meta.url).href)};
@@ -297,7 +297,7 @@ test('what another process creates and revokes counts at the next verify here', 
   assert.deepEqual(await once(child, 'close'), [0, null]);
 });
 
-test('a lent secret: one more for the key, for a time, and the key is made where there is none', () => {
+test('lend creates the key if needed and a secret that expires', () => {
   const first = keys.lend('ask', 1000, 'ask');
   const second = keys.lend('ask', 5000, 'ask');
   assert.equal(first.key.id, second.key.id);
@@ -318,7 +318,7 @@ test('a lent secret: one more for the key, for a time, and the key is made where
   );
 });
 
-test('lent from a key of the owner’s: its limits and its own secret stay', () => {
+test('lend keeps the limits and the other secrets of an existing key', () => {
   const own = keys.create('ask', { dailyLimit: 3 }, 'test');
   const lent = keys.lend('ask', 1000, 'ask');
   assert.equal(keys.verify(lent.token)?.dailyLimit, 3);
@@ -330,7 +330,7 @@ test('lent from a key of the owner’s: its limits and its own secret stay', () 
   assert.notEqual(keys.lend('ask', 1000, 'ask').key.id, own.key.id);
 });
 
-test('no secret of a key that has expired is lent, nor under what is no label', () => {
+test('lend refuses an expired key and a label that is not valid', () => {
   keys.create('ask', { expiresAt: time + 1000 }, 'test');
   time += 1000;
   assert.throws(() => keys.lend('ask', 1000, 'ask'), refused(/expired key still has the label ask/));

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { mintToken, parseToken } from './token.ts';
 
-test('a token has the documented shape, and parses to its id and the SHA-256 of its secret', () => {
+test("parseToken returns the id and the SHA-256 of a minted token's secret", () => {
   for (let i = 0; i < 200; i += 1) {
     const { token, id, digest } = mintToken(randomBytes);
     const match = /^crk_([0-9A-Za-z]{11})_([0-9A-Za-z]{43})[0-9A-Za-z]{6}$/.exec(token);
@@ -18,7 +18,7 @@ test('a token has the documented shape, and parses to its id and the SHA-256 of 
   }
 });
 
-test('it holds all 256 bits: the extremes and neighbours differ', () => {
+test('mintToken encodes all 256 bits of a secret', () => {
   const secretOf = (fill: (bytes: Buffer) => void) =>
     mintToken((n) => {
       const bytes = Buffer.alloc(n);
@@ -35,14 +35,14 @@ test('it holds all 256 bits: the extremes and neighbours differ', () => {
   assert.equal(new Set([zero, full, last, first]).size, 4);
 });
 
-test('a further secret keeps the id', () => {
+test('mintToken keeps a given id', () => {
   const { id } = mintToken(randomBytes);
   const again = mintToken(randomBytes, id);
   assert.equal(again.id, id);
   assert.equal(parseToken(again.token)?.id, id);
 });
 
-test('anything else is not a token', () => {
+test('parseToken returns undefined for text of another shape', () => {
   const { token } = mintToken(randomBytes);
   const body = token.slice(0, -6);
   const wrong = [
@@ -63,7 +63,7 @@ test('anything else is not a token', () => {
   for (const text of wrong) assert.equal(parseToken(text), undefined, text.slice(0, 80));
 });
 
-test('one changed character anywhere is caught by the checksum', () => {
+test('parseToken refuses a token with one changed character', () => {
   const { token } = mintToken(randomBytes);
   for (let i = 0; i < token.length; i += 1) {
     const other = token[i] === 'A' ? 'B' : 'A';

@@ -54,7 +54,7 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
 
 const rows = () => Number(store.db.prepare('SELECT count(*) AS n FROM requests').get()?.['n']);
 
-test('record writes nothing itself; the timer does, soon', async () => {
+test('record writes rows later, by a timer', async () => {
   for (let i = 0; i < 600; i += 1) ledger.record(request({ requestId: `req_${i}` }));
   assert.equal(rows(), 0);
   for (let tries = 0; rows() < 600 && tries < 500; tries += 1) await delay(10);
@@ -66,13 +66,13 @@ test('record writes nothing itself; the timer does, soon', async () => {
   );
 });
 
-test('close writes what waits', () => {
+test('close writes the rows that wait', () => {
   ledger.record(request());
   ledger.close();
   assert.equal(rows(), 1);
 });
 
-test('a locked database: rows wait, health tells, and they are written when it is free', () => {
+test('rows wait while the database is locked, and health reports it', () => {
   ledger.record(request());
   const other = new DatabaseSync(join(dir, 'relay.db'));
   other.exec('BEGIN EXCLUSIVE');
@@ -89,7 +89,7 @@ test('a locked database: rows wait, health tells, and they are written when it i
   assert.equal(rows(), 2);
 });
 
-test('a full disk: rows wait in a bounded number, the others are counted, none is written twice', () => {
+test('a bounded number of rows waits while the disk is full, and none is written twice', () => {
   const pages = Number(store.db.prepare('PRAGMA page_count').get()?.['page_count']);
   store.db.exec(`PRAGMA max_page_count = ${pages}`);
   for (let i = 0; i < 1200; i += 1) ledger.record(request({ requestId: `req_${i}` }));
@@ -104,7 +104,7 @@ test('a full disk: rows wait in a bounded number, the others are counted, none i
   assert.equal(openUsage(store, () => now).report({ days: 1 }).today.total.requests, 1000);
 });
 
-test('usage: today and the period, by model and day, for one key and for all', () => {
+test('usage adds up requests by day and model, for one key and for all', () => {
   ledger.record(request());
   ledger.record(request({ model: 'haiku', input_tokens: 1, costUsd: 0.25 }));
   ledger.record(request({ keyId: 'keyB' }));
@@ -176,7 +176,7 @@ const million = `
     cost_usd, total_ms, bytes_in, bytes_out, client_gone)
   SELECT ${now - 90 * dayMs} + (i - 350) * 7000, 'req_' || i, 'key' || (i / 10000), 'complete', 'opus', 200, 1, 1, 1, 1, 0.1, 1, 1, 1, 0 FROM n`;
 
-test('with 1,000,000 rows every query goes by an index, and old rows leave in small steps', () => {
+test('queries use an index with 1,000,000 rows, and the pruner removes old rows in small steps', () => {
   // Only to fill it fast: no log to write everything to first.
   store.db.exec('PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -200000');
   store.db.exec(million);
@@ -215,7 +215,7 @@ test('with 1,000,000 rows every query goes by an index, and old rows leave in sm
   assert.equal(store.db.prepare('SELECT min(at) AS at FROM requests').get()?.['at'], now - 90 * dayMs);
 });
 
-test('daily sums go when their day has gone', () => {
+test('the pruner removes the daily sums of old days', () => {
   for (const days of [0, 89, 91, 300]) ledger.record(request({ at: now - days * dayMs }));
   ledger.flush();
   const pruner = openPruner(store, { days: 90, now: () => now });
@@ -246,7 +246,7 @@ test('the pruner removes old lent secrets and keeps changes of keys', () => {
   );
 });
 
-test('ids are never used twice, so a follower misses nothing after all rows have gone', () => {
+test('the ledger never reuses an id, so a follower misses no row', () => {
   ledger.record(request());
   ledger.flush();
   const reader = openLedgerReader(store);
@@ -265,7 +265,7 @@ test('ids are never used twice, so a follower misses nothing after all rows have
   assert.deepEqual(reader.after(seen, 'keyB'), []);
 });
 
-test('a clock that is set ahead removes no record before it has gone steadily for an hour', (t) => {
+test('the pruner removes nothing until a clock that jumped has been steady for an hour', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   ledger.record(request({ at: now }));
   ledger.record(request({ at: now - 100 * dayMs }));

@@ -58,7 +58,7 @@ const hostileTexts = [
 ];
 const hostileNumbers = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -1, 1e300, 0.5, -0];
 
-test('every field has its column, rounded and in order', () => {
+test('storable rounds each field into its column', () => {
   assert.deepEqual(storable(full), {
     at: full.at,
     request_id: 'req_abc-123',
@@ -84,7 +84,7 @@ test('every field has its column, rounded and in order', () => {
   });
 });
 
-test('text that is not a value of its field is never kept, whichever field it got into', () => {
+test('storable keeps no text that is not a value of its field', () => {
   for (const text of hostileTexts) {
     for (const number of hostileNumbers) {
       const record = hostile(text, number);
@@ -93,7 +93,7 @@ test('text that is not a value of its field is never kept, whichever field it go
   }
 });
 
-test('the database takes whatever the gate lets through, hostile records included', () => {
+test('the database accepts every row from storable, also of hostile records', () => {
   const dir = mkdtempSync(join(tmpdir(), 'relay-record-'));
   const store = openStore(dir);
   const ledger = openLedger(store, { days: 10_000_000 });
@@ -116,7 +116,7 @@ test('the database takes whatever the gate lets through, hostile records include
   rmSync(dir, { recursive: true });
 });
 
-test('no column of any table can hold content: strict tables, and text bounded in alphabet and length', () => {
+test('every table is strict and bounds the alphabet and length of its text', () => {
   const dir = mkdtempSync(join(tmpdir(), 'relay-schema-'));
   const store = openStore(dir);
   const tables = store.db
@@ -157,7 +157,7 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   return 'a';
 }
 
-test('the log line is the same closed record, without the empty fields', () => {
+test("auditLine returns the ledger's fields without the empty ones", () => {
   assert.deepEqual(auditLine(full), {
     at: '2030-01-02T03:04:05.006Z',
     request_id: 'req_abc-123',

@@ -87,14 +87,14 @@ describe('each limit is exact', () => {
     ['key_concurrency', { keyConcurrency: 3, concurrency: 5 }, 3, 'key_concurrency 5'],
   ];
   for (const [limit, limits, pass, refused] of cases) {
-    test(`${limit}: of 60 at once ${pass} pass`, async () => {
+    test(`${limit} admits exactly ${pass} of 60 simultaneous requests`, async () => {
       const w = world(limits);
       assert.deepEqual(tally(await ask(w, 60)), { granted: pass, [refused]: 60 - pass });
       assert.deepEqual(w.used(), [pass, pass], 'those refused are not counted');
     });
   }
 
-  test('all off: everything passes and is counted all the same', async () => {
+  test('requests pass and are counted when all limits are off', async () => {
     const w = world({});
     assert.deepEqual(tally(await ask(w, 60)), { granted: 60 });
     assert.deepEqual(w.used(), [60, 60]);
@@ -102,21 +102,21 @@ describe('each limit is exact', () => {
     assert.deepEqual([rpm, daily, globalDaily], [undefined, undefined, undefined]);
   });
 
-  test("a key's own limits count instead of the lane's", async () => {
+  test("a key's own limits replace the lane's limits", async () => {
     const w = world({ keyRpm: 5, keyDaily: 5 });
     const own = { rpm: 2, daily: 0 };
     const answers = [await w.ask('a', own), await w.ask('a', own), await w.ask('a', own)];
     assert.deepEqual(tally(answers), { granted: 2, 'key_rpm 60': 1 });
   });
 
-  test('completions and fetches use nothing of one another', async () => {
+  test('completions and fetches have separate limits', async () => {
     const w = world({ concurrency: 1, keyRpm: 1, globalDaily: 1 });
     granted(await w.ask());
     granted(await w.ask('a', {}, 'fetch'));
     assert.equal(w.counts.read(day, ['fetch:key:a', 'fetch:all'])[1], 1);
   });
 
-  test('a wall clock that jumps frees and freezes no minute', async () => {
+  test('a jump of the wall clock does not change the limit per minute', async () => {
     const w = world({ keyRpm: 1 });
     granted(await w.ask());
     w.clock.jumpWall(3_600_000);
@@ -128,7 +128,7 @@ describe('each limit is exact', () => {
 });
 
 describe('all or nothing', () => {
-  test('what one limit refuses uses none of the others', async () => {
+  test('a refused request uses no other limit', async () => {
     const w = world({ keyRpm: 5, keyDaily: 10, concurrency: 1 });
     const first = granted(await w.ask());
     assert.deepEqual(tally(await ask(w, 10)), { 'global_concurrency 5': 10 });
@@ -138,13 +138,13 @@ describe('all or nothing', () => {
     assert.deepEqual(w.used(), [5, 5]);
   });
 
-  test('of several limits the one with room last is told', async () => {
+  test('a refusal names the limit that has room last', async () => {
     const w = world({ keyRpm: 1, keyDaily: 1 });
     granted(await w.ask());
     assert.equal(await w.ask(), 'key_daily 43200 no-retry');
   });
 
-  test('counts that cannot be written refuse the request and reserve nothing', async () => {
+  test('a request is refused and reserves nothing if its count cannot be written', async () => {
     const w = world({ keyRpm: 1, keyDaily: 3 });
     w.counts.failAdds = true;
     assert.deepEqual(tally(await ask(w, 3)), { not_ready: 3 });
@@ -153,7 +153,7 @@ describe('all or nothing', () => {
     granted(await w.ask());
   });
 
-  test('counts that cannot be read refuse the request, and the state leaves the days out', async () => {
+  test('a request is refused if counts cannot be read, and the state omits the days', async () => {
     const w = world({ keyRpm: 1, keyDaily: 3 });
     w.counts.failReads = true;
     assert.equal(await w.ask(), 'not_ready');
@@ -164,14 +164,14 @@ describe('all or nothing', () => {
 });
 
 describe('a ticket', () => {
-  test('settled: the slot is free, the count stays', async () => {
+  test('settle frees the slot and keeps the count', async () => {
     const w = world({ concurrency: 1, keyDaily: 3 });
     granted(await w.ask()).settle();
     assert.deepEqual(w.used(), [1, 1]);
     granted(await w.ask());
   });
 
-  test('released: the day gets back its count, on the day it was counted', async () => {
+  test('release refunds the count to the day it was counted in', async () => {
     const w = world({ keyDaily: 1 });
     const ticket = granted(await w.ask());
     w.clock.advance(13 * 3_600_000);
@@ -181,7 +181,7 @@ describe('a ticket', () => {
     assert.equal(w.counts.read('2026-03-11', ['complete:key:a', 'complete:all'])[1], 1);
   });
 
-  test('ends once: a later ending changes nothing and is counted as a defect', async () => {
+  test('only the first ending of a ticket has an effect', async () => {
     const w = world({ concurrency: 2, keyDaily: 5 });
     const [ticket] = [granted(await w.ask()), granted(await w.ask())];
     assert.equal(ticket.settle(), true);
@@ -191,7 +191,7 @@ describe('a ticket', () => {
     assert.deepEqual(w.used(), [2, 2]);
   });
 
-  test('a "using" declaration settles what nothing else has ended, and is no defect after one that has', async () => {
+  test('a using declaration settles a ticket that nothing has ended', async () => {
     const w = world({ concurrency: 1 });
     {
       using _forgotten = granted(await w.ask());
@@ -203,7 +203,7 @@ describe('a ticket', () => {
     assert.deepEqual(w.used(), [1, 1]);
   });
 
-  test('a release that the store refuses still frees the slot, and is reported', async () => {
+  test('release frees the slot if the refund cannot be written', async () => {
     const w = world({ concurrency: 1 });
     const ticket = granted(await w.ask());
     w.counts.failAdds = true;
@@ -214,7 +214,7 @@ describe('a ticket', () => {
 });
 
 describe('days', () => {
-  test('the day goes on after a restart, and what ran when it was killed stays counted', async () => {
+  test("the day's counts survive a kill, without the requests that only waited", async () => {
     const first = world({ keyDaily: 3, concurrency: 2 }, 5);
     assert.deepEqual(tally(await ask(first, 3)), { granted: 2, waits: 1 });
     const second = world({ keyDaily: 3, concurrency: 2 }, 5, first);
@@ -222,7 +222,7 @@ describe('days', () => {
     assert.deepEqual(tally(await ask(second, 2)), { granted: 1, 'key_daily 43200 no-retry': 1 });
   });
 
-  test('two relays on the same counts admit exactly the limit together, also those that waited', async () => {
+  test('two relays on the same counts admit exactly the limit together, queues included', async () => {
     const first = world({ keyDaily: 3, concurrency: 1 }, 5);
     const second = world({ keyDaily: 3, concurrency: 1 }, 5, first);
     const running = [granted(await first.ask()), granted(await second.ask())];
@@ -237,7 +237,7 @@ describe('days', () => {
     assert.equal(await first.ask(), 'key_daily 43200 no-retry');
   });
 
-  test('what retry-after tells, when waited, works', async () => {
+  test("a retry after the daily limit's retry-after works", async () => {
     const w = world({ keyDaily: 1 });
     granted(await w.ask());
     w.clock.advance(43_200_000 - 30_500);
@@ -246,7 +246,7 @@ describe('days', () => {
     granted(await w.ask());
   });
 
-  test('a minute is over to the millisecond, and retry-after is the whole second after it', async () => {
+  test('a place in the minute expires to the millisecond, and retry-after rounds up', async () => {
     const w = world({ keyRpm: 2 });
     granted(await w.ask());
     w.clock.advance(400);
@@ -262,7 +262,7 @@ describe('days', () => {
     assert.equal(await w.ask(), 'key_rpm 60');
   });
 
-  test('at midnight UTC what runs keeps its day, and what waits counts in the new one', async () => {
+  test('at midnight UTC running requests keep their day, and waiting ones count in the new day', async () => {
     const clock = new FakeClock(Date.parse('2026-03-10T23:59:59.400Z'));
     const w = world({ concurrency: 1, keyDaily: 3 }, 5, { clock });
     const running = granted(await w.ask());
@@ -285,7 +285,7 @@ describe('days', () => {
     assert.deepEqual(days(), [1, 3]);
   });
 
-  test('a clock set back gives no fresh day', async () => {
+  test('a clock that is set back gives no new day', async () => {
     const w = world({ keyDaily: 1 });
     granted(await w.ask());
     w.clock.jumpWall(-20 * 3_600_000);
@@ -300,7 +300,7 @@ describe('days', () => {
 });
 
 describe('the queue', () => {
-  test('who waits is served in turn, the key that had nothing first, and full is full', async () => {
+  test('the queue serves keys in turn and refuses requests when it is full', async () => {
     const w = world({ concurrency: 1 }, 2);
     const first = granted(await w.ask());
     const second = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
@@ -313,7 +313,7 @@ describe('the queue', () => {
     assert.equal(w.clock.timers, 0);
   });
 
-  test('a full queue lets in a key that does not wait yet, and no second one of it', async () => {
+  test('a full queue accepts one request of a key that does not wait yet', async () => {
     const w = world({ concurrency: 1 }, 2);
     granted(await w.ask('a'));
     const answers = [];
@@ -324,7 +324,7 @@ describe('the queue', () => {
     );
   });
 
-  test('who times out gets everything back', async () => {
+  test('a request that times out in the queue refunds its limits', async () => {
     const w = world({ concurrency: 1, keyRpm: 2, keyDaily: 2 }, 2);
     granted(await w.ask());
     const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
@@ -336,7 +336,7 @@ describe('the queue', () => {
     assert.deepEqual(w.used(), [1, 1]);
   });
 
-  test('who leaves gives the place up', async () => {
+  test('a client that leaves the queue frees its place', async () => {
     const w = world({ concurrency: 1, keyRpm: 2 }, 1);
     const running = granted(await w.ask());
     const abort = new AbortController();
@@ -354,7 +354,7 @@ describe('the queue', () => {
     assert.equal(reserved(w), 0);
   });
 
-  test('who has left already reserves nothing', async () => {
+  test('a client that has already left reserves nothing', async () => {
     const w = world({});
     const left = w.admission.reserve({
       lane: 'complete',
@@ -365,7 +365,7 @@ describe('the queue', () => {
     assert.deepEqual(w.used(), [0, 0]);
   });
 
-  test("a burst of one key does not starve another's single call", async () => {
+  test("a burst of one key does not delay another key's single request", async () => {
     const w = world({ concurrency: 1 }, 10);
     const order: string[] = [];
     const run = async (keyId: string) => {
@@ -378,14 +378,14 @@ describe('the queue', () => {
     assert.equal(order.join(''), 'abaaa');
   });
 
-  test('a key at its own limit holds nobody up', async () => {
+  test('a key at its own concurrency does not block other keys', async () => {
     const w = world({ concurrency: 2, keyConcurrency: 1 }, 10);
     granted(await w.ask('a'));
     assert.equal(await w.ask('a'), 'waits');
     granted(await w.ask('b'));
   });
 
-  test('counts that fail while someone waits send them home uncounted', async () => {
+  test('a waiting request is refused if its count cannot be written', async () => {
     const w = world({ concurrency: 1 }, 10);
     const first = granted(await w.ask());
     const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
@@ -395,7 +395,7 @@ describe('the queue', () => {
     assert.equal(reserved(w), 0);
   });
 
-  test('5,000 at once: bounded waiting, nothing left over', async () => {
+  test('a burst of 5,000 requests waits in a bounded queue and leaves nothing behind', async () => {
     const w = world({ concurrency: 2 }, 16);
     const answers = await ask(w, 5_000);
     const { granted: passed, waits } = tally(answers);
@@ -409,7 +409,7 @@ describe('the queue', () => {
 });
 
 describe('the plan', () => {
-  test('used up: refused at once with the time, those who wait too, fetches not', async () => {
+  test('a used-up plan refuses new and waiting completions, and no fetches', async () => {
     const w = world({ concurrency: 1 }, 5);
     const first = granted(await w.ask());
     const waiting = w.admission.reserve({ lane: 'complete', key: { keyId: 'a' }, signal: quiet() });
@@ -422,7 +422,7 @@ describe('the plan', () => {
     assert.deepEqual(w.used(), [0, 0]);
   });
 
-  test('used up for a family: its requests are refused, those who wait too, and no others', async () => {
+  test('a plan that is used up for a family refuses only that family', async () => {
     const w = world({ concurrency: 1 }, 5);
     const running = granted(await w.ask());
     const reserve = (model: string) =>
@@ -442,7 +442,7 @@ describe('the plan', () => {
     granted(await reserve('opus'));
   });
 
-  test('after it one probe at a time, until one works', async () => {
+  test('after the reset one trial at a time passes until one succeeds', async () => {
     const w = world({});
     w.admission.planUsedUp(w.clock.wall() + 10_000);
     w.clock.advance(10_000);
@@ -457,7 +457,7 @@ describe('the plan', () => {
 });
 
 describe('shutting down', () => {
-  test('refuses what is new, and resolves when nothing runs or waits', async () => {
+  test('drain refuses new requests and resolves when none runs or waits', async () => {
     const w = world({ concurrency: 1 }, 5);
     const running = granted(await w.ask());
     const leaving = new AbortController();
@@ -480,7 +480,7 @@ describe('shutting down', () => {
     assert.equal(w.clock.timers, 0);
   });
 
-  test('resolves at once when nothing runs', async () => {
+  test('drain resolves at once when nothing runs', async () => {
     await world({}).admission.drain();
   });
 });

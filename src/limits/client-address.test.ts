@@ -38,14 +38,14 @@ for (const wrong of [
   '::/129',
   '10.0.0.0/-1',
 ]) {
-  test(`"${wrong}" names no proxy`, () => {
+  test(`trustedProxies refuses "${wrong}"`, () => {
     assert.throws(() => trustedProxies([wrong]), {
       message: `Not an IP address or network: ${JSON.stringify(wrong)}`,
     });
   });
 }
 
-describe('what an address is counted under', () => {
+describe('the block of a client address', () => {
   for (const [address, block] of [
     ['203.0.113.7', '203.0.113.7'],
     ['unknown', 'unknown'],

@@ -10,13 +10,13 @@ function after(...took: number[]): Estimate {
 
 const always10s = Array<number>(60).fill(10_000);
 
-test('moves towards what requests take, and one odd request does not turn it', () => {
+test("the estimate follows the requests' durations, and one odd request changes it little", () => {
   assert.ok(Math.abs(after(...always10s).typicalMs - 10_000) < 10);
   assert.ok(after(...always10s, 0).typicalMs > 7_900);
   assert.ok(after(Infinity).typicalMs < 130_000, 'one measurement is bounded');
 });
 
-test('the wait grows with those who run and those who wait', () => {
+test('the estimated wait grows with running and waiting requests', () => {
   const estimate = after(...always10s);
   const wait = (ahead: number, running: number[]) => Math.round(estimate.waitMs(ahead, running) / 1000);
   assert.equal(wait(0, []), 1);

@@ -60,7 +60,7 @@ for (const [what, share] of [
   ['by default', (slots: number) => Math.max(1, slots - 1)],
   ['where the owner lets one key use every slot', (slots: number) => slots],
 ] as const) {
-  test(`a key with nothing under way is let in and starts within the promised time, ${what}`, async () => {
+  test(`a key without running requests starts within the promised time, ${what}`, async () => {
     for (const seed of seeds) {
       const w = world(seed, share);
       const { clock, random, admission, slots, lane } = w;
@@ -100,7 +100,7 @@ for (const [what, share] of [
   });
 }
 
-test('keys that all want more share the slots evenly, whoever came first and with however many', async () => {
+test('busy keys share the slots evenly in any order and number of requests', async () => {
   for (const seed of seeds.slice(0, 10)) {
     const random = new Random(seed);
     const clock = new FakeClock();

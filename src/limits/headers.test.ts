@@ -9,11 +9,11 @@ const rpm = { limit: 20, remaining: 19, resetMs: 59_500, nextMs: 29_100 };
 const daily = { limit: 200, remaining: 19, resetMs: 43_199_750, nextMs: 43_199_750 };
 const globalDaily = { limit: 500, remaining: 480, resetMs: 43_199_750, nextMs: 43_199_750 };
 
-test('without limits there are no headers', () => {
+test('limitHeaders returns no headers without limits', () => {
   assert.deepEqual(limitHeaders({ concurrency }, now), {});
 });
 
-test('one window in all three families', () => {
+test('limitHeaders returns one window in all three families', () => {
   assert.deepEqual(limitHeaders({ concurrency, rpm }, now), {
     'anthropic-ratelimit-requests-limit': '20',
     'anthropic-ratelimit-requests-remaining': '19',
@@ -33,7 +33,7 @@ const tightest: [string, Omit<LaneState, 'concurrency'>, string][] = [
 ];
 
 for (const [what, state, limit] of tightest) {
-  test(`the single-number families report the tightest window: ${what}`, () => {
+  test(`limitHeaders reports the tightest window: ${what}`, () => {
     const headers = limitHeaders({ concurrency, ...state }, now);
     assert.equal(headers['anthropic-ratelimit-requests-limit'], limit);
     assert.equal(headers['x-ratelimit-limit-requests'], limit);
@@ -57,5 +57,5 @@ for (const [ms, text] of [
   [1_396_298, '23m16.298s'],
   [86_400_000, '24h0m0s'],
 ] as const) {
-  test(`${ms} ms is ${text}`, () => assert.equal(duration(ms), text));
+  test(`duration writes ${ms} ms as ${text}`, () => assert.equal(duration(ms), text));
 }

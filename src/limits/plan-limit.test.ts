@@ -12,13 +12,13 @@ function closedFor(ms: number): { clock: FakeClock; limit: PlanLimit } {
   return { clock, limit };
 }
 
-test('an open limit lets everything pass and sends no trial', () => {
+test('an open plan limit makes no request a trial', () => {
   const limit = new PlanLimit(new FakeClock());
   assert.equal(limit.waitMs(5_000), 0);
   assert.equal(limit.enter(), undefined);
 });
 
-test('closed until the time told, then one trial at a time', () => {
+test('a used-up plan is closed until its reset, then one trial at a time passes', () => {
   const { clock, limit } = closedFor(hourMs);
   assert.equal(limit.waitMs(5_000), hourMs);
   clock.advance(hourMs - 1);
@@ -31,7 +31,7 @@ test('closed until the time told, then one trial at a time', () => {
   assert.equal(limit.waitMs(5_000), 0, 'a trial that ended makes room for the next');
 });
 
-test('a trial that works opens the limit', () => {
+test('a trial that succeeds opens the plan', () => {
   const { clock, limit } = closedFor(hourMs);
   clock.advance(hourMs);
   const trial = limit.enter();
@@ -41,7 +41,7 @@ test('a trial that works opens the limit', () => {
   assert.equal(limit.enter(), undefined);
 });
 
-test('a further "used up" closes it with the new time, and the old trial has no say any more', () => {
+test('a further used-up report closes the plan again and ignores the earlier trial', () => {
   const { clock, limit } = closedFor(hourMs);
   clock.advance(hourMs);
   const trial = limit.enter();
@@ -51,7 +51,7 @@ test('a further "used up" closes it with the new time, and the old trial has no 
   assert.equal(limit.waitMs(5_000), 2 * hourMs);
 });
 
-test('of several times told together the latest holds', () => {
+test('the latest of several reset times applies', () => {
   const { clock, limit } = closedFor(2 * hourMs);
   limit.usedUp(clock.wall() + hourMs);
   assert.equal(limit.waitMs(0), 2 * hourMs);
@@ -65,14 +65,14 @@ for (const [what, until, wait] of [
   ['seconds taken for milliseconds', 1_770_000_000, 60_000],
   ['a year ahead', Date.parse('2027-03-10T12:00:00Z'), 8 * 24 * hourMs],
 ] as const) {
-  test(`an absurd time is bounded: ${what}`, () => {
+  test(`a reset time that is not plausible is bounded: ${what}`, () => {
     const limit = new PlanLimit(new FakeClock());
     limit.usedUp(until);
     assert.equal(limit.waitMs(0), wait);
   });
 }
 
-test('a wall clock that is set back does not lengthen it', () => {
+test('a wall clock that is set back does not keep the plan closed longer', () => {
   const { clock, limit } = closedFor(hourMs);
   clock.jumpWall(-24 * hourMs);
   clock.advance(hourMs);
@@ -80,7 +80,7 @@ test('a wall clock that is set back does not lengthen it', () => {
 });
 
 describe('families', () => {
-  test('one that is closed holds up none of the others, and its own versions all', () => {
+  test('a closed family closes all its versions and no other family', () => {
     const clock = new FakeClock();
     const limits = new PlanLimits(clock);
     limits.usedUp(clock.wall() + hourMs, 'claude-opus-5-5');
@@ -96,7 +96,7 @@ describe('families', () => {
     assert.deepEqual(limits.closings(), [{ family: 'opus', until: clock.wall() + hourMs }]);
   });
 
-  test('a name is of the family that the CLI made of it', () => {
+  test('an alias belongs to the family of the model that the CLI used', () => {
     const clock = new FakeClock();
     const limits = new PlanLimits(clock);
     limits.resolved('opusplan', 'claude-sonnet-5-5');
@@ -107,7 +107,7 @@ describe('families', () => {
     assert.deepEqual(['opusplan', 'sonnet', 'opus'].map(waits), [0, hourMs, hourMs]);
   });
 
-  test('the whole plan and a family are closed and opened apart; the longer wait is told', () => {
+  test('the plan and a family close separately, and the longer wait applies', () => {
     const clock = new FakeClock();
     const limits = new PlanLimits(clock);
     limits.usedUp(clock.wall() + hourMs);

@@ -494,7 +494,7 @@ function randomKey(random: Random, keyId: string): KeyLimits {
   };
 }
 
-test('admission keeps its promises in random schedules', async (t) => {
+test('admission agrees with the model in random schedules', async (t) => {
   const replay = process.env['SIM_SEED'];
   const runs = Number(process.env['SIM_RUNS'] ?? rounds(2_000));
   const seeds =

@@ -6,7 +6,7 @@ import { DayClock, minuteMs, SlidingWindow } from './windows.ts';
 const hourMs = 3_600_000;
 
 describe('the sliding window', () => {
-  test('lets exactly the limit through and says when the next one fits', () => {
+  test('a sliding window admits exactly the limit and returns the wait for the next take', () => {
     const window = new SlidingWindow(minuteMs);
     let passed = 0;
     for (let at = 0; at < 60; at += 1) {
@@ -20,19 +20,19 @@ describe('the sliding window', () => {
     assert.equal(window.waitMs(60_000, 20), 0);
   });
 
-  test('never holds twice the limit around the turn of a minute', () => {
+  test('a sliding window never admits twice the limit around the turn of a minute', () => {
     const window = new SlidingWindow(minuteMs);
     for (let n = 0; n < 20; n += 1) window.take(59_000);
     assert.equal(window.waitMs(61_000, 20), 58_000);
   });
 
-  test('waits for as many to expire as a lowered limit needs', () => {
+  test('a sliding window with a lowered limit waits until enough takes have expired', () => {
     const window = new SlidingWindow(minuteMs);
     for (const at of [0, 10_000, 20_000, 30_000]) window.take(at);
     assert.equal(window.waitMs(30_000, 2), 50_000);
   });
 
-  test('gives a take back, and not one that has expired', () => {
+  test('a sliding window refunds a take that has not expired', () => {
     const window = new SlidingWindow(minuteMs);
     window.take(0);
     window.take(1_000);
@@ -43,7 +43,7 @@ describe('the sliding window', () => {
     assert.equal(window.used(minuteMs), 0);
   });
 
-  test('knows when one more and when everything is free again', () => {
+  test('a sliding window returns when one take and when all takes expire', () => {
     const window = new SlidingWindow(minuteMs);
     assert.deepEqual([window.nextMs(0), window.emptyMs(0)], [minuteMs, 0]);
     window.take(0);
@@ -53,7 +53,7 @@ describe('the sliding window', () => {
 });
 
 describe('the day', () => {
-  test('changes at midnight UTC', () => {
+  test('the day changes at midnight UTC', () => {
     const clock = new FakeClock(Date.parse('2026-02-28T23:59:59Z'));
     const days = new DayClock(clock);
     assert.equal(days.today(), '2026-02-28');
@@ -63,7 +63,7 @@ describe('the day', () => {
     assert.equal(days.changeInMs(), 24 * hourMs);
   });
 
-  test('a clock set back gives no earlier day, until it catches up', () => {
+  test('a clock that is set back gives no earlier day', () => {
     const clock = new FakeClock(Date.parse('2026-03-10T00:00:01Z'));
     const days = new DayClock(clock);
     clock.jumpWall(-2_000);
@@ -75,7 +75,7 @@ describe('the day', () => {
     assert.equal(days.today(), '2026-03-11');
   });
 
-  test('a clock that was years ahead freezes the day for 24 hours and not for years', () => {
+  test('a clock that was years ahead freezes the day for at most 24 hours', () => {
     const clock = new FakeClock(Date.parse('2026-03-10T12:00:00Z'));
     const days = new DayClock(clock);
     clock.jumpWall(8_000 * 24 * hourMs);
@@ -88,7 +88,7 @@ describe('the day', () => {
     assert.equal(days.today(), '2026-03-11');
   });
 
-  test('jumping to and fro gives one further day, not one a jump', () => {
+  test('a clock that jumps back and forth gives one further day', () => {
     const clock = new FakeClock(Date.parse('2026-03-10T12:00:00Z'));
     const days = new DayClock(clock);
     const seen = new Set([days.today()]);
@@ -99,7 +99,7 @@ describe('the day', () => {
     assert.deepEqual([...seen], ['2026-03-10', '2026-03-11']);
   });
 
-  test('looks past days that are full already', () => {
+  test('roomInMs skips days that are full', () => {
     const days = new DayClock(new FakeClock(Date.parse('2026-03-10T22:00:00Z')));
     assert.equal(
       days.roomInMs(() => false),

@@ -39,7 +39,7 @@ function countOf(counts: DailyCounts, on: string, scope: string): number {
   return first;
 }
 
-test('counts by day and scope, never below 0, and keeps them over a restart', () => {
+test('daily counts survive a restart and never fall below 0', () => {
   const counts = openDailyCounts(store);
   add(counts, day, 'global', 'key:a');
   add(counts, day, 'global', 'key:b');
@@ -56,13 +56,13 @@ test('counts by day and scope, never below 0, and keeps them over a restart', ()
   assert.equal(countOf(again, '2030-05-07', 'global'), 0);
 });
 
-test('all scopes or none: one that cannot be written undoes the others', () => {
+test('take counts in no scope if one cannot be written', () => {
   const counts = openDailyCounts(store);
   assert.throws(() => counts.take(day, free(['global', 'x'.repeat(65)])), /constraint/);
   assert.equal(countOf(counts, day, 'global'), 0);
 });
 
-test('a scope at its limit refuses all scopes, and the limit is exact', () => {
+test('take counts in no scope if one is at its limit', () => {
   const counts = openDailyCounts(store);
   const take = (key: number | null, all: number | null): boolean =>
     counts.take(day, [
@@ -84,7 +84,7 @@ const days = (from: string, count: number): string[] =>
     new Date(Date.parse(from) + i * 86_400_000).toISOString().slice(0, 10),
   );
 
-test('old days are removed, and the last 400 stay', () => {
+test('the counts of the last 400 days stay', () => {
   const counts = openDailyCounts(store);
   for (const each of days('2030-01-01', 420)) add(counts, each, 'global');
   const left = store.db.prepare('SELECT DISTINCT day FROM daily_counts ORDER BY day').all();
@@ -97,7 +97,7 @@ for (const [what, wrong] of [
   ['back, through 30 days', days('2001-01-01', 30)],
   ['ahead and back in turns', days('2041-01-01', 20).flatMap((ahead, i) => [ahead, `2001-02-${i + 10}`])],
 ] as const) {
-  test(`today keeps its count after a clock that jumped ${what}, and over every restart`, () => {
+  test(`today keeps its count after restarts with a clock that jumped ${what}`, () => {
     let counts = openDailyCounts(store);
     // Whatever the clock goes through before today first counts.
     for (const each of wrong) add(counts, each, 'global');
@@ -109,7 +109,7 @@ for (const [what, wrong] of [
   });
 }
 
-test('today keeps its count while the clock jumps and the relay runs', () => {
+test('today keeps its count while the clock jumps in a running relay', () => {
   const counts = openDailyCounts(store);
   for (const [i, ahead] of days('2041-01-01', 60).entries()) {
     add(counts, day, 'global');
@@ -145,7 +145,7 @@ test('take on a full disk throws and counts none of its scopes', () => {
   assert.equal(countOf(counts, day, 'global'), 1);
 });
 
-test('reads and writes go by the primary key', () => {
+test('daily counts are read and written by the primary key', () => {
   const plan = store.db
     .prepare('EXPLAIN QUERY PLAN SELECT count FROM daily_counts WHERE day = ? AND scope = ?')
     .all('', '')
@@ -153,7 +153,7 @@ test('reads and writes go by the primary key', () => {
   assert.deepEqual(plan, ['SEARCH daily_counts USING PRIMARY KEY (day=? AND scope=?)']);
 });
 
-test('kill -9 between and during counts: the count is what was acknowledged, or one more', async () => {
+test('kill -9 loses no acknowledged count and adds at most one', async () => {
   const program = `
     import { writeSync } from 'node:fs';
     import { openDailyCounts } from ${JSON.stringify(new URL('daily.ts', import.meta.url).href)};
@@ -185,7 +185,7 @@ import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url)
   }
 });
 
-test('two processes at one count admit exactly the limit together', async () => {
+test('two processes on one database admit exactly the limit together', async () => {
   const limit = 600;
   // Each key alone may have 400; together they find room for 600. Both start at the same moment and take until they are refused.
   const program = `

@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const mode = (path: string) => statSync(path).mode & 0o777;
 
-test('directory and files are for their owner alone, whatever the umask', () => {
+test('openStore creates a directory and files for their owner alone with any umask', () => {
   const before = process.umask(0);
   try {
     const dataDir = join(dir, 'a', 'b');
@@ -31,7 +31,7 @@ test('directory and files are for their owner alone, whatever the umask', () => 
   }
 });
 
-test('a loose file mode is tightened; a directory that others can write to is refused', () => {
+test('openStore tightens file modes and refuses a directory that others can write to', () => {
   openStore(dir).close();
   chmodSync(join(dir, 'relay.db'), 0o644);
   openStore(dir).close();
@@ -40,7 +40,7 @@ test('a loose file mode is tightened; a directory that others can write to is re
   assert.throws(() => openStore(dir), { name: 'StoreError', message: /can be written by other users/ });
 });
 
-test('WAL, NORMAL and foreign keys are in force', () => {
+test('openStore enables WAL, synchronous NORMAL and foreign keys', () => {
   const store = openStore(dir, { waitMs: 123 });
   const pragma = (name: string) => Object.values(store.db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
   assert.equal(pragma('journal_mode'), 'wal');
@@ -51,7 +51,7 @@ test('WAL, NORMAL and foreign keys are in force', () => {
   store.close();
 });
 
-test('opening again keeps what is there', () => {
+test('openStore keeps the rows of an existing database', () => {
   const first = openStore(dir);
   first.db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', 'global', 7)");
   first.close();
@@ -60,7 +60,7 @@ test('opening again keeps what is there', () => {
   second.close();
 });
 
-test('a database from a newer version is refused and left as it is', () => {
+test('openStore refuses a database from a newer version and does not change it', () => {
   openStore(dir).close();
   const db = new DatabaseSync(join(dir, 'relay.db'));
   db.exec(`PRAGMA user_version = ${migrations.length + 1}`);
@@ -71,7 +71,7 @@ test('a database from a newer version is refused and left as it is', () => {
   );
 });
 
-test('opening a database of version 1 turns rotations by ask into lent secrets and keeps all other events', () => {
+test('openStore turns rotations by ask in a version 1 database into lent secrets', () => {
   const db = new DatabaseSync(join(dir, 'relay.db'));
   db.exec(`${migrations[0]}; PRAGMA user_version = 1`);
   db.exec(`INSERT INTO keys (id, label, created_at) VALUES ('k', 'ask', 1)`);
@@ -94,7 +94,7 @@ test('opening a database of version 1 turns rotations by ask into lent secrets a
   store.close();
 });
 
-test('a file that is no database, a cut one and a data directory that is a file are refused with a sentence', () => {
+test('openStore refuses a damaged database and a data directory that is a file', () => {
   writeFileSync(
     join(dir, 'relay.db'),
     'not a database, but text that is long enough to be taken for a header'.repeat(99),
@@ -109,7 +109,7 @@ test('a file that is no database, a cut one and a data directory that is a file 
   assert.throws(() => openStore(join(dir, 'file')), { name: 'StoreError', message: /cannot be used/ });
 });
 
-test('a transaction that throws leaves nothing, and the next one works', () => {
+test('a transaction that throws is undone, and the next one works', () => {
   const store = openStore(dir);
   const count = () => store.db.prepare('SELECT count(*) AS n FROM daily_counts').get()?.['n'];
   const insert = () => store.db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', 'global', 1)");
@@ -127,7 +127,7 @@ test('a transaction that throws leaves nothing, and the next one works', () => {
   store.close();
 });
 
-test('eight processes that create the same database at once all get it', async () => {
+test('eight processes can create the same database at the same time', async () => {
   const dataDir = join(dir, 'fresh');
   const program = `
     import { openStore } from ${JSON.stringify(new URL('sqlite.ts', import.meta.url).href)};
@@ -155,7 +155,7 @@ test('eight processes that create the same database at once all get it', async (
   store.close();
 });
 
-test('writable tells a locked and a full database, and that it works again', (t) => {
+test('writable reports a locked and a full database, and the recovery', (t) => {
   t.mock.method(performance, 'now', () => (clock += 1000));
   let clock = 0;
   const store = openStore(dir, { waitMs: 10 });
@@ -171,7 +171,7 @@ test('writable tells a locked and a full database, and that it works again', (t)
   assert.equal(existsSync(join(dir, 'relay.db-wal')), false);
 });
 
-test('a lock that lasts is waited for once, and again after it is gone', () => {
+test('only the first write waits for a lock that lasts', () => {
   const store = openStore(dir, { waitMs: 300 });
   const other = new DatabaseSync(join(dir, 'relay.db'));
   const waitMs = (): unknown => Object.values(store.db.prepare('PRAGMA busy_timeout').get() ?? {})[0];
@@ -198,7 +198,7 @@ test('a lock that lasts is waited for once, and again after it is gone', () => {
   store.close();
 });
 
-test('nothing is written to a database whose file was removed or replaced', (t) => {
+test('a write throws if the database file was removed or replaced', (t) => {
   let clock = 0;
   t.mock.method(performance, 'now', () => (clock += 1000));
   const store = openStore(dir);

@@ -12,7 +12,7 @@ function keyState(key: Key, now: number): KeyState {
   return key.expiresAt !== undefined && now >= key.expiresAt ? 'expired' : 'live';
 }
 
-/** What is null is not set: the relay's default counts. Times are RFC 3339. */
+/** For a limit that is null, the relay's default applies. */
 export function keyJson(key: Key, now: number): Record<string, unknown> {
   return {
     id: key.id,
@@ -84,7 +84,7 @@ function limit(value: number | undefined): string {
   return value === undefined ? 'default' : String(value);
 }
 
-/** The labels of all keys there ever were, by id; of two keys that had the same label, the id tells which. */
+/** The labels of all keys, revoked ones included, by id. */
 export function keyLabels(keys: Keys): Map<string, string> {
   return new Map(
     keys

@@ -4,7 +4,7 @@ import { iso } from '../../time.ts';
 import { cost, seconds, time } from './table.ts';
 import { paint, type Terminal } from './terminal.ts';
 
-/** `2030-01-31 18:00:05  200  complete  my-app  opus  2.4s  in 10  out 20  $0.0123  req_...`, then what was out of the ordinary. */
+/** `2030-01-31 18:00:05  200  complete  my-app  opus  2.4s  in 10  out 20  $0.0123  req_...`, with the error and what else is unusual. */
 export function logLine(terminal: Terminal, row: NumberedRow, label = '-'): string {
   const colour = row.status >= 500 || row.status === 0 ? 'red' : row.status >= 400 ? 'yellow' : 'green';
   const parts = [

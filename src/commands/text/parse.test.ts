@@ -4,7 +4,7 @@ import { parseCount, parseDuration, parseExpiry, parseList } from './parse.ts';
 
 const refused = { code: 'commander.invalidArgument' };
 
-test('durations', () => {
+test('parseDuration accepts a number with a unit', () => {
   const good: [string, number][] = [
     ['0', 0],
     ['90s', 90_000],
@@ -34,7 +34,7 @@ test('durations', () => {
   }
 });
 
-test('expiries', () => {
+test('parseExpiry accepts a duration, a date or a time', () => {
   const now = Date.UTC(2030, 0, 1);
   const good: [string, number][] = [
     ['30d', now + 30 * 86_400_000],
@@ -59,7 +59,7 @@ test('expiries', () => {
   }
 });
 
-test('counts and lists', () => {
+test('parseCount and parseList accept valid text only', () => {
   const parse = parseCount(1, 100);
   assert.equal(parse('1'), 1);
   assert.equal(parse('100'), 100);

@@ -1,4 +1,4 @@
-/** Reads the arguments of commands, strictly. Pure. Each throws commander's `InvalidArgumentError` with what is allowed. */
+/** Strict parsers of command-line arguments. Pure. Each throws commander's `InvalidArgumentError` with what is valid. */
 import { type Command, InvalidArgumentError } from 'commander';
 
 const unitMs: Readonly<Record<string, number>> = {
@@ -15,7 +15,7 @@ export function parseDuration(text: string): number {
   const [, amount = '', unit = ''] = /^([0-9]{1,9})([smhdw])$/.exec(text) ?? [];
   const ms = text === '0' ? 0 : Number(amount) * (unitMs[unit] ?? Number.NaN);
   if (!(ms <= longestMs)) {
-    throw new InvalidArgumentError('Give a whole number and a unit, such as 90s, 15m, 24h, 30d or 2w.');
+    throw new InvalidArgumentError('Use a whole number and a unit, such as 90s, 15m, 24h, 30d or 2w.');
   }
   return ms;
 }
@@ -28,12 +28,12 @@ export function parseExpiry(text: string, now: number): number {
       text,
     ) ?? [];
   const at = date === undefined ? Number.NaN : Date.parse(text);
-  // The 31st of a shorter month would otherwise be taken for a day of the next.
+  // `Date.parse` reads the 31st of a shorter month as a day of the next month.
   const isDay =
     date !== undefined && !Number.isNaN(at) && new Date(Date.parse(date)).toISOString().startsWith(date);
   if (!isDay) {
     throw new InvalidArgumentError(
-      'Give a duration such as 30d, a date such as 2030-01-31, or a time such as 2030-01-31T18:00Z.',
+      'Use a duration such as 30d, a date such as 2030-01-31, or a time such as 2030-01-31T18:00Z.',
     );
   }
   return at;
@@ -44,18 +44,18 @@ export function parseCount(least: number, most: number): (text: string) => numbe
   return (text) => {
     const count = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
     if (count >= least && count <= most) return count;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`);
   };
 }
 
 /** `a,b,c`, with no empty entries. */
 export function parseList(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
-  if (items.includes('')) throw new InvalidArgumentError('Give names with commas between them.');
+  if (items.includes('')) throw new InvalidArgumentError('Use names separated by commas.');
   return [...new Set(items)];
 }
 
-/** `[what to type, what it does]`; a test reads each as the program would. */
+/** `[what to type, what it does]`; a test parses each line as the program does. */
 export type Example = readonly [line: string, what: string];
 
 export function withExamples(command: Command, examples: readonly Example[], after?: string): void {

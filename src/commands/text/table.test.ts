@@ -10,7 +10,7 @@ const terminal = (colours: boolean): Terminal => ({
   gone: () => false,
 });
 
-test('columns line up, painted cells too, with nothing at the ends of lines', () => {
+test('table aligns columns, also with colours, without trailing spaces', () => {
   const columns = [{ title: 'A' }, { title: 'N', right: true }, { title: 'B' }];
   const text = 'A        N  B\nlonger   1  x\ns       10\n';
   assert.equal(
@@ -29,13 +29,13 @@ test('columns line up, painted cells too, with nothing at the ends of lines', ()
   assert.equal(paint(terminal(false), 'red', 'longer'), 'longer');
 });
 
-test('colours are for a terminal that has them', () => {
+test('paint adds colours only on a terminal that has them', () => {
   assert.equal(usesColours({ isTTY: true, hasColors: () => true }), true);
   assert.equal(usesColours({ isTTY: true, hasColors: () => false }), false);
   assert.equal(usesColours({}), false);
 });
 
-test('bars: none for nothing, something for anything, full for the largest', () => {
+test('bar is empty for 0, visible for any value and full for the largest', () => {
   assert.equal(bar(0, 10), '');
   assert.equal(bar(0, 0), '');
   assert.equal(bar(1, 1_000_000), '▏');
@@ -44,7 +44,7 @@ test('bars: none for nothing, something for anything, full for the largest', () 
   assert.equal(bar(10, 10, 4), '████');
 });
 
-test('numbers', () => {
+test('count, cost and time format numbers', () => {
   assert.deepEqual([0, 999, 1000, 1_234_567].map(count), ['0', '999', '1 000', '1 234 567']);
   assert.deepEqual([0, 0.0123, 12.345].map(cost), ['$0', '$0.0123', '$12.35']);
   assert.deepEqual([0, 840, 9999, 75_400].map(seconds), ['0.0s', '0.8s', '10.0s', '75s']);

@@ -2,7 +2,7 @@
 
 export type Column = { title: string; right?: boolean };
 
-/** Columns padded to their widest cell. A cell may be painted: only what a terminal shows counts for its width. */
+/** Columns padded to their widest cell. Colours have no width. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map((column) => column.title), ...rows];
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => shownLength(line[i] ?? ''))));
@@ -28,19 +28,19 @@ function shownLength(text: string): number {
 
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
-/** A bar of up to `width` characters for a share of the largest value; anything above 0 shows. */
+/** A bar of up to `width` characters. A value above 0 always has a bar. */
 export function bar(value: number, largest: number, width = 12): string {
   if (value <= 0 || largest <= 0) return '';
   const parts = Math.max(1, Math.round(Math.min(value / largest, 1) * width * 8));
   return '█'.repeat(Math.floor(parts / 8)) + (eighths[parts % 8] ?? '');
 }
 
-/** `1 234 567` with a thin grouping that cannot be taken for a decimal sign. */
+/** `1 234 567`: a space cannot be read as a decimal sign. */
 export function count(value: number): string {
   return String(value).replaceAll(/\B(?=(?:[0-9]{3})+$)/g, ' ');
 }
 
-/** Dollars; small amounts keep two figures that count. */
+/** Dollars; small amounts have four decimals. */
 export function cost(usd: number): string {
   if (usd === 0) return '$0';
   return usd >= 1 ? `$${usd.toFixed(2)}` : `$${usd.toFixed(4)}`;
@@ -54,4 +54,8 @@ export function time(ms: number): string {
 /** `0.8s`, `75s`. */
 export function seconds(ms: number): string {
   return ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` : `${Math.round(ms / 1000)}s`;
+}
+
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }

@@ -28,70 +28,45 @@ export function totalsByKey(rows: readonly KeyUsage[], labels: ReadonlyMap<strin
 
 export function usageTables(terminal: Terminal, report: UsageReport, byKey: KeyTotals, key?: string): string {
   const title = `${key === undefined ? 'All keys' : `Key ${key}`}, ${report.days.length} UTC days`;
-  const parts = [
-    `${paint(terminal, 'bold', title)}\n${section(
-      terminal,
-      'DAY',
-      report.days.map(({ day, total }) => ({ name: day, totals: total })),
-      report.period.total,
-    )}`,
-  ];
-  if (report.period.models.length > 0) {
-    const models = report.period.models.map(({ model, ...totals }) => ({ name: modelName(model), totals }));
-    parts.push(section(terminal, 'MODEL', models));
-  }
-  if (key === undefined && byKey.length > 0) {
-    parts.push(
-      section(
-        terminal,
-        'KEY',
-        byKey.map(({ key, totals }) => ({ name: key, totals })),
-      ),
-    );
-  }
-  return parts.join('\n');
+  const days = report.days.map(({ day, total }) => ({ name: day, ...total }));
+  const models = report.period.models.map(({ model, ...totals }) => ({
+    name: model === '' ? '(none)' : model,
+    ...totals,
+  }));
+  const keys = key === undefined ? byKey.map(({ key, totals }) => ({ name: key, ...totals })) : [];
+  return [
+    `${paint(terminal, 'bold', title)}\n${section(terminal, 'DAY', days, report.period.total)}`,
+    ...(models.length > 0 ? [section(terminal, 'MODEL', models)] : []),
+    ...(keys.length > 0 ? [section(terminal, 'KEY', keys)] : []),
+  ].join('\n');
 }
 
 function section(
   terminal: Terminal,
   title: string,
-  entries: readonly { name: string; totals: UsageTotals }[],
+  entries: readonly ({ name: string } & UsageTotals)[],
   sum?: UsageTotals,
 ): string {
-  const most = Math.max(...entries.map(({ totals }) => totals.requests));
-  const rows = entries.map(({ name, totals }) =>
-    cells(name, paint(terminal, 'cyan', bar(totals.requests, most)), totals),
+  const most = Math.max(...entries.map(({ requests }) => requests));
+  const rows = entries.map((entry) =>
+    cells(entry.name, paint(terminal, 'cyan', bar(entry.requests, most)), entry),
   );
   if (sum !== undefined) rows.push(cells('total', '', sum));
+  const numbers = ['FAILED', 'IN', 'OUT', 'CACHE READ', 'CACHE WRITE', 'COST'];
   return table(
     [
       { title },
       { title: 'REQUESTS', right: true },
       { title: ''.padEnd(12) },
-      { title: 'FAILED', right: true },
-      { title: 'IN', right: true },
-      { title: 'OUT', right: true },
-      { title: 'CACHE READ', right: true },
-      { title: 'CACHE WRITE', right: true },
-      { title: 'COST', right: true },
+      ...numbers.map((title) => ({ title, right: true })),
     ],
     rows,
   );
 }
 
 function cells(name: string, bar: string, totals: UsageTotals): string[] {
-  const counts = [
-    totals.errors,
-    totals.input_tokens,
-    totals.output_tokens,
-    totals.cache_read_input_tokens,
-    totals.cache_creation_input_tokens,
-  ];
-  return [name, count(totals.requests), bar, ...counts.map(count), cost(totals.cost_usd)];
-}
-
-function modelName(model: string): string {
-  return model === '' ? '(none)' : model;
+  const { requests, cost_usd, ...counts } = totalsJson(totals);
+  return [name, count(requests), bar, ...Object.values(counts).map(count), cost(cost_usd)];
 }
 
 export function usageJson(report: UsageReport, byKey: KeyTotals, key?: string): Record<string, unknown> {
@@ -114,7 +89,8 @@ function partJson({ total, models }: UsagePart): Record<string, unknown> {
   };
 }
 
-function totalsJson(totals: UsageTotals): Record<string, number> {
+/** With the ledger's names. */
+function totalsJson(totals: UsageTotals) {
   return {
     requests: totals.requests,
     errors: totals.errors,
@@ -126,7 +102,7 @@ function totalsJson(totals: UsageTotals): Record<string, number> {
   };
 }
 
-/** No field needs quotes: labels, model names and numbers hold neither commas nor quotes nor line ends. */
+/** No field needs quotes: labels, model names and numbers have no commas, quotes or line ends. */
 export function usageCsv(rows: readonly KeyUsage[], labels: ReadonlyMap<string, string>): string {
   const lines = rows.map((row) =>
     [row.day, labels.get(row.keyId) ?? row.keyId, row.model, ...Object.values(totalsJson(row))].join(','),
