@@ -57,7 +57,7 @@ export type RelayOverrides = {
   prove?: (signal: AbortSignal) => Promise<Proof>;
   /** In place of the question to the CLI how much of the plan is used. */
   plan?: UsageReader;
-  /** The time of the limits, the ledger and the usage. */
+  /** The time of the keys, the limits, the ledger and the usage. */
   clock?: Clock;
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
 };
@@ -79,7 +79,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   });
   sweepDirectories();
   const store = openStore(config.dataDir);
-  const keys = openKeys(store);
+  const keys = openKeys(store, { now: () => clock.wall() });
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
   const admission = createAdmission({ ...config.limits, counts: openDailyCounts(store), clock });
   const readiness = startReadiness({
