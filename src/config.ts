@@ -12,6 +12,8 @@ export type Config = ReturnType<typeof loadConfig>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+export const processEnv: Environment = process.env;
+
 /** Settings that are not valid. Each of `problems` names the setting, what is wrong and what is valid. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
@@ -35,7 +37,7 @@ function keyShare(slots: number): number {
 }
 
 /** Throws ConfigError. */
-export function loadConfig({ env = process.env, file }: ConfigSources = {}) {
+export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
   const fromFile = file === undefined ? {} : readSettingsFile(file);
   const unknown = unknownSettings(fromFile, file ?? '');
   const invalid: string[] = [];
@@ -120,7 +122,7 @@ function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment):
 /** The settings if they are valid, and the environment in any case: an uninstall does not require valid settings. */
 export function loadConfigIfValid(
   file: string,
-  env: Environment = process.env,
+  env: Environment = processEnv,
 ): { config: Config | undefined; env: Record<string, string> } {
   try {
     const config = loadConfig({ env, file });

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loadConfigIfValid, type Config, type ConfigSources } from '../config.ts';
+import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
 import { openKeys } from '../keys/store.ts';
 import { probe } from '../service/call.ts';
 import { cloudflared } from '../service/cloudflared.ts';
@@ -85,7 +85,7 @@ type Expose = {
 };
 
 async function expose(tool: Tool | 'check', options: Options, context: ExposeContext): Promise<void> {
-  const { terminal = processTerminal(), env: shell = process.env } = context;
+  const { terminal = processTerminal(), env: shell = processEnv } = context;
   const { config: readable, env } = loadConfigIfValid(context.file(), shell);
   const run = runProgramWith(env);
   const say = (line: string): void => terminal.err(`${line}\n`);

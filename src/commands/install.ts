@@ -4,7 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loadConfigIfValid, type Config, type ConfigSources } from '../config.ts';
+import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -60,7 +60,7 @@ type Install = {
 
 /** Throws CommandError, ConfigError or CliMissing. */
 async function install(options: Options, context: InstallContext): Promise<void> {
-  const { terminal = processTerminal(), platform = process.platform, env: shellEnv = process.env } = context;
+  const { terminal = processTerminal(), platform = process.platform, env: shellEnv = processEnv } = context;
   const file = resolve(context.file());
   const { config, env } = loadConfigIfValid(file, shellEnv);
   if (options.purge === true && options.uninstall !== true) {
