@@ -1,14 +1,14 @@
 /**
- * What a turn asks of the model and what it answers, in the shapes of the Messages API: the common language of the routes, the
- * dialects and the CLI.
+ * What a turn asks the model, and what the model answers, in the shapes of the Messages API: the form that routes, dialects and the
+ * CLI share.
  */
 import type { WrittenJson } from './exact-json.ts';
 
-/** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it ignores any other without a word. */
+/** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it silently ignores any other. */
 export const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 export type Effort = (typeof effortLevels)[number];
 
-/** A text block of the Messages API. `citations` are what a model said earlier, as it came. */
+/** A text block of the Messages API. `citations` of an earlier answer are passed on unchanged. */
 export type TextBlock = { type: 'text'; text: string; citations?: readonly Record<string, unknown>[] };
 
 export const imageTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'] as const;
@@ -36,7 +36,7 @@ export type ToolResultBlock = {
   is_error?: boolean;
 };
 
-/** `input` is whatever object the model gave. */
+/** `input` is any object that the model wrote. */
 export type ToolUseBlock = { type: 'tool_use'; id: string; name: string; input: Record<string, unknown> };
 export type ThinkingBlock = { type: 'thinking'; thinking: string; signature: string };
 export type RedactedThinkingBlock = { type: 'redacted_thinking'; data: string };
@@ -47,10 +47,10 @@ export type AssistantBlock = TextBlock | ToolUseBlock | ThinkingBlock | Redacted
 export type Message =
   | { role: 'user'; content: readonly UserBlock[] }
   | { role: 'assistant'; content: readonly AssistantBlock[] }
-  /** What the system says from here on. */
+  /** System text that applies from here on. */
   | { role: 'system'; content: readonly TextBlock[] };
 
-/** A tool of the caller's own: the model may ask for it, nobody here runs it. */
+/** A caller's tool: the model can call it, and the caller runs it. */
 export type Tool = {
   name: string;
   description?: string;
@@ -73,13 +73,13 @@ export type Thinking =
   | { type: 'disabled' };
 
 /**
- * One request to the model. Everything here was validated by the schema of its route: nothing of it is ever passed on that is
- * not named here. Absent means what the CLI does by itself.
+ * One request to the model, validated by the schema of its route: no other field of the request is passed on. Where a field is
+ * absent, the CLI's default applies.
  */
 export type Conversation = {
   /** The system prompt's blocks; empty for none. */
   system: readonly string[];
-  /** In order; the last but for the system's is of the user. Neighbours of one role are allowed, and mean one message. */
+  /** In order. Apart from system messages, the last one is the user's. Neighbours of one role count as one message. */
   messages: readonly Message[];
   effort?: Effort;
   maxTokens?: number;
@@ -91,9 +91,9 @@ export type Conversation = {
   tools?: readonly Tool[];
   toolChoice?: ToolChoice;
   /**
-   * JSON Schema that the answer must satisfy. The model's answer is then one text block whose text is the JSON value, on the
-   * stream as well, with stop reason `end_turn`; what does not satisfy it is `invalid_output`. One that stopped before the value was
-   * whole has the model's stop reason, what there is of the text, and no `Answer.structured`.
+   * JSON Schema that the answer must satisfy. The answer is then one text block whose text is the JSON value, with the stop reason
+   * `end_turn`, streamed or not. A value that does not satisfy the schema is the error `invalid_output`. An answer that stopped
+   * early has the model's stop reason, the text so far, and no `Answer.structured`.
    */
   schema?: Record<string, unknown>;
 };
@@ -113,28 +113,28 @@ export const noTokens: TokenUsage = {
   cache_creation_input_tokens: 0,
 };
 
-/** An event of the Messages API's stream, as it came (`message_start`, `content_block_delta`, ...). */
+/** An event of the Messages API's stream, unchanged (`message_start`, `content_block_delta`, ...). */
 export type ModelEvent = { type: string; [field: string]: unknown };
 
-/** The model's one message, whole. */
+/** The whole message of the model. */
 export type Answer = {
   /** The model's id of the message, `msg_...`. */
   messageId: string;
-  /** Every block in order, with fields that are not known here (citations) as they came; a tool's input is a `WrittenJson`. */
+  /** Every block in order, with unknown fields (citations) unchanged; a tool's input is a `WrittenJson`. */
   content: readonly ({ type: string } & Record<string, unknown>)[];
   /** The text blocks' texts, joined. */
   text: string;
   /** With `Conversation.schema`: the value, which satisfies it. */
   structured?: WrittenJson;
   stopReason: string;
-  /** Which of `stopSequences` ended it. */
+  /** The one of `stopSequences` that ended the answer. */
   stopSequence: string | null;
-  /** What the API told of a refusal besides, as it came. */
+  /** The API's details of a refusal, unchanged. */
   stopDetails?: unknown;
   /** The id of the model that answered. */
   resolvedModel: string;
   usage: TokenUsage;
-  /** The last `usage` object of the stream, over that of its start: with whatever else the upstream counts. */
+  /** The last `usage` object of the stream merged over the first one, with every count of the upstream. */
   rawUsage: Record<string, unknown>;
   /** Null when the turn was ended before the CLI reported it. */
   costUsd: number | null;

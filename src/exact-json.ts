@@ -1,12 +1,12 @@
 /**
- * JSON that is written again as it stood. What a model writes is parsed and serialised again, and a double would change it on the
- * way: the digits of a 64-bit id, or 1.0, which is not 1 everywhere.
+ * JSON that is written exactly as it was read. The relay parses what a model writes and serialises it again; a double would change
+ * the digits of a 64-bit id, or turn 1.0 into 1.
  */
 
-/** Of the standard, and not yet in TypeScript's library. */
+/** Standard, but not yet in TypeScript's library. */
 const { rawJSON } = JSON as unknown as { rawJSON: (source: string) => object };
 
-/** For `JSON.stringify` alone: numbers that it would write in another way are objects that only it understands. */
+/** For `JSON.stringify` only: a number that it would write in another way becomes an object that only it understands. */
 export function parseExactly(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) => {
     if (typeof value !== 'number' || context?.source === undefined) return value;
@@ -19,7 +19,7 @@ export class WrittenJson {
   readonly text: string;
   readonly #exact: unknown;
 
-  /** `instead` stands for the value of a text that is not whole. Throws SyntaxError for such a text without it. */
+  /** `instead` is the value when the text was cut off. Without it, such a text throws SyntaxError. */
   constructor(text: string, instead?: unknown) {
     this.text = text;
     this.#exact = instead ?? parseExactly(text);

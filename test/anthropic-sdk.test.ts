@@ -1,4 +1,4 @@
-/** The official Anthropic SDK against the relay: what it meant is what the model gets, and what the model says is what it reads. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
+/** The official Anthropic SDK against the relay: what it sends reaches the model, and what the model answers reaches it. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import Anthropic, {
@@ -58,7 +58,7 @@ describe('the Anthropic SDK', () => {
   };
   const field = (name: string): unknown => last().json?.[name];
 
-  test('a text, with its usage, its ids and its headers', async () => {
+  test('gets a text with its usage, its ids and its headers', async () => {
     replies = [
       {
         kind: 'text',
@@ -89,7 +89,7 @@ describe('the Anthropic SDK', () => {
     assert.equal(field('max_tokens'), 1000);
   });
 
-  test('a login by token, and the beta of the same route', async () => {
+  test('can use a bearer token and the beta of the route', async () => {
     const other = new Anthropic({ baseURL: relay.url, apiKey: null, authToken: relay.key, maxRetries: 0 });
     const message = await other.beta.messages.create({
       ...ask,
@@ -100,7 +100,7 @@ describe('the Anthropic SDK', () => {
     assert.deepEqual(message.content, [{ type: 'text', text: 'done' }]);
   });
 
-  test('a stream: the events in the order of the API, and the helpers of the SDK', async () => {
+  test('gets the events of a stream in order, and its helpers work', async () => {
     replies = [
       {
         kind: 'blocks',
@@ -137,7 +137,7 @@ describe('the Anthropic SDK', () => {
     assert.deepEqual([message.usage.input_tokens, message.usage.output_tokens], [11, 7]);
   });
 
-  test('several turns, what the system says in between, and every setting of the sampling', async () => {
+  test('sends several turns, system messages in between and the sampling parameters', async () => {
     const messages: Anthropic.MessageParam[] = [
       { role: 'user', content: [{ type: 'text', text: '/init @/etc/passwd' }] },
       {
@@ -183,7 +183,7 @@ describe('the Anthropic SDK', () => {
     assert.deepEqual([field('temperature'), field('top_k'), field('stop_sequences')], [0.5, 3, ['END']]);
   });
 
-  test('thinking and effort', async () => {
+  test('sends thinking and effort', async () => {
     await client.messages.create({
       ...ask,
       max_tokens: 4000,
@@ -195,7 +195,7 @@ describe('the Anthropic SDK', () => {
     assert.equal((field('output_config') as { effort?: string }).effort, 'low');
   });
 
-  test('vision and documents, beside text and in the result of a tool', async () => {
+  test('sends images and documents, next to text and in a tool result', async () => {
     const image: Anthropic.ImageBlockParam = {
       type: 'image',
       source: { type: 'base64', media_type: 'image/png', data: png },
@@ -222,7 +222,7 @@ describe('the Anthropic SDK', () => {
     assert.deepEqual(sentBy(last()).messages, messages);
   });
 
-  test("structured output, by the SDK's own helper", async () => {
+  test('parses structured output by its helper', async () => {
     const format = zodOutputFormat(z.object({ city: z.string(), degrees: z.number() }));
     replies = [structured({ city: 'Paris', degrees: 21 })];
     const message = await client.messages.parse({ ...ask, messages: [hello], output_config: { format } });
@@ -236,7 +236,7 @@ describe('the Anthropic SDK', () => {
     );
   });
 
-  test('structured output that was cut off: what there is of it, and the stop reason', async () => {
+  test('gets the text so far and the stop reason of structured output that was cut off', async () => {
     const format = { type: 'json_schema', schema: { type: 'object' } } as const;
     const cut = recordedToolUse(0, 'toolu_1', 'structured_output', '{"city": "Pa');
     const events = recordedMessage('max_tokens', [cut]);
@@ -250,7 +250,7 @@ describe('the Anthropic SDK', () => {
     }
   });
 
-  test('three rounds of tools: parallel calls, an error, and the answer', async () => {
+  test('runs three rounds of tools with parallel calls and an error', async () => {
     const rounds: AnswerBlock[][] = [
       [{ type: 'text', text: 'Let me look.' }, call('toolu_1', 'Paris'), call('toolu_2', 'Oslo')],
       [call('toolu_3', 'Atlantis')],
@@ -293,7 +293,7 @@ describe('the Anthropic SDK', () => {
     assert.deepEqual(field('tool_choice'), { type: 'auto' });
   });
 
-  test("the SDK's tool runner, streamed", async () => {
+  test('runs tools by its streamed tool runner', async () => {
     replies = [
       { kind: 'blocks', blocks: [call('toolu_1', 'Paris')] },
       { kind: 'blocks', blocks: [call('toolu_2', 'Oslo')] },
@@ -327,7 +327,7 @@ describe('the Anthropic SDK', () => {
     );
   });
 
-  test("errors have the SDK's own types", async () => {
+  test('throws its typed errors', async () => {
     const message = { ...ask, messages: [hello] };
     const wrongKey = new Anthropic({ baseURL: relay.url, apiKey: 'crk_wrong', maxRetries: 0 });
     await assert.rejects(
@@ -369,7 +369,7 @@ describe('the Anthropic SDK', () => {
     );
   });
 
-  test('a stream that fails in the middle fails at the SDK, with the type', async () => {
+  test('throws the type of the error that ends a stream', async () => {
     replies = [
       { kind: 'stream_error', type: 'overloaded_error', message: 'Overloaded', afterText: 'It begins' },
     ];
@@ -383,7 +383,7 @@ describe('the Anthropic SDK', () => {
     assert.equal(text, 'It begins');
   });
 
-  test('a limit is told with its time', async () => {
+  test('gets retry-after with a limit', async () => {
     const key = relay.mint('once', { dailyLimit: 1 });
     const eager = new Anthropic({ baseURL: relay.url, apiKey: key, maxRetries: 5 });
     await eager.messages.create({ ...ask, messages: [hello] });
@@ -396,7 +396,7 @@ describe('the Anthropic SDK', () => {
     );
   });
 
-  test('a client that leaves ends the turn', async () => {
+  test('ends the turn when it aborts a stream', async () => {
     replies = [{ kind: 'hang', after: 'text', text: 'It begins' }];
     const stream = client.messages.stream({ ...ask, messages: [hello] });
     stream.once('text', () => stream.abort());

@@ -224,7 +224,7 @@ describe('a shape of the Messages API', () => {
   after(() => relay.stop());
 
   for (const [name, shape] of Object.entries(shapes)) {
-    test(`${name}, as a stream`, async () => {
+    test(`comes out of a stream unchanged: ${name}`, async () => {
       const response = await asked(name, true);
       assert.equal(response.status, 200);
       const { events, whole } = await readEvents(response);
@@ -242,7 +242,7 @@ describe('a shape of the Messages API', () => {
       ]);
     });
 
-    test(`${name}, whole`, async () => {
+    test(`comes out of a whole answer unchanged: ${name}`, async () => {
       const response = await asked(name, false);
       const prompt = `${name}, whole`;
       assert.equal(relay.model.requests.filter(({ body }) => body.includes(prompt)).length, 1);
@@ -266,7 +266,7 @@ describe('a shape of the Messages API', () => {
     });
   }
 
-  test('numbers come to the digit, on every route', async () => {
+  test('keeps every digit of a number, on every route', async () => {
     const input = '{"id":12345678901234567890,"ratio":1.0}';
     const schema = { type: 'object', properties: { id: { type: 'integer' } } };
     const messages = [{ role: 'user', content: 'digits' }];
@@ -299,7 +299,7 @@ describe('a shape of the Messages API', () => {
     }
   });
 
-  test('an error in the middle', async () => {
+  test('that ends with an error event ends with it on the route, too', async () => {
     const { events } = await readEvents(await asked('no shape', true));
     assert.deepEqual(
       events.map(({ event }) => event),

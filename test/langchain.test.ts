@@ -87,7 +87,7 @@ describe('LangChain', () => {
         model = provider.model(relay);
       });
 
-      test('invoke', async () => {
+      test('sends the turns and gets the text by invoke', async () => {
         reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
         const answer = await provider
           .model(relay, { temperature: 0.5 })
@@ -109,7 +109,7 @@ describe('LangChain', () => {
         ]);
       });
 
-      test('stream', async () => {
+      test('gets the pieces and the usage by stream', async () => {
         reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'], usage: { output_tokens: 4 } });
         const chunks = await Array.fromAsync(await model.stream('hi'));
         assert.deepEqual(
@@ -120,7 +120,7 @@ describe('LangChain', () => {
         assert.equal(usageOf(whole).output_tokens, provider.streamedTokens);
       });
 
-      test('an image and a PDF', async () => {
+      test('sends an image and a PDF', async () => {
         reply = () => ({ kind: 'text', text: 'a dot' });
         await model.invoke([
           new HumanMessage({
@@ -148,7 +148,7 @@ describe('LangChain', () => {
       });
 
       for (const method of provider.structuredMethods) {
-        test(`withStructuredOutput by ${method}`, async () => {
+        test(`gets a value by withStructuredOutput with ${method}`, async () => {
           const ada = { name: 'Ada', age: 36 };
           reply = (request) => structuredModel(request, ada);
           const schema = z.object({ name: z.string(), age: z.number() });
@@ -157,7 +157,7 @@ describe('LangChain', () => {
       }
 
       for (const streamed of [false, true]) {
-        test(`bindTools, three rounds${streamed ? ', streamed' : ''}`, async () => {
+        test(`runs three rounds of tools by bindTools${streamed ? ', streamed' : ''}`, async () => {
           reply = weatherModel;
           const asked: string[] = [];
           const weather = tool(
@@ -205,33 +205,33 @@ describe('LangChain', () => {
         });
       }
 
-      describe('errors', () => {
+      describe('throws for', () => {
         const failsWith = (status: number) => (error: unknown) => {
           assert.equal((error as { status?: unknown }).status, status, String(error));
           return true;
         };
 
-        test('401', async () => {
+        test('a wrong key the status 401', async () => {
           await assert.rejects(provider.model(relay, { apiKey: 'crk_wrong' }).invoke('hi'), failsWith(401));
         });
 
-        test('404 for a model that is not served', async () => {
+        test('an unknown model the status 404', async () => {
           await assert.rejects(provider.model(relay, { model: 'gpt-4o' }).invoke('hi'), failsWith(404));
         });
 
-        test('429', async () => {
+        test('a used-up day the status 429', async () => {
           reply = () => ({ kind: 'text', text: 'hello' });
           const apiKey = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
           await provider.model(relay, { apiKey }).invoke('hi');
           await assert.rejects(provider.model(relay, { apiKey }).invoke('hi'), failsWith(429));
         });
 
-        test('overloaded', async () => {
+        test('an overload the status of the API', async () => {
           reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
           await assert.rejects(model.invoke('hi'), failsWith(provider.overloaded));
         });
 
-        test('an error in the middle of a stream', async () => {
+        test('a stream that breaks the error, after its pieces', async () => {
           reply = () => ({
             kind: 'stream_error',
             type: 'overloaded_error',
@@ -246,7 +246,7 @@ describe('LangChain', () => {
         });
       });
 
-      test('abort', async () => {
+      test('ends the turn when it aborts a stream', async () => {
         reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
         const controller = new AbortController();
         await assert.rejects(async () => {

@@ -59,7 +59,7 @@ describe('the OpenAI SDK', () => {
 
   const sent = (): Sent => sentBy(relay.model.requests.at(-1));
 
-  test('a text', async () => {
+  test('gets a text with its usage, its id and its headers', async () => {
     reply = () => ({
       kind: 'text',
       text: ['  hello\n', 'there ✓ '],
@@ -109,7 +109,7 @@ describe('the OpenAI SDK', () => {
     assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
   });
 
-  test('streamed, with usage', async () => {
+  test('gets a stream with the usage at its end', async () => {
     reply = () => ({ kind: 'text', text: ['one ', 'two'], usage: { input_tokens: 5, output_tokens: 2 } });
     const stream = await client.chat.completions.create({
       model: 'opus',
@@ -136,7 +136,7 @@ describe('the OpenAI SDK', () => {
     assert.equal(new Set(chunks.map(({ id, created, model }) => `${id} ${created} ${model}`)).size, 1);
   });
 
-  test('streamed, through the SDK’s helper', async () => {
+  test('gets the pieces of a stream through its helper', async () => {
     reply = () => ({ kind: 'text', text: ['one ', 'two'] });
     const pieces: string[] = [];
     const stream = client.chat.completions
@@ -148,7 +148,7 @@ describe('the OpenAI SDK', () => {
     assert.equal(whole.choices[0]?.finish_reason, 'stop');
   });
 
-  test('many turns, with every parameter that has a meaning here', async () => {
+  test('sends many turns and every parameter that has an effect', async () => {
     reply = () => ({ kind: 'text', text: 'four' });
     await client.chat.completions.create({
       model: 'sonnet',
@@ -186,7 +186,7 @@ describe('the OpenAI SDK', () => {
     );
   });
 
-  test('reasoning_effort', async () => {
+  test('sends reasoning_effort as effort or disabled thinking', async () => {
     reply = () => ({ kind: 'text', text: 'x' });
     await client.chat.completions.create({ model: 'opus', messages: hi, reasoning_effort: 'low' });
     assert.deepEqual(sent().body['output_config'], { effort: 'low' });
@@ -196,7 +196,7 @@ describe('the OpenAI SDK', () => {
     );
   });
 
-  test('an image and a PDF', async () => {
+  test('sends an image and a PDF', async () => {
     reply = () => ({ kind: 'text', text: 'a dot' });
     const { choices } = await client.chat.completions.create({
       model: 'opus',
@@ -230,11 +230,11 @@ describe('the OpenAI SDK', () => {
     ]);
   });
 
-  describe('structured output', () => {
+  describe('with structured output', () => {
     const Person = z.object({ name: z.string(), age: z.number() });
     const ada = { name: 'Ada', age: 36 };
 
-    test('chat.completions.parse with a zod schema', async () => {
+    test('parses the value of a zod schema', async () => {
       reply = (request) => structuredModel(request, ada);
       const { choices } = await client.chat.completions.parse({
         model: 'opus',
@@ -245,7 +245,7 @@ describe('the OpenAI SDK', () => {
       assert.equal(choices[0]?.finish_reason, 'stop');
     });
 
-    test('streamed', async () => {
+    test('parses the value of a streamed answer', async () => {
       reply = (request) => structuredModel(request, ada);
       const whole = await client.chat.completions
         .stream({ model: 'opus', messages: hi, response_format: zodResponseFormat(Person, 'person') })
@@ -253,7 +253,7 @@ describe('the OpenAI SDK', () => {
       assert.deepEqual(whole.choices[0]?.message.parsed, ada);
     });
 
-    test('json_object', async () => {
+    test('gets an object for json_object', async () => {
       reply = (request) => structuredModel(request, { any: ['thing'] });
       const { choices } = await client.chat.completions.create({
         model: 'opus',
@@ -263,7 +263,7 @@ describe('the OpenAI SDK', () => {
       assert.deepEqual(JSON.parse(choices[0]?.message.content ?? ''), { any: ['thing'] });
     });
 
-    test('an answer that does not satisfy the schema is an error, and is not asked for again', async () => {
+    test('gets an error for an invalid answer and does not retry', async () => {
       reply = (request) => structuredModel(request, { name: 5 });
       const retrying = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 2 });
       const asked = relay.model.requests.length;
@@ -279,7 +279,7 @@ describe('the OpenAI SDK', () => {
       assert.equal(relay.model.requests.length, asked + 1);
     });
 
-    test('a structured answer that was cut off or declined: the SDK’s own errors', async () => {
+    test('throws its own errors for an answer that was cut off or declined', async () => {
       const structured = {
         model: 'opus',
         messages: hi,
@@ -299,7 +299,7 @@ describe('the OpenAI SDK', () => {
     });
   });
 
-  describe('tools', () => {
+  describe('with tools', () => {
     const allTurns = weatherTurns(text('hi'));
     const ownTool = {
       name: 'weather',
@@ -307,7 +307,7 @@ describe('the OpenAI SDK', () => {
       input_schema: weatherTool.function.parameters,
     };
 
-    test('three rounds by hand, with calls at once, answered in another order', async () => {
+    test('runs three rounds with parallel calls that are answered in another order', async () => {
       reply = weatherModel;
       const messages = [...hi];
       for (let round = 0; ; round += 1) {
@@ -339,7 +339,7 @@ describe('the OpenAI SDK', () => {
     });
 
     for (const stream of [false, true]) {
-      test(`three rounds by the SDK’s runTools${stream ? ', streamed' : ''}`, async () => {
+      test(`runs three rounds by runTools${stream ? ', streamed' : ''}`, async () => {
         reply = weatherModel;
         const asked: string[] = [];
         const tools = [
@@ -362,7 +362,7 @@ describe('the OpenAI SDK', () => {
       });
     }
 
-    test('a strict zod tool, parsed; a tool that must be called; one call at a time', async () => {
+    test('sends a strict zod tool, a required tool and one call at a time', async () => {
       reply = () => ({ kind: 'tool_use', name: 'weather', input: { city: 'Oslo' } });
       const { choices } = await client.chat.completions.parse({
         model: 'opus',
@@ -383,7 +383,7 @@ describe('the OpenAI SDK', () => {
     });
   });
 
-  describe('recorded streams', () => {
+  describe('with a recorded stream', () => {
     const call = (id: string, name: string, args: string): object => ({
       id,
       type: 'function',
@@ -436,7 +436,7 @@ describe('the OpenAI SDK', () => {
       });
     }
 
-    test('a call that was cut off: its arguments are not whole, and the reason says so', async () => {
+    test('gets the finish reason length for a call that was cut off', async () => {
       reply = () => ({ kind: 'events', events: recordings.maxTokensInTool });
       const stream = await client.chat.completions.create({
         model: 'opus',
@@ -453,7 +453,7 @@ describe('the OpenAI SDK', () => {
       assert.deepEqual([args, finish], ['{"city": "Zü', 'length']);
     });
 
-    test('an error in the middle', async () => {
+    test('throws the error that ends the stream', async () => {
       reply = () => ({ kind: 'events', events: recordings.errorMidStream });
       await assert.rejects(
         client.chat.completions.create({ model: 'opus', messages: hi }),
@@ -478,7 +478,7 @@ describe('the OpenAI SDK', () => {
     });
   });
 
-  describe('errors', () => {
+  describe('throws for', () => {
     beforeEach(() => {
       reply = () => ({ kind: 'text', text: 'hello' });
     });
@@ -489,7 +489,7 @@ describe('the OpenAI SDK', () => {
           typeof client.chat.completions.create
         >[0]);
 
-    test('401', async () => {
+    test('a wrong key an AuthenticationError', async () => {
       await assert.rejects(
         ask({ apiKey: 'crk_wrong' }),
         (error: unknown) =>
@@ -500,7 +500,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('400 with the place', async () => {
+    test('an invalid request a BadRequestError with the place', async () => {
       for (const stream of [false, true]) {
         await assert.rejects(
           ask(
@@ -530,7 +530,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('400 of the model itself', async () => {
+    test('a prompt that is too long the code context_length_exceeded', async () => {
       const error = new RelayError('bad_request', 'Too long.', { reason: 'prompt_too_long' });
       reply = () => ({ kind: 'relay_error', error });
       await assert.rejects(
@@ -539,14 +539,14 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('404 for a model that is not served', async () => {
+    test('an unknown model the code model_not_found', async () => {
       await assert.rejects(
         ask({}, { model: 'gpt-4o' }),
         (error: unknown) => error instanceof NotFoundError && error.code === 'model_not_found',
       );
     });
 
-    test('413', async () => {
+    test('a body that is too large the status 413', async () => {
       await assert.rejects(
         ask({}, { messages: [{ role: 'user', content: 'x'.repeat(2_000_000) }] }),
         (error: unknown) =>
@@ -554,7 +554,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('429 of a day: not retried', async () => {
+    test('a used-up day insufficient_quota, without a retry', async () => {
       const apiKey = relay.mint('daily', { dailyLimit: 1 });
       await ask({ apiKey });
       await assert.rejects(
@@ -573,7 +573,7 @@ describe('the OpenAI SDK', () => {
       assert.deepEqual(statuses(), [200, 429]);
     });
 
-    test('overloaded', async () => {
+    test('an overload an InternalServerError, whole and streamed', async () => {
       reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
       await assert.rejects(
         ask(),
@@ -592,7 +592,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('a path below, and a method', async () => {
+    test('an unknown path and method their status', async () => {
       await assert.rejects(
         client.chat.completions.retrieve('chatcmpl-1'),
         (error: unknown) => error instanceof NotFoundError && error.code === 'not_found',
@@ -605,7 +605,7 @@ describe('the OpenAI SDK', () => {
     });
   });
 
-  describe('abort', () => {
+  describe('aborts a request', () => {
     const gone = async (route: string, clientGone: number): Promise<void> => {
       await eventually('no turn is left', () => relay.model.running() === 0);
       await eventually('the ledger says so', () => {
@@ -614,7 +614,7 @@ describe('the OpenAI SDK', () => {
       });
     };
 
-    test('before the answer', async () => {
+    test('before the answer, which ends the turn', async () => {
       reply = () => ({ kind: 'hang', after: 'accept' });
       const controller = new AbortController();
       const asked = relay.model.requests.length;
@@ -630,7 +630,7 @@ describe('the OpenAI SDK', () => {
       await gone('chat_completions', 1);
     });
 
-    test('in the middle of a stream', async () => {
+    test('in the middle of a stream, which ends the turn', async () => {
       reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
       const stream = await client.chat.completions.create({ model: 'opus', messages: hi, stream: true });
       for await (const chunk of stream) if (chunk.choices[0]?.delta.content === 'The answer begins') break;

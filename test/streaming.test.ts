@@ -1,4 +1,4 @@
-/** Answers as server-sent events: what is sent and when, through a tunnel that cuts silence, and every way in which one ends early. */
+/** Answers as server-sent events: what the relay sends and when, pings through a tunnel, and every early end of a stream. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -32,7 +32,7 @@ function assertQuiet(log: string): void {
   assert.doesNotMatch(log, /"internal"|"defect"|aborted|^\s+at /m);
 }
 
-/** Sends a request over a socket of its own. */
+/** Sends a request over a new socket. */
 async function send(relay: Relay, body: object): Promise<Socket> {
   const text = JSON.stringify(body);
   const { hostname, port } = new URL(relay.url);
@@ -142,7 +142,7 @@ describe('a stream', { concurrency: 2 }, () => {
 describe('pings', { concurrency: 3 }, () => {
   const idleMs = 3000;
   const times = { pingAfterMs: 100 };
-  /** Of silence, which is longer than what the tunnel allows. */
+  /** So many mean a silence that the tunnel does not allow. */
   const pings = (1.2 * idleMs) / times.pingAfterMs;
 
   const ask = (url: string, key: string, body: object): Promise<Response> =>

@@ -75,7 +75,7 @@ describe('the Vercel AI SDK', () => {
         model = provider.model(relay);
       });
 
-      test('generateText', async () => {
+      test('sends a prompt with its settings by generateText', async () => {
         reply = () => ({ kind: 'text', text: 'hello there', usage: { input_tokens: 9, output_tokens: 3 } });
         const result = await generateText({
           model,
@@ -97,7 +97,7 @@ describe('the Vercel AI SDK', () => {
         );
       });
 
-      test('streamText', async () => {
+      test('gets the pieces and the usage by streamText', async () => {
         reply = () => ({ kind: 'text', text: ['one ', 'two ', 'three'], usage: { output_tokens: 4 } });
         const result = streamText({ model, prompt: 'hi' });
         assert.deepEqual(await Array.fromAsync(result.textStream), ['one ', 'two ', 'three']);
@@ -105,7 +105,7 @@ describe('the Vercel AI SDK', () => {
         assert.equal((await result.usage).outputTokens, 4);
       });
 
-      test('many turns, an image and a PDF', async () => {
+      test('sends many turns, an image and a PDF', async () => {
         reply = () => ({ kind: 'text', text: 'a dot' });
         await generateText({
           model,
@@ -140,21 +140,21 @@ describe('the Vercel AI SDK', () => {
         ]);
       });
 
-      describe('objects', () => {
+      describe('gets an object', () => {
         const schema = z.object({ name: z.string(), age: z.number() });
         const ada = { name: 'Ada', age: 36 };
         before(() => {
           reply = (request) => structuredModel(request, ada);
         });
 
-        test('generateObject', async () => {
+        test('by generateObject', async () => {
           // oxlint-disable-next-line typescript/no-deprecated -- apps use it
           assert.deepEqual((await generateObject({ model, schema, prompt: 'hi' })).object, ada);
         });
 
         // By its full name the Anthropic provider knows what the model can do, and asks in another way.
         for (const name of ['opus', 'claude-opus-4-5']) {
-          test(`generateText with an output, ${name}`, async () => {
+          test(`by generateText with an output, from ${name}`, async () => {
             const { output } = await generateText({
               model: provider.model(relay, relay.key, name),
               output: Output.object({ schema }),
@@ -164,14 +164,14 @@ describe('the Vercel AI SDK', () => {
           });
         }
 
-        test('streamText with an output', async () => {
+        test('by streamText with an output', async () => {
           const result = streamText({ model, output: Output.object({ schema }), prompt: 'hi' });
           assert.deepEqual(await result.output, ada);
         });
       });
 
       for (const streamed of [false, true]) {
-        test(`three rounds of tools${streamed ? ', streamed' : ''}`, async () => {
+        test(`runs three rounds of tools${streamed ? ', streamed' : ''}`, async () => {
           reply = weatherModel;
           const asked: string[] = [];
           const settings = {
@@ -210,7 +210,7 @@ describe('the Vercel AI SDK', () => {
         });
       }
 
-      describe('errors', () => {
+      describe('throws for', () => {
         const failsWith = (status: number, isRetryable: boolean) => (error: unknown) => {
           assert.ok(APICallError.isInstance(error), String(error));
           assert.deepEqual([error.statusCode, error.isRetryable], [status, isRetryable]);
@@ -219,27 +219,27 @@ describe('the Vercel AI SDK', () => {
         const ask = (as: LanguageModel): Promise<unknown> =>
           generateText({ model: as, prompt: 'hi', maxRetries: 0 });
 
-        test('401', async () => {
+        test('a wrong key the status 401, not to retry', async () => {
           await assert.rejects(ask(provider.model(relay, 'crk_wrong')), failsWith(401, false));
         });
 
-        test('404 for a model that is not served', async () => {
+        test('an unknown model the status 404, not to retry', async () => {
           await assert.rejects(ask(provider.model(relay, relay.key, 'gpt-4o')), failsWith(404, false));
         });
 
-        test('429', async () => {
+        test('a used-up day the status 429', async () => {
           reply = () => ({ kind: 'text', text: 'hello' });
           const key = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
           await ask(provider.model(relay, key));
           await assert.rejects(ask(provider.model(relay, key)), failsWith(429, true));
         });
 
-        test('overloaded', async () => {
+        test('an overload the status of the API, to retry', async () => {
           reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
           await assert.rejects(ask(model), failsWith(provider.overloaded, true));
         });
 
-        test('an error in the middle of a stream', async () => {
+        test('a stream that breaks the error, after its pieces', async () => {
           reply = () => ({
             kind: 'stream_error',
             type: 'overloaded_error',
@@ -259,7 +259,7 @@ describe('the Vercel AI SDK', () => {
         });
       });
 
-      test('abort', async () => {
+      test('ends the turn when it aborts a stream', async () => {
         reply = () => ({ kind: 'hang', after: 'text', text: 'The answer begins' });
         const controller = new AbortController();
         const result = streamText({ model, prompt: 'hi', abortSignal: controller.signal });

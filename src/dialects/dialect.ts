@@ -1,30 +1,30 @@
 /**
- * A dialect: how one API asks and is answered. Pure: text in, text out; the recipe around it (keys, limits, turn, ledger, pings,
- * headers) is `http/generate.ts`'s and the same for all of them.
+ * A dialect: how the clients of one API write a request and read an answer. Pure. Keys, limits, turns, the ledger, pings and
+ * headers are the same for all dialects, and belong to `http/routes/generate.ts`.
  */
 import type { Answer, Conversation, ModelEvent } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 
-/** A request that was understood. */
+/** A request in the form that all dialects share. */
 export type ParsedRequest = {
   conversation: Conversation;
-  /** As the caller named it; absent: the default model. */
+  /** The caller's name of the model; absent: the default model. */
   model: string | undefined;
   stream: boolean;
-  /** Asks for a job instead of an answer, by a field of the body. */
+  /** Whether a field of the body asks for a job instead of an answer. */
   async?: boolean;
   /** Seconds; absent: REQ_TIMEOUT, which it cannot exceed. */
   timeoutS?: number;
-  /** Parameters that were accepted and have no effect here: told in `x-relay-ignored-params`. */
+  /** Accepted parameters without effect, listed in `x-relay-ignored-params`. */
   ignored: readonly string[];
-  /** Says the answer in the way this request wants it. */
+  /** Writes the answer in the form that this request asks for. */
   responder: Responder;
 };
 
-/** What the answer's words may need besides the answer. */
+/** What a responder can add to the answer. */
 export type AnswerFacts = {
   requestId: string;
-  /** The model as it was asked for, after the default. */
+  /** The caller's name of the model, or the default. */
   model: string;
   /** Unix milliseconds of the request's arrival. */
   at: number;
@@ -38,9 +38,9 @@ export type Responder = {
   stream(facts: () => AnswerFacts): StreamResponder;
 };
 
-/** Each function returns server-sent events as text, ready to be sent, or '' for nothing. */
+/** Each function returns server-sent events as text, or '' for no event. */
 export type StreamResponder = {
-  /** `message_start` is the first; `message_delta` and `message_stop` are not passed in: `end` stands for them. */
+  /** `message_start` comes first; `end` stands for `message_delta` and `message_stop`. */
   event(event: ModelEvent): string;
   end(answer: Answer): string;
 };
@@ -50,13 +50,13 @@ export type ErrorFormat = {
   errorBody(error: RelayError, requestId: string): object;
   /** Absent: the table's status. */
   errorStatus?(error: RelayError): number;
-  /** An error in the middle of a stream, as server-sent events that end it. */
+  /** The server-sent events that end a stream with an error. */
   errorEvents(error: RelayError, requestId: string): string;
 };
 
 export type Dialect = ErrorFormat & {
-  /** The error of a model that is not served; absent: `not_found`. */
+  /** The error code for a model that the relay does not serve; absent: `not_found`. */
   unknownModel?: 'bad_request';
-  /** Throws `bad_request` that names the place. */
+  /** Throws a `bad_request` that names the place. */
   parse(body: unknown): ParsedRequest;
 };

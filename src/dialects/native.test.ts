@@ -56,15 +56,15 @@ function streamed(request: object, events: ModelEvent[]): Sent[] {
     });
 }
 
-describe('what is asked', () => {
-  test('a prompt alone', () => {
+describe('a request to /v1/complete', () => {
+  test('with a prompt alone becomes a conversation of one message', () => {
     assert.deepEqual(native.parse({ prompt: ' /x ' }).conversation, {
       system: [],
       messages: [{ role: 'user', content: [{ type: 'text', text: ' /x ' }] }],
     });
   });
 
-  test('everything', () => {
+  test('with every field becomes a conversation with every field', () => {
     const schema = { type: 'object' };
     const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } };
     const pdf = {
@@ -111,7 +111,7 @@ describe('what is asked', () => {
   });
 
   const refused: [body: object, message: string][] = [
-    [{}, 'Field "prompt" must be a string and is required, unless there are "messages".'],
+    [{}, 'Field "prompt" must be a string and is required without "messages".'],
     [{ prompt: 'x', messages: [{ role: 'user', content: 'x' }] }, 'Send "prompt" or "messages", not both.'],
     [
       {
@@ -120,11 +120,11 @@ describe('what is asked', () => {
           { role: 'assistant', content: 'y' },
         ],
       },
-      'Field "messages.1.role" must be user: the last turn is what the model answers.',
+      'Field "messages.1.role" must be user: the model answers the last turn.',
     ],
     [
       { prompt: 'x', schema: {}, output_format: 'text' },
-      'Field "output_format" must be json where there is a "schema".',
+      'Field "output_format" must be json with a "schema".',
     ],
     [{ prompt: 'x', stream: true, async: true }, 'Send "stream" or "async", not both.'],
     [
@@ -139,20 +139,17 @@ describe('what is asked', () => {
       { prompt: 'x', schema: { properties: { '\ud800': {} } } },
       'Field "schema.properties" has a name that holds a lone surrogate, which is not valid Unicode text.',
     ],
-    [
-      { prompt: 'x', schema: { maximum: Infinity } },
-      'Field "schema.maximum" is a number that is too large to be read.',
-    ],
+    [{ prompt: 'x', schema: { maximum: Infinity } }, 'Field "schema.maximum" is a number that is too large.'],
   ];
   for (const [body, message] of refused) {
-    test(message, () => {
+    test(`is refused: ${message}`, () => {
       assert.throws(() => native.parse(body), { code: 'bad_request', message });
     });
   }
 });
 
-describe('what is answered', () => {
-  test('text', () => {
+describe('the answer of /v1/complete', () => {
+  test('has the text form by default', () => {
     assert.deepEqual(whole({}), { ok: true, model: 'opus', duration_ms: 12, text: 'hi' });
     assert.deepEqual(whole({ stop: 'x' }, { stopReason: 'stop_sequence', stopSequence: 'x' }), {
       ok: true,
@@ -164,12 +161,12 @@ describe('what is answered', () => {
     });
   });
 
-  test('json', () => {
+  test('has the json form with output_format json', () => {
     assert.deepEqual(whole({ output_format: 'json' }), json);
     assert.equal(JSON.stringify(whole({ output_format: 'json' })), JSON.stringify(json), 'in this order');
   });
 
-  test('the value of a schema', () => {
+  test('has the value of a schema', () => {
     assert.deepEqual(whole({ schema: {} }, { structured: new WrittenJson('{"a":[1]}') }), {
       ...json,
       result: { a: [1] },
@@ -180,18 +177,19 @@ describe('what is answered', () => {
     });
   });
 
-  test('no value, no success', () => {
+  test('without the value of its schema is an error', () => {
     const cut = { stopReason: 'max_tokens', text: '{"a' };
     const refusal = {
       code: 'invalid_output',
-      message: 'No answer that satisfies the schema: the model stopped before it was whole (max_tokens).',
+      message:
+        'No answer that satisfies the schema: the model stopped before the value was complete (max_tokens).',
     };
     assert.throws(() => whole({ schema: {} }, cut), refusal);
     const stream = native.parse({ prompt: 'x', schema: {}, stream: true }).responder.stream(() => facts);
     assert.throws(() => stream.end({ ...answer, ...cut }), refusal);
   });
 
-  test('a stream', () => {
+  test('is streamed as start, delta and done events', () => {
     const events = [
       { type: 'message_start', message: { model: 'claude-opus-5' } },
       { type: 'content_block_start', index: 0, content_block: { type: 'thinking' } },
@@ -211,7 +209,7 @@ describe('what is answered', () => {
     assert.deepEqual(streamed({ output_format: 'json' }, events), [...begun, { type: 'done', ...json }]);
   });
 
-  test('an error, whole and in a stream', () => {
+  test('has errors of the same fields, whole and in a stream', () => {
     const error = new RelayError('rate_limited', 'Wait.', { retryAfter: 3, limit: 'key_rpm' });
     const body = {
       ok: false,
@@ -242,7 +240,7 @@ function refusal(body: unknown): string {
   return message;
 }
 
-describe('a request is refused, and the field is named', () => {
+describe('a refused request to /v1/complete names the field', () => {
   const cases: [body: unknown, sentence: RegExp | string][] = [
     [undefined, 'The request body must be a JSON object.'],
     [null, 'The request body must be a JSON object.'],
@@ -270,7 +268,7 @@ describe('a request is refused, and the field is named', () => {
     [JSON.parse('{"prompt":"x","__proto__":{}}'), 'Field "__proto__" is not a known field.'],
   ];
   for (const [body, sentence] of cases) {
-    test(JSON.stringify(body) ?? 'nothing', () => {
+    test(`for the body ${JSON.stringify(body) ?? 'undefined'}`, () => {
       const said = refusal(body);
       if (typeof sentence === 'string') assert.equal(said, sentence);
       else assert.match(said, sentence);
@@ -303,12 +301,12 @@ describe('a request is refused, and the field is named', () => {
     ],
   ];
   for (const [content, sentence] of places) {
-    test(`a turn of ${JSON.stringify(content)}`, () => {
+    test(`for the message content ${JSON.stringify(content)}`, () => {
       assert.match(refusal({ messages: [{ role: 'user', content }] }), sentence);
     });
   }
 
-  test('a long field name is cut', () => {
+  test('and shortens a long name', () => {
     assert.ok(refusal({ prompt: 'x', ['y'.repeat(10_000)]: 1 }).length < 120);
   });
 });

@@ -1,4 +1,4 @@
-/** The relay's own API: what POST /v1/complete takes and says. */
+/** The relay's own API: POST /v1/complete. */
 import {
   completeRequest,
   type CompleteJsonResponse,
@@ -32,25 +32,23 @@ export const native: Dialect = {
   errorEvents: (error, requestId) => event('error', { type: 'error', ...errorBody(error, requestId) }),
 };
 
-/** What each field allows alone, but not together with another. */
+/** Fields that are valid alone, but not together. */
 function requireOneMeaning(request: CompleteRequest): void {
   const { prompt, messages, schema } = request;
   if (prompt === undefined && messages === undefined) {
-    throw bad('Field "prompt" must be a string and is required, unless there are "messages".');
+    throw bad('Field "prompt" must be a string and is required without "messages".');
   }
   if (prompt !== undefined && messages !== undefined) throw bad('Send "prompt" or "messages", not both.');
   if (messages !== undefined && messages.at(-1)?.role !== 'user') {
-    throw bad(
-      `Field "messages.${messages.length - 1}.role" must be user: the last turn is what the model answers.`,
-    );
+    throw bad(`Field "messages.${messages.length - 1}.role" must be user: the model answers the last turn.`);
   }
   if (schema !== undefined && request.output_format === 'text') {
-    throw bad('Field "output_format" must be json where there is a "schema".');
+    throw bad('Field "output_format" must be json with a "schema".');
   }
   if (request.stream === true && request.async === true) throw bad('Send "stream" or "async", not both.');
 }
 
-/** A `bad_request` of the relay's own routes. */
+/** A `bad_request` of the relay's API. */
 export function fieldProblem(path: Path, predicate: string): RelayError {
   const place = path.length === 0 ? 'The request body' : `Field "${shortPath(path).join('.')}"`;
   return new RelayError('bad_request', `${place} ${predicate}.`);
@@ -107,10 +105,10 @@ function textBody(answer: Answer, facts: AnswerFacts): CompleteTextResponse {
   };
 }
 
-/** Never a success without the value. */
+/** An answer without the value is an error. */
 function valueBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
   if (!('structured' in answer)) {
-    throw invalidOutput(`the model stopped before it was whole (${answer.stopReason})`);
+    throw invalidOutput(`the model stopped before the value was complete (${answer.stopReason})`);
   }
   return jsonBody(answer, facts);
 }
@@ -128,13 +126,13 @@ function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
   };
 }
 
-/** The end of a stream holds everything; its text has the name that it has in the text form. */
+/** The end of a stream holds all fields; the text is called `text`, as in the text form. */
 function textEnd(answer: Answer, facts: AnswerFacts): object {
   const { result: _result, ...rest } = jsonBody(answer, facts);
   return { ...rest, text: answer.text };
 }
 
-/** `start` when the model begins, `delta` for each piece of text; nothing for what has no text. */
+/** `start` when the model begins, `delta` for each piece of text, '' for any other event. */
 function eventText(happened: ModelEvent, facts: () => AnswerFacts): string {
   if (happened.type === 'message_start') {
     const { requestId, model } = facts();

@@ -1,4 +1,4 @@
-/** What is wrong with a request body: where it is wrong, and a predicate such as "must be a string". A dialect formats the place. Pure. */
+/** Problems of a request body: a path, and a predicate such as "must be a string". A dialect formats the path. Pure. */
 import type { z } from 'zod';
 import type { RelayError } from '../errors.ts';
 import { findUnsendable } from './unsendable.ts';
@@ -6,10 +6,10 @@ import { findUnsendable } from './unsendable.ts';
 /** Keys and positions from the body down. */
 export type Path = readonly PropertyKey[];
 
-/** A dialect's `bad_request` about a place. The predicate has no full stop. */
+/** Makes a dialect's `bad_request`. The predicate has no full stop. */
 export type ProblemAt = (path: Path, predicate: string) => RelayError;
 
-/** The body as `schema` reads it. Throws the first problem. */
+/** Returns the body as `schema` reads it, or throws its first problem. */
 export function parseBody<Output>(schema: z.ZodType<Output>, body: unknown, problemAt: ProblemAt): Output {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw problemAt([], 'must be a JSON object');
@@ -22,7 +22,7 @@ export function parseBody<Output>(schema: z.ZodType<Output>, body: unknown, prob
   throw problemAt([...issue.path, ...unknown], issue.message);
 }
 
-/** Throws when a part of `value` cannot be sent on. `path` is where the value itself is. */
+/** Throws if a part of `value` cannot be sent to the model. `path` is the place of `value`. */
 export function requireSendable(value: unknown, path: Path, problemAt: ProblemAt): void {
   const unsendable = findUnsendable(value);
   if (unsendable !== undefined) throw problemAt([...path, ...unsendable.path], unsendable.predicate);
@@ -37,7 +37,7 @@ export function shorten(name: string): string {
   return name.length > 60 ? `${name.slice(0, 60)}…` : name;
 }
 
-/** For the problems whose schema has no message for them. */
+/** For problems without a message in the schema. */
 const predicate: z.core.$ZodErrorMap = (issue) => {
   if (issue.input === undefined) return 'is required';
   switch (issue.code) {
@@ -74,7 +74,7 @@ function unionPredicate(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>
   return typeof tag === 'string' ? `${known}; "${shorten(tag)}" is not supported` : known;
 }
 
-/** In a union, the problem of the branch that the value got furthest in; the union's own when it has the type of no branch. */
+/** For a union: the problem of the branch that matched furthest, or the union's own if no branch has the value's type. */
 function furthest(issue: z.core.$ZodIssue | undefined): z.core.$ZodIssue | undefined {
   if (issue?.code !== 'invalid_union') return issue;
   let best: z.core.$ZodIssue | undefined;

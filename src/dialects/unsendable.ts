@@ -1,12 +1,12 @@
 /**
- * What no schema of a field says, and every part of a request must hold: texts can be sent as UTF-8 without loss, numbers can be read,
- * and nothing is so deep that reading it would end the stack. Pure. A NUL is taken: both CLIs pass it on (2.1.197, 2.1.330).
+ * What every part of a request must satisfy, whatever its schema: UTF-8 holds the texts without loss, the numbers are finite, and
+ * the depth does not exhaust the stack. Pure. A NUL is allowed: the CLI passes it on (2.1.197, 2.1.330).
  */
 
-/** Deeper than any tool's schema; far from what serialising can take. */
+/** Deeper than any tool's schema, and far below what serialising can take. */
 const maxDepth = 200;
 
-/** The first part of parsed JSON, names included, that cannot be sent on. */
+/** The first part of parsed JSON, names included, that cannot be sent to the model. */
 export function findUnsendable(
   value: unknown,
   depth = 0,
@@ -32,6 +32,6 @@ export function findUnsendable(
   return undefined;
 }
 
-/** It would be sent on as null. */
-const tooLarge = 'is a number that is too large to be read';
+/** JSON.stringify would write it as null. */
+const tooLarge = 'is a number that is too large';
 const loneSurrogate = 'holds a lone surrogate, which is not valid Unicode text';

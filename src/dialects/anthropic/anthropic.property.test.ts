@@ -102,7 +102,7 @@ const isOpaque = (path: Path): boolean =>
   ['input', 'input_schema', 'schema', 'cache_control', 'metadata', 'caller'].includes(String(path.at(-1)));
 
 describe('the Messages dialect', () => {
-  test(`${runs} random conversations arrive as they were meant`, () => {
+  test(`${runs} random conversations arrive unchanged`, () => {
     const random = new Random(seed);
     for (let run = 0; run < runs; run += 1) {
       const conversation = withSystem(randomConversation(random), random);
@@ -113,7 +113,7 @@ describe('the Messages dialect', () => {
     }
   });
 
-  test(`${runs} random requests, each spoiled at one place, are refused with that place`, () => {
+  test(`${runs} random requests, each broken at one place, are refused with that place`, () => {
     const random = new Random(seed + 1);
     for (let run = 0; run < runs; run += 1) {
       const body = spelled(withSystem(randomConversation(random), random), random);
@@ -132,7 +132,7 @@ describe('the Messages dialect', () => {
     }
   });
 
-  test(`${runs} requests with anything anywhere are taken or refused, and nothing else`, () => {
+  test(`${runs} requests with random values anywhere are accepted or refused`, () => {
     const random = new Random(seed + 2);
     let refused = 0;
     for (let run = 0; run < runs; run += 1) {
@@ -156,7 +156,7 @@ describe('the Messages dialect', () => {
     assert.ok(refused > runs / 4 && refused < runs);
   });
 
-  test('random answers: the stream adds up to the whole message, as the official client adds it up', async () => {
+  test('streams of random answers add up to the whole message in the official client', async () => {
     const random = new Random(seed + 3);
     for (let run = 0; run < 500; run += 1) {
       const answer = randomAnswer(random);

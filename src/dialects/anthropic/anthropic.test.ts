@@ -30,8 +30,8 @@ function refusal(body: unknown): string {
   assert.fail(`it was accepted: ${JSON.stringify(body)}`);
 }
 
-describe('a request', () => {
-  test('in its smallest form', () => {
+describe('a Messages request', () => {
+  test('in its smallest form becomes a conversation', () => {
     assert.deepEqual(anthropic.parse(base), {
       conversation: {
         system: [],
@@ -45,7 +45,7 @@ describe('a request', () => {
     });
   });
 
-  test('with everything that is passed on', () => {
+  test('passes on every parameter that has an effect', () => {
     const { conversation } = asked({
       stream: true,
       system: [
@@ -140,7 +140,7 @@ describe('a request', () => {
     });
   });
 
-  test('of Claude Code 2.1.330: system messages, deferred tools, its own extras', () => {
+  test('of Claude Code 2.1.330 is accepted, with system messages and deferred tools', () => {
     const ask = asked({
       max_tokens: 128000,
       thinking: { type: 'adaptive', display: 'omitted' },
@@ -192,7 +192,7 @@ describe('a request', () => {
     assert.deepEqual(ask.ignored, ['cache_control', 'context_management', 'metadata']);
   });
 
-  test('whose system message is of the turn that is asked for: its effort counts, and it is heard while it stands', () => {
+  test('takes the effort of the last system message, and drops a cleared one', () => {
     const messages = [
       hello,
       { role: 'system', content: 'old', clear_at: 'next_user_message', output_config: { effort: 'max' } },
@@ -209,7 +209,7 @@ describe('a request', () => {
     assert.equal(conversation.effort, 'low');
   });
 
-  test('as the older SDKs write a schema', () => {
+  test('accepts a schema as the older SDKs write it', () => {
     const format = { type: 'json_schema', schema: { type: 'object' } };
     assert.deepEqual(
       asked({ output_format: format, output_config: { effort: null } }).conversation.schema,
@@ -217,7 +217,7 @@ describe('a request', () => {
     );
   });
 
-  test('keeps what a tool was given, whatever it is called', () => {
+  test('keeps every key of a tool input, whatever its name', () => {
     const input: unknown = JSON.parse('{"__proto__":{"a":1},"constructor":null,"":[]}');
     const { conversation } = asked({
       messages: [hello, assistant({ ...use('t1'), input }), user(result('t1'))],
@@ -228,7 +228,7 @@ describe('a request', () => {
     );
   });
 
-  test('names what it left out, in a closed set of words', () => {
+  test('lists the parameters without effect', () => {
     assert.deepEqual(
       asked({
         cache_control: { type: 'ephemeral' },
@@ -263,7 +263,7 @@ describe('a request', () => {
     assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
   });
 
-  test('takes null for absent, whatever the parameter', () => {
+  test('treats null as absent for every parameter', () => {
     const { model: _m, max_tokens: _t, messages: _s, ...optional } = messagesRequest.shape;
     const nulls = Object.fromEntries(Object.keys(optional).map((name) => [name, null]));
     assert.ok(Object.keys(nulls).length > 10);
@@ -273,27 +273,27 @@ describe('a request', () => {
 
 const refusals: Record<string, [body: object, message: string | RegExp]> = {
   'no model': [{ model: undefined }, 'model: is required'],
-  'null for what is required': [{ max_tokens: null }, 'max_tokens: is required'],
-  'null for what nobody knows': [{ foo: null }, 'foo: is not a known field'],
+  'null in a required parameter': [{ max_tokens: null }, 'max_tokens: is required'],
+  'null in an unknown parameter': [{ foo: null }, 'foo: is not a known field'],
   'no max_tokens': [{ max_tokens: undefined }, 'max_tokens: is required'],
   'no messages': [{ messages: undefined }, 'messages: is required'],
-  'a parameter that nobody knows': [{ foo: 1 }, 'foo: is not a known field'],
+  'an unknown parameter': [{ foo: 1 }, 'foo: is not a known field'],
   'a parameter of another API': [{ n: 1 }, 'n: is not a known field'],
   'max_tokens as text': [{ max_tokens: '1' }, 'max_tokens: must be a number'],
   'max_tokens 0': [{ max_tokens: 0 }, 'max_tokens: must be at least 1'],
   'max_tokens 1.5': [{ max_tokens: 1.5 }, 'max_tokens: must be an integer'],
   'temperature 2': [{ temperature: 2 }, 'temperature: must be at most 1'],
-  'an effort that is none': [
+  'an unknown effort': [
     { output_config: { effort: 'huge' } },
     'output_config.effort: must be one of low, medium, high, xhigh, max',
   ],
-  'a budget without end': [
+  'a task budget': [
     { output_config: { task_budget: { type: 'tokens', total: 1 } } },
     'output_config.task_budget: is not a known field',
   ],
   'empty messages': [{ messages: [] }, 'messages: must have at least 1 item'],
   'a message without content': [{ messages: [{ role: 'user' }] }, 'messages.0.content: is required'],
-  'content that is a number': [
+  'content of a number': [
     { messages: [{ role: 'user', content: 5 }] },
     'messages.0.content: must be a string or an array',
   ],
@@ -359,7 +359,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     { messages: [user({ type: 'document', source: { type: 'file', file_id: 'f' } })] },
     /^messages\.0\.content\.0\.source\.type: must be base64 or text: the relay keeps no files /,
   ],
-  'an image that is no base64': [
+  'an image whose data is not base64': [
     { messages: [user({ type: 'image', source: { ...png, data: 'a b' } })] },
     /^messages\.0\.content\.0\.source\.data: .*base64/,
   ],
@@ -371,7 +371,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     { messages: [hello, assistant({ type: 'image', source: png }), hello] },
     'messages.1.content.0.type: must be one of text, tool_use, thinking, redacted_thinking; "image" is not supported',
   ],
-  'thoughts of the user': [
+  'thinking of the user': [
     { messages: [user({ type: 'thinking', thinking: 'x', signature: 'y' })] },
     'messages.0.content.0.type: must be one of text, image, document, tool_result; "thinking" is not supported',
   ],
@@ -383,43 +383,43 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     { messages: [hello, { role: 'assistant', content: 'a' }, { role: 'system', content: 's' }] },
     /^messages\.1\.role: /,
   ],
-  'an assistant that begins': [
+  'an assistant message at the beginning': [
     { messages: [{ role: 'assistant', content: 'a' }, hello] },
     'messages.0.role: must be user in the first message',
   ],
-  'a system message that says nothing': [
+  'an empty system message': [
     { messages: [hello, { role: 'system' }] },
     'messages.1.content: must not be empty',
   ],
   'a use without a result': [
     { messages: [hello, assistant(use('t1'), use('t2')), user(result('t1'))] },
-    /^messages\.1\.content\.1: is tool_use t2, without a tool_result/,
+    /^messages\.1\.content\.1: is tool_use t2, which has no tool_result/,
   ],
   'a result without a use': [
     { messages: [user(result('t9'))] },
-    /^messages\.0\.content\.0\.tool_use_id: is t9, which is no tool_use of/,
+    /^messages\.0\.content\.0\.tool_use_id: is t9, which is not an open tool_use/,
   ],
-  'a result that comes late': [
+  'a result after another block': [
     { messages: [hello, assistant(use('t1')), user({ type: 'text', text: 'x' }, result('t1'))] },
     /^messages\.2\.content\.1: is a tool_result that must come before/,
   ],
   'two results of one use': [
     { messages: [hello, assistant(use('t1')), user(result('t1'), result('t1'))] },
-    /^messages\.2\.content\.1\.tool_use_id: is t1, which is no tool_use of/,
+    /^messages\.2\.content\.1\.tool_use_id: is t1, which is not an open tool_use/,
   ],
-  'an id twice': [
+  'a repeated id': [
     { messages: [hello, assistant(use('t1'), use('t1')), user(result('t1'))] },
     /^messages\.1\.content\.1\.id: must be unique/,
   ],
-  'an id of other characters': [
+  'an id with a space': [
     { messages: [hello, assistant(use('t 1')), user(result('t 1'))] },
     /^messages\.1\.content\.0\.id: must be of a-z/,
   ],
-  'an input that is no object': [
+  'an input that is not an object': [
     { messages: [hello, assistant({ ...use('t1'), input: '{}' }), user(result('t1'))] },
     'messages.1.content.0.input: must be an object',
   ],
-  'a use by a program': [
+  'a tool use by a program': [
     {
       messages: [
         hello,
@@ -438,22 +438,22 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     /^tools\.1\.type: must be custom or absent: /,
   ],
   'a tool without a schema': [{ tools: [{ name: 'get' }] }, 'tools.0.input_schema: is required'],
-  'a schema of a list': [
+  'a tool schema of an array': [
     { tools: [{ name: 'get', input_schema: { type: 'array' } }] },
     'tools.0.input_schema.type: must be object',
   ],
   'a name with a space': [{ tools: [{ ...tool, name: 'a b' }] }, /^tools\.0\.name: must be 1 to 128 of a-z/],
-  'a name twice': [{ tools: [tool, tool] }, 'tools.1.name: must be unique among the tools'],
+  'a repeated tool name': [{ tools: [tool, tool] }, 'tools.1.name: must be unique among the tools'],
   'tools for programs only': [
     { tools: [{ ...tool, allowed_callers: ['code_execution_20260120'] }] },
     /^tools\.0\.allowed_callers: must include direct/,
   ],
   'a choice without tools': [{ tool_choice: { type: 'any' } }, 'tool_choice: requires tools'],
-  'a choice of another tool': [
+  'a choice of an unknown tool': [
     { tools: [tool], tool_choice: { type: 'tool', name: 'put' } },
     /^tool_choice\.name: names none/,
   ],
-  'a choice that is none': [
+  'an unknown tool choice': [
     { tools: [tool], tool_choice: { type: 'some' } },
     'tool_choice.type: must be one of auto, any, tool, none; "some" is not supported',
   ],
@@ -473,7 +473,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     },
     /^output_format: /,
   ],
-  'a schema without a schema': [
+  'a format without a schema': [
     { output_config: { format: { type: 'json_schema' } } },
     'output_config.format.schema: is required',
   ],
@@ -482,41 +482,41 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
   'a region': [{ inference_geo: 'eu' }, /^inference_geo: is not supported: /],
   'a compaction': [
     { context_management: { edits: [{ type: 'compact_20260112' }] } },
-    /^context_management\.edits\.0\.type: must be an edit that clears/,
+    /^context_management\.edits\.0\.type: must begin with clear_/,
   ],
-  'metadata that is text': [{ metadata: 'x' }, 'metadata: must be an object'],
+  'metadata of text': [{ metadata: 'x' }, 'metadata: must be an object'],
   'a lone surrogate': [
     { messages: [user({ type: 'text', text: 'x' }, { type: 'text', text: 'a\ud800' })] },
     /^messages\.0\.content\.1\.text: holds a lone surrogate/,
   ],
-  'a lone surrogate of a key': [
+  'a lone surrogate in a key': [
     { messages: [hello, assistant({ ...use('t1'), input: { '\ud800': 1 } }), user(result('t1'))] },
     /^messages\.1\.content\.0\.input: has a name that holds a lone surrogate/,
   ],
 };
 
-describe('a request is refused, and the place is named', () => {
+describe('a refused Messages request names the place', () => {
   for (const [name, [more, message]] of Object.entries(refusals)) {
-    test(name, () => {
+    test(`for ${name}`, () => {
       const said = refusal(JSON.parse(JSON.stringify({ ...base, ...more })));
       if (typeof message === 'string') assert.equal(said, message);
       else assert.match(said, message);
     });
   }
 
-  test('what is no object', () => {
+  test('of a body that is not an object', () => {
     for (const body of [undefined, null, 'x', 1, [], [base]]) {
       assert.equal(refusal(body), 'The request body must be a JSON object');
     }
   });
 
-  test('a number that would reach the model as null', () => {
+  test('of a number that JSON would write as null', () => {
     const input = JSON.parse('{"a":[1e308,-1e400]}') as object;
     const messages = [hello, assistant({ ...use('t1'), input }), user(result('t1'))];
     assert.match(refusal({ ...base, messages }), /^messages\.1\.content\.0\.input\.a\.1: is a number/);
   });
 
-  test('what is nested without end', () => {
+  test('of a part that is nested too deep', () => {
     const deep: unknown = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
     assert.match(
       refusal({ ...base, tools: [{ ...tool, input_schema: { type: 'object', deep } }] }),
@@ -524,11 +524,11 @@ describe('a request is refused, and the place is named', () => {
     );
   });
 
-  test("names of the caller's own are cut short", () => {
+  test('and shortens a long name', () => {
     assert.ok(refusal({ ...base, ['x'.repeat(10_000)]: 1 }).length < 200);
   });
 
-  test('20 MB of base64 neither pass for something else nor end the stack', () => {
+  test('of 20 MB with one wrong base64 character, and accepts 20 MB of base64', () => {
     const data = 'A'.repeat(20 * 1024 * 1024);
     asked({ messages: [user({ type: 'image', source: { ...png, data } })] });
     assert.match(
@@ -566,8 +566,8 @@ const answer: Answer = {
 const facts = { requestId: 'req_1', model: 'opus', at: 0, durationMs: 1 };
 const { responder } = anthropic.parse(base);
 
-describe('an answer', () => {
-  test('whole', () => {
+describe('an answer to a Messages request', () => {
+  test('is the API’s message', () => {
     assert.deepEqual(responder.body(answer, facts), {
       id: 'msg_1',
       type: 'message',
@@ -592,7 +592,7 @@ describe('an answer', () => {
     );
   });
 
-  test('as a stream: each event as it came, then the end', () => {
+  test('is streamed event by event, and then ended', () => {
     const stream = responder.stream(() => facts);
     const ping = {
       type: 'content_block_start',
@@ -609,7 +609,7 @@ describe('an answer', () => {
   });
 });
 
-describe('an error', () => {
+describe('an error of a Messages request', () => {
   const overloaded = new RelayError('upstream_overloaded', 'The model is overloaded.');
 
   test('has the shape and the type of the API', () => {
@@ -624,7 +624,7 @@ describe('an error', () => {
     );
   });
 
-  test('has the status of the table, but for an overload', () => {
+  test('has the status of the table, except for an overload', () => {
     for (const code of Object.keys(errorTable) as ErrorCode[]) {
       const status = anthropic.errorStatus?.(new RelayError(code, ''));
       assert.equal(status, code === 'upstream_overloaded' ? 529 : errorTable[code].status, code);

@@ -1,5 +1,5 @@
 /**
- * The Messages API's dialect: POST /v1/messages as the official Anthropic SDKs and Claude Code speak it.
+ * The Messages API's dialect: POST /v1/messages for the official Anthropic SDKs and Claude Code.
  *
  * Source: the API's reference (Messages, streaming, errors) and the types of @anthropic-ai/sdk 1.12.0.
  */
@@ -11,7 +11,7 @@ import type { Dialect, StreamResponder, Responder } from '../dialect.ts';
 export const anthropic: Dialect = {
   parse: (body) => ({ ...readMessagesRequest(body), responder }),
   errorBody,
-  // A status of the API's own: its SDKs name their error class by it.
+  // The API's own status for it: the SDKs choose their error class by it.
   errorStatus: (error) => (error.code === 'upstream_overloaded' ? 529 : error.status),
   errorEvents: (error, requestId) => serialise({ ...errorBody(error, requestId), type: 'error' }),
 };
@@ -37,7 +37,7 @@ function messageOf(answer: Answer): object {
   };
 }
 
-/** Of the usage, `message_delta` tells these, as totals. The rest was told by `message_start`. */
+/** The totals that `message_delta` adds to the token counts. `message_start` holds the other fields. */
 const deltaUsage = ['output_tokens_details', 'server_tool_use'] as const;
 
 function endOf(answer: Answer): string {

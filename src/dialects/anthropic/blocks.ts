@@ -10,7 +10,7 @@ import type {
 import { given } from '../given.ts';
 import type { AssistantRequestBlock, RequestText, UserRequestBlock } from './schema.ts';
 
-/** What is noticed on the way. */
+/** What the request's blocks mention. */
 export type Notes = {
   ignore: (parameter: string) => void;
   /** A tool result named this tool. */
@@ -24,7 +24,7 @@ export function userBlock(block: UserRequestBlock, notes: Notes): UserBlock {
   return shownBlock(block, notes);
 }
 
-/** What a user's message and a tool's result have in common. */
+/** A block that a user message and a tool result can both hold. */
 function shownBlock(
   block: RequestText | RequestOf<'image' | 'document'>,
   notes: Notes,
@@ -60,7 +60,7 @@ function textBlock({ type, text, citations }: RequestText): TextBlock {
   return { type, text, ...(citations && citations.length > 0 ? { citations } : {}) };
 }
 
-/** A reference puts its tool on offer. It is not for the model to read: the CLI removes it from a result. */
+/** A tool reference offers its tool. It is not text for the model: the CLI removes it from a result. */
 function toolResult(block: RequestOf<'tool_result'>, notes: Notes): ToolResultBlock {
   noteCacheControl(block, notes);
   const { type, tool_use_id, content, is_error } = block;

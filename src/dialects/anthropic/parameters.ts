@@ -14,9 +14,9 @@ export const anyObject = z
   )
   .meta({ type: 'object' });
 
-/** Other edits, such as a compaction, put a summary by the model into the answer. */
+/** Other edits, such as a compaction, put a summary into the answer. */
 const clearingEdit = z.looseObject({
-  type: z.string().startsWith('clear_', 'must be an edit that clears: others change the answer'),
+  type: z.string().startsWith('clear_', 'must begin with clear_: other edits change the answer'),
 });
 
 /** Accepted without effect: the answer's meaning does not depend on them. */
@@ -40,7 +40,7 @@ export const ignoredParameters = {
 
 const refused = (reason: string) => z.never({ error: `is not supported: ${reason}` }).optional();
 
-/** Refused: an answer without them would not be what the caller asked for. A value that asks for nothing is accepted. */
+/** Refused, because the answer would not be what the caller asked for. The value that is the API's default is accepted. */
 export const refusedParameters = {
   container: refused('the relay has no containers, and offers the model only the tools of the request'),
   mcp_servers: z
@@ -52,5 +52,5 @@ export const refusedParameters = {
     .optional(),
   compaction: refused('the relay cannot let the API summarise a conversation; send a shorter one'),
   thread: refused('the relay keeps no conversation; send all of its messages'),
-  fallbacks: refused('the relay asks one model once'),
+  fallbacks: refused('the relay asks only one model'),
 } as const;

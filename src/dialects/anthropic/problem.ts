@@ -2,7 +2,7 @@
 import { RelayError } from '../../errors.ts';
 import { shortPath, type Path } from '../problem.ts';
 
-/** The SDK's tool runner looks for this error code: it then sends the whole conversation without a thread. */
+/** The SDK's tool runner looks for this error code, and then sends the whole conversation without a thread. */
 const noThreads = { error_code: 'thread_unsupported_request', unsupported: [] };
 
 export function problem(path: Path, predicate: string): RelayError {

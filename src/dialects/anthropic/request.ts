@@ -1,4 +1,4 @@
-/** A Messages request -> what the model is asked. Pure. */
+/** A Messages request -> a conversation. Pure. */
 import type { Conversation, Effort, Message, TextBlock, Thinking } from '../../conversation.ts';
 import type { ParsedRequest } from '../dialect.ts';
 import { given } from '../given.ts';
@@ -10,7 +10,7 @@ import { messagesRequest, type MessagesRequest, type RequestMessage, type Reques
 import { offeredTools, requireChoice } from './tools.ts';
 import { requireOrder, type Placed } from './turns.ts';
 
-/** Throws `bad_request` that names the place. */
+/** Throws a `bad_request` that names the place. */
 export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'responder'> {
   requireSendable(body, [], problem);
   const request = parseBody(messagesRequest, withoutNulls(body), problem);
@@ -36,7 +36,7 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
   };
 }
 
-/** A parameter of the API that is null is as good as absent. */
+/** For a parameter of the API, null means absent. */
 function withoutNulls(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
   return Object.fromEntries(
@@ -46,7 +46,7 @@ function withoutNulls(body: unknown): unknown {
   );
 }
 
-/** Of what a system message sets for its turn, only the last turn's applies. */
+/** A system message sets the effort of its turn: only the last turn's applies. */
 function readMessages(
   all: readonly RequestMessage[],
   notes: Notes,
@@ -63,7 +63,7 @@ function readMessages(
     }
     effort = message.output_config?.effort ?? effort;
     const content = systemTexts(message.content ?? [], notes);
-    // The API would no longer show it to the model.
+    // The API no longer shows it to the model.
     const cleared = message.clear_at === 'next_user_message' && index < lastUser;
     if (content.length > 0 && !cleared) messages.push({ message: { role: 'system', content }, path });
   });

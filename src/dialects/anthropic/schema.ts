@@ -1,5 +1,5 @@
 /**
- * The body of POST /v1/messages: the shapes of the Messages API, as far as the relay passes them on.
+ * The body of POST /v1/messages: those shapes of the Messages API that the relay passes on.
  *
  * Source: the types of @anthropic-ai/sdk 1.12.0 (`MessageCreateParams`, its beta twin) and what Claude Code 2.1.197 and 2.1.330 send.
  */
@@ -13,7 +13,7 @@ const cached = { cache_control: z.looseObject({ type: z.literal('ephemeral') }).
 
 const anyText = z.string().min(1, 'must not be empty');
 const isNotBlank = (text: string): boolean => text.trim() !== '';
-/** The CLI would leave a blank text out. */
+/** The CLI omits a blank text. */
 const nonBlank = z.string().refine(isNotBlank, 'must not be blank');
 
 const textBlock = z.strictObject({
@@ -22,7 +22,7 @@ const textBlock = z.strictObject({
   citations: z.array(anyObject).nullish(),
   ...cached,
 });
-/** The model itself writes a block of line breaks at times, and it is sent back as it was. */
+/** The model sometimes writes a block of line breaks, and callers send it back unchanged. */
 const anyTextBlock = textBlock.extend({ text: anyText });
 
 const sourceTypes = 'the relay keeps no files and fetches nothing for a request; send the content itself';
@@ -126,7 +126,7 @@ const message = z.discriminatedUnion('role', [
 const tool = z.strictObject({
   type: z
     .literal('custom', {
-      error: 'must be custom or absent: the relay has none of the tools that Anthropic defines',
+      error: 'must be custom or absent: the relay has no tools that Anthropic defines',
     })
     .nullish(),
   name: toolName,
@@ -165,7 +165,7 @@ const thinking = z.discriminatedUnion('type', [
 const jsonFormat = z.strictObject({ type: z.literal('json_schema'), schema: anyObject });
 
 export const messagesRequest = z.strictObject({
-  // First, so that what the caller must leave out is the problem that is reported.
+  // First, so that a parameter to leave out is reported before any other problem.
   ...refusedParameters,
   model: z.string().min(1),
   max_tokens: z.int().min(1),

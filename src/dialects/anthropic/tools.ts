@@ -27,11 +27,11 @@ export function offeredTools(
   });
 }
 
-/** Throws `bad_request` for a choice that the tools on offer do not allow. */
+/** Throws `bad_request` for a choice that does not match the offered tools. */
 export function requireChoice(choice: MessagesRequest['tool_choice'], tools: readonly Tool[]): void {
   if (choice === undefined || choice.type === 'auto' || choice.type === 'none') return;
   if (tools.length === 0) throw problem(['tool_choice'], 'requires tools');
   if (choice.type === 'tool' && !tools.some(({ name }) => name === choice.name)) {
-    throw problem(['tool_choice', 'name'], 'names none of the tools on offer');
+    throw problem(['tool_choice', 'name'], 'names none of the offered tools');
   }
 }

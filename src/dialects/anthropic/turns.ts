@@ -1,4 +1,4 @@
-/** The order that the Messages API requires of a conversation. The CLI would silently change any other. Pure. */
+/** The order that the Messages API requires of a conversation. The CLI silently changes any other order. Pure. */
 import type { Message } from '../../conversation.ts';
 import { shorten, type Path } from '../problem.ts';
 import { problem } from './problem.ts';
@@ -8,7 +8,7 @@ export type Placed = { message: Message; path: Path };
 
 /**
  * A system message may stand anywhere but first. Throws `bad_request` for a conversation that does not begin with the user, does not
- * end with the user, or has a tool's use without its result.
+ * end with the user, or has a tool_use without its tool_result.
  */
 export function requireOrder(messages: readonly Placed[]): void {
   const [first] = messages;
@@ -31,7 +31,7 @@ export function requireOrder(messages: readonly Placed[]): void {
 /** Neighbours of one role are one turn. */
 function requireResults(messages: readonly Placed[]): void {
   const everUsed = new Set<string>();
-  /** The uses of the assistant's last turn that have no result yet. */
+  /** The tool_use blocks of the assistant's last turn that have no result yet. */
   const open = new Map<string, Path>();
   let turn: Message['role'] | undefined;
   let resultsEnded = false;
@@ -57,7 +57,7 @@ function requireResults(messages: readonly Placed[]): void {
       if (!open.delete(block.tool_use_id)) {
         throw problem(
           [...path, 'tool_use_id'],
-          `is ${shorten(block.tool_use_id)}, which is no tool_use of the message before that lacks a result`,
+          `is ${shorten(block.tool_use_id)}, which is not an open tool_use of the previous message`,
         );
       }
     });
@@ -67,6 +67,6 @@ function requireResults(messages: readonly Placed[]): void {
 
 function requireNone(open: ReadonlyMap<string, Path>): void {
   for (const [id, path] of open) {
-    throw problem(path, `is tool_use ${shorten(id)}, without a tool_result in the next message`);
+    throw problem(path, `is tool_use ${shorten(id)}, which has no tool_result in the next message`);
   }
 }

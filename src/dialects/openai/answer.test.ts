@@ -48,8 +48,8 @@ const calls = [
   { id: 'toolu_2', type: 'function', function: { name: 'time', arguments: '{}' } },
 ];
 
-describe('whole', () => {
-  test('every field of a text', () => {
+describe('a chat completion', () => {
+  test('of a text has every field of the API', () => {
     assert.deepEqual(responder.body(answer([thinking, { type: 'text', text: 'a' }, cited]), facts), {
       id: 'chatcmpl-abc',
       object: 'chat.completion',
@@ -94,7 +94,7 @@ describe('whole', () => {
     ['what is not known yet', [{ type: 'text', text: 'x' }], 'new_reason', 'x', 'stop', undefined],
   ];
   for (const [name, content, stopReason, text, finish, toolCalls] of cases) {
-    test(name, () => {
+    test(`of ${name} has the content, the calls and the finish reason of the API`, () => {
       const { choices } = responder.body(answer(content, stopReason), facts) as {
         choices: [{ message: Record<string, unknown>; finish_reason: string }];
       };
@@ -104,7 +104,7 @@ describe('whole', () => {
   }
 });
 
-describe('streamed', () => {
+describe('a streamed chat completion', () => {
   const start: ModelEvent = { type: 'message_start', message: { id: 'msg_1', model: 'claude-opus-5-5' } };
   const open = (index: number, block: object): ModelEvent => ({
     type: 'content_block_start',
@@ -147,7 +147,7 @@ describe('streamed', () => {
     stop(2),
   ];
 
-  test('a text: the role, its pieces, the reason, the end', () => {
+  test('of a text sends the role, the pieces, the finish reason and [DONE]', () => {
     assert.deepEqual(stream(text, answer([thinking, { type: 'text', text: 'a' }, cited])), [
       chunk({ role: 'assistant', content: '', refusal: null }),
       chunk({ content: 'a' }),
@@ -156,7 +156,7 @@ describe('streamed', () => {
     ]);
   });
 
-  test('with usage: null in each chunk, and one more with it', () => {
+  test('with include_usage sends null in each chunk, and one more chunk with the usage', () => {
     const chunks = stream(text, answer([]), responderWithUsage) as { usage: unknown; choices: unknown[] }[];
     assert.deepEqual(
       chunks.slice(0, -1).map((chunk) => chunk.usage),
@@ -169,7 +169,7 @@ describe('streamed', () => {
     });
   });
 
-  test('calls: their number, id and name first, then the pieces of their arguments', () => {
+  test('of calls sends index, id and name first, then the pieces of the arguments', () => {
     const events = [
       start,
       open(0, { type: 'tool_use', id: 'toolu_1', name: 'weather', input: {} }),
@@ -195,7 +195,7 @@ describe('streamed', () => {
     ]);
   });
 
-  test('text before calls, and a block of a kind that this API has not', () => {
+  test('sends text before calls, and omits a block that this API does not have', () => {
     const events = [
       start,
       open(0, { type: 'text', text: '' }),
@@ -224,14 +224,14 @@ describe('streamed', () => {
     ]);
   });
 
-  test('a refusal without a word', () => {
+  test('of a refusal without text has null content', () => {
     assert.deepEqual(stream([start], answer([], 'refusal')), [
       chunk({ role: 'assistant', content: null, refusal: null }),
       chunk({}, 'content_filter'),
     ]);
   });
 
-  test('why the model declined, whole and streamed', () => {
+  test('of a refusal has its explanation, whole and streamed', () => {
     const stopDetails = { type: 'refusal', category: 'bio', explanation: 'It could do harm.' };
     const refused = { ...answer([], 'refusal'), stopDetails };
     const whole = responder.body(refused, facts) as { choices: [{ message: { refusal: unknown } }] };

@@ -5,7 +5,7 @@ import type { AnswerFacts } from '../dialect.ts';
 
 type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
 
-/** Thinking is not shown: the API has no place for it. Neither is there one for citations of documents. */
+/** Without thinking and citations of documents: the API has no place for them. */
 export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   const calls = toolCalls(answer);
   return {
@@ -31,12 +31,12 @@ export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   };
 }
 
-/** The id holds the request's, to find the request in the relay's log. */
+/** The id contains the request's id, to find the request in the relay's log. */
 export function idAndTime({ requestId, at }: AnswerFacts): { id: string; created: number } {
   return { id: `chatcmpl-${requestId.replace(/^req_/, '')}`, created: Math.floor(at / 1000) };
 }
 
-/** Null, as that API has it, where there is something else than text. */
+/** Null, as in that API, for an answer of tool calls or a refusal without text. */
 function contentOf(answer: Answer, called: boolean): string | null {
   return answer.text === '' && (called || answer.stopReason === 'refusal') ? null : answer.text;
 }
@@ -56,7 +56,7 @@ function toolCalls({ content }: Answer): object[] {
     }));
 }
 
-/** As the model wrote them, also where they are cut off: a whole answer and a stream hold the same. */
+/** The model's own text, even if it is cut off: a whole answer and a stream hold the same. */
 export function argumentsOf(input: unknown): string {
   return writtenAs(input ?? {});
 }
@@ -64,7 +64,7 @@ export function argumentsOf(input: unknown): string {
 const finishReasons: ReadonlyMap<string, FinishReason> = new Map<string, FinishReason>([
   ['max_tokens', 'length'],
   ['model_context_window_exceeded', 'length'],
-  // The answer is not complete, which is what `length` says to a client.
+  // The answer is not complete, which is what `length` means to a client.
   ['pause_turn', 'length'],
   ['tool_use', 'tool_calls'],
   ['refusal', 'content_filter'],
@@ -74,7 +74,7 @@ export function finishReason(stopReason: string): FinishReason {
   return finishReasons.get(stopReason) ?? 'stop';
 }
 
-/** That API counts what was read from a cache and written to it among the prompt's tokens. */
+/** That API includes cache reads and writes in the prompt's tokens. */
 export function chatUsage(usage: TokenUsage): object {
   const prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
   return {

@@ -13,13 +13,13 @@ export function chatError(error: RelayError): object {
   };
 }
 
-/** Limits that a client does not get past by waiting a little. */
+/** Limits that a short wait does not lift. */
 const quotas: ReadonlySet<string | undefined> = new Set(['key_daily', 'global_daily', 'plan']);
 
 function codeOf({ code, details }: RelayError): string {
   if (code === 'unauthorized') return 'invalid_api_key';
   if (details.reason === 'unknown_model') return 'model_not_found';
-  // Clients shorten the conversation when they see this code.
+  // Clients shorten the conversation when they get this code.
   if (details.reason === 'prompt_too_long') return 'context_length_exceeded';
   if (code === 'rate_limited') {
     return quotas.has(details.limit) && details.shouldRetry === false

@@ -7,12 +7,12 @@ import { requireSendable, type Path } from '../problem.ts';
 
 type ToolMessage = Extract<ChatMessage, { role: 'tool' }>;
 
-/** The calls of an assistant message, by the caller's id of each, until a message of another role comes. */
+/** The calls of an assistant message by the caller's ids, until a message of another role follows. */
 type OpenCalls = { path: Path; calls: Map<string, { id: string; result?: ToolResultBlock }> };
 
 /**
- * System and developer messages are taken out in order, wherever they stood; the tool messages after an assistant message become one
- * user message, in the order of its calls. Throws `bad_request` with the place.
+ * System and developer messages become the system prompt, wherever they stand. The tool messages after an assistant message become
+ * one user message, in the order of its calls. Throws a `bad_request` that names the place.
  */
 export function readMessages(
   given: readonly ChatMessage[],
@@ -51,7 +51,7 @@ export function readMessages(
       case 'assistant': {
         closeCalls();
         const { blocks, calls } = readAssistant(message, path, usedIds, ignored);
-        // Said nothing and called nothing: there is no such message in the Messages API.
+        // The Messages API has no empty message.
         if (blocks.length > 0) messages.push({ role: 'assistant', content: blocks });
         if (calls.size > 0) open = { path, calls };
       }
@@ -61,10 +61,7 @@ export function readMessages(
   closeCalls();
   if (last === undefined) refuse(['messages'], 'must hold a message of the role user');
   if (messages.at(-1)?.role !== 'user') {
-    refuse(
-      last,
-      'must be of the role user or tool, as the last one: the model does not go on with a text of its own',
-    );
+    refuse(last, 'must be of the role user or tool: the relay cannot continue a text of the assistant');
   }
   return { system, messages };
 }
@@ -81,7 +78,7 @@ function readAssistant(
   const calls: OpenCalls['calls'] = new Map();
   const uses = (message.tool_calls ?? []).map((call, index): ToolUseBlock => {
     const at = [...path, 'tool_calls', index];
-    if (calls.has(call.id)) refuse([...at, 'id'], 'is that of another call of this message');
+    if (calls.has(call.id)) refuse([...at, 'id'], 'is the id of another call in this message');
     const id = freeId(call.id, usedIds);
     calls.set(call.id, { id });
     const input = readArguments(call.function.arguments, [...at, 'function', 'arguments']);
@@ -91,7 +88,7 @@ function readAssistant(
   return { blocks, calls };
 }
 
-/** The caller's id where the Messages API takes it (`[\w-]+`, unique in the conversation), otherwise one like it. */
+/** The caller's id if the Messages API accepts it (`[\w-]+`, unique in the conversation), otherwise a similar one. */
 function freeId(asked: string, used: Set<string>): string {
   const plain = asked.replaceAll(/[^\w-]/g, '_');
   let id = plain;
@@ -100,7 +97,7 @@ function freeId(asked: string, used: Set<string>): string {
   return id;
 }
 
-/** Nothing at all is what some clients keep of a call without arguments. */
+/** Some clients store an empty text for a call without arguments. */
 function readArguments(text: string, path: Path): Record<string, unknown> {
   if (text.trim() === '') return {};
   let value: unknown;
@@ -123,13 +120,14 @@ function addResult(
   ignored: Set<string>,
 ): void {
   if (open === undefined) {
-    refuse([...path, 'role'], 'is tool, and no assistant message with tool_calls comes before it');
+    refuse([...path, 'role'], 'is tool, but no assistant message with tool_calls comes before it');
   }
   const call = open.calls.get(message.tool_call_id);
   if (call === undefined) {
-    refuse([...path, 'tool_call_id'], 'is that of no call of the assistant message before it');
+    refuse([...path, 'tool_call_id'], 'is not the id of a call in the previous assistant message');
   }
-  if (call.result !== undefined) refuse([...path, 'tool_call_id'], 'is of a call that was answered already');
+  if (call.result !== undefined)
+    refuse([...path, 'tool_call_id'], 'is the id of a call that is answered already');
   const content =
     typeof message.content === 'string' ? message.content : textBlocks(message.content, ignored);
   call.result = { type: 'tool_result', tool_use_id: call.id, content };
@@ -138,6 +136,7 @@ function addResult(
 function resultsOf({ path, calls }: OpenCalls): ToolResultBlock[] {
   return [...calls.values()].map(
     ({ result }, index) =>
-      result ?? refuse([...path, 'tool_calls', index, 'id'], 'is of a call that no tool message answers'),
+      result ??
+      refuse([...path, 'tool_calls', index, 'id'], 'is the id of a call that no tool message answers'),
   );
 }

@@ -191,7 +191,7 @@ function parameters(random: Random): Record<string, unknown> {
   );
 }
 
-test(`nothing lost, nothing reordered: requests (SEED=${seed})`, () => {
+test(`random chat requests lose nothing and keep their order (SEED=${seed})`, () => {
   const random = new Random(seed);
   let blocks = 0;
   for (let run = 0; run < runs; run += 1) {
@@ -206,7 +206,7 @@ test(`nothing lost, nothing reordered: requests (SEED=${seed})`, () => {
   assert.ok(blocks > 3 * runs, 'the conversations are more than a text each');
 });
 
-test(`nothing lost, nothing reordered: answers, whole, streamed and sent back (SEED=${seed})`, () => {
+test(`random answers lose nothing and keep their order, whole, streamed and sent back (SEED=${seed})`, () => {
   const random = new Random(seed + 1);
   for (let run = 0; run < runs; run += 1) {
     const { answer, events } = randomAnswer(random);
@@ -355,7 +355,7 @@ function accumulate(stream: string): { message: object; finish: string | undefin
 
 type Path = (string | number)[];
 
-test(`what is broken in one place is taken or refused with a place, never anything else (SEED=${seed})`, () => {
+test(`a chat request broken in one place is accepted or refused with a place (SEED=${seed})`, () => {
   const random = new Random(seed + 2);
   let refused = 0;
   for (let run = 0; run < runs; run += 1) {

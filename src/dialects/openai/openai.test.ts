@@ -32,7 +32,7 @@ function refusal(body: unknown): RelayError {
   return assert.fail('it was taken');
 }
 
-test('the least there is', () => {
+test('a chat request with messages alone becomes a conversation', () => {
   const ask = openai.parse({ messages: hi });
   assert.deepEqual(ask.conversation, {
     system: [],
@@ -41,11 +41,11 @@ test('the least there is', () => {
   assert.deepEqual([ask.model, ask.stream, ask.ignored], [undefined, false, []]);
 });
 
-describe('messages', () => {
+describe('chat messages', () => {
   const user = (...content: object[]): object => ({ role: 'user', content });
   const text = (text: string): object => ({ type: 'text', text });
 
-  test('system and developer messages are taken out, in order', () => {
+  test('of the roles system and developer become the system prompt, in order', () => {
     const { system, messages } = conversation({
       messages: [
         { role: 'system', content: 'one' },
@@ -58,7 +58,7 @@ describe('messages', () => {
     assert.deepEqual(messages, [user(text('a')), user(text('b'))]);
   });
 
-  test('texts, images and files keep their order; blank texts are left out', () => {
+  test('keep the order of texts, images and files, without blank texts', () => {
     const { messages } = conversation({
       messages: [
         user(
@@ -88,7 +88,7 @@ describe('messages', () => {
     ]);
   });
 
-  test('an assistant message: texts, its refusal, its calls', () => {
+  test('of the assistant keep texts, refusal and calls', () => {
     const { messages } = conversation({
       messages: [
         ...hi,
@@ -127,14 +127,14 @@ describe('messages', () => {
     ]);
   });
 
-  test('an assistant message that says nothing is left out', () => {
+  test('of the assistant without content are left out', () => {
     const { messages } = conversation({
       messages: [...hi, { role: 'assistant', content: '\n', tool_calls: [] }, ...hi],
     });
     assert.equal(messages.length, 2);
   });
 
-  test('ids that the Messages API does not take, or that come twice, are made unique', () => {
+  test('get unique ids of calls that the Messages API accepts', () => {
     const round = (id: string): object[] => [
       { role: 'assistant', content: null, tool_calls: [call(id)] },
       { role: 'tool', tool_call_id: id, content: id },
@@ -158,7 +158,7 @@ describe('messages', () => {
   });
 });
 
-describe('parameters', () => {
+describe('chat parameters', () => {
   const tools = [weather, { type: 'function', function: { name: 'time', strict: true } }];
   const schema = { type: 'object', properties: { a: { type: 'number' } } };
   const objectTool = { input_schema: { type: 'object', properties: {} } };
@@ -213,7 +213,7 @@ describe('parameters', () => {
     [{ tool_choice: 'none', parallel_tool_calls: false }, {}],
   ];
   for (const [fields, expected] of cases) {
-    test(JSON.stringify(fields), () => {
+    test(`become settings of the conversation: ${JSON.stringify(fields)}`, () => {
       const { system: _system, messages: _messages, ...rest } = conversation(fields);
       assert.deepEqual(rest, expected);
     });
@@ -238,7 +238,7 @@ describe('parameters', () => {
     ],
   ];
   for (const [fields, choice, names] of choices) {
-    test(JSON.stringify(fields), () => {
+    test(`become tools and tool choice: ${JSON.stringify(fields)}`, () => {
       const { toolChoice, tools: offered } = conversation({ tools, ...fields });
       assert.deepEqual(toolChoice, choice);
       assert.deepEqual(
@@ -295,12 +295,12 @@ describe('parameters', () => {
     ],
   ];
   for (const [fields, names] of ignored) {
-    test(`ignored: ${JSON.stringify(fields).slice(0, 120)}`, () => {
+    test(`have no effect and are listed: ${JSON.stringify(fields).slice(0, 120)}`, () => {
       assert.deepEqual(parse(fields).ignored, names);
     });
   }
 
-  test('streamed or not', () => {
+  test('ask for a stream with stream: true only', () => {
     assert.deepEqual(
       [true, false, null, undefined].map((stream) => parse({ stream }).stream),
       [true, false, false, false],
@@ -308,7 +308,7 @@ describe('parameters', () => {
   });
 });
 
-describe('what is refused, with its place', () => {
+describe('a refused chat request names the place', () => {
   const round = (...messages: object[]): object => ({
     messages: [
       ...hi,
@@ -386,7 +386,11 @@ describe('what is refused, with its place', () => {
     [round(result('c1'), ...hi), 'messages[1].tool_calls[1].id', /no tool message answers/],
     [round(result('c1')), 'messages[1].tool_calls[1].id', /no tool message answers/],
     [round(), 'messages[1].tool_calls[0].id', /no tool message answers/],
-    [round(result('c3')), 'messages[2].tool_call_id', /no call of the assistant message/],
+    [
+      round(result('c3')),
+      'messages[2].tool_call_id',
+      /not the id of a call in the previous assistant message/,
+    ],
     [round(result('c1'), result('c1')), 'messages[3].tool_call_id', /answered already/],
     [
       { messages: [...hi, { role: 'assistant', tool_calls: [call('c'), call('c')] }] },
@@ -433,16 +437,20 @@ describe('what is refused, with its place', () => {
       'messages[1].function_call',
       /use tools/,
     ],
-    [{ messages: [...hi, { role: 'assistant', audio: { id: 'a' } }] }, 'messages[1].audio', /sound/],
+    [
+      { messages: [...hi, { role: 'assistant', audio: { id: 'a' } }] },
+      'messages[1].audio',
+      /audio that the relay does not keep/,
+    ],
     [{ model: 5 }, 'model', /must be a string/],
     [{ n: 2 }, 'n', /must be 1: a request has one answer/],
     [{ logprobs: true }, 'logprobs', /no probabilities/],
     [{ top_logprobs: 3 }, 'top_logprobs', /no probabilities/],
-    [{ logit_bias: { 50256: -100 } }, 'logit_bias', /no bias/],
+    [{ logit_bias: { 50256: -100 } }, 'logit_bias', /no token bias/],
     [{ modalities: ['text', 'audio'] }, 'modalities[1]', /text only/],
     [{ audio: { voice: 'alloy', format: 'mp3' } }, 'audio', /text only/],
-    [{ web_search_options: {} }, 'web_search_options', /searches nothing/],
-    [{ moderation: { model: 'm' } }, 'moderation', /nothing is moderated/],
+    [{ web_search_options: {} }, 'web_search_options', /does not search/],
+    [{ moderation: { model: 'm' } }, 'moderation', /does not moderate/],
     [{ functions: [] }, 'functions', /use tools/],
     [{ function_call: 'auto' }, 'function_call', /use tools/],
     [{ temperature: 2.1 }, 'temperature', /at most 2/],
@@ -472,14 +480,14 @@ describe('what is refused, with its place', () => {
     [
       { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] },
       'tools[0].function.parameters.type',
-      /must be "object"/,
+      /must be object/,
     ],
     [
       { tools: [{ type: 'function', function: { name: 'f', parameters: { a: deep(300) } } }] },
       'tools[0].function.parameters.a[0][0][0][0][0][0][0]',
       /nested more than/,
     ],
-    [{ tool_choice: 'required' }, 'tool_choice', /needs tools/],
+    [{ tool_choice: 'required' }, 'tool_choice', /requires tools/],
     [
       { tools: [weather], tool_choice: { type: 'function', function: { name: 'x' } } },
       'tool_choice.function.name',
@@ -503,7 +511,7 @@ describe('what is refused, with its place', () => {
     [{ user: 5 }, 'user', /must be a string/],
   ];
   for (const [fields, param, message] of cases) {
-    test(`${param}: ${message.source}`, () => {
+    test(`${param} for ${message.source}`, () => {
       const error = refusal({ model: 'opus', messages: hi, ...fields });
       assert.equal(error.details.param, param, error.message);
       assert.match(error.message, message);
@@ -511,7 +519,7 @@ describe('what is refused, with its place', () => {
     });
   }
 
-  test('a body that is no object', () => {
+  test('of a body that is not an object', () => {
     for (const body of [null, 5, 'x', '\ud800', []])
       assert.match(refusal(body).message, /^The request body /);
     assert.match(
@@ -521,7 +529,7 @@ describe('what is refused, with its place', () => {
   });
 });
 
-describe('errors', () => {
+describe('an error of a chat request', () => {
   const cases: [RelayError, object][] = [
     [
       new RelayError('bad_request', "'n' must be 1.", { param: 'n' }),
@@ -566,7 +574,7 @@ describe('errors', () => {
     ],
   ];
   for (const [error, body] of cases) {
-    test(`${error.code}: ${error.message}`, () => {
+    test(`of the code ${error.code} has the shape of the API: ${error.message}`, () => {
       assert.deepEqual(openai.errorBody(error, 'req_1'), { error: body });
       assert.equal(openai.errorEvents(error, 'req_1'), `data: ${JSON.stringify({ error: body })}\n\n`);
     });

@@ -1,5 +1,5 @@
 /**
- * The OpenAI dialect: POST /v1/chat/completions as the official SDKs speak it. Pure.
+ * The OpenAI dialect: POST /v1/chat/completions for the official SDKs. Pure.
  *
  * Source: the types and the stream reader of the official JavaScript SDK (openai 7.57).
  */
@@ -48,7 +48,7 @@ function parse(body: unknown): ParsedRequest {
 function readSampling(request: ChatRequest, ignored: Set<string>): Partial<Conversation> {
   const { temperature, stop } = request;
   if (isGiven(request.max_tokens) && isGiven(request.max_completion_tokens)) {
-    refuse(['max_tokens'], 'cannot be given together with max_completion_tokens, which is its newer name');
+    refuse(['max_tokens'], 'cannot be sent together with max_completion_tokens, its newer name');
   }
   const stopSequences = typeof stop === 'string' ? [stop] : (stop ?? []);
   // The model's scale ends at 1.

@@ -5,8 +5,7 @@ import type { UserPart } from './request.ts';
 import type { Path } from '../problem.ts';
 
 /**
- * Texts as blocks. A text of white space only is left out: the model takes none, and it says nothing.
- * `parts` may also be of a refusal: what the model once said in the place of an answer.
+ * Texts and refusals as text blocks. A blank text is left out: the model accepts none.
  */
 export function textBlocks(
   content: string | readonly TextLike[] | null | undefined,
@@ -60,7 +59,7 @@ function fileBlock(
   path: Path,
 ): DocumentBlock {
   if ((file.file_id ?? undefined) !== undefined) {
-    refuse([...path, 'file_id'], 'names a file that was uploaded, and none is kept here: send file_data');
+    refuse([...path, 'file_id'], 'names an uploaded file, but the relay keeps no files: send file_data');
   }
   const at = [...path, 'file_data'];
   if (typeof file.file_data !== 'string') refuse(at, 'is required');
@@ -72,7 +71,7 @@ function fileBlock(
   if (type === 'application/pdf') {
     return { type: 'document', source: { type: 'base64', media_type: type, data: base64 }, ...title };
   }
-  if (type !== 'text/plain') refuse(at, 'must be of application/pdf or text/plain');
+  if (type !== 'text/plain') refuse(at, 'must be application/pdf or text/plain');
   const text = readText(base64, at);
   return { type: 'document', source: { type: 'text', media_type: type, data: text }, ...title };
 }
@@ -103,6 +102,6 @@ function readText(base64: string, path: Path): string {
   } catch {
     return refuse(path, 'is not text in UTF-8');
   }
-  if (text.trim() === '') refuse(path, 'is blank');
+  if (text.trim() === '') refuse(path, 'must not be blank');
   return text;
 }

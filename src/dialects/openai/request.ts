@@ -1,5 +1,5 @@
 /**
- * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). What is not named here is refused by name.
+ * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). Any other field is refused by name.
  */
 import { z } from 'zod';
 
@@ -44,7 +44,7 @@ const toolCall = z.strictObject({
   index: z.number().optional(),
 });
 
-const useTools = 'is of the old function calling: use tools, tool_calls and messages of the role tool';
+const useTools = 'belongs to the old function calling: use tools, tool_calls and messages of the role tool';
 
 const message = z.discriminatedUnion('role', [
   z.strictObject({
@@ -64,8 +64,8 @@ const message = z.discriminatedUnion('role', [
     tool_calls: z.array(toolCall).nullish(),
     name,
     function_call: z.null({ error: useTools }).optional(),
-    audio: z.null({ error: 'names sound that is not kept here' }).optional(),
-    // What an SDK's own message object carries when it is sent back.
+    audio: z.null({ error: 'names audio that the relay does not keep' }).optional(),
+    // Fields of an SDK's message object that is sent back.
     annotations: z.unknown().optional(),
     parsed: z.unknown().optional(),
     reasoning_content: z.unknown().optional(),
@@ -114,10 +114,10 @@ const responseFormat = z.discriminatedUnion('type', [
 ]);
 
 const stopSequence = z.string().refine((value) => value.trim() !== '', {
-  error: 'is blank, and the model stops at no blank text',
+  error: 'must not be blank: the model does not stop at a blank text',
 });
 
-/** Accepted, and without effect here: told in `x-relay-ignored-params` unless the value asks for nothing. */
+/** Accepted without effect, and listed in `x-relay-ignored-params` unless the value is the API's default. */
 export const parametersWithoutEffect = {
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
@@ -134,7 +134,7 @@ export const parametersWithoutEffect = {
   verbosity: z.enum(['low', 'medium', 'high']).nullish(),
 };
 
-/** Values of them that ask for nothing but what happens anyway. */
+/** Values that ask for what happens anyway. */
 const asksNothing: Readonly<Record<string, readonly unknown[]>> = {
   frequency_penalty: [0],
   presence_penalty: [0],
@@ -143,21 +143,23 @@ const asksNothing: Readonly<Record<string, readonly unknown[]>> = {
   verbosity: ['medium'],
 };
 
-/** Without them the answer would be another one: only the value that asks for nothing is taken. */
+/** Refused, because they would change the answer. Only the value that is the API's default is accepted. */
 export const refusedParameters = {
-  audio: z.null({ error: 'cannot be had: the model gives text only' }).optional(),
+  audio: z.null({ error: 'is not supported: the model returns text only' }).optional(),
   function_call: z.null({ error: useTools }).optional(),
   functions: z.null({ error: useTools }).optional(),
   logit_bias: z
     .record(z.string(), z.number())
-    .refine((bias) => Object.keys(bias).length === 0, 'cannot be had: the model takes no bias of tokens')
+    .refine((bias) => Object.keys(bias).length === 0, 'is not supported: the model accepts no token bias')
     .nullish(),
-  logprobs: z.literal(false, { error: 'cannot be had: the model gives no probabilities' }).nullish(),
-  modalities: z.array(z.literal('text', { error: 'cannot be had: the model gives text only' })).nullish(),
-  moderation: z.null({ error: 'cannot be had: nothing is moderated here' }).optional(),
+  logprobs: z.literal(false, { error: 'is not supported: the model returns no probabilities' }).nullish(),
+  modalities: z
+    .array(z.literal('text', { error: 'is not supported: the model returns text only' }))
+    .nullish(),
+  moderation: z.null({ error: 'is not supported: the relay does not moderate' }).optional(),
   n: z.literal(1, { error: 'must be 1: a request has one answer' }).nullish(),
-  top_logprobs: z.literal(0, { error: 'cannot be had: the model gives no probabilities' }).nullish(),
-  web_search_options: z.null({ error: 'cannot be had: the model searches nothing' }).optional(),
+  top_logprobs: z.literal(0, { error: 'is not supported: the model returns no probabilities' }).nullish(),
+  web_search_options: z.null({ error: 'is not supported: the model does not search the web' }).optional(),
 };
 
 export const chatCompletionRequest = z.strictObject({
@@ -188,7 +190,7 @@ export type ChatMessage = z.infer<typeof message>;
 export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;
 export type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>;
 
-/** Which of the parameters without effect were asked for. */
+/** The parameters without effect that this request uses. */
 export function ignoredParameters(request: ChatRequest): string[] {
   const given: Record<string, unknown> = request;
   return Object.keys(parametersWithoutEffect).filter((name) => {

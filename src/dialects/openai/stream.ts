@@ -1,9 +1,9 @@
-/** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure but for what it remembers of its one stream. */
+/** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure, except for the state of its stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, StreamResponder } from '../dialect.ts';
 import { argumentsOf, chatUsage, finishReason, idAndTime, refusalOf } from './answer.ts';
 
-/** A tool's block: its number among the calls, and whether a piece of its arguments was sent. */
+/** A tool_use block: its number among the calls, and whether a piece of its arguments was sent. */
 type OpenCall = { call: number; begun: boolean; input: unknown };
 
 export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): StreamResponder {
@@ -24,7 +24,7 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
   const send = (delta: object, finish: string | null = null): string =>
     chunk([{ index: 0, delta, logprobs: null, finish_reason: finish }], null);
 
-  /** The role comes first, and once; with it, whether text or a call comes: the text of an answer that is only calls is null. */
+  /** Sends the role once, before anything else. `content` is null if the answer begins with a call. */
   const begin = (content: '' | null): string => {
     if (begun) return '';
     begun = true;
@@ -67,7 +67,7 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
           return '';
         }
         case 'content_block_stop': {
-          // A tool without arguments comes with no piece of them, and is called with {}.
+          // A call without arguments has no delta; its arguments are {}.
           const open = calls.get(event['index']);
           if (open === undefined || open.begun) return '';
           return sendArguments(event['index'], argumentsOf(open.input));

@@ -5,17 +5,17 @@ import { refuse } from './problem.ts';
 import type { ChatRequest } from './request.ts';
 import type { Path } from '../problem.ts';
 
-/** Throws `bad_request` with the place. */
+/** Throws a `bad_request` that names the place. */
 export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: ToolChoice } {
   const tools = (request.tools ?? []).map((tool, index) => readTool(tool, ['tools', index, 'function']));
   tools.forEach(({ name }, index) => {
     if (tools.findIndex((other) => other.name === name) !== index) {
-      refuse(['tools', index, 'function', 'name'], 'is that of another tool of this request');
+      refuse(['tools', index, 'function', 'name'], 'is the name of another tool in this request');
     }
   });
   const choice = request.tool_choice ?? 'auto';
   if (tools.length === 0) {
-    if (choice !== 'auto' && choice !== 'none') refuse(['tool_choice'], 'needs tools');
+    if (choice !== 'auto' && choice !== 'none') refuse(['tool_choice'], 'requires tools');
     return {};
   }
   if (choice === 'none') return { tools, toolChoice: { type: 'none' } };
@@ -43,7 +43,7 @@ export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: 
   };
 }
 
-/** `auto` without more is what happens anyway. */
+/** Plain `auto` is the default. */
 function chosen(choice: Extract<ToolChoice, { type: 'auto' | 'any' }>): { toolChoice?: ToolChoice } {
   return choice.type === 'auto' && choice.disable_parallel_tool_use === undefined
     ? {}
@@ -52,7 +52,7 @@ function chosen(choice: Extract<ToolChoice, { type: 'auto' | 'any' }>): { toolCh
 
 function readTool({ function: tool }: NonNullable<ChatRequest['tools']>[number], path: Path): Tool {
   const { type = 'object', ...parameters } = tool.parameters ?? { properties: {} };
-  if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be "object"');
+  if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
   return {
     name: tool.name,
     input_schema: { type, ...parameters },
