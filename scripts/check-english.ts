@@ -31,7 +31,7 @@ const exclude = [
   'clients/ts/dist/**',
   'test/fixtures/**',
   'test/pages/{markdown,chromium}/**',
-  'src/claude/sentences.ts',
+  'src/claude/failure/sentences.ts',
   'CHANGELOG.md',
 ];
 const files = globSync(

@@ -198,7 +198,7 @@ describe('LangChain', () => {
           assert.deepEqual(asked, citiesAsked);
           const plain = sent().messages.map(({ role, content }) => ({
             role,
-            // ChatAnthropic says of a result that is none that it is no error.
+            // ChatAnthropic sends is_error: false with a result that is not an error.
             content: content.map(({ is_error: _flag, ...block }: { is_error?: boolean }) => block),
           }));
           assert.deepEqual(plain, weatherTurns(text('hi')));

@@ -26,7 +26,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 type Ran = { code: number; out: string; err: string };
 
-/** Runs a command line as `main` would, with streams of the test's own. */
+/** Runs a command line as `main` would, with the test's streams. */
 async function run(
   line: string,
   options: { signal?: AbortSignal; colours?: boolean; seen?: Ran; relayUrl?: string } = {},
@@ -185,7 +185,7 @@ test('a command that fails prints one sentence on stderr and exits with status 1
   assert.match(err, /^claude-relay: The database .* cannot be used: .*\.\n$/);
 });
 
-/** A running relay's side of the database, with a ledger of its own. */
+/** A running relay's side of the database, with a separate ledger. */
 function relay() {
   const store = openStore(dir);
   const keys = openKeys(store, { now: () => now });

@@ -308,7 +308,7 @@ test('lend creates the key if needed and a secret that expires', () => {
   assert.ok(keys.verify(second.token));
   time += 5000;
   assert.equal(keys.verify(second.token), undefined);
-  // What has run out goes with the next one.
+  // The next call removes what has expired.
   keys.lend('ask', 1000, 'ask').end();
   assert.deepEqual(store.db.prepare('SELECT * FROM key_secrets').all(), []);
   const { events } = keys.show('ask');

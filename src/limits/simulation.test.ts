@@ -322,7 +322,7 @@ class Schedule {
       if (!first) continue;
       this.reached.add('the next in turn had no slot to take');
       const eligible = model.slotFree(lane, other.keyId, model.knownLimits(other));
-      assert.equal(eligible, false, `request ${other.id} was passed over`);
+      assert.equal(eligible, false, `request ${other.id} was skipped`);
     }
   }
 
