@@ -13,11 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { stripVTControlCharacters } from 'node:util';
 import { startInProcess } from './support/in-process.ts';
-import { needs } from './support/needs.ts';
-import { clis, newest, root } from './support/relay.ts';
-import { openTerminal } from './support/terminal.ts';
+import { clis, root } from './support/relay.ts';
 
 type Line = {
   name: string;
@@ -120,7 +117,7 @@ describe('with a working Claude Code', () => {
       assertLine(
         report.line('claude-adds'),
         'ok',
-        /^8\d\d bytes to each request, of which 136 characters \(about 34 tokens\) are text in the system prompt; nothing to the messages$/,
+        /^8\d\d bytes to each request, of which 136 characters are text in the system prompt; nothing to the messages$/,
       );
       assert.ok(!existsSync(dataDir), 'the doctor creates nothing');
     });
@@ -173,19 +170,17 @@ describe('with a broken Claude Code', () => {
     writeFileSync(file, 'REQ_TIMEOUT=soon\n', { mode: 0o600 });
     const report = await doctor();
     assertLine(report.line('settings'), 'failure', /REQ_TIMEOUT must be a whole number/);
-    assert.equal(report.lines.length, 2, report.text);
+    assert.equal(report.lines.length, 1, report.text);
   });
 });
 
-test('the doctor warns when the running relay uses another data directory', async () => {
+test('the doctor reports a running relay and its keys', async () => {
   const relay = await startInProcess();
   try {
     const { port: PORT } = new URL(relay.url);
     const same = await doctor({ PORT, DATA_DIR: relay.dataDir });
     assertLine(same.line('relay'), 'ok', /accepts requests/);
-    assert.ok(!same.lines.some(({ name }) => name === 'relay-data'), same.text);
     assertLine(same.line('keys'), 'ok', /^1 valid$/);
-    assertLine((await doctor({ PORT })).line('relay-data'), 'warning', /in another directory than/);
   } finally {
     await relay.stop();
   }
@@ -217,39 +212,10 @@ test('the doctor gives no login of config.env to the service manager', async () 
   assert.doesNotMatch(readFileSync(join(scratch, 'environment'), 'utf8'), /marker/);
 });
 
-describe('text output', () => {
-  const escape = '\x1b[';
-  const env = (more: Record<string, string> = {}): Record<string, string> =>
-    environment({ CLAUDE_BIN: newest, ANTHROPIC_API_KEY: 'sk-ant-stub', ...more });
-  const command = (): string => `'${join(root, 'bin/claude-relay')}' --config '${file}' doctor`;
-
-  test('a pipe gets no colour and no progress, and a shared fix once', async () => {
-    const { status, text } = await run([], { PER_KEY_RPM: '0' });
-    assert.equal(status, 1);
-    assert.ok(!text.includes(escape) && !text.includes('\r'), JSON.stringify(text));
-    assert.match(text, /^warn limits: off: PER_KEY_RPM\n {5}-> set it above 0/m);
-    assert.match(text, /^FAIL lock\/starts: .*\nFAIL lock-proved: .*\n {5}-> npm install/m);
-    assert.match(text, /\n\n\d+ ok, \d+ warnings?, \d+ failures?\.\n$/);
-  });
-
-  test(
-    'a terminal gets colours, and a progress line that disappears',
-    { skip: needs('script') },
-    async () => {
-      const terminal = openTerminal(command(), { env: env() });
-      assert.equal(await terminal.exited, 0);
-      const shown = terminal.output();
-      assert.match(shown, /\x1b\[32mok {2}\x1b\[39m node/);
-      assert.match(shown, /\r[-\\|/] proving the lock on the installed Claude Code \d+ s/);
-      const [, afterwards = ''] = shown.split(/\r {40,}\r/);
-      assert.match(stripVTControlCharacters(afterwards), /^ok {3}claude-version/);
-    },
-  );
-
-  test('a terminal with NO_COLOR gets no colours', { skip: needs('script') }, async () => {
-    const terminal = openTerminal(command(), { env: environment({ NO_COLOR: '1' }) });
-    assert.equal(await terminal.exited, 1);
-    assert.ok(!terminal.output().includes(escape));
-    assert.match(terminal.output(), /ok {3}node/);
-  });
+test('text output shows a fix once when several lines in a row share it, and ends with a summary', async () => {
+  const { status, text } = await run([], { PER_KEY_RPM: '0' });
+  assert.equal(status, 1);
+  assert.match(text, /^warn limits: off: PER_KEY_RPM\n {5}-> set it above 0/m);
+  assert.match(text, /^FAIL claude-version: .*\n {5}-> npm install.*\nFAIL lock\/starts: .*\nFAIL lock-proved: .*\n(?! {5}->)/m);
+  assert.match(text, /\n\nok: \d+, warnings: \d+, failures: \d+\n$/);
 });

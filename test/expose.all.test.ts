@@ -109,7 +109,7 @@ async function expose(
   addExposeCommand(program, {
     file: () => file,
     env: { ...user.env, ...env },
-    terminal: { out: () => {}, err: (text) => void (stderr += text), colours: false, gone: () => false },
+    terminal: { out: () => {}, err: (text) => void (stderr += text), gone: () => false },
   });
   try {
     await program.parseAsync(['expose', tool, ...args], { from: 'user' });
@@ -160,14 +160,14 @@ const cases: Case[] = [
     'ngrok',
     'ngrok-taken',
     [],
-    /The tunnel was removed\.\nAnother agent already serves this domain[^]*ERR_NGROK_334/,
+    /The tunnel was removed\.\n[^]*ERR_NGROK_334/,
   ],
   [
     'the ngrok domain belongs to another account',
     'ngrok',
     'ngrok-foreign',
     [],
-    /reserved for another account[^]*ERR_NGROK_320/,
+    /The tunnel was removed\.\n[^]*ERR_NGROK_320/,
   ],
   ['tailscale is not installed', 'tailscale', undefined, [], /tailscale is not installed/, withoutTools],
   ['tailscaled does not run', 'tailscale', 'ts-no-daemon', [], /tailscaled is not running/],
@@ -222,7 +222,13 @@ const cases: Case[] = [
     hostname,
     /cloudflared is not logged in\. Run cloudflared tunnel login/,
   ],
-  ['the name has another DNS record', 'cloudflared', 'cf-record', hostname, /already has a DNS record/],
+  [
+    'the name has another DNS record',
+    'cloudflared',
+    'cf-record',
+    hostname,
+    /record with that host already exists/,
+  ],
   [
     'the tunnel was created on another machine',
     'cloudflared',

@@ -23,14 +23,13 @@ function helpOf(command: Command): string {
 
 describe('--help', () => {
   for (const { path, command } of everyCommand()) {
-    test(`claude-relay ${path.join(' ')} --help shows every option, and examples that the program accepts`, () => {
+    test(`claude-relay ${path.join(' ')} --help shows every option, and only examples that the program accepts`, () => {
       const help = helpOf(command);
       for (const option of command.options) assert.ok(help.includes(option.flags), option.flags);
       const examples = /\nExamples:\n((?: {2}.*\n)+)/.exec(help)?.[1]?.trimEnd().split('\n') ?? [];
-      assert.ok(examples.length > 0, 'it has examples');
+      assert.equal(examples.length > 0, path.length === 0, 'the program has examples');
       for (const line of examples) {
-        const read = readCommandLine(line, createProgram());
-        if (path.length > 0) assert.deepEqual(read.path.slice(0, path.length), path, line);
+        readCommandLine(line, createProgram());
       }
     });
   }

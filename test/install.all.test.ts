@@ -45,7 +45,7 @@ async function install(
   const terminal = {
     out: (text: string) => void (stdout += text),
     err: (text: string) => void (stderr += text),
-    colours: false,
+
     gone: () => false,
   };
   const program = new Command().exitOverride();

@@ -144,24 +144,19 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
     assert.deepEqual([status, shown.trim()], [0, 'Hello!']);
   });
 
-  step('bin/claude-relay doctor finds no failure and reports the running relay, in colours', async () => {
+  step('bin/claude-relay doctor finds no failure and reports the running relay', async () => {
     const { status, shown } = await second.run('bin/claude-relay doctor');
     assert.equal(status, 0, shown);
-    assert.match(shown, /\x1b\[32mok {2}\x1b\[39m lock-proved/);
-    const text = stripVTControlCharacters(shown);
-    assert.match(text, /ok {3}relay: running, and accepts requests/);
-    assert.match(text, /ok {3}keys: 2 valid/);
-    assert.match(text, /\d+ ok, \d+ warnings?, 0 failures\./);
+    assert.match(shown, /ok {3}lock-proved/);
+    assert.match(shown, /ok {3}relay: running, and accepts requests/);
+    assert.match(shown, /ok {3}keys: 2 valid/);
+    assert.match(shown, /ok: \d+, warnings: \d+, failures: 0/);
   });
 
   step('bin/claude-relay usage counts the calls of each key', async () => {
     const { status, shown } = await second.run('bin/claude-relay usage');
     assert.equal(status, 0);
-    assert.match(stripVTControlCharacters(shown), /my-app +1 /);
-  });
-
-  step('NO_COLOR=1 bin/claude-relay usage prints no colours', async () => {
-    assert.doesNotMatch((await second.run('NO_COLOR=1 bin/claude-relay usage')).shown, /\x1b\[3/);
+    assert.match(shown, /my-app +1 /);
   });
 
   step('bin/revoke my-app makes the same call return 401', async () => {

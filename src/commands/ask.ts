@@ -9,7 +9,6 @@ import { CommandError } from '../command-error.ts';
 import { effortLevels } from '../conversation.ts';
 import { callRelay, parsedJson, textOf, type Answer } from '../service/call.ts';
 import { eventData, relayUrl } from './loopback.ts';
-import { withExamples } from './text/parse.ts';
 import { json } from './text/table.ts';
 import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 
@@ -29,7 +28,7 @@ const ownLabel = 'ask';
 const ownSecretMs = 300_000;
 
 export function addAskCommand(program: Command, config: () => Config): void {
-  const command = program
+  program
     .command('ask')
     .description('send one prompt through the running relay and print the answer as it arrives')
     .argument('[prompt...]', 'the prompt; - stands for stdin')
@@ -43,21 +42,11 @@ export function addAskCommand(program: Command, config: () => Config): void {
       '--url <url>',
       'address of the relay of this machine instead of CLAUDE_RELAY_URL or HOST and PORT',
     )
+    .addHelpText(
+      'after',
+      `\nWithout a key, ask uses a temporary secret of the key "${ownLabel}", which has the limits of any key.`,
+    )
     .action((words: string[], options: AskOptions) => ask(config(), words, options, processTerminal()));
-  withExamples(
-    command,
-    [
-      ['claude-relay ask "Say hello."', 'the answer, as it arrives'],
-      [
-        'cat notes.txt | claude-relay ask -',
-        'the prompt from stdin: any length, and not in the process list',
-      ],
-      ['git diff | claude-relay ask "Review this change:" -', 'words, then stdin'],
-      ['claude-relay ask --model haiku --json "Say hello."', 'with model, tokens and cost'],
-    ],
-    `Without a key, ask uses a temporary secret of the key "${ownLabel}", which has the limits of any key.
-Exit status: 0 with an answer, 1 without one, 130 after Ctrl-C.`,
-  );
 }
 
 async function ask(

@@ -1,6 +1,5 @@
-/** What the commands on the records (keys, ledger) share: the data directory, the terminal, and how a failure is told. */
-import type { Command } from 'commander';
-import { KeyError } from '../keys/key.ts';
+/** What the commands on the records (keys, ledger) share: the data directory and the terminal. */
+import { CommandError } from '../command-error.ts';
 import { openKeys, type Keys } from '../keys/store.ts';
 import { storeFailure, StoreError } from '../store/errors.ts';
 import { openStore, type Store } from '../store/sqlite.ts';
@@ -14,39 +13,28 @@ export type CommandContext = {
   terminal?: Terminal;
   /** Milliseconds since 1970. */
   now?: () => number;
-  /** Ends a command that would go on by itself (`logs -f`). */
+  /** Ends `logs -f`. */
   signal?: AbortSignal;
 };
 
 export type Records = { store: Store; keys: Keys; terminal: Terminal; now: () => number };
 
 /** A relay that runs holds locks for milliseconds only: a command can wait for them. */
-const waitMs = 5000;
+export const waitMs = 5000;
 
-/** Runs a command's work on the open database and closes it; a problem that the user can fix becomes one message and exit status 1. */
+/** Runs a command's work on the open database and closes it. Throws KeyError, StoreError or CommandError for a problem that the user can fix. */
 export async function withRecords(
-  command: Command,
   context: CommandContext,
   work: (records: Records) => void | Promise<void>,
 ): Promise<void> {
   const { now = Date.now, terminal = processTerminal() } = context;
+  const store = openStore(context.dataDir(), { waitMs });
   try {
-    const store = openStore(context.dataDir(), { waitMs });
-    try {
-      const keys = openKeys(store, { now });
-      await work({ store, keys, terminal, now });
-    } finally {
-      store.close();
-    }
+    await work({ store, keys: openKeys(store, { now }), terminal, now });
   } catch (error) {
-    const message = sentence(error);
-    if (message === undefined) throw error;
-    command.error(`claude-relay: ${message}`, { exitCode: 1 });
+    const reason = error instanceof StoreError ? undefined : storeFailure(error);
+    throw reason === undefined ? error : new CommandError(`This could not be done: ${reason}.`);
+  } finally {
+    store.close();
   }
-}
-
-function sentence(error: unknown): string | undefined {
-  if (error instanceof KeyError || error instanceof StoreError) return error.message;
-  const reason = storeFailure(error);
-  return reason === undefined ? undefined : `This could not be done: ${reason}.`;
 }

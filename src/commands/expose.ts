@@ -15,11 +15,11 @@ import { units } from '../service/state.ts';
 import { journal, removeUnit, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
-import { adviceFor, type Tunnel, type TunnelService } from '../service/tunnel.ts';
+import type { Tunnel, TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import { openStore } from '../store/sqlite.ts';
 import { root } from './install.ts';
-import { parseCount, withExamples } from './text/parse.ts';
+import { parseCount } from './text/parse.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 import { countLive, exposureWarnings } from './settings-warnings.ts';
 
@@ -43,7 +43,7 @@ type Options = {
 };
 
 export function addExposeCommand(program: Command, context: ExposeContext): void {
-  const command = program
+  program
     .command('expose')
     .description('give the relay a public URL through your tunnel, and check that it requires a key')
     .addArgument(
@@ -63,17 +63,6 @@ export function addExposeCommand(program: Command, context: ExposeContext): void
     .option('--url <url>', "the public URL, if it differs from the tool's settings")
     .option('--wait <seconds>', 'how long to wait for the public URL to answer', parseCount(0, 600), 60)
     .action((tool: Tool | 'check', options: Options) => expose(tool, options, context));
-  withExamples(command, [
-    ['claude-relay expose ngrok --dry-run', 'check the tool, and print the steps'],
-    ['claude-relay expose ngrok', 'expose NGROK_DOMAIN of config.env, as a service'],
-    ['claude-relay expose tailscale', "expose this machine's tailnet name with Funnel"],
-    [
-      'claude-relay expose cloudflared --hostname relay.example.com',
-      'create a Cloudflare tunnel, as a service',
-    ],
-    ['claude-relay expose check --url https://relay.example.com', 'check your own proxy'],
-    ['claude-relay expose ngrok --off', 'remove the tunnel'],
-  ]);
 }
 
 /** One run of the command. */
@@ -174,15 +163,8 @@ async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tun
   const { tool, tunnel } = made;
   const log = tunnel.service === undefined ? '' : await journal(run, tunnel.service.unit, 15);
   await takeDown(its, tool);
-  const advice = adviceFor(log, tunnel.rules);
-  throw new CommandError(
-    [
-      what,
-      'The tunnel was removed.',
-      ...(advice === undefined ? [] : [advice]),
-      ...(log === '' ? [] : ['', 'The log of the tunnel:', log]),
-    ].join('\n'),
-  );
+  const shown = log === '' ? '' : `\n\nThe log of the tunnel:\n${log}`;
+  throw new CommandError(`${what}\nThe tunnel was removed.${shown}`);
 }
 
 async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise<void> {

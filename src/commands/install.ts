@@ -15,7 +15,7 @@ import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.t
 import { funnelUrl } from '../service/tailscale.ts';
 import { disableLinger, hasNamespaces, userManager } from '../service/user-manager.ts';
 import { requireScratch } from './scratch.ts';
-import { parseCount, withExamples } from './text/parse.ts';
+import { parseCount } from './text/parse.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 import { limitsOff } from './settings-warnings.ts';
 
@@ -33,7 +33,7 @@ export type InstallContext = {
 type Options = { uninstall?: boolean; purge?: boolean; print?: boolean; wait: number };
 
 export function addInstallCommand(program: Command, context: InstallContext): void {
-  const command = program
+  program
     .command('install')
     .description('install the relay as a service of this user, without root (install.sh runs this)')
     .option('--uninstall', 'stop and remove the service and its tunnels; keys, usage and settings stay')
@@ -41,12 +41,6 @@ export function addInstallCommand(program: Command, context: InstallContext): vo
     .option('--print', 'print the unit file (macOS: the property list) and change nothing')
     .option('--wait <seconds>', 'how long to wait until the relay is ready', parseCount(1, 3600), 180)
     .action((options: Options) => install(options, context));
-  withExamples(command, [
-    ['claude-relay install', 'install, or upgrade in place'],
-    ['claude-relay install --uninstall', 'uninstall; keys, usage and settings stay'],
-    ['claude-relay install --uninstall --purge', 'uninstall, and remove keys and usage'],
-    ['claude-relay install --print', 'show the unit file first'],
-  ]);
 }
 
 /** One run of the command. */

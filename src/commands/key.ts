@@ -5,9 +5,8 @@ import type { NewSecret } from '../keys/store.ts';
 import { iso } from '../time.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { keyJson, keyTable, keyText } from './text/key-text.ts';
-import { parseCount, parseDuration, parseExpiry, parseList, withExamples } from './text/parse.ts';
+import { parseCount, parseDuration, parseExpiry, parseList } from './text/parse.ts';
 import { json, time } from './text/table.ts';
-import { paint } from './text/terminal.ts';
 
 type CreateOptions = {
   daily?: number;
@@ -25,13 +24,8 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   const { now = Date.now } = context;
   const limit = parseCount(1, 1_000_000_000);
   const key = program.command('key').description('create, list, rotate and revoke the keys of your apps');
-  withExamples(key, [
-    ['claude-relay key create my-app', 'create a key; same as bin/genkey my-app'],
-    ['claude-relay key list', 'list the keys that are not revoked'],
-    ['claude-relay key revoke my-app', 'revoke a key; same as bin/revoke my-app'],
-  ]);
 
-  const create = key
+  key
     .command('create <label>')
     .description('create a key; its secret is shown once, alone on stdout')
     .option('--daily <n>', 'requests per UTC day', limit)
@@ -43,60 +37,50 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, parseList)
     .option('--models <list>', 'only these models, such as opus,haiku', parseList)
     .option('--json', 'the key and its secret as JSON')
-    .action((label: string, options: CreateOptions, command: Command) =>
-      withRecords(command, context, (records) => {
+    .action((label: string, options: CreateOptions) =>
+      withRecords(context, (records) => {
         const created = records.keys.create(label, grants(options), 'key create');
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
-  withExamples(create, [
-    ['KEY=$(claude-relay key create my-app)', 'only the secret is on stdout'],
-    ['claude-relay key create cron --daily 50 --rpm 5 --expires 30d', 'with separate limits'],
-    ['claude-relay key create bot --routes complete --models haiku', 'for one route and one model'],
-  ]);
 
-  const list = key
+  key
     .command('list')
     .description('list the keys and their limits')
     .option('--all', 'include revoked keys')
     .option('--json', 'as JSON')
-    .action(({ all = false, json: asJson }: ListOptions, command: Command) =>
-      withRecords(command, context, ({ keys, terminal, now }) => {
+    .action(({ all = false, json: asJson }: ListOptions) =>
+      withRecords(context, ({ keys, terminal, now }) => {
         const list = keys.list({ revoked: all });
         if (asJson === true) terminal.out(json(list.map((item) => keyJson(item, now()))));
-        else if (list.length > 0) terminal.out(keyTable(terminal, list, now()));
+        else if (list.length > 0) terminal.out(keyTable(list, now()));
         else terminal.err('There are no keys. Create one with bin/genkey <label>.\n');
       }),
     );
-  withExamples(list, [
-    ['claude-relay key list', 'as a table'],
-    ['claude-relay key list --all --json', 'with revoked keys, for a program'],
-  ]);
 
-  const show = key
+  key
     .command('show <label>')
     .description('show one key, its limits and its history')
     .option('--json', 'as JSON')
-    .action((label: string, options: { json?: boolean }, command: Command) =>
-      withRecords(command, context, ({ keys, terminal, now }) => {
+    .action((label: string, options: { json?: boolean }) =>
+      withRecords(context, ({ keys, terminal, now }) => {
         const { key, events } = keys.show(label);
         if (options.json === true) {
           const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
           terminal.out(json({ ...keyJson(key, now()), events: history }));
         } else {
-          terminal.out(keyText(terminal, key, events, now()));
+          terminal.out(keyText(key, events, now()));
         }
       }),
     );
-  withExamples(show, [['claude-relay key show my-app', 'its limits and its history']]);
 
-  const rotate = key
+  key
     .command('rotate <label>')
     .description('create a new secret for a key; the old one stays valid for a grace period')
     .option('--grace <duration>', 'the grace period: 0, 90s, 15m, 24h, 7d', parseDuration, 86_400_000)
     .option('--json', 'the key and its new secret as JSON')
-    .action((label: string, { grace, json: asJson }: RotateOptions, command: Command) =>
-      withRecords(command, context, (records) => {
+    .action((label: string, { grace, json: asJson }: RotateOptions) =>
+      withRecords(context, (records) => {
         const created = records.keys.rotate(label, grace, 'key rotate');
         const until = grace === 0 ? 'is revoked' : `works until ${time(records.now() + grace)} UTC`;
         showSecret(
@@ -107,23 +91,18 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         );
       }),
     );
-  withExamples(rotate, [
-    ['claude-relay key rotate my-app', 'both secrets work for a day'],
-    ['claude-relay key rotate my-app --grace 0', 'the old secret stops working now'],
-  ]);
 
-  const revoke = key
+  key
     .command('revoke <label>')
     .description('revoke a key: its next request is refused')
     .option('--json', 'as JSON')
-    .action((label: string, options: { json?: boolean }, command: Command) =>
-      withRecords(command, context, ({ keys, terminal, now }) => {
+    .action((label: string, options: { json?: boolean }) =>
+      withRecords(context, ({ keys, terminal, now }) => {
         const revoked = keys.revoke(label, 'key revoke');
         if (options.json === true) terminal.out(json(keyJson(revoked, now())));
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
-  withExamples(revoke, [['claude-relay key revoke my-app', 'also while the relay runs']]);
 }
 
 /** The key store checks the names of routes and models. */
@@ -146,6 +125,6 @@ function showSecret(
   sentence: string,
 ): void {
   if (asJson === true) return terminal.out(json({ ...keyJson(key, now()), secret: token }));
-  terminal.err(`${paint(terminal, 'dim', sentence)}\n`);
+  terminal.err(`${sentence}\n`);
   terminal.out(`${token}\n`);
 }

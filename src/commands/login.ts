@@ -8,7 +8,6 @@ import { findCli } from '../claude/cli.ts';
 import { lockedEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
-import { withExamples } from './text/parse.ts';
 import { hiddenInput, processTerminal, type Terminal } from './text/terminal.ts';
 import { relayState, startCommand } from '../service/state.ts';
 import { runOnBus } from '../service/user-manager.ts';
@@ -20,20 +19,11 @@ const variable = 'CLAUDE_CODE_OAUTH_TOKEN';
 export type LoginContext = { config(): Config; configFile(): string };
 
 export function addLoginCommand(program: Command, context: LoginContext): void {
-  const command = program
+  program
     .command('login')
     .description('create a long-lived token with claude setup-token and save it to config.env')
     .option('--paste', 'ask for an existing token instead of running claude setup-token')
     .action((options: { paste?: boolean }) => login(context, options.paste === true, processTerminal()));
-  withExamples(
-    command,
-    [
-      ['claude-relay login', 'run claude setup-token, then ask for the token it showed'],
-      ['claude-relay login --paste', 'save a token from another machine'],
-      ['claude-relay login < token.txt', 'without a terminal: read the token from stdin'],
-    ],
-    'The token is never shown, and never an argument. Afterwards only you can read config.env.\nExit status: 0 if the token was saved, 1 if not.',
-  );
 }
 
 async function login(context: LoginContext, paste: boolean, terminal: Terminal): Promise<void> {

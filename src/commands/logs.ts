@@ -1,32 +1,28 @@
 /** `claude-relay logs`: the ledger's last rows, and with `-f` the new ones. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { iso } from '../time.ts';
 import { openLedgerReader, type NumberedRow } from '../ledger/reader.ts';
-import { withExamples, parseCount } from './text/parse.ts';
+import { parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { keyLabels } from './text/key-text.ts';
-import { logJson, logLine } from './text/logs-text.ts';
+import { cost, seconds, time } from './text/table.ts';
 
 type LogsOptions = { follow?: boolean; lines: number; key?: string; json?: boolean };
 
 const pollMs = 300;
 
 export function addLogsCommand(program: Command, context: CommandContext): void {
-  const command = program
+  program
     .command('logs')
     .description('show the requests, one line each, without content (times in UTC)')
     .option('-f, --follow', 'show new requests as they end')
     .option('-n, --lines <n>', 'number of requests to show', parseCount(0, 100_000), 20)
     .option('--key <label>', 'only this key')
     .option('--json', 'one JSON object per line')
-    .action((options: LogsOptions, command: Command) =>
-      withRecords(command, context, (records) => show(records, options, context.signal)),
+    .action((options: LogsOptions) =>
+      withRecords(context, (records) => show(records, options, context.signal)),
     );
-  withExamples(command, [
-    ['claude-relay logs', 'the last 20 requests'],
-    ['claude-relay logs -f --key my-app', 'the requests of one key, as they end'],
-    ['claude-relay logs -n 1000 --json', 'for a program'],
-  ]);
 }
 
 async function show(records: Records, options: LogsOptions, signal?: AbortSignal): Promise<void> {
@@ -54,7 +50,45 @@ async function show(records: Records, options: LogsOptions, signal?: AbortSignal
     if (rows.some(({ key_id }) => key_id !== null && !labels.has(key_id))) labels = keyLabels(keys);
     for (const row of rows) {
       const label = row.key_id === null ? undefined : (labels.get(row.key_id) ?? row.key_id);
-      terminal.out(options.json === true ? logJson(row, label) : logLine(terminal, row, label));
+      terminal.out(options.json === true ? logJson(row, label) : logLine(row, label));
     }
   }
+}
+
+/** `2030-01-31 18:00:05  200  complete  my-app  opus  2.4s  in 10  out 20  $0.0123  req_...`, with the error and what else is unusual. */
+function logLine(row: NumberedRow, label = '-'): string {
+  const parts = [
+    time(row.at),
+    row.status === 0 ? '---' : String(row.status),
+    row.route.padEnd(8),
+    label.padEnd(12),
+    (row.model ?? '-').padEnd(8),
+    seconds(row.total_ms).padStart(6),
+  ];
+  if (row.tokens_in + row.tokens_out > 0) {
+    parts.push(
+      `in ${row.tokens_in + row.cache_read + row.cache_write}`,
+      `out ${row.tokens_out}`,
+      cost(row.cost_usd),
+    );
+  }
+  if (row.error !== null) {
+    const limit = row.limit_hit === null ? '' : ` (${row.limit_hit})`;
+    parts.push(`${row.error}${limit}`);
+  }
+  if (row.stop_reason !== null && row.stop_reason !== 'end_turn') parts.push(row.stop_reason);
+  if ((row.queue_ms ?? 0) >= 1000) parts.push(`queued ${seconds(row.queue_ms ?? 0)}`);
+  if (row.client_gone === 1) parts.push('client gone');
+  parts.push(row.request_id);
+  return `${parts.join('  ')}\n`;
+}
+
+function logJson(row: NumberedRow, label: string | undefined): string {
+  const { id: _, at, client_gone, ...columns } = row;
+  return `${JSON.stringify({
+    at: iso(at),
+    ...columns,
+    key_label: label ?? null,
+    client_gone: client_gone === 1,
+  })}\n`;
 }

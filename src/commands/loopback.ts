@@ -1,4 +1,4 @@
-/** How `ask` reaches the relay of this machine. */
+/** The address of the relay of this machine. */
 import { CommandError } from '../command-error.ts';
 import { type Config, isLoopback } from '../config.ts';
 import { localUrl } from '../service/ready.ts';
@@ -22,6 +22,16 @@ export function relayUrl(config: Config, given?: string): string {
     );
   }
   return url.origin;
+}
+
+/** Why the relay cannot listen; undefined for a code that has no known cause. */
+export function cannotListen(code: string | undefined, { host, port }: Config): string | undefined {
+  const sentences: Record<string, string> = {
+    EADDRINUSE: `Port ${port} is in use. Stop the program that listens there, or set PORT.`,
+    EADDRNOTAVAIL: `This machine does not have the address ${host}. Change HOST.`,
+    EACCES: `This user cannot listen on port ${port}. Set PORT to 1024 or more.`,
+  };
+  return sentences[code ?? ''];
 }
 
 export async function* eventData(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<unknown> {

@@ -13,7 +13,6 @@ import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
 import { relayUrl } from './loopback.ts';
 import { addUsageCommand } from './usage.ts';
-import { withExamples } from './text/parse.ts';
 
 const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
 
@@ -39,12 +38,13 @@ export function createProgram(): Command {
   addLogsCommand(program, records);
   addInstallCommand(program, { file: configFile });
   addExposeCommand(program, { file: configFile });
-  withExamples(program, [
-    ['claude-relay serve', 'run the relay (./run.sh also installs missing packages)'],
-    ['claude-relay doctor', 'find problems, and the commands that fix them'],
-    ['claude-relay key create my-app', 'create a key for an app'],
-    ['claude-relay ask "Say hello."', 'send one prompt to the running relay'],
-    ['claude-relay help key', 'show the help of a command'],
-  ]);
-  return program;
+  return program.addHelpText(
+    'after',
+    `
+Examples:
+  claude-relay doctor                      # find problems, and the commands that fix them
+  claude-relay key create my-app           # create a key for an app
+  claude-relay ask "Say hello."            # send one prompt to the running relay
+  git diff | claude-relay ask "Review:" -  # words, then stdin`,
+  );
 }

@@ -2,11 +2,10 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
 import { demo } from './demo.ts';
-import { withExamples } from './text/parse.ts';
 import { serve } from './serve.ts';
 
 export function addServeCommand(program: Command, config: () => Config): void {
-  const command = program
+  program
     .command('serve')
     .description('run the relay in the foreground')
     .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
@@ -16,13 +15,4 @@ export function addServeCommand(program: Command, config: () => Config): void {
       else if (options.once === true) throw new CommandError('--once requires --demo.');
       else await serve(config());
     });
-  withExamples(
-    command,
-    [
-      ['claude-relay serve', 'run until Ctrl-C or SIGTERM; the log goes to stdout, messages to stderr'],
-      ['claude-relay serve --demo --once', 'make one call from start to end, without a login'],
-      ['claude-relay --config /etc/relay.env serve', 'use another settings file'],
-    ],
-    'Exit status: 0 after a stop, 1 if the relay could not start.',
-  );
 }

@@ -6,6 +6,7 @@ import { createLog } from '../log.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import { requireScratch } from './scratch.ts';
+import { cannotListen } from './loopback.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 import { limitsOff, unfairLimits } from './settings-warnings.ts';
 
@@ -50,15 +51,6 @@ export async function startLogged(config: Config, claudeBin: string): Promise<Re
     const sentence = cannotListen((error as NodeJS.ErrnoException).code, config);
     throw sentence === undefined ? error : new CommandError(sentence);
   }
-}
-
-function cannotListen(code: string | undefined, { host, port }: Config): string | undefined {
-  const sentences: Record<string, string> = {
-    EADDRINUSE: `Port ${port} is in use. Stop the program that listens there, or set PORT.`,
-    EADDRNOTAVAIL: `This machine does not have the address ${host}. Change HOST.`,
-    EACCES: `This user cannot listen on port ${port}. Set PORT to 1024 or more.`,
-  };
-  return sentences[code ?? ''];
 }
 
 /** Messages go to stderr. stdout is for the log, one JSON object a line. */

@@ -1,37 +1,32 @@
 /** `claude-relay usage`: requests, tokens and cost, by day, model and key. */
 import type { Command } from 'commander';
+import { CommandError } from '../command-error.ts';
 import { openUsage } from '../ledger/usage.ts';
-import { withExamples, parseCount } from './text/parse.ts';
+import { parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { planClosed } from '../service/ready.ts';
 import { keyLabels } from './text/key-text.ts';
 import { json } from './text/table.ts';
-import { paint } from './text/terminal.ts';
 import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text.ts';
 
 type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
 
 export function addUsageCommand(program: Command, context: CommandContext): void {
-  const command = program
+  program
     .command('usage')
     .description('show requests, tokens and cost by day, model and key (UTC days)')
     .option('--key <label>', 'only this key')
     .option('--days <n>', 'number of days, including today', parseCount(1, 366), 7)
     .option('--json', 'as JSON')
     .option('--csv', 'as CSV: one line for each day, key and model')
-    .action((options: UsageOptions, command: Command) => {
+    .action((options: UsageOptions) => {
       if (options.json === true && options.csv === true) {
-        command.error('claude-relay: Use either --json or --csv.', { exitCode: 1 });
+        throw new CommandError('Use either --json or --csv.');
       }
-      return withRecords(command, context, async (records) =>
+      return withRecords(context, async (records) =>
         show(records, options, await planClosed(context.relayUrl?.())),
       );
     });
-  withExamples(command, [
-    ['claude-relay usage', 'the last seven UTC days'],
-    ['claude-relay usage --days 30 --key my-app', 'one key, 30 days'],
-    ['claude-relay usage --csv > usage.csv', 'for a spreadsheet'],
-  ]);
 }
 
 function show(
@@ -53,8 +48,6 @@ function show(
     terminal.out(json({ ...usageJson(report, byKey, key), plan_closed: closed ?? null }));
     return;
   }
-  terminal.out(usageTables(terminal, report, byKey, key));
-  if (closed === undefined) return;
-  const sentence = `${closed.charAt(0).toUpperCase()}${closed.slice(1)}.`;
-  terminal.out(`\n${paint(terminal, 'yellow', sentence)}\n`);
+  terminal.out(usageTables(report, byKey, key));
+  if (closed !== undefined) terminal.out(`\nNow ${closed}.\n`);
 }

@@ -12,17 +12,6 @@ const tunnelName = 'claude-relay';
 const downloads =
   'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/';
 
-const rules = [
-  [
-    /origin cert/i,
-    'cloudflared is not logged in. Run cloudflared tunnel login, and choose the zone of the name.',
-  ],
-  [
-    /record with that host already exists|code: 1003/i,
-    'This name already has a DNS record for another target. Delete that record at https://dash.cloudflare.com, or choose another --hostname.',
-  ],
-] as const;
-
 /** With `change`, creates the tunnel and its DNS record if they are missing. Throws CommandError. */
 export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
   const { run, local, home, change, say } = options;
@@ -47,7 +36,7 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
     say(`${change ? 'run ' : 'would run'} cloudflared ${args.join(' ')}`);
     if (!change) continue;
     const ran = await run('cloudflared', args);
-    if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``, rules);
+    if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``);
   }
   id = change ? await tunnelId(options) : (id ?? '<its id>');
   if (id === undefined) throw new CommandError(`cloudflared did not create the tunnel ${tunnelName}.`);
@@ -66,13 +55,17 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
       command: `cloudflared tunnel --config ${path} --no-autoupdate run`,
       settings: { path, text: settingsFile(id, credentials, hostname, local) },
     },
-    rules,
   };
 }
 
 async function tunnelId({ run }: Pick<TunnelOptions, 'run'>): Promise<string | undefined> {
   const listed = await run('cloudflared', ['tunnel', 'list', '--name', tunnelName, '--output', 'json']);
-  if (listed.status !== 0) refuse(listed, '`cloudflared tunnel list`', rules);
+  if (listed.status !== 0) {
+    const advice = /origin cert/i.test(listed.stderr)
+      ? 'cloudflared is not logged in. Run cloudflared tunnel login, and choose the zone of the name.'
+      : undefined;
+    refuse(listed, '`cloudflared tunnel list`', advice);
+  }
   // `null` when no tunnel matches.
   const tunnels = JSON.parse(listed.stdout || '[]') as { id: string; name: string }[] | null;
   return tunnels?.find(({ name }) => name === tunnelName)?.id;

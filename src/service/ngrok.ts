@@ -4,31 +4,10 @@ import { CommandError } from '../command-error.ts';
 import { firstLine, saidBy } from './run-program.ts';
 import { units } from './state.ts';
 import { commandWord } from './template.ts';
-import { requireTool, toolWord, type Rules, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const noToken =
   'ngrok has no valid authtoken. Set one: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken';
-
-/** What to do about the error codes of a first start (ngrok.com/docs/errors). */
-const rules: Rules = [
-  [/ERR_NGROK_(105|107|4018)\b/, noToken],
-  [
-    /ERR_NGROK_108\b/,
-    'This account allows no more agents at the same time. Stop one: https://dashboard.ngrok.com/agents',
-  ],
-  [
-    /ERR_NGROK_319\b/,
-    'This domain is not reserved for your account. Reserve it at https://dashboard.ngrok.com/domains, or set NGROK_DOMAIN to your domain.',
-  ],
-  [
-    /ERR_NGROK_320\b/,
-    'This domain is reserved for another account. Set NGROK_DOMAIN to your domain (https://dashboard.ngrok.com/domains).',
-  ],
-  [
-    /ERR_NGROK_334\b/,
-    'Another agent already serves this domain, perhaps on another machine or in a terminal. Stop that agent, or use another domain.',
-  ],
-];
 
 /** Prepares the tunnel and starts nothing. Throws CommandError when ngrok is missing or not set up. */
 export async function ngrok({ config, run, local, say }: TunnelOptions): Promise<Tunnel> {
@@ -56,7 +35,6 @@ export async function ngrok({ config, run, local, say }: TunnelOptions): Promise
       },
       command: `ngrok http --url=${publicUrl} ${local}`,
     },
-    rules,
   };
 }
 

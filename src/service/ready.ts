@@ -13,9 +13,8 @@ export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string 
 const readyAnswer = z.object({
   ok: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
-  connections: z.object({ open: z.int(), most: z.int() }).optional(),
 });
-export type ReadyAnswer = z.infer<typeof readyAnswer>;
+type ReadyAnswer = z.infer<typeof readyAnswer>;
 
 /** The answer to GET /ready; undefined when no relay answers. */
 export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAnswer | undefined> {

@@ -1,7 +1,7 @@
 /** Tailscale Funnel (client 1.52 or newer): tailscaled keeps it up, also after a reboot. */
 import { CommandError } from '../command-error.ts';
 import { parsedJson } from './call.ts';
-import type { RunProgram } from './run-program.ts';
+import type { Ran, RunProgram } from './run-program.ts';
 import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 type Status = { BackendState?: string; Self?: { DNSName?: string } };
@@ -16,20 +16,17 @@ export const funnelPorts = [443, 8443, 10000] as const;
 
 const downloads = 'https://tailscale.com/download';
 
-const rules = [
-  [
-    /funnel is not enabled|not available; .?funnel/i,
-    'Funnel is not turned on for this tailnet. Open the address below, and run this command again.',
-  ],
-  [
-    /access denied|serve config denied/i,
-    'This user cannot change what tailscaled serves. Run this once: sudo tailscale set --operator=$USER',
-  ],
-  [
-    /https.*(not|must be) enabled|TLS certs/i,
-    'HTTPS certificates are not turned on for this tailnet. Turn them on: https://login.tailscale.com/admin/dns',
-  ],
-] as const;
+const notEnabled = /funnel is not enabled|not available; .?funnel/i;
+const notAllowed = /access denied|serve config denied/i;
+
+function adviceFor({ stdout, stderr }: Ran): string | undefined {
+  if (notEnabled.test(stdout + stderr)) {
+    return 'Funnel is not turned on for this tailnet. Open the address below, and run this command again.';
+  }
+  return notAllowed.test(stderr)
+    ? 'This user cannot change what tailscaled serves. Run this once: sudo tailscale set --operator=$USER'
+    : undefined;
+}
 
 /** With `change`, turns the funnel on. Throws CommandError when tailscale is missing, logged out, or the port is in use. */
 export async function tailscale({ run, local, httpsPort, change, say }: TunnelOptions): Promise<Tunnel> {
@@ -37,9 +34,7 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   const asked = await run('tailscale', ['status', '--json']);
   const status = parsedJson(asked.stdout) as Status | undefined;
   if (status?.BackendState === undefined)
-    refuse(asked, '`tailscale status`', [
-      [/tailscaled|connect/i, 'tailscaled is not running: sudo systemctl enable --now tailscaled'],
-    ]);
+    refuse(asked, '`tailscale status`', 'tailscaled is not running: sudo systemctl enable --now tailscaled');
   if (status.BackendState !== 'Running') {
     const fix = status.BackendState === 'NeedsLogin' ? 'log in' : 'connect';
     throw new CommandError(
@@ -64,13 +59,10 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   if (change) {
     // When Funnel is not allowed, it prints an address and waits until somebody opens it.
     const ran = await run('tailscale', args, { timeoutMs: 30_000 });
-    if (ran.status !== 0 || rules[0][0].test(ran.stdout + ran.stderr))
-      refuse(ran, '`tailscale funnel`', rules);
+    if (ran.status !== 0 || notEnabled.test(ran.stdout + ran.stderr))
+      refuse(ran, '`tailscale funnel`', adviceFor(ran));
   }
-  return {
-    publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}`,
-    rules,
-  };
+  return { publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}` };
 }
 
 /** Turns Funnel off. Throws CommandError. */
@@ -78,7 +70,7 @@ export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<
   await requireTool(run, 'tailscale', ['version'], downloads);
   const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
   if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr))
-    refuse(ran, '`tailscale funnel off`', rules);
+    refuse(ran, '`tailscale funnel off`', adviceFor(ran));
 }
 
 /** The public URL that tailscaled forwards to the relay, if any. */

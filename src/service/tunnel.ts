@@ -36,16 +36,7 @@ export type Tunnel = {
   publicUrl: string;
   /** Undefined when the tool's own service keeps the tunnel up. */
   service?: TunnelService;
-  /** Explain the tool's log when the tunnel does not come up. */
-  rules: Rules;
 };
-
-/** The advice for each pattern in a tool's output. */
-export type Rules = readonly (readonly [pattern: RegExp, advice: string])[];
-
-export function adviceFor(output: string, rules: Rules): string | undefined {
-  return rules.find(([pattern]) => pattern.test(output))?.[1];
-}
 
 /** A tool's version line. Throws CommandError with its download page when it is not installed. */
 export async function requireTool(
@@ -68,11 +59,8 @@ export function toolWord(name: string, { config }: Pick<TunnelOptions, 'config'>
   return commandWord(findProgram(name, config.hostEnv['PATH']) ?? name);
 }
 
-/** Throws CommandError with the advice of the first matching rule, and the tool's output. */
-export function refuse(ran: Ran, what: string, rules: Rules): never {
-  const said = saidBy(ran);
-  const advice = adviceFor(said, rules);
-  throw new CommandError(
-    advice === undefined ? `${what} failed: ${said}` : `${advice}\n\nIts output: ${said}`,
-  );
+/** Throws CommandError with the tool's output, which names the cause. */
+export function refuse(ran: Ran, what: string, advice?: string): never {
+  const failed = `${what} failed: ${saidBy(ran)}`;
+  throw new CommandError(advice === undefined ? failed : `${advice}\n\n${failed}`);
 }

@@ -6,14 +6,13 @@ import { CliMissing, findCli, isScript, loginStatus, type Login } from '../../cl
 import { proveLock, type Proof } from '../../claude/proof/proof.ts';
 import type { Config } from '../../config.ts';
 import { failure, ok, warning, type Line } from './line.ts';
-import { withProgress, type Terminal } from '../text/terminal.ts';
 import { requireScratch } from '../scratch.ts';
 
 /** The newest version that this project tests: the version to go back to when a newer one fails. */
 const testedVersion = '2.1.332';
 const day = 86_400_000;
 
-export async function* claudeLines(config: Config, terminal: Terminal): AsyncGenerator<Line> {
+export async function* claudeLines(config: Config): AsyncGenerator<Line> {
   let claudeBin: string;
   try {
     claudeBin = findCli(config.claudeBin, config.hostEnv);
@@ -27,8 +26,7 @@ export async function* claudeLines(config: Config, terminal: Terminal): AsyncGen
   const login = await loginStatus(claudeBin, config.hostEnv);
   yield loginLine(login, config.hostEnv, Date.now());
   yield* organisationLines(login, config.hostEnv);
-  const proof = proveLock({ claudeBin, hostEnv: config.hostEnv });
-  yield* proofLines(await withProgress(terminal, 'proving the lock on the installed Claude Code', proof));
+  yield* proofLines(await proveLock({ claudeBin, hostEnv: config.hostEnv }));
 }
 
 /** A script can start another program after an update, and the relay does not notice that. */
@@ -110,11 +108,11 @@ function* proofLines(proof: Proof): Generator<Line> {
   const took = `${proof.checks.length} checks in ${(proof.durationMs / 1000).toFixed(1)} s`;
   const failed = proof.checks.filter((check) => !check.ok).length;
   yield proof.proved ? ok('lock-proved', took) : failure('lock-proved', `${took}, ${failed} failed`, back);
-  if (proof.addedBytes > 0) yield ok('claude-adds', addedInWords(proof));
-}
-
-/** A token is about four characters of English. */
-function addedInWords({ addedBytes, addedTexts }: Proof): string {
-  const characters = addedTexts.reduce((sum, length) => sum + length, 0);
-  return `${addedBytes} bytes to each request, of which ${characters} characters (about ${Math.ceil(characters / 4)} tokens) are text in the system prompt; nothing to the messages`;
+  if (proof.addedBytes > 0) {
+    const characters = proof.addedTexts.reduce((sum, length) => sum + length, 0);
+    yield ok(
+      'claude-adds',
+      `${proof.addedBytes} bytes to each request, of which ${characters} characters are text in the system prompt; nothing to the messages`,
+    );
+  }
 }

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { startInProcess } from '../../../test/support/in-process.ts';
 import { loadConfig, type Config, type ConfigError } from '../../config.ts';
 import type { RunProgram } from '../../service/run-program.ts';
@@ -173,7 +173,7 @@ describe('the data directory', () => {
     execFileSync('sh', ['-c', line.fix ?? '']);
     const fixed = lines();
     assertLine(find(fixed, 'data-dir'), 'ok', /only you/);
-    assertLine(find(fixed, 'database'), 'ok', /MiB, writable, undamaged$/);
+    assertLine(find(fixed, 'database'), 'ok', /^writable$/);
     assertLine(find(fixed, 'keys'), 'warning', /no valid key/, /^bin\/genkey my-app$/);
   });
 
@@ -189,12 +189,9 @@ describe('the data directory', () => {
     assertLine(find(lines(), 'database'), 'failure', /cannot be used/);
   });
 
-  test('little free space is a warning, and very little or no inodes a failure', () => {
-    const mib = 1024 * 1024;
-    assert.equal(judgeSpace('disk', '/x', { freeBytes: 50 * mib, freeFiles: 9 }).state, 'failure');
-    assert.equal(judgeSpace('disk', '/x', { freeBytes: 500 * mib, freeFiles: 9 }).state, 'warning');
-    assert.equal(judgeSpace('disk', '/x', { freeBytes: 5000 * mib, freeFiles: undefined }).state, 'ok');
-    assert.match(judgeSpace('disk', '/x', { freeBytes: 5000 * mib, freeFiles: 0 }).detail, /inodes/);
+  test('little free space is a warning, and very little a failure', () => {
+    const state = (mib: number): string => judgeSpace('disk', '/x', mib * 1024 * 1024).state;
+    assert.deepEqual([50, 500, 5000].map(state), ['failure', 'warning', 'ok']);
   });
 });
 
@@ -204,8 +201,8 @@ describe('the port', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     return String((server.address() as AddressInfo).port);
   };
-  const lines = async (env: Record<string, string>, timeoutMs?: number): Promise<Line[]> =>
-    (await relayLines(configOf(env), none, timeoutMs)).lines;
+  const lines = (env: Record<string, string>, timeoutMs?: number): Promise<Line[]> =>
+    relayLines(configOf(env), none, timeoutMs);
 
   test('a free port is ok, and a relay that does not run is a warning', async () => {
     const server = createServer();
@@ -225,7 +222,7 @@ describe('the port', () => {
       const server = start();
       const PORT = await listening(server);
       const line = find(await lines({ PORT }), 'port');
-      assertLine(line, 'failure', /another program listens/, /^lsof .*, or set PORT$/);
+      assertLine(line, 'failure', /is in use/, /^lsof .*, or set PORT$/);
       server.close();
     });
   }
@@ -233,7 +230,7 @@ describe('the port', () => {
   test('a silent program on the port is a failure', async () => {
     const server = createServer((socket) => socket.on('error', () => {}));
     const PORT = await listening(server);
-    assertLine(find(await lines({ PORT }, 100), 'port'), 'failure', /does not answer within/);
+    assertLine(find(await lines({ PORT }, 100), 'port'), 'failure', /is in use/);
     server.close();
   });
 
@@ -242,16 +239,13 @@ describe('the port', () => {
     assertLine(find(await lines(env, 1000), 'port'), 'failure', /./, /HOST|PORT/);
   });
 
-  test('a running relay is ok, with its number of connections', async () => {
+  test('a running relay is ok', async () => {
     const relay = await startInProcess();
     try {
       const { port: PORT } = new URL(relay.url);
       const report = await lines({ PORT });
       assertLine(find(report, 'port'), 'ok', /claude-relay listens/);
       assertLine(find(report, 'relay'), 'ok', /accepts requests/);
-      assertLine(find(report, 'connections'), 'ok', /^at most \d+/);
-      const large = find(await lines({ PORT, QUEUE_MAX: '10000' }), 'connections');
-      assertLine(large, 'warning', /let 1\d{4} requests run or wait/, /ulimit -n/);
     } finally {
       await relay.stop();
     }
@@ -316,12 +310,6 @@ describe('the service', () => {
   });
 
   describe('the tunnel', () => {
-    let bin: string;
-    before(() => {
-      bin = mkdtempSync(join(tmpdir(), 'doctor-bin-'));
-      writeFileSync(join(bin, 'ngrok'), '', { mode: 0o755 });
-    });
-    after(() => rmSync(bin, { recursive: true }));
     const absent = 'LoadState=not-found';
     const tunnel = (
       outputs: Readonly<Record<string, string>>,
@@ -337,7 +325,6 @@ describe('the service', () => {
 
     test('a public name brings warnings about limits, keys and callers', async () => {
       const report = await tunnel({}, { NGROK_DOMAIN, PER_KEY_RPM: '0' }, 0);
-      assertLine(find(report, 'tunnel'), 'warning', /no ngrok on PATH/, /expose ngrok/);
       assertLine(find(report, 'tunnel-limits'), 'warning', /PER_KEY_RPM/);
       assertLine(find(report, 'tunnel-keys'), 'warning', /no valid key/, /genkey/);
       assertLine(find(report, 'tunnel-callers'), 'warning', /looks like this machine/, /=loopback/);
@@ -349,7 +336,7 @@ describe('the service', () => {
     });
 
     test('NGROK_DOMAIN without the service is ok, and names the command that installs it', async () => {
-      const report = await tunnel(ngrok(absent), { NGROK_DOMAIN, PATH: bin });
+      const report = await tunnel(ngrok(absent), { NGROK_DOMAIN });
       assertLine(
         find(report, 'tunnel'),
         'ok',

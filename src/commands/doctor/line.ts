@@ -1,5 +1,4 @@
 /** One line of the doctor: what it checked, the result, and the command that fixes a problem. */
-import { paint, type Terminal } from '../text/terminal.ts';
 
 export type LineState = 'ok' | 'warning' | 'failure';
 
@@ -13,7 +12,7 @@ export type Line = {
   fix?: string;
 };
 
-export function ok(name: string, detail = ''): Line {
+export function ok(name: string, detail: string): Line {
   return { name, state: 'ok', detail };
 }
 
@@ -25,31 +24,17 @@ export function failure(name: string, detail: string, fix: string): Line {
   return { name, state: 'failure', detail, fix };
 }
 
-const marks = {
-  ok: ['green', 'ok  '],
-  warning: ['yellow', 'warn'],
-  failure: ['red', 'FAIL'],
-} as const satisfies Record<LineState, readonly [colour: string, word: string]>;
+const marks = { ok: 'ok  ', warning: 'warn', failure: 'FAIL' } as const;
 
-export function lineText(terminal: Terminal, { name, state, detail }: Line): string {
-  const [colour, word] = marks[state];
-  return `${paint(terminal, colour, word)} ${name}${detail === '' ? '' : `: ${detail}`}\n`;
+/** With its fix, unless that is the fix of the line before. */
+export function lineText({ name, state, detail, fix }: Line, fixBefore?: string): string {
+  const shown = fix === undefined || fix === fixBefore ? '' : `     -> ${fix}\n`;
+  return `${marks[state]} ${name}: ${detail}\n${shown}`;
 }
 
-export function fixText(terminal: Terminal, fix: string): string {
-  return `     ${paint(terminal, 'cyan', '->')} ${fix}\n`;
-}
-
-/** `37 lines ok, 2 warnings, 1 failure.` */
 export function summary(lines: readonly Line[]): string {
-  const of = (state: LineState): number => lines.filter((line) => line.state === state).length;
-  const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
-  const bad = [counted(of('warning'), 'warning'), counted(of('failure'), 'failure')];
-  return `${of('ok')} ok, ${bad.join(', ')}.\n`;
-}
-
-export function lineJson({ name, state, detail, fix }: Line): Record<string, unknown> {
-  return { name, state, ok: state !== 'failure', detail, fix: fix ?? null };
+  const count = (state: LineState): number => lines.filter((line) => line.state === state).length;
+  return `ok: ${count('ok')}, warnings: ${count('warning')}, failures: ${count('failure')}\n`;
 }
 
 /** Quotes a path for a shell. */

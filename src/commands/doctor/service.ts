@@ -1,6 +1,5 @@
 /** The doctor's lines about the service and the tunnel. */
 import type { Config } from '../../config.ts';
-import { findProgram } from '../../find-program.ts';
 import { localUrl } from '../../service/ready.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import {
@@ -16,6 +15,8 @@ import { lingers } from '../../service/user-manager.ts';
 import { exposureWarnings } from '../settings-warnings.ts';
 import { failure, ok, warning, type Line } from './line.ts';
 
+const untested = 'this check is not tested on a Mac';
+
 export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
     case 'no manager':
@@ -23,17 +24,18 @@ export async function serviceLines(service: ServiceState, run: RunProgram): Prom
     case 'not installed':
       return [ok('service', 'not installed: run the relay with ./run.sh, or install it with ./install.sh')];
     case 'launchd':
-      return [launchdLine(service.running, startCommand(service, { again: true }))];
+      return [
+        service.running
+          ? ok('service', `running; ${untested}`)
+          : failure(
+              'service',
+              `installed but not running; ${untested}`,
+              startCommand(service, { again: true }),
+            ),
+      ];
     case 'systemd':
       return [activeLine(units.relay, service), await bootLine(service, run)];
   }
-}
-
-function launchdLine(running: boolean, fix: string): Line {
-  const untested = 'this check is not tested on a Mac';
-  return running
-    ? ok('service', `running; ${untested}`)
-    : failure('service', `installed but not running; ${untested}`, fix);
 }
 
 function activeLine(unit: Unit, { active, sub, result, restarts }: SystemdState): Line {
@@ -80,20 +82,13 @@ export async function tunnelLines(
 }
 
 /** Empty when neither a setting nor a service mentions ngrok. */
-function ngrokLines({ ngrokDomain, hostEnv }: Config, service: ServiceState): Line[] {
+function ngrokLines({ ngrokDomain }: Config, service: ServiceState): Line[] {
   if (ngrokDomain === undefined) {
     if (service.kind !== 'systemd') return [];
     const detail = `${units.ngrok} is installed, but NGROK_DOMAIN is not set: a page fetch could reach the relay itself`;
     return [warning('tunnel', detail, 'set NGROK_DOMAIN in config.env')];
   }
   if (service.kind === 'systemd') return [activeLine(units.ngrok, service)];
-  const expose = 'bin/claude-relay expose ngrok';
-  return findProgram('ngrok', hostEnv['PATH']) === undefined
-    ? [warning('tunnel', 'NGROK_DOMAIN is set, but there is no ngrok on PATH', expose)]
-    : [
-        ok(
-          'tunnel',
-          `NGROK_DOMAIN is set, but ${units.ngrok} is not installed: to install it, run ${expose}`,
-        ),
-      ];
+  const detail = `NGROK_DOMAIN is set, but ${units.ngrok} is not installed: to install it, run bin/claude-relay expose ngrok`;
+  return [ok('tunnel', detail)];
 }

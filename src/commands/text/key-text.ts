@@ -3,7 +3,6 @@ import type { Key } from '../../keys/key.ts';
 import type { KeyEvent, Keys } from '../../keys/store.ts';
 import { iso } from '../../time.ts';
 import { table, time } from './table.ts';
-import { type Terminal, paint } from './terminal.ts';
 
 type KeyState = 'live' | 'expired' | 'revoked';
 
@@ -30,54 +29,44 @@ export function keyJson(key: Key, now: number): Record<string, unknown> {
   };
 }
 
-export function keyTable(terminal: Terminal, keys: readonly Key[], now: number): string {
+const titles = [
+  'LABEL',
+  'STATE',
+  'CREATED',
+  'LAST USED',
+  'EXPIRES',
+  ' A DAY',
+  ' A MINUTE',
+  ' AT ONCE',
+  'ROUTES',
+  'MODELS',
+];
+
+function cells(key: Key, now: number): string[] {
+  return [
+    key.label,
+    keyState(key, now),
+    time(key.createdAt).slice(0, 10),
+    key.lastUsedAt === undefined ? 'never' : time(key.lastUsedAt).slice(0, 16),
+    key.expiresAt === undefined ? 'never' : time(key.expiresAt).slice(0, 16),
+    limit(key.dailyLimit),
+    limit(key.rpm),
+    limit(key.concurrency),
+    key.allowedRoutes?.join(',') ?? 'all',
+    key.allowedModels?.join(',') ?? 'all',
+  ];
+}
+
+export function keyTable(keys: readonly Key[], now: number): string {
   return table(
-    [
-      { title: 'LABEL' },
-      { title: 'STATE' },
-      { title: 'CREATED' },
-      { title: 'LAST USED' },
-      { title: 'EXPIRES' },
-      { title: 'A DAY', right: true },
-      { title: 'A MINUTE', right: true },
-      { title: 'AT ONCE', right: true },
-      { title: 'ROUTES' },
-      { title: 'MODELS' },
-    ],
-    keys.map((key) => [
-      key.label,
-      painted(terminal, keyState(key, now)),
-      time(key.createdAt).slice(0, 10),
-      key.lastUsedAt === undefined ? 'never' : time(key.lastUsedAt).slice(0, 16),
-      key.expiresAt === undefined ? 'never' : time(key.expiresAt).slice(0, 16),
-      limit(key.dailyLimit),
-      limit(key.rpm),
-      limit(key.concurrency),
-      key.allowedRoutes?.join(',') ?? 'all',
-      key.allowedModels?.join(',') ?? 'all',
-    ]),
+    titles,
+    keys.map((key) => cells(key, now)),
   );
 }
 
-export function keyText(terminal: Terminal, key: Key, events: readonly KeyEvent[], now: number): string {
-  const lines: [string, string][] = [
-    ['label', paint(terminal, 'bold', key.label)],
-    ['id', key.id],
-    ['state', painted(terminal, keyState(key, now))],
-    ['last used', key.lastUsedAt === undefined ? 'never' : `${time(key.lastUsedAt)} UTC`],
-    ['expires', key.expiresAt === undefined ? 'never' : `${time(key.expiresAt)} UTC`],
-    ['a day', limit(key.dailyLimit)],
-    ['a minute', limit(key.rpm)],
-    ['at once', limit(key.concurrency)],
-    ['routes', key.allowedRoutes?.join(', ') ?? 'all'],
-    ['models', key.allowedModels?.join(', ') ?? 'all'],
-    ...events.map(({ at, action, command }): [string, string] => [action, `${time(at)} UTC by ${command}`]),
-  ];
-  return lines.map(([name, value]) => `${paint(terminal, 'dim', name.padEnd(10))} ${value}\n`).join('');
-}
-
-function painted(terminal: Terminal, state: KeyState): string {
-  return paint(terminal, ({ live: 'green', expired: 'yellow', revoked: 'red' } as const)[state], state);
+export function keyText(key: Key, events: readonly KeyEvent[], now: number): string {
+  const history = events.map(({ at, action, command }) => `${time(at)} UTC: ${action} by ${command}\n`);
+  return `${keyTable([key], now)}\nid ${key.id}\n${history.join('')}`;
 }
 
 function limit(value: number | undefined): string {

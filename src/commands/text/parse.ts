@@ -1,5 +1,5 @@
 /** Strict parsers of command-line arguments. Pure. Each throws commander's `InvalidArgumentError` with what is valid. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from 'commander';
 
 const unitMs: Readonly<Record<string, number>> = {
   s: 1000,
@@ -53,13 +53,4 @@ export function parseList(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
   if (items.includes('')) throw new InvalidArgumentError('Use names separated by commas.');
   return [...new Set(items)];
-}
-
-/** `[what to type, what it does]`; a test parses each line as the program does. */
-export type Example = readonly [line: string, what: string];
-
-export function withExamples(command: Command, examples: readonly Example[], after?: string): void {
-  const width = Math.max(...examples.map(([line]) => line.length));
-  const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  # ${what}\n`);
-  command.addHelpText('after', `\nExamples:\n${lines.join('')}${after === undefined ? '' : `\n${after}\n`}`);
 }

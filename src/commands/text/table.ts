@@ -1,38 +1,18 @@
-/** Text for people: tables, bars and numbers. Pure. */
+/** Text for people: tables and numbers. Pure. */
 
-export type Column = { title: string; right?: boolean };
-
-/** Columns padded to their widest cell. Colours have no width. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const lines = [columns.map((column) => column.title), ...rows];
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => shownLength(line[i] ?? ''))));
+/** Columns padded to their widest cell. A column whose title begins with a space is aligned to the right. */
+export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [titles.map((title) => title.trim()), ...rows];
+  const widths = titles.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
   return lines
-    .map((line) =>
-      columns
-        .map(({ right = false }, i) => pad(line[i] ?? '', widths[i] ?? 0, right))
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
+    .map((line) => {
+      const cells = titles.map((title, i) => {
+        const [text = '', width = 0] = [line[i], widths[i]];
+        return title.startsWith(' ') ? text.padStart(width) : text.padEnd(width);
+      });
+      return `${cells.join('  ').trimEnd()}\n`;
+    })
     .join('');
-}
-
-function pad(text: string, width: number, right: boolean): string {
-  const space = ' '.repeat(width - shownLength(text));
-  return right ? space + text : text + space;
-}
-
-function shownLength(text: string): number {
-  return text.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
-}
-
-const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
-
-/** A bar of up to `width` characters. A value above 0 always has a bar. */
-export function bar(value: number, largest: number, width = 12): string {
-  if (value <= 0 || largest <= 0) return '';
-  const parts = Math.max(1, Math.round(Math.min(value / largest, 1) * width * 8));
-  return '█'.repeat(Math.floor(parts / 8)) + (eighths[parts % 8] ?? '');
 }
 
 /** `1 234 567`: a space cannot be read as a decimal sign. */

@@ -7,8 +7,7 @@ import {
   type UsageReport,
   type UsageTotals,
 } from '../../ledger/usage.ts';
-import { bar, cost, count, table } from './table.ts';
-import { paint, type Terminal } from './terminal.ts';
+import { cost, count, table } from './table.ts';
 
 export type KeyTotals = readonly { key: string; totals: UsageTotals }[];
 
@@ -26,47 +25,25 @@ export function totalsByKey(rows: readonly KeyUsage[], labels: ReadonlyMap<strin
     .sort((a, b) => b.totals.requests - a.totals.requests || a.key.localeCompare(b.key));
 }
 
-export function usageTables(terminal: Terminal, report: UsageReport, byKey: KeyTotals, key?: string): string {
+export function usageTables(report: UsageReport, byKey: KeyTotals, key?: string): string {
   const title = `${key === undefined ? 'All keys' : `Key ${key}`}, ${report.days.length} UTC days`;
-  const days = report.days.map(({ day, total }) => ({ name: day, ...total }));
-  const models = report.period.models.map(({ model, ...totals }) => ({
-    name: model === '' ? '(none)' : model,
-    ...totals,
-  }));
-  const keys = key === undefined ? byKey.map(({ key, totals }) => ({ name: key, ...totals })) : [];
+  const days = report.days.map(({ day, total }) => cells(day, total));
+  const models = report.period.models.map(({ model, ...totals }) => cells(model || '(none)', totals));
+  const keys = key === undefined ? byKey.map(({ key, totals }) => cells(key, totals)) : [];
   return [
-    `${paint(terminal, 'bold', title)}\n${section(terminal, 'DAY', days, report.period.total)}`,
-    ...(models.length > 0 ? [section(terminal, 'MODEL', models)] : []),
-    ...(keys.length > 0 ? [section(terminal, 'KEY', keys)] : []),
+    `${title}\n${section('DAY', [...days, cells('total', report.period.total)])}`,
+    ...(models.length > 0 ? [section('MODEL', models)] : []),
+    ...(keys.length > 0 ? [section('KEY', keys)] : []),
   ].join('\n');
 }
 
-function section(
-  terminal: Terminal,
-  title: string,
-  entries: readonly ({ name: string } & UsageTotals)[],
-  sum?: UsageTotals,
-): string {
-  const most = Math.max(...entries.map(({ requests }) => requests));
-  const rows = entries.map((entry) =>
-    cells(entry.name, paint(terminal, 'cyan', bar(entry.requests, most)), entry),
-  );
-  if (sum !== undefined) rows.push(cells('total', '', sum));
-  const numbers = ['FAILED', 'IN', 'OUT', 'CACHE READ', 'CACHE WRITE', 'COST'];
-  return table(
-    [
-      { title },
-      { title: 'REQUESTS', right: true },
-      { title: ''.padEnd(12) },
-      ...numbers.map((title) => ({ title, right: true })),
-    ],
-    rows,
-  );
+function section(title: string, rows: readonly string[][]): string {
+  return table([title, ' REQUESTS', ' FAILED', ' IN', ' OUT', ' CACHE READ', ' CACHE WRITE', ' COST'], rows);
 }
 
-function cells(name: string, bar: string, totals: UsageTotals): string[] {
-  const { requests, cost_usd, ...counts } = totalsJson(totals);
-  return [name, count(requests), bar, ...Object.values(counts).map(count), cost(cost_usd)];
+function cells(name: string, totals: UsageTotals): string[] {
+  const { cost_usd, ...counts } = totalsJson(totals);
+  return [name, ...Object.values(counts).map(count), cost(cost_usd)];
 }
 
 export function usageJson(report: UsageReport, byKey: KeyTotals, key?: string): Record<string, unknown> {
