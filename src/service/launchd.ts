@@ -9,6 +9,7 @@ import { stopSeconds } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
 import type { ServiceSetup } from './setup.ts';
 import { agentLabel, launchdDomain, launchdState } from './state.ts';
+import { fillTemplate } from './template.ts';
 
 function agentPath(home: string): string {
   return join(home, 'Library/LaunchAgents', `${agentLabel}.plist`);
@@ -18,46 +19,18 @@ function logPath(home: string): string {
   return join(home, 'Library/Logs', `${agentLabel}.log`);
 }
 
-/** The agent's property list (launchd.plist(5)). Pure. */
+/** The agent's property list (launchd.plist(5)). */
 export function relayAgent({ config, host }: Pick<ServiceSetup, 'config' | 'host'>): string {
   const command = [join(host.root, 'bin/claude-relay'), '--config', host.file, 'serve'];
-  const log = escaped(logPath(host.home));
-  return `<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0">
-<dict>
-  <key>Label</key>
-  <string>${agentLabel}</string>
-  <key>ProgramArguments</key>
-  <array>
-${command.map((word) => `    <string>${escaped(word)}</string>`).join('\n')}
-  </array>
-  <key>EnvironmentVariables</key>
-  <dict>
-${Object.entries(host.environment)
-  .map(([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`)
-  .join('\n')}
-  </dict>
-  <key>RunAtLoad</key>
-  <true/>
-  <key>KeepAlive</key>
-  <dict>
-    <key>SuccessfulExit</key>
-    <false/>
-  </dict>
-  <key>ThrottleInterval</key>
-  <integer>10</integer>
-  <key>ExitTimeOut</key>
-  <integer>${stopSeconds(config)}</integer>
-  <key>Umask</key>
-  <integer>63</integer>
-  <key>StandardOutPath</key>
-  <string>${log}</string>
-  <key>StandardErrorPath</key>
-  <string>${log}</string>
-</dict>
-</plist>
-`;
+  const environment = Object.entries(host.environment);
+  return fillTemplate(`${agentLabel}.plist`, {
+    command: command.map((word) => `    <string>${escaped(word)}</string>`).join('\n'),
+    environment: environment
+      .map(([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`)
+      .join('\n'),
+    stop_seconds: String(stopSeconds(config)),
+    log: escaped(logPath(host.home)),
+  });
 }
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };

@@ -1,6 +1,7 @@
-/** The relay's systemd unit, from its settings. Pure. */
+/** The relay's systemd unit, from its settings. */
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { units } from './state.ts';
 import { commandWord, fillTemplate, unitWord } from './template.ts';
 
 /** What a unit needs in addition to the settings. */
@@ -57,11 +58,7 @@ export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>):
 }
 
 /** Throws CommandError when a unit file cannot hold a path. */
-export function relayUnit(
-  template: string,
-  { config, host }: { config: Config; host: Host },
-  systemd: SystemdFacts,
-): string {
+export function relayUnit({ config, host }: { config: Config; host: Host }, systemd: SystemdFacts): string {
   const processes =
     (config.limits.lanes.complete.concurrency || 64) + config.warmSpares + relayItself.processes;
   // From 253 on the manager passes its connected socket, and a message needs no process. This directive accepts no specifier (%t).
@@ -69,7 +66,7 @@ export function relayUnit(
   const handsOver = systemd.version >= 253 && /^\/[\w./-]+$/.test(runtimeDir);
   const words = (paths: readonly string[]): string => paths.map(unitWord).join(' ');
   return fillTemplate(
-    template,
+    units.relay,
     {
       notify_access: handsOver ? 'main' : 'all',
       notify_file: handsOver ? `${runtimeDir}/systemd/notify:notify` : undefined,

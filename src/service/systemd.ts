@@ -26,8 +26,6 @@ export async function journal(run: RunProgram, unit: Unit, lines: number): Promi
 export type SystemdInstall = {
   setup: ServiceSetup;
   manager: UserManager;
-  /** The template of the unit. */
-  template: string;
   /** The unit's path. */
   path: string;
   waitMs: number;
@@ -37,12 +35,12 @@ export type SystemdInstall = {
 
 /** Writes the unit, starts the service and waits until it is ready. Throws CommandError. */
 export async function installSystemd(install: SystemdInstall): Promise<void> {
-  const { setup, manager, template, path, waitMs, say } = install;
+  const { setup, manager, path, waitMs, say } = install;
   const { run } = manager;
   const before = readOwnFile(path);
   const namespaces = await hasNamespaces(run);
   const lingerEnabled = manager.lingerEnabled || (before !== undefined && enabledLinger(before));
-  const text = relayUnit(template, setup, { ...manager, namespaces, lingerEnabled });
+  const text = relayUnit(setup, { ...manager, namespaces, lingerEnabled });
   for (const directory of [setup.config.dataDir, setup.host.cacheDir]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }

@@ -1,15 +1,17 @@
-/** Fills in the unit files of systemd/. Pure. */
+/** Fills in the files of systemd/. */
+import { readFileSync } from 'node:fs';
 import { CommandError } from '../command-error.ts';
 
 /**
- * Replaces `@name@` with its value and `@@` with `@`. Leaves out a line whose value is undefined and, with `namespaces: false`, the
+ * The text of a file of systemd/. Replaces `@name@` with its value and `@@` with `@`. Leaves out a line whose value is undefined and, with `namespaces: false`, the
  * lines between the `[namespaces]` marks. Throws when the template has a name without a value.
  */
 export function fillTemplate(
-  template: string,
+  file: string,
   values: Readonly<Record<string, string | undefined>>,
   { namespaces = true } = {},
 ): string {
+  const template = readFileSync(new URL(`../../systemd/${file}`, import.meta.url), 'utf8');
   const marked = /^# \[namespaces\][^]*?^# \[\/namespaces\]\n/m;
   const lines = (namespaces ? template : template.replace(marked, '')).split('\n').flatMap((line) => {
     let leftOut = false;

@@ -10,10 +10,9 @@ import { fillTemplate, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
 import { systemctl } from './user-manager.ts';
 
-/** The unit's text. It hides the relay's keys, settings and login from the tunnel. Pure. */
+/** The unit's text. It hides the relay's keys, settings and login from the tunnel. */
 export function tunnelUnit(
-  template: string,
-  { values }: Pick<TunnelService, 'values'>,
+  { unit, values }: Pick<TunnelService, 'unit' | 'values'>,
   relay: { config: Config; root: string; home: string },
   namespaces: boolean,
 ): string {
@@ -23,7 +22,7 @@ export function tunnelUnit(
     ...[config.dataDir, join(root, 'config.env'), login].map((path) => `-${path}`),
     ...hiddenPaths(home),
   ];
-  return fillTemplate(template, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
+  return fillTemplate(unit, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 
 /** The path of the settings for cloudflared's service. */

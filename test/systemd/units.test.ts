@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { loadConfig } from '../../src/config.ts';
 import { relayAgent } from '../../src/service/launchd.ts';
 import { relayUnit, type Host } from '../../src/service/relay-unit.ts';
+import type { Unit } from '../../src/service/state.ts';
 import { commandWord } from '../../src/service/template.ts';
 import { tunnelUnit } from '../../src/service/tunnel-service.ts';
 import { needs } from '../support/needs.ts';
@@ -31,10 +32,8 @@ before(() => {
 });
 after(() => rmSync(scratch, { recursive: true }));
 
-const template = (name: string): string => readFileSync(join(root, 'systemd', name), 'utf8');
 const relay = (version: number, namespaces: boolean): string =>
   relayUnit(
-    template('claude-relay.service'),
     { config, host },
     {
       version,
@@ -43,8 +42,8 @@ const relay = (version: number, namespaces: boolean): string =>
       lingerEnabled: false,
     },
   );
-const tunnel = (name: string, values: Record<string, string>): string =>
-  tunnelUnit(template(name), { values }, { config, root, home: '/home/me' }, true);
+const tunnel = (unit: Unit, values: Record<string, string>): string =>
+  tunnelUnit({ unit, values }, { config, root, home: '/home/me' }, true);
 const word = commandWord('/bin/true');
 
 const units: Record<string, () => string> = {
@@ -122,10 +121,7 @@ test('a unit is valid for a checkout with special characters in its path', { ski
     writeFileSync(join(checkout, 'bin/claude-relay'), '', { mode: 0o755 });
     const file = join(scratch, 'claude-relay.service');
     const systemd = { version: 252, environment: {}, namespaces: true, lingerEnabled: false };
-    writeFileSync(
-      file,
-      relayUnit(template('claude-relay.service'), { config, host: { ...host, root: checkout } }, systemd),
-    );
+    writeFileSync(file, relayUnit({ config, host: { ...host, root: checkout } }, systemd));
     const { status, text: said } = analyze('verify', '--user', '--man=no', file);
     assert.equal(status, 0, said);
     assert.doesNotMatch(said, /claude-relay/);
@@ -153,7 +149,6 @@ test('the unit’s stop time exceeds the drain, and its bounds follow the settin
   });
   const unit = (its: typeof config): string =>
     relayUnit(
-      template('claude-relay.service'),
       { config: its, host },
       {
         version: 252,
