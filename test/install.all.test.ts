@@ -122,7 +122,7 @@ describe('the service of a user', () => {
     const pid = readFileSync(join(user.state, 'claude-relay.service.pid'), 'utf8');
     const { status, stderr } = await install(user);
     assert.equal(status, 0, stderr);
-    assert.match(stderr, /^Updated .*\nRestarted/);
+    assert.match(stderr, /^Wrote .*\nStarted/);
     assert.doesNotMatch(stderr, /lingering/);
     assert.match(readFileSync(user.unit(), 'utf8'), /^TimeoutStopSec=107$/m);
     assert.equal(readFileSync(user.configFile, 'utf8'), settings);
@@ -251,7 +251,7 @@ describe('a failed install leaves no files and no lingering', () => {
       'a login in this shell only',
       [],
       { settings: { ANTHROPIC_API_KEY: '' }, env: { ANTHROPIC_API_KEY: 'sk-ant-stub' } },
-      /logged in by a variable of this shell.*\nANTHROPIC_API_KEY is set in this shell only.*Set it in config\.env/s,
+      /installed but not logged in.*\nANTHROPIC_API_KEY is set in this shell only.*Set it in config\.env/s,
     ],
     ['a port that changes', [], { settings: { PORT: '0' } }, /PORT is 0/],
     ['--purge without --uninstall', [], { args: ['--purge'] }, /--purge requires --uninstall/],

@@ -99,9 +99,9 @@ describe('a token on stdin', () => {
   const wrong: [name: string, input: string, message: RegExp][] = [
     ['nothing', ' \n', /held no token/],
     ['an API key', 'sk-ant-api03-secret-marker', /API key/],
-    ['half a token', 'sk-ant-oat01-marker', /only part of a token/],
-    ['two tokens', `${token} ${token}!`, /only part of a token/],
-    ["a key of the relay's", 'crk_marker', /key of the relay/],
+    ['half a token', 'sk-ant-oat01-marker', /not one whole token/],
+    ['two tokens', `${token} ${token}!`, /not one whole token/],
+    ["a key of the relay's", 'crk_marker', /not one whole token/],
     ['something else', 'marker', /begin with sk-ant-oat/],
   ];
   for (const [name, input, message] of wrong) {

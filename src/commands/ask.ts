@@ -66,19 +66,24 @@ async function ask(
     stop.abort();
   };
   for (const signal of Object.keys(signals)) process.on(signal, onSignal);
+  const send = async (key: string): Promise<void> => {
+    const { model, system, effort } = options;
+    // JSON leaves out what is undefined.
+    const shape = options.json === true ? { output_format: 'json' } : { stream: options.stream };
+    const body = { prompt, system, model, effort, ...shape };
+    const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
+    if (answer.status === 401 && ownKey === undefined) {
+      throw new CommandError(
+        `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
+      );
+    }
+    await print(answer, options, terminal, stop);
+  };
   try {
-    await withKey(config, ownKey, async (key) => {
-      const { model, system, effort } = options;
-      // JSON leaves out what is undefined.
-      const shape = options.json === true ? { output_format: 'json' } : { stream: options.stream };
-      const body = { prompt, system, model, effort, ...shape };
-      const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
-      if (answer.status === 401 && ownKey === undefined) {
-        throw new CommandError(
-          `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
-        );
-      }
-      await print(answer, options, terminal, stop);
+    if (ownKey !== undefined) return await send(ownKey);
+    await withRecords({ dataDir: () => config.dataDir, terminal }, async ({ keys }) => {
+      const lent = keys.lend(ownLabel, ownSecretMs, 'ask');
+      await send(lent.token).finally(() => lent.end());
     });
   } catch (error) {
     if (!stop.signal.aborted) throw readable(error, url);
@@ -102,19 +107,6 @@ async function promptOf(words: readonly string[]): Promise<string> {
     else paragraphs.push(`${paragraphs.pop() ?? ''} ${word}`.trimStart());
   }
   return paragraphs.filter((paragraph) => paragraph !== '').join('\n\n');
-}
-
-/** Runs `work` with the key, or else with a temporary secret of the key `ask`. */
-async function withKey(
-  config: Config,
-  key: string | undefined,
-  work: (key: string) => Promise<void>,
-): Promise<void> {
-  if (key !== undefined) return work(key);
-  await withRecords({ dataDir: () => config.dataDir }, async ({ keys }) => {
-    const lent = keys.lend(ownLabel, ownSecretMs, 'ask');
-    await work(lent.token).finally(() => lent.end());
-  });
 }
 
 const delta = z.object({ type: z.literal('delta'), text: z.string() });

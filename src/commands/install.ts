@@ -93,7 +93,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
       const namespaces = await hasNamespaces(manager.run);
       return terminal.out(relayUnit(setup, { ...manager, namespaces }));
     }
-    await checkSetup(setup, shell, say);
+    await checkSetup(setup, say);
     await installSystemd({ setup, manager, path, waitMs: options.wait * 1000, say });
     say(doneText(setup.config, systemdCommands));
   } catch (error) {
@@ -108,14 +108,14 @@ async function installOnMac({ options, file, env, terminal, say }: Install, shel
   const manager = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...Object.fromEntries(kept) };
   const setup = setupService({ root, file, shell, manager, cacheName: 'Library/Caches' });
   if (options.print === true) return terminal.out(relayAgent(setup));
-  await checkSetup(setup, shell, say);
+  await checkSetup(setup, say);
   await installLaunchd({ setup, run: runProgramWith(env), waitMs: options.wait * 1000, say });
   say(doneText(setup.config, launchdCommands));
 }
 
-async function checkSetup(setup: ServiceSetup, shell: Config, say: (line: string) => void): Promise<void> {
+async function checkSetup(setup: ServiceSetup, say: (line: string) => void): Promise<void> {
   requireScratch();
-  await requireServiceLogin(setup, shell);
+  await requireServiceLogin(setup);
   for (const notice of setup.notices) say(`Note: ${notice}`);
   for (const limit of limitsOff(setup.config)) say(`Warning: ${limit} is 0: that limit is off.`);
 }

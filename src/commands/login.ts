@@ -107,12 +107,8 @@ export function checkedToken(text: string): string {
     .replaceAll(/^["']|["']$/g, '');
   if (token === '') throw new CommandError('stdin held no token. Nothing was changed.');
   if (/^sk-ant-oat\d{2}-[\w-]{32,}$/.test(token) && token.length <= 1000) return token;
-  const what = token.startsWith('sk-ant-api')
-    ? 'That is an API key: set it as ANTHROPIC_API_KEY in config.env.'
-    : token.startsWith('sk-ant-oat')
-      ? 'That is only part of a token, or more than one token: copy the whole token.'
-      : token.startsWith('crk_')
-        ? 'That is a key of the relay, not a token.'
-        : 'That is not a token of claude setup-token: those begin with sk-ant-oat.';
-  throw new CommandError(`${what} Nothing was changed.`);
+  const hint = token.startsWith('sk-ant-api') ? ' An API key goes into config.env as ANTHROPIC_API_KEY.' : '';
+  throw new CommandError(
+    `That is not one whole token of claude setup-token, which begins with sk-ant-oat.${hint} Nothing was changed.`,
+  );
 }

@@ -18,7 +18,7 @@ export function relayUrl(config: Config, given?: string): string {
   const host = url?.hostname.replace(/^\[(.*)\]$/, '$1') ?? '';
   if (url?.protocol !== 'http:' || !(isLoopback(host) || host === config.host)) {
     throw new CommandError(
-      `This command calls the relay of this machine only, such as http://127.0.0.1:8799, and ${JSON.stringify(given)} is another address. Unset CLAUDE_RELAY_URL or give another --url. For a relay on another machine, use one of the clients.`,
+      `This command calls only the relay of this machine, such as http://127.0.0.1:8799, and ${JSON.stringify(given)} is another address. Unset CLAUDE_RELAY_URL or give another --url. For a relay on another machine, use one of the clients.`,
     );
   }
   return url.origin;

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CommandError } from '../command-error.ts';
 import { probe } from './call.ts';
-import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
+import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { stopSeconds } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
@@ -51,11 +51,10 @@ export async function installLaunchd({ setup, run, waitMs, say }: LaunchdInstall
   const { config, host } = setup;
   const path = agentPath(host.home);
   const log = logPath(host.home);
-  const isNew = readOwnFile(path) === undefined;
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   for (const directory of [host.cacheDir, dirname(log)]) mkdirSync(directory, { recursive: true });
   const changed = writeOwnFile(path, relayAgent(setup));
-  say(`${isNew ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
+  say(`${changed ? 'Wrote' : 'Kept'} ${path}`);
   await bootout(run);
   const url = localUrl(config);
   // launchd does not report whether its program is the one that answers.
@@ -71,14 +70,10 @@ export async function installLaunchd({ setup, run, waitMs, say }: LaunchdInstall
       `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run the install in a terminal on the desktop, not over ssh, or use ./run.sh.`,
     );
   }
-  say(`${isNew ? 'Started' : 'Restarted'} ${agentLabel}; it proves the lock before it serves requests ...`);
-  const awaited = await awaitReady(url, () => progress(run), waitMs);
-  if (awaited.state === 'ready') return;
-  const what =
-    awaited.state === 'failed'
-      ? 'The agent did not start.'
-      : `The agent is installed but not ready: ${awaited.why}.`;
-  throw new CommandError(`${what} See its log: ${log}. To uninstall it: ./install.sh --uninstall`);
+  say(`Started ${agentLabel}; it proves the lock before it serves requests ...`);
+  const problem = await awaitReady(url, () => progress(run), waitMs);
+  if (problem === undefined) return;
+  throw new CommandError(`${problem} See its log: ${log}. To uninstall it: ./install.sh --uninstall`);
 }
 
 /** Stops the installed agent, waits until it has exited, and makes launchd forget its settings. */

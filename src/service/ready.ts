@@ -40,26 +40,26 @@ export async function planClosed(url: string | undefined): Promise<string | unde
   return answer?.checks.find(({ name }) => name === 'plan')?.detail;
 }
 
-export type Awaited = { state: 'ready' } | { state: 'failed' } | { state: 'not-ready'; why: string };
-
 /**
- * Resolves when the service runs and is ready, when it failed, or after `waitMs`. Asks the service manager too: a relay in a
- * terminal may answer at the same port.
+ * Resolves to undefined when the service runs and is ready, and otherwise to what is wrong: it failed, or `waitMs` have passed.
+ * Asks the service manager too: a relay in a terminal may answer at the same port.
  */
 export async function awaitReady(
   url: string,
   service: () => Promise<'starting' | 'running' | 'failed'>,
   waitMs: number,
-): Promise<Awaited> {
+): Promise<string | undefined> {
   const until = Date.now() + waitMs;
   let why = 'no relay answers';
   for (;;) {
     const state = await service();
-    if (state === 'failed') return { state };
+    if (state === 'failed') return 'The service did not start.';
     const answer = state === 'running' ? await askReady(url) : undefined;
-    if (answer?.ok === true) return { state: 'ready' };
+    if (answer?.ok === true) return undefined;
     if (answer !== undefined) why = whyNotReady(answer);
-    if (Date.now() > until) return { state: 'not-ready', why };
+    if (Date.now() > until) {
+      return `The service is installed but not ready after ${Math.round(waitMs / 1000)} s: ${why}.`;
+    }
     await delay(300);
   }
 }

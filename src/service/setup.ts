@@ -96,14 +96,7 @@ function adviceFor(name: string): string {
 }
 
 /** Throws when the CLI reports that it is not logged in, in the environment of the service. */
-export async function requireServiceLogin(
-  { config, claudeBin, notices }: ServiceSetup,
-  shell: Config,
-): Promise<void> {
+export async function requireServiceLogin({ config, claudeBin, notices }: ServiceSetup): Promise<void> {
   const { loggedIn } = await loginStatus(claudeBin, config.hostEnv);
-  if (loggedIn !== false) return;
-  const here = await loginStatus(claudeBin, shell.hostEnv);
-  if (here.loggedIn !== true) throw notLoggedIn(claudeBin);
-  const what = 'Claude Code is logged in by a variable of this shell that the service will not have.';
-  throw new CommandError([what, ...notices].join('\n'));
+  if (loggedIn === false) throw new CommandError([notLoggedIn(claudeBin).message, ...notices].join('\n'));
 }

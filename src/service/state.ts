@@ -23,11 +23,8 @@ export type SystemdState = {
 };
 
 export type ServiceState =
-  /** This user has no systemd or launchd, as in a container. */
-  | { kind: 'no manager' }
-  | { kind: 'not installed' }
-  | SystemdState
-  | { kind: 'launchd'; running: boolean; failed: boolean };
+  /** Perhaps because this user has no systemd or launchd, as in a container. */
+  { kind: 'not installed' } | SystemdState | { kind: 'launchd'; running: boolean; failed: boolean };
 
 const properties = 'LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState,InvocationID';
 
@@ -38,8 +35,7 @@ export async function systemdState(
   const args = ['--user', 'show', unit, `--property=${properties}`];
   const shown = await run('systemctl', args, { timeoutMs: 5000 });
   const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(shown.stdout)?.[1] ?? '';
-  if (shown.status !== 0 || value('LoadState') === '') return { kind: 'no manager' };
-  if (value('LoadState') === 'not-found') return { kind: 'not installed' };
+  if (shown.status !== 0 || ['', 'not-found'].includes(value('LoadState'))) return { kind: 'not installed' };
   return {
     kind: 'systemd',
     active: value('ActiveState'),
@@ -60,7 +56,6 @@ export async function launchdDomain(run: RunProgram): Promise<string> {
 
 export async function launchdState(run: RunProgram): Promise<ServiceState> {
   const shown = await run('launchctl', ['print', `${await launchdDomain(run)}/${agentLabel}`]);
-  if (shown.missing) return { kind: 'no manager' };
   if (shown.status !== 0) return { kind: 'not installed' };
   return {
     kind: 'launchd',
@@ -81,7 +76,6 @@ export function startCommand({ kind }: ServiceState, { again = false } = {}): st
       return `systemctl --user ${again ? 'restart' : 'start'} ${units.relay}`;
     case 'launchd':
       return `launchctl kickstart ${again ? '-k ' : ''}gui/$(id -u)/${agentLabel}`;
-    case 'no manager':
     case 'not installed':
       return again ? 'stop the relay (Ctrl-C) and ./run.sh' : './run.sh';
   }

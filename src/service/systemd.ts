@@ -45,7 +45,7 @@ export async function installSystemd(install: SystemdInstall): Promise<void> {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
   const changed = writeOwnFile(path, text);
-  say(`${before === undefined ? 'Wrote' : changed ? 'Updated' : 'Kept'} ${path}`);
+  say(`${changed ? 'Wrote' : 'Kept'} ${path}`);
   if (manager.lingerEnabled)
     say('Turned lingering on: the relay starts with the machine and keeps running when you log out.');
   if (manager.notLingering !== undefined) {
@@ -64,18 +64,12 @@ export async function installSystemd(install: SystemdInstall): Promise<void> {
   const old = await systemdState(run, units.relay);
   // The old process may still finish its requests; the wait below is for the new one.
   await systemctl(run, 'restart', '--no-block', units.relay);
-  say(
-    `${before === undefined ? 'Started' : 'Restarted'} ${units.relay}; it proves the lock before it serves requests ...`,
-  );
+  say(`Started ${units.relay}; it proves the lock before it serves requests ...`);
   const oldInvocation = old.kind === 'systemd' ? old.invocation : '';
-  const awaited = await awaitReady(localUrl(setup.config), () => progress(run, oldInvocation), waitMs);
-  if (awaited.state === 'ready') return;
-  const what =
-    awaited.state === 'failed'
-      ? 'The service did not start.'
-      : `The service is installed but not ready after ${Math.round(waitMs / 1000)} s: ${awaited.why}.`;
+  const problem = await awaitReady(localUrl(setup.config), () => progress(run, oldInvocation), waitMs);
+  if (problem === undefined) return;
   throw new CommandError(
-    `${what} Its log:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To uninstall it: ./install.sh --uninstall`,
+    `${problem} Its log:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To uninstall it: ./install.sh --uninstall`,
   );
 }
 

@@ -196,7 +196,7 @@ describe('the data directory', () => {
 });
 
 describe('the port', () => {
-  const none = { kind: 'no manager' } as const;
+  const none = { kind: 'not installed' } as const;
   const listening = async (server: Server): Promise<string> => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     return String((server.address() as AddressInfo).port);
@@ -265,7 +265,7 @@ describe('the service', () => {
   test('a user without systemd runs the relay in the foreground', async () => {
     const run = playing({});
     const [line] = await serviceLines(await systemdState(run, units.relay), run);
-    assertLine(line as Line, 'ok', /no systemd or launchd.*\.\/run\.sh/);
+    assertLine(line as Line, 'ok', /not installed.*\.\/run\.sh/);
   });
 
   test('an agent of launchd is reported as not tested on a Mac', async () => {

@@ -19,8 +19,6 @@ const untested = 'this check is not tested on a Mac';
 
 export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
-    case 'no manager':
-      return [ok('service', 'this user has no systemd or launchd: run the relay with ./run.sh')];
     case 'not installed':
       return [ok('service', 'not installed: run the relay with ./run.sh, or install it with ./install.sh')];
     case 'launchd':
