@@ -29,11 +29,7 @@ before(() => {
   mkdirSync(join(root, 'src'));
   writeFileSync(
     join(root, 'src/main.ts'),
-    `import { Command } from ${JSON.stringify(import.meta.resolve('commander'))};
-     import { addKeyCommand } from ${JSON.stringify(import.meta.resolve('../src/commands/key.ts'))};
-     const program: Command = new Command('claude-relay');
-     addKeyCommand(program, { dataDir: () => String(process.env['DATA_DIR']) });
-     await program.parseAsync();`,
+    `import ${JSON.stringify(import.meta.resolve('../src/main.ts'))};`,
   );
 });
 after(() => rmSync(join(root, '..'), { recursive: true }));

@@ -109,68 +109,58 @@ async function promptOf(words: readonly string[]): Promise<string> {
   return paragraphs.filter((paragraph) => paragraph !== '').join('\n\n');
 }
 
-const delta = z.object({ type: z.literal('delta'), text: z.string() });
-const done = z.object({ type: z.literal('done'), stop_reason: z.string().nullish() });
-const complete = z.object({ text: z.string(), stop_reason: z.string().nullish() });
+/** A whole answer has no `type`; the events of a stream have. */
+const part = z.object({
+  type: z.string().optional(),
+  text: z.string().optional(),
+  stop_reason: z.string().nullish(),
+});
 const refused = z.object({ error: z.string(), message: z.string(), request_id: z.string().optional() });
 
+/** A file or a pipe gets the answer exactly; a terminal gets it without control characters. */
 async function print(
   answer: Answer,
   options: AskOptions,
   terminal: Terminal,
   stop: AbortController,
 ): Promise<void> {
-  const printer = createPrinter(terminal, stop);
-  if (answer.headers['content-type']?.startsWith('text/event-stream') === true) {
-    for await (const event of eventData(answer.chunks)) {
-      const [text, end, failed] = [delta.safeParse(event), done.safeParse(event), refused.safeParse(event)];
-      if (text.success) printer.print(text.data.text);
-      if (end.success) return printer.end(end.data.stop_reason);
-      if (failed.success) {
-        printer.end();
-        throw failure(failed.data);
-      }
-    }
-    printer.end();
-    throw brokenOff();
-  }
-  const document = parsedJson(await textOf(answer));
-  if (answer.status !== 200) {
-    const failed = refused.safeParse(document);
-    if (failed.success) throw failure(failed.data);
-    throw new CommandError(
-      `The answer, with status ${answer.status}, is not from claude-relay. Does another program listen there?`,
-    );
-  }
-  if (options.json === true) return terminal.out(json(document));
-  const { text, stop_reason: stopReason } = complete.parse(document);
-  printer.print(text);
-  printer.end(stopReason);
-}
-
-/** A file or a pipe gets the answer exactly; a terminal gets it without control characters. */
-function createPrinter(terminal: Terminal, stop: AbortController) {
+  const isStream = answer.headers['content-type']?.startsWith('text/event-stream') === true;
   let last = '\n';
-  return {
-    print(text: string): void {
-      const shown = process.stdout.isTTY ? printable(text) : text;
-      if (shown === '') return;
+  const endLine = (): void => {
+    if (!last.endsWith('\n')) terminal.out('\n');
+  };
+  for await (const document of isStream ? eventData(answer.chunks) : [parsedJson(await textOf(answer))]) {
+    const failed = refused.safeParse(document).data;
+    if (failed !== undefined) {
+      endLine();
+      const { error, message, request_id: id } = failed;
+      throw new CommandError(`${message} (${error}${id === undefined ? '' : `, ${id}`})`);
+    }
+    const read = part.safeParse(document).data;
+    if (read === undefined || answer.status !== 200) {
+      throw new CommandError(
+        `The answer, with status ${answer.status}, is not from claude-relay. Does another program listen there?`,
+      );
+    }
+    if (options.json === true) return terminal.out(json(document));
+    const { type, text = '', stop_reason: reason } = read;
+    const shown = process.stdout.isTTY ? printable(text) : text;
+    // The last event repeats the text.
+    if (type !== 'done' && shown !== '') {
       terminal.out(shown);
       last = shown;
-      // The reader has gone, as after `| head`.
-      if (terminal.gone()) stop.abort();
-    },
-    end(stopReason?: string | null): void {
-      if (!last.endsWith('\n')) terminal.out('\n');
-      if (!['end_turn', 'stop_sequence'].includes(stopReason ?? 'end_turn')) {
-        terminal.err(`claude-relay: The model stopped early: ${stopReason}\n`);
-      }
-    },
-  };
-}
-
-function failure({ error, message, request_id: id }: z.infer<typeof refused>): CommandError {
-  return new CommandError(`${message} (${error}${id === undefined ? '' : `, ${id}`})`);
+    }
+    // The reader has gone, as after `| head`.
+    if (terminal.gone()) stop.abort();
+    if (type !== undefined && type !== 'done') continue;
+    endLine();
+    if (!['end_turn', 'stop_sequence'].includes(reason ?? 'end_turn')) {
+      terminal.err(`claude-relay: The model stopped early: ${reason}\n`);
+    }
+    return;
+  }
+  endLine();
+  throw brokenOff();
 }
 
 function brokenOff(): CommandError {

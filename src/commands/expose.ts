@@ -1,10 +1,7 @@
 /** `claude-relay expose`: gives the relay a public URL through the owner's tunnel, and checks it before and after. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Argument, Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
-import { openKeys } from '../keys/store.ts';
+import { loadConfig, loadConfigIfValid, processEnv, type Config } from '../config.ts';
 import { probe } from '../service/call.ts';
 import { cloudflared } from '../service/cloudflared.ts';
 import { checkExposure } from '../service/exposure.ts';
@@ -17,19 +14,10 @@ import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
 import type { Tunnel, TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
-import { openStore } from '../store/sqlite.ts';
-import { root } from './install.ts';
+import { root, type InstallContext } from './install.ts';
 import { parseCount } from './text/parse.ts';
-import { processTerminal, type Terminal } from './text/terminal.ts';
-import { countLive, exposureWarnings } from './settings-warnings.ts';
-
-export type ExposeContext = {
-  /** config.env. */
-  file: () => string;
-  /** The process's own by default. */
-  env?: ConfigSources['env'];
-  terminal?: Terminal;
-};
+import { processTerminal } from './text/terminal.ts';
+import { exposureWarnings } from './settings-warnings.ts';
 
 const tools = { ngrok, tailscale, cloudflared };
 type Tool = keyof typeof tools;
@@ -42,7 +30,7 @@ type Options = {
   wait: number;
 };
 
-export function addExposeCommand(program: Command, context: ExposeContext): void {
+export function addExposeCommand(program: Command, context: InstallContext): void {
   program
     .command('expose')
     .description('give the relay a public URL through your tunnel, and check that it requires a key')
@@ -73,7 +61,7 @@ type Expose = {
   say: (line: string) => void;
 };
 
-async function expose(tool: Tool | 'check', options: Options, context: ExposeContext): Promise<void> {
+async function expose(tool: Tool | 'check', options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), env: shell = processEnv } = context;
   const { config: readable, env } = loadConfigIfValid(context.file(), shell);
   const run = runProgramWith(env);
@@ -84,7 +72,7 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
     return takeDown(its, tool);
   }
   const config = readable ?? loadConfig({ env: shell, file: context.file() });
-  for (const { detail, fix } of exposureWarnings(config, liveKeys(config.dataDir))) {
+  for (const { detail, fix } of exposureWarnings(config)) {
     say(`Warning: ${detail}\n         -> ${fix}`);
   }
   const local = localUrl(config);
@@ -107,17 +95,6 @@ async function expose(tool: Tool | 'check', options: Options, context: ExposeCon
   await verify(its, publicUrl, { tool, tunnel });
   const port = tool === 'tailscale' && httpsPort !== 443 ? ` --https-port ${httpsPort}` : '';
   say(`     to remove it: bin/claude-relay expose ${tool} --off${port}`);
-}
-
-/** Counts without creating a database. */
-function liveKeys(dataDir: string): number {
-  if (!existsSync(join(dataDir, 'relay.db'))) return 0;
-  const store = openStore(dataDir);
-  try {
-    return countLive(openKeys(store).list(), Date.now());
-  } finally {
-    store.close();
-  }
 }
 
 /** Starts the tunnel's service. Without systemd, throws CommandError with the command to run instead. */

@@ -21,6 +21,7 @@ import { limitsOff } from './settings-warnings.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
+/** For `install` and `expose`. */
 export type InstallContext = {
   /** config.env. */
   file: () => string;
@@ -95,7 +96,9 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
     }
     await checkSetup(setup, say);
     await installSystemd({ setup, manager, path, waitMs: options.wait * 1000, say });
-    say(doneText(setup.config, systemdCommands));
+    say(
+      doneText(setup.config, 'systemctl --user status claude-relay', 'journalctl --user -u claude-relay -f'),
+    );
   } catch (error) {
     // Nothing was installed, so no uninstall would turn lingering off.
     if (manager.lingerEnabled && !existsSync(path)) await disableLinger(manager.run);
@@ -110,7 +113,8 @@ async function installOnMac({ options, file, env, terminal, say }: Install, shel
   if (options.print === true) return terminal.out(relayAgent(setup));
   await checkSetup(setup, say);
   await installLaunchd({ setup, run: runProgramWith(env), waitMs: options.wait * 1000, say });
-  say(doneText(setup.config, launchdCommands));
+  const state = 'launchctl print gui/$(id -u)/claude-relay';
+  say(doneText(setup.config, state, 'tail -f ~/Library/Logs/claude-relay.log'));
 }
 
 async function checkSetup(setup: ServiceSetup, say: (line: string) => void): Promise<void> {
@@ -120,16 +124,7 @@ async function checkSetup(setup: ServiceSetup, say: (line: string) => void): Pro
   for (const limit of limitsOff(setup.config)) say(`Warning: ${limit} is 0: that limit is off.`);
 }
 
-const systemdCommands = {
-  state: 'systemctl --user status claude-relay',
-  log: 'journalctl --user -u claude-relay -f',
-};
-const launchdCommands = {
-  state: 'launchctl print gui/$(id -u)/claude-relay',
-  log: 'tail -f ~/Library/Logs/claude-relay.log',
-};
-
-function doneText(config: Config, { state, log }: { state: string; log: string }): string {
+function doneText(config: Config, state: string, log: string): string {
   return `
 The relay is ready on ${localUrl(config)}. It restarts after a crash and after a reboot.
   Create a key:  KEY=$(bin/genkey my-app)

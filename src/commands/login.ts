@@ -109,6 +109,6 @@ export function checkedToken(text: string): string {
   if (/^sk-ant-oat\d{2}-[\w-]{32,}$/.test(token) && token.length <= 1000) return token;
   const hint = token.startsWith('sk-ant-api') ? ' An API key goes into config.env as ANTHROPIC_API_KEY.' : '';
   throw new CommandError(
-    `That is not one whole token of claude setup-token, which begins with sk-ant-oat.${hint} Nothing was changed.`,
+    `That is not one whole token of claude setup-token: those begin with sk-ant-oat.${hint} Nothing was changed.`,
   );
 }

@@ -1,6 +1,5 @@
 /** Settings that are valid and risky. */
 import type { Config } from '../config.ts';
-import type { Key } from '../keys/key.ts';
 import { warning, type Line } from './doctor/line.ts';
 
 /** The names of the settings that turn a limit off. */
@@ -30,17 +29,13 @@ export function unfairLimits({ limits, requestTimeoutMs }: Config): string[] {
   ];
 }
 
-/** What to fix when the relay has a public name. `liveKeys` is undefined when the database cannot be read. */
-export function exposureWarnings(config: Config, liveKeys: number | undefined): Line[] {
+/** What to fix when the relay has a public name. */
+export function exposureWarnings(config: Config): Line[] {
   const off = limitsOff(config);
   const lines: Line[] = [];
   if (off.length > 0) {
     const detail = `the relay has or gets a public name, and these limits are off: ${off.join(', ')}`;
     lines.push(warning('tunnel-limits', detail, 'set each above 0 in config.env'));
-  }
-  if (liveKeys === 0) {
-    const detail = 'there is no valid key, so nobody can use the relay';
-    lines.push(warning('tunnel-keys', detail, 'bin/genkey my-app'));
   }
   if (!config.trustProxy.includes('loopback')) {
     const detail =
@@ -49,8 +44,4 @@ export function exposureWarnings(config: Config, liveKeys: number | undefined): 
     lines.push(warning('tunnel-callers', detail, fix));
   }
   return lines;
-}
-
-export function countLive(keys: readonly Key[], now: number): number {
-  return keys.filter(({ expiresAt }) => expiresAt === undefined || now < expiresAt).length;
 }

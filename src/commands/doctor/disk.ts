@@ -3,21 +3,18 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import type { Config } from '../../config.ts';
+import type { Key } from '../../keys/key.ts';
 import { openKeys } from '../../keys/store.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { waitMs } from '../context.ts';
-import { countLive } from '../settings-warnings.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
 
 const mib = 1024 * 1024;
 const scarceBytes = 1024 * mib;
 const tooLittleBytes = 100 * mib;
 
-/** `liveKeys` is undefined without a database. The doctor does not create the directory; it reports whether the relay could. */
-export function examineDisk(
-  { dataDir }: Config,
-  now: number,
-): { lines: Line[]; liveKeys: number | undefined } {
+/** The doctor does not create the directory; it reports whether the relay could. */
+export function diskLines({ dataDir }: Config, now: number): Line[] {
   const mode = statSync(dataDir, { throwIfNoEntry: false })?.mode;
   if (mode === undefined) {
     let parent = dirname(dataDir);
@@ -29,25 +26,24 @@ export function examineDisk(
           `${dataDir} does not exist and cannot be created: ${parent} cannot be written`,
           'set DATA_DIR to a directory that you can write to',
         );
-    return { lines: [line, keysLine(0), ...spaceLines(parent)], liveKeys: undefined };
+    return [line, keysLine(0), ...spaceLines(parent)];
   }
   const lines = [directoryLine(dataDir, mode)];
-  let liveKeys: number | undefined;
   const fix = `ls -la ${word(dataDir)}; df -h ${word(dataDir)}`;
   try {
     const store = openStore(dataDir, { waitMs });
     try {
       const writable = store.writable();
       lines.push(writable.ok ? ok('database', 'writable') : failure('database', writable.reason, fix));
-      liveKeys = countLive(openKeys(store).list(), now);
+      const isLive = ({ expiresAt = Infinity }: Key): boolean => now < expiresAt;
+      lines.push(keysLine(openKeys(store).list().filter(isLive).length));
     } finally {
       store.close();
     }
-    lines.push(keysLine(liveKeys));
   } catch (error) {
     lines.push(failure('database', (error as Error).message, fix));
   }
-  return { lines: [...lines, ...spaceLines(dataDir)], liveKeys };
+  return [...lines, ...spaceLines(dataDir)];
 }
 
 function directoryLine(dataDir: string, mode: number): Line {

@@ -13,7 +13,7 @@ import type { RunProgram } from '../../service/run-program.ts';
 import { systemdState, units } from '../../service/state.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { loginLine } from './claude.ts';
-import { examineDisk, judgeSpace } from './disk.ts';
+import { diskLines, judgeSpace } from './disk.ts';
 import type { Line } from './line.ts';
 import { relayLines } from './relay.ts';
 import { serviceLines, tunnelLines } from './service.ts';
@@ -163,7 +163,7 @@ describe('settings', () => {
 });
 
 describe('the data directory', () => {
-  const lines = (env: Record<string, string> = {}): Line[] => examineDisk(configOf(env), Date.now()).lines;
+  const lines = (env: Record<string, string> = {}): Line[] => diskLines(configOf(env), Date.now());
 
   test('a data directory that others can write is a failure, and its fix works as written', () => {
     openStore(dataDir).close();
@@ -314,8 +314,7 @@ describe('the service', () => {
     const tunnel = (
       outputs: Readonly<Record<string, string>>,
       env: Record<string, string> = {},
-      liveKeys?: number,
-    ): Promise<Line[]> => tunnelLines(configOf(env), liveKeys, playing(outputs));
+    ): Promise<Line[]> => tunnelLines(configOf(env), playing(outputs));
     const ngrok = (output: string): Record<string, string> => ({ [show(units.ngrok)]: output });
     const NGROK_DOMAIN = 'relay.example';
 
@@ -323,12 +322,11 @@ describe('the service', () => {
       assertLine(find(await tunnel({}), 'tunnel'), 'ok', /^none$/);
     });
 
-    test('a public name brings warnings about limits, keys and callers', async () => {
-      const report = await tunnel({}, { NGROK_DOMAIN, PER_KEY_RPM: '0' }, 0);
+    test('a public name brings warnings about limits and callers', async () => {
+      const report = await tunnel({}, { NGROK_DOMAIN, PER_KEY_RPM: '0' });
       assertLine(find(report, 'tunnel-limits'), 'warning', /PER_KEY_RPM/);
-      assertLine(find(report, 'tunnel-keys'), 'warning', /no valid key/, /genkey/);
       assertLine(find(report, 'tunnel-callers'), 'warning', /looks like this machine/, /=loopback/);
-      const careful = await tunnel({}, { NGROK_DOMAIN, TRUST_PROXY: 'loopback' }, 1);
+      const careful = await tunnel({}, { NGROK_DOMAIN, TRUST_PROXY: 'loopback' });
       assert.deepEqual(
         careful.map(({ name }) => name),
         ['tunnel'],
@@ -357,9 +355,8 @@ describe('the service', () => {
     });
 
     test('the cloudflared service is reported with its state', async () => {
-      const report = await tunnel({ [show(units.cloudflared)]: running }, {}, 0);
+      const report = await tunnel({ [show(units.cloudflared)]: running });
       assertLine(find(report, 'tunnel'), 'ok', /claude-relay-cloudflared\.service is active/);
-      assertLine(find(report, 'tunnel-keys'), 'warning', /no valid key/);
     });
 
     test('Tailscale Funnel is reported only when it forwards to this relay', async () => {

@@ -6,7 +6,7 @@ import { runOnBus } from '../../service/user-manager.ts';
 import { json } from '../text/table.ts';
 import { processTerminal } from '../text/terminal.ts';
 import { claudeLines } from './claude.ts';
-import { examineDisk } from './disk.ts';
+import { diskLines } from './disk.ts';
 import { lineText, summary, type Line } from './line.ts';
 import { relayLines } from './relay.ts';
 import { serviceLines, tunnelLines } from './service.ts';
@@ -59,7 +59,6 @@ async function* everyLine(context: DoctorContext): AsyncGenerator<Line> {
   const service = await relayState(run);
   yield* await relayLines(config, service);
   yield* await serviceLines(service, run);
-  const disk = examineDisk(config, Date.now());
-  yield* disk.lines;
-  yield* await tunnelLines(config, disk.liveKeys, run);
+  yield* diskLines(config, Date.now());
+  yield* await tunnelLines(config, run);
 }

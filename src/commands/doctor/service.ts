@@ -63,12 +63,7 @@ async function bootLine({ atBoot }: SystemdState, run: RunProgram): Promise<Line
     : warning(name, 'it runs only while you are logged in on this machine', 'loginctl enable-linger');
 }
 
-/** `liveKeys` is undefined when the database could not be read. */
-export async function tunnelLines(
-  config: Config,
-  liveKeys: number | undefined,
-  run: RunProgram,
-): Promise<Line[]> {
+export async function tunnelLines(config: Config, run: RunProgram): Promise<Line[]> {
   const cloudflared = await systemdState(run, units.cloudflared);
   const funnel = await funnelUrl(run, localUrl(config));
   const ways = [
@@ -76,7 +71,7 @@ export async function tunnelLines(
     ...(cloudflared.kind === 'systemd' ? [activeLine(units.cloudflared, cloudflared)] : []),
     ...(funnel === undefined ? [] : [ok('tunnel', `Tailscale Funnel forwards ${funnel} to the relay`)]),
   ];
-  return ways.length === 0 ? [ok('tunnel', 'none')] : [...ways, ...exposureWarnings(config, liveKeys)];
+  return ways.length === 0 ? [ok('tunnel', 'none')] : [...ways, ...exposureWarnings(config)];
 }
 
 /** Empty when neither a setting nor a service mentions ngrok. */
