@@ -23,14 +23,14 @@ export type Records = { store: Store; keys: Keys; terminal: Terminal; now: () =>
 export const waitMs = 5000;
 
 /** Runs a command's work on the open database and closes it. Throws KeyError, StoreError or CommandError for a problem that the user can fix. */
-export async function withRecords(
+export async function withRecords<T>(
   context: CommandContext,
-  work: (records: Records) => void | Promise<void>,
-): Promise<void> {
+  work: (records: Records) => T | Promise<T>,
+): Promise<T> {
   const { now = Date.now, terminal = processTerminal() } = context;
   const store = openStore(context.dataDir(), { waitMs });
   try {
-    await work({ store, keys: openKeys(store, { now }), terminal, now });
+    return await work({ store, keys: openKeys(store, { now }), terminal, now });
   } catch (error) {
     const reason = error instanceof StoreError ? undefined : storeFailure(error);
     throw reason === undefined ? error : new CommandError(`This could not be done: ${reason}.`);

@@ -44,14 +44,14 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     };
     delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
     const relay = await startLogged(demoConfig, findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv));
-    let key = '';
     try {
       say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
       say(`claude-relay listens on ${relay.url}; proving the lock ...`);
       stop.onAgain = () => relay.hurry();
-      await withRecords({ dataDir: () => demoConfig.dataDir }, ({ keys }) => {
-        key = keys.create('demo', {}, 'demo').token;
-      });
+      const key = await withRecords(
+        { dataDir: () => demoConfig.dataDir },
+        ({ keys }) => keys.create('demo', {}, 'demo').token,
+      );
       await Promise.race([showCall(relay, key), aborted(stop.signal)]);
       if (once || stop.signal.aborted) return;
       say('\nThe demo keeps serving until Ctrl-C.');

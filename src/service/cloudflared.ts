@@ -3,19 +3,17 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandError } from '../command-error.ts';
 import { isHostname } from '../network.ts';
+import { firstLine } from './run-program.ts';
 import { units } from './state.ts';
 import { commandWord } from './template.ts';
 import { cloudflaredSettings } from './tunnel-service.ts';
-import { refuse, requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { runTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const tunnelName = 'claude-relay';
-const downloads =
-  'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/';
-
 /** With `change`, creates the tunnel and its DNS record if they are missing. Throws CommandError. */
 export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
   const { run, local, home, change, say } = options;
-  say(`ok   ${await requireTool(run, 'cloudflared', ['--version'], downloads)}`);
+  say(`ok   ${firstLine(await runTool(run, 'cloudflared', ['--version']))}`);
   const hostname = options.hostname?.toLowerCase();
   if (hostname === undefined || !isHostname(hostname)) {
     throw new CommandError(
@@ -34,9 +32,7 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
   ];
   for (const args of steps) {
     say(`${change ? 'run ' : 'would run'} cloudflared ${args.join(' ')}`);
-    if (!change) continue;
-    const ran = await run('cloudflared', args);
-    if (ran.status !== 0) refuse(ran, `\`cloudflared ${args.join(' ')}\``);
+    if (change) await runTool(run, 'cloudflared', args);
   }
   id = change ? await tunnelId(options) : (id ?? '<its id>');
   if (id === undefined) throw new CommandError(`cloudflared did not create the tunnel ${tunnelName}.`);
@@ -59,13 +55,12 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
 }
 
 async function tunnelId({ run }: Pick<TunnelOptions, 'run'>): Promise<string | undefined> {
-  const listed = await run('cloudflared', ['tunnel', 'list', '--name', tunnelName, '--output', 'json']);
-  if (listed.status !== 0) {
-    const advice = /origin cert/i.test(listed.stderr)
+  const args = ['tunnel', 'list', '--name', tunnelName, '--output', 'json'];
+  const listed = await runTool(run, 'cloudflared', args, (output) =>
+    /origin cert/i.test(output)
       ? 'cloudflared is not logged in. Run cloudflared tunnel login, and choose the zone of the name.'
-      : undefined;
-    refuse(listed, '`cloudflared tunnel list`', advice);
-  }
+      : undefined,
+  );
   // `null` when no tunnel matches.
   const tunnels = JSON.parse(listed.stdout || '[]') as { id: string; name: string }[] | null;
   return tunnels?.find(({ name }) => name === tunnelName)?.id;

@@ -4,14 +4,14 @@ import { CommandError } from '../command-error.ts';
 import { firstLine, saidBy } from './run-program.ts';
 import { units } from './state.ts';
 import { commandWord } from './template.ts';
-import { requireTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { runTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 const noToken =
   'ngrok has no valid authtoken. Set one: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken';
 
 /** Prepares the tunnel and starts nothing. Throws CommandError when ngrok is missing or not set up. */
 export async function ngrok({ config, run, local, say }: TunnelOptions): Promise<Tunnel> {
-  say(`ok   ${await requireTool(run, 'ngrok', ['version'], 'https://ngrok.com/download')}`);
+  say(`ok   ${firstLine(await runTool(run, 'ngrok', ['version']))}`);
   if (config.ngrokDomain === undefined) {
     throw new CommandError(
       'NGROK_DOMAIN is not set. Every account has a domain (https://dashboard.ngrok.com/domains): set it in config.env, as in NGROK_DOMAIN=name.ngrok-free.app',

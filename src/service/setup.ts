@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
-import { loadConfig, loginVariables, type Config } from '../config.ts';
+import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
 import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
@@ -62,7 +62,8 @@ export function setupService({ root, file, shell, manager, cacheName }: SetupOpt
     host: { root, file, home, environment, claudeConfigDir, cacheDir },
     claudeBin: findCli(config.claudeBin, config.hostEnv),
     notices: onlyInShell(shell, config).map(
-      (name) => `${name} is set in this shell only, and the service will not have it. ${adviceFor(name)}`,
+      (name) =>
+        `${name} is set in this shell only, and the service will not have it. Set it in config.env, or see docs/operations.md for a variable that is not a setting.`,
     ),
   };
 }
@@ -87,12 +88,6 @@ function onlyInShell(shell: Config, service: Config): string[] {
   return names.filter(
     (name) => (shell.hostEnv[name] ?? '') !== '' && shell.hostEnv[name] !== service.hostEnv[name],
   );
-}
-
-function adviceFor(name: string): string {
-  return settings.has(name) || loginVariables.has(name)
-    ? 'Set it in config.env if the service needs it.'
-    : 'If the service needs it, see docs/operations.md.';
 }
 
 /** Throws when the CLI reports that it is not logged in, in the environment of the service. */

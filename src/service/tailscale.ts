@@ -1,8 +1,8 @@
 /** Tailscale Funnel (client 1.52 or newer): tailscaled keeps it up, also after a reboot. */
 import { CommandError } from '../command-error.ts';
 import { parsedJson } from './call.ts';
-import type { Ran, RunProgram } from './run-program.ts';
-import { refuse, requireTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
+import { firstLine, saidBy, type RunProgram } from './run-program.ts';
+import { runTool, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
 type Status = { BackendState?: string; Self?: { DNSName?: string } };
 /** The keys are `<name>:<port>`. */
@@ -14,27 +14,23 @@ type ServeConfig = {
 /** The ports that Funnel supports (tailscale.com/kb/1223/funnel). */
 export const funnelPorts = [443, 8443, 10000] as const;
 
-const downloads = 'https://tailscale.com/download';
-
-const notEnabled = /funnel is not enabled|not available; .?funnel/i;
-const notAllowed = /access denied|serve config denied/i;
-
-function adviceFor({ stdout, stderr }: Ran): string | undefined {
-  if (notEnabled.test(stdout + stderr)) {
+function adviceFor(output: string): string | undefined {
+  if (/funnel is not enabled|not available; .?funnel/i.test(output)) {
     return 'Funnel is not turned on for this tailnet. Open the address below, and run this command again.';
   }
-  return notAllowed.test(stderr)
+  return /access denied|serve config denied/i.test(output)
     ? 'This user cannot change what tailscaled serves. Run this once: sudo tailscale set --operator=$USER'
     : undefined;
 }
 
 /** With `change`, turns the funnel on. Throws CommandError when tailscale is missing, logged out, or the port is in use. */
 export async function tailscale({ run, local, httpsPort, change, say }: TunnelOptions): Promise<Tunnel> {
-  say(`ok   tailscale ${await requireTool(run, 'tailscale', ['version'], downloads)}`);
+  say(`ok   tailscale ${firstLine(await runTool(run, 'tailscale', ['version']))}`);
   const asked = await run('tailscale', ['status', '--json']);
   const status = parsedJson(asked.stdout) as Status | undefined;
-  if (status?.BackendState === undefined)
-    refuse(asked, '`tailscale status`', 'tailscaled is not running: sudo systemctl enable --now tailscaled');
+  if (status?.BackendState === undefined) {
+    throw new CommandError('tailscaled is not running: sudo systemctl enable --now tailscaled');
+  }
   if (status.BackendState !== 'Running') {
     const fix = status.BackendState === 'NeedsLogin' ? 'log in' : 'connect';
     throw new CommandError(
@@ -56,21 +52,19 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   }
   const args = ['funnel', '--bg', '--yes', `--https=${httpsPort}`, local];
   say(`${change ? 'run ' : 'would run'} tailscale ${args.join(' ')}`);
-  if (change) {
-    // When Funnel is not allowed, it prints an address and waits until somebody opens it.
-    const ran = await run('tailscale', args, { timeoutMs: 30_000 });
-    if (ran.status !== 0 || notEnabled.test(ran.stdout + ran.stderr))
-      refuse(ran, '`tailscale funnel`', adviceFor(ran));
-  }
+  // When Funnel is not allowed, it prints an address and waits until somebody opens it.
+  if (change) await runTool(run, 'tailscale', args, adviceFor);
   return { publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}` };
 }
 
 /** Turns Funnel off. Throws CommandError. */
 export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<void> {
-  await requireTool(run, 'tailscale', ['version'], downloads);
-  const ran = await run('tailscale', ['funnel', `--https=${httpsPort}`, 'off']);
-  if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr))
-    refuse(ran, '`tailscale funnel off`', adviceFor(ran));
+  await runTool(run, 'tailscale', ['version']);
+  const args = ['funnel', `--https=${httpsPort}`, 'off'];
+  const ran = await run('tailscale', args);
+  if (ran.status !== 0 && !/does not exist|not found/i.test(ran.stderr)) {
+    throw new CommandError(`\`tailscale ${args.join(' ')}\` failed: ${saidBy(ran)}`);
+  }
 }
 
 /** The public URL that tailscaled forwards to the relay, if any. */

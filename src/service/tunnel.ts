@@ -2,7 +2,7 @@
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
-import { firstLine, saidBy, type Ran, type RunProgram } from './run-program.ts';
+import { saidBy, type Ran, type RunProgram } from './run-program.ts';
 import type { Unit } from './state.ts';
 import { commandWord } from './template.ts';
 
@@ -38,29 +38,35 @@ export type Tunnel = {
   service?: TunnelService;
 };
 
-/** A tool's version line. Throws CommandError with its download page when it is not installed. */
-export async function requireTool(
+/** Runs a tunnel's tool. Throws CommandError with its output, which names the cause, and with the advice for it. */
+export async function runTool(
   run: RunProgram,
   tool: string,
   args: readonly string[],
-  get: string,
-): Promise<string> {
-  const ran = await run(tool, args, { timeoutMs: 15_000 });
-  if (ran.missing)
+  advice: (output: string) => string | undefined = () => undefined,
+): Promise<Ran> {
+  // An interactive tool may wait for a person, as tailscale does until Funnel is allowed.
+  const ran = await run(tool, args, { timeoutMs: 30_000 });
+  if (ran.missing) {
     throw new CommandError(
-      `${tool} is not installed: there is no \`${tool}\` on PATH. Install it from ${get}`,
+      `${tool} is not installed: there is no \`${tool}\` on PATH. Install it from ${downloads[tool]}`,
     );
-  if (ran.status !== 0) throw new CommandError(`\`${tool} ${args.join(' ')}\` failed: ${saidBy(ran)}`);
-  return firstLine(ran);
+  }
+  const output = saidBy(ran);
+  const advised = advice(output);
+  if (ran.status === 0 && advised === undefined) return ran;
+  const failed = `\`${tool} ${args.join(' ')}\` failed: ${output}`;
+  throw new CommandError(advised === undefined ? failed : `${advised}\n\n${failed}`);
 }
+
+const downloads: Readonly<Record<string, string>> = {
+  ngrok: 'https://ngrok.com/download',
+  tailscale: 'https://tailscale.com/download',
+  cloudflared:
+    'https://developers.cloudflare.com/cloudflare-one/networks/connectors/cloudflare-tunnel/downloads/',
+};
 
 /** The path of an installed tool, quoted for a unit. */
 export function toolWord(name: string, { config }: Pick<TunnelOptions, 'config'>): string {
   return commandWord(findProgram(name, config.hostEnv['PATH']) ?? name);
-}
-
-/** Throws CommandError with the tool's output, which names the cause. */
-export function refuse(ran: Ran, what: string, advice?: string): never {
-  const failed = `${what} failed: ${saidBy(ran)}`;
-  throw new CommandError(advice === undefined ? failed : `${advice}\n\n${failed}`);
 }
