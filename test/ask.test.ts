@@ -291,6 +291,7 @@ describe('how it ends', () => {
 
   test('ask reports that the answer broke off when the relay is killed', async () => {
     const dying = await startTestRelay({
+      proof: false,
       reply: () => ({ kind: 'text', text: ['first', 'never'], deltaDelayMs: 60_000 }),
     });
     const env = { DATA_DIR: dying.dataDir, PORT: new URL(dying.url).port };

@@ -26,6 +26,7 @@ describe('Claude Code as a client', () => {
     mkdirSync(join(directory, '.git'));
     writeFileSync(join(directory, 'note.txt'), `${secret}\n`);
     relay = await startTestRelay({
+      proof: false,
       claudeBin: newest,
       // 2.1.197 also asks for a title of the session: a schema without tools, so there is only the relay's tool.
       reply: ({ json }) => {

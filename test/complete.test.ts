@@ -11,6 +11,7 @@ for (const cli of clis) {
     let relay: TestRelay;
     before(async () => {
       relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         settings: { MODEL_ALIASES: 'gpt-4o=sonnet', MAX_INPUT_BYTES: '4096', MAX_ATTACHMENT_BYTES: '8192' },
         reply: () => ({

@@ -11,6 +11,7 @@ const byModel = join(root, 'test/fixtures/cli/by-model.sh');
 
 async function start(t: TestContext, fileLimit: number): Promise<TestRelay> {
   const relay = await startTestRelay({
+    proof: false,
     claudeBin: byModel,
     fileLimit,
     settings: { ALLOWED_MODELS: 'opus,fixture-quick,fixture-slow' },

@@ -100,7 +100,7 @@ describe('the shell commands of the documents', () => {
     before(async () => {
       scratch = mkdtempSync(join(tmpdir(), 'docs-test-'));
       cleanClone(join(scratch, 'claude-relay'));
-      relay = await startTestRelay();
+      relay = await startTestRelay({ proof: false });
     });
     after(async () => {
       await relay.stop();
@@ -209,7 +209,7 @@ describe('the samples of docs/recipes.md', () => {
     let relay: TestRelay;
     let home: string;
     before(async () => {
-      relay = await startTestRelay();
+      relay = await startTestRelay({ proof: false });
       home = mkdtempSync(join(tmpdir(), 'docs-test-'));
       cleanClone(join(home, 'claude-relay'));
       writeFileSync(join(home, 'notes.md'), 'one\ntwo\n');

@@ -254,6 +254,7 @@ describe('the routes and answers of the documents', () => {
   before(async () => {
     // On, so that the windows of /v1/usage are there.
     relay = await startTestRelay({
+      proof: false,
       settings: { PER_KEY_RPM: '1000', PER_KEY_DAILY: '1000', GLOBAL_DAILY: '1000' },
     });
   });

@@ -10,6 +10,7 @@ import { systemClock, type Clock } from '../src/limits/clock.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import { lastUserTexts } from './support/failing-model.ts';
 import { startInProcess, type InProcessOptions, type InProcessRelay } from './support/in-process.ts';
+import { runsAll } from './support/needs.ts';
 import { rawExchange } from './support/raw.ts';
 import {
   eventually,
@@ -57,6 +58,7 @@ async function startProcesses(
   { settings, ...options }: TestRelayOptions,
 ): Promise<TestRelay> {
   const relay = await startTestRelay({
+    proof: false,
     claudeBin: join(root, 'test/fixtures/cli/by-model.sh'),
     settings: { ALLOWED_MODELS: 'opus,fixture-quick', ...queue, ...settings },
     ...options,
@@ -162,8 +164,9 @@ function watchProcesses(relay: TestRelay): { most: () => number; samples: () => 
   };
 }
 
-/** 200 by hand (some two minutes on two cores); a run of the whole suite can wait for this many. */
-const realRequests = Number(process.env['REAL_REQUESTS'] ?? 16);
+/** A burst on the real CLI, and one on a quick fixture. */
+const realRequests = runsAll ? 200 : 6;
+const quickRequests = runsAll ? 200 : 40;
 
 describe('limits', { concurrency: 3 }, () => {
   test('of 60 requests at once 20 pass at 20 a minute, and the next passes after retry-after', async (t) => {
@@ -425,13 +428,13 @@ describe('limits on real processes', { concurrency: 3 }, () => {
     await eventually('nothing is left', () => relay.children().length + throwaways(relay).length === 0);
   });
 
-  test('200 requests at once on a quick CLI and two slots start no third process', async (t) => {
+  test(`${quickRequests} requests at once on a quick CLI and two slots start no third process`, async (t) => {
     const relay = await startProcesses(t, {
       settings: { GLOBAL_CONCURRENCY: '2', PER_KEY_CONCURRENCY: '2' },
     });
     const watch = watchProcesses(relay);
-    const { passed } = split(await Promise.all(burst(relay, 200, 'fixture-quick')));
-    assert.deepEqual([passed.length, turns(relay), watch.most()], [200, 200, 2]);
+    const { passed } = split(await Promise.all(burst(relay, quickRequests, 'fixture-quick')));
+    assert.deepEqual([passed.length, turns(relay), watch.most()], [quickRequests, quickRequests, 2]);
     assert.ok(passed.every(({ body }) => body['text'] === 'quick'));
     await eventually('nothing is left', () => relay.children().length + throwaways(relay).length === 0);
   });

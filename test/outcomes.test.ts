@@ -220,6 +220,7 @@ for (const cli of clis) {
       let silent: Map<string, ReturnType<TestRelay['complete']>>;
       before(async () => {
         relay = await startTestRelay({
+          proof: false,
           claudeBin: cli.path,
           reply: byPrompt(asked),
           settings: { GLOBAL_CONCURRENCY: '4', REQ_TIMEOUT: String(requestTimeoutS) },
@@ -275,6 +276,7 @@ for (const cli of clis) {
       const resetsAt = Math.ceil(Date.now() / 1000) + 5 * 86_400;
       const asked: string[] = [];
       const relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         env: { ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' },
         settings: { ALLOWED_MODELS: 'opus,sonnet,opusplan,best' },
@@ -354,6 +356,7 @@ for (const cli of clis) {
       let resetsAt = 0;
       let secondsUntil: number | undefined = 10;
       const relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         env: { ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' },
         settings: { GLOBAL_CONCURRENCY: '1' },
@@ -416,7 +419,7 @@ for (const cli of clis) {
 
 test('/ready reports a lost login only after a refusal of the login', async (t) => {
   let reply: Reply = other;
-  const relay = await startTestRelay({ reply: () => reply });
+  const relay = await startTestRelay({ proof: false, reply: () => reply });
   t.after(() => relay.stop());
   const disabled = http(400, 'invalid_request_error', 'This organization has been disabled.');
   const steps: [Reply, string, boolean][] = [

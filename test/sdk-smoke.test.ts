@@ -17,7 +17,7 @@ describe('through the real CLI', () => {
   let relay: TestRelay;
   let reply: Reply;
   before(async () => {
-    relay = await startTestRelay({ reply: () => reply });
+    relay = await startTestRelay({ proof: false, reply: () => reply });
   });
   beforeEach(() => {
     reply = { kind: 'text', text: ['It ', 'rains.'] };

@@ -47,8 +47,8 @@ for (const cli of clis) {
     before(async () => {
       home = mkdtempSync(join(tmpdir(), 'spares-home-'));
       const options = { claudeBin: cli.path, home };
-      warm = await startTestRelay({ ...options, settings: { WARM_SPARES: '1' } });
-      cold = await startTestRelay({ ...options, settings: { WARM_SPARES: '0' } });
+      warm = await startTestRelay({ proof: false, ...options, settings: { WARM_SPARES: '1' } });
+      cold = await startTestRelay({ proof: false, ...options, settings: { WARM_SPARES: '0' } });
     });
     after(async () => {
       await Promise.all([warm.stop(), cold.stop()]);
@@ -147,6 +147,7 @@ for (const cli of clis) {
 
     test('a claimed spare that was stopped is a timeout and is ended', async () => {
       const relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         settings: { REQ_TIMEOUT: '8', WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
       });
@@ -195,7 +196,7 @@ describe('with a CLI that records its process ids', () => {
       `#!/bin/sh\necho "$$ $ANTHROPIC_BASE_URL" >> "${record}"\nexec "${newest}" "$@"\n`,
     );
     chmodSync(wrapper, 0o755);
-    relay = await startTestRelay({ claudeBin: wrapper, settings: { WARM_SPARES: '2' } });
+    relay = await startTestRelay({ proof: false, claudeBin: wrapper, settings: { WARM_SPARES: '2' } });
   });
   after(async () => {
     await relay.stop();

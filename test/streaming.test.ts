@@ -48,6 +48,7 @@ async function send(relay: Relay, body: object): Promise<Socket> {
 describe('a stream', { concurrency: 2 }, () => {
   test('begins, comes in pieces and ends with the whole answer, from the real CLI', async (t) => {
     const relay = await startTestRelay({
+      proof: false,
       reply: () => ({ kind: 'text', text: ['  first\n', 'second ✓ '], usage: { output_tokens: 7 } }),
     });
     t.after(() => relay.stop('SIGKILL'));
@@ -270,7 +271,10 @@ describe('a stream that fails', { concurrency: 3 }, () => {
 
 describe('a client', { concurrency: 3 }, () => {
   test('that leaves ends its CLI process', async (t) => {
-    const relay = await startTestRelay({ reply: () => ({ kind: 'hang', after: 'text', text: 'so far' }) });
+    const relay = await startTestRelay({
+      proof: false,
+      reply: () => ({ kind: 'hang', after: 'text', text: 'so far' }),
+    });
     t.after(() => relay.stop('SIGKILL'));
     const socket = await send(relay, streamed);
     let text = '';

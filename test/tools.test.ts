@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { type AnswerBlock, type SeenRequest, lastUserTexts } from './support/failing-model.ts';
 import { openTurn } from './support/open-turn.ts';
-import { everyCli } from './support/real-cli.ts';
+import { casesOn, everyCli } from './support/real-cli.ts';
 import { startTestRelay, type TestRelay } from './support/relay.ts';
 
 const secret = 'canary-secret-5f0c1e';
@@ -51,6 +51,7 @@ for (const cli of everyCli) {
     let relay: TestRelay;
     before(async () => {
       relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         // The prompt names the tools that the model asks for.
         reply: ({ json }) => ({
@@ -62,7 +63,7 @@ for (const cli of everyCli) {
     after(() => relay.stop());
 
     describe('nothing happens', { concurrency: 2 }, () => {
-      for (const names of [...toolNames.map((name) => [name]), toolNames]) {
+      for (const names of [...casesOn(cli, toolNames).map((name) => [name]), toolNames]) {
         test(`${names.length === 1 ? names.join() : 'all tools at once'}: a call that was not offered does nothing`, async () => {
           const prompt = names.join(' ');
           const { status, body } = await relay.complete({ prompt });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type SeenRequest, blocksOf, lastUserTexts, textOf } from './support/failing-model.ts';
 import { hostileTexts, longText } from './support/hostile-texts.ts';
-import { everyCli } from './support/real-cli.ts';
+import { casesOn, everyCli } from './support/real-cli.ts';
 import { startTestRelay, type TestRelay } from './support/relay.ts';
 
 const plain = { prompt: 'What is a relay?', system: 'Answer in one sentence.' };
@@ -15,6 +15,7 @@ for (const cli of everyCli) {
     let usual: string;
     before(async () => {
       relay = await startTestRelay({
+        proof: false,
         claudeBin: cli.path,
         // The answer is the prompt: it has to come back as it went.
         reply: ({ json }) => ({
@@ -41,7 +42,7 @@ for (const cli of everyCli) {
     }
 
     describe('as they are', { concurrency: 2 }, () => {
-      for (const [index, [name, text]] of texts.entries()) {
+      for (const [index, [name, text]] of casesOn(cli, [...texts.entries()])) {
         test(`${name} in prompt and system prompt reach the model verbatim`, async () => {
           // Each text is once a prompt and once a system prompt, in another pair.
           const system = texts[(index + 7) % texts.length]?.[1] ?? '';

@@ -1,12 +1,12 @@
 /**
  * A load generator as a separate process, so that its cost does not slow down the measurement.
- * Arguments: kind, url, key. It prints one JSON object when its work is done, or `{"ready":true}` when all it holds is open.
+ * Arguments: kind, url, key, and the number of requests. It prints one JSON object when its work is done, or `{"ready":true}` when all it holds is open.
  */
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 
-const [kind = '', url = '', key = ''] = process.argv.slice(2);
+const [kind = '', url = '', key = '', count = ''] = process.argv.slice(2);
 const { hostname, port } = new URL(url);
 
 async function open(): Promise<Socket> {
@@ -60,7 +60,7 @@ if (kind === 'silent') {
   say({ ready: true });
 } else {
   const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
-  const statuses = await Promise.all(Array.from({ length: 5000 }, () => post(agent)));
+  const statuses = await Promise.all(Array.from({ length: Number(count) }, () => post(agent)));
   agent.destroy();
   const counts: Record<string, number> = {};
   for (const status of statuses) counts[status] = (counts[status] ?? 0) + 1;

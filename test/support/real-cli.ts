@@ -13,6 +13,11 @@ export const everyCli = [
 /** The newest; with `npm run test:all` every one. */
 export const clis: readonly { version: string; path: string }[] = runsAll ? everyCli : [everyCli[0]];
 
+/** All cases on the newest CLI and with `npm run test:all`; every fourth on an older one. */
+export function casesOn<T>(cli: { path: string }, cases: readonly T[]): readonly T[] {
+  return runsAll || cli.path === newest ? cases : cases.filter((_, index) => index % 4 === 0);
+}
+
 export const newest: string = everyCli[0].path;
 
 /** A script of `test/fixtures/cli/`, by its name without `.sh`. */

@@ -44,6 +44,8 @@ export type TestRelayOptions = {
   fileLimit?: number;
   /** Whether to wait until the lock is proved (the default) or only until the relay listens. */
   until?: 'ready' | 'listening';
+  /** Whether the relay proves the lock; false where the test is about something else (see unproved.ts). */
+  proof?: boolean;
 };
 
 export type Post = {
@@ -111,7 +113,11 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     options.fileLimit === undefined
       ? []
       : ['/bin/sh', '-c', `ulimit -n ${options.fileLimit}; exec "$@"`, 'sh'];
-  const [program, ...args] = [...limited, join(root, 'bin/claude-relay'), '--config', noFile, 'serve'];
+  const serve =
+    options.proof === false
+      ? [process.execPath, join(root, 'test/support/unproved.ts'), noFile]
+      : [join(root, 'bin/claude-relay'), '--config', noFile, 'serve'];
+  const [program = '', ...args] = [...limited, ...serve];
   const child = spawn(program, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
