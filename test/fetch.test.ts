@@ -16,6 +16,7 @@ describe('POST /v1/fetch', () => {
       canary.listen(0, '127.0.0.1', resolve);
     });
     relay = await startTestRelay({
+      proof: false,
       settings: {
         ...{ FETCH_RPM: '8', FETCH_DAILY: '9', PER_KEY_RPM: '3', WARM_SPARES: '0' },
         NGROK_DOMAIN: 'Relay.Owner-Site.app',

@@ -104,6 +104,7 @@ describe('stopping the relay', { concurrency: 3 }, () => {
 
   test('DRAIN_TIMEOUT ends requests that take longer', async (t) => {
     const relay = await start(t, {
+      proof: false,
       reply: () => hang,
       settings: { DRAIN_TIMEOUT: '1', GLOBAL_CONCURRENCY: '1', QUEUE_MAX: '1' },
     });
@@ -215,6 +216,7 @@ describe('a client that leaves', { concurrency: 3 }, () => {
     test(`ends the process of its request and frees the slot on ${cli.version}`, async (t) => {
       let reply: Reply = hang;
       const relay = await start(t, {
+        proof: false,
         claudeBin: cli.path,
         reply: () => reply,
         settings: { GLOBAL_CONCURRENCY: '1' },
@@ -278,6 +280,7 @@ describe('a client that leaves', { concurrency: 3 }, () => {
     const long = 'x'.repeat(8 * 1024 * 1024);
     let text = long;
     const relay = await start(t, {
+      proof: false,
       reply: () => ({ kind: 'text', text }),
       settings: { GLOBAL_CONCURRENCY: '1' },
     });
@@ -293,6 +296,7 @@ describe('a client that leaves', { concurrency: 3 }, () => {
 
   test('a client that leaves before its turn begins starts no process', async (t) => {
     const relay = await start(t, {
+      proof: false,
       claudeBin: byModel,
       settings: { GLOBAL_CONCURRENCY: '1', ALLOWED_MODELS: 'opus,fixture-slow,fixture-quick' },
     });

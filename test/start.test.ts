@@ -111,7 +111,7 @@ describe('a start without a usable Claude Code', () => {
   }
 
   test('a port in use is refused', async () => {
-    const relay = await startTestRelay({ until: 'listening' });
+    const relay = await startTestRelay({ proof: false });
     try {
       const { port } = new URL(relay.url);
       assert.match(refusedStart({ env: { PORT: port } }), new RegExp(`Port ${port} is in use`));
@@ -130,8 +130,8 @@ describe('the bound address', { concurrency: 2 }, () => {
   ];
   for (const [settings, address] of cases) {
     test(`HOST ${settings['HOST'] ?? 'by default'} binds ${address}`, async () => {
-      // Once ready: the proof's server is gone by then.
-      const relay = await startTestRelay({ settings });
+      // With the proof where it is bound by default. Once the relay is ready, the proof's server is gone.
+      const relay = await startTestRelay({ settings, proof: settings['HOST'] === undefined });
       try {
         const listening = listeningAddresses(relay.process.pid ?? 0);
         assert.deepEqual(listening, [`${address}:${new URL(relay.url).port}`]);

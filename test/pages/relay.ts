@@ -19,6 +19,7 @@ await Promise.all(
 );
 
 const relay = await startTestRelay({
+  proof: false,
   settings: JSON.parse(process.env['SETTINGS'] ?? '{}') as Record<string, string>,
   until: 'listening',
 });

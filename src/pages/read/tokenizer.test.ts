@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+import { runsAll } from '../../../test/support/needs.ts';
 import { checkRows } from '../../../test/support/rows.ts';
 import { createJsonLdCollector } from './json-ld.ts';
 import { Output } from './output.ts';
@@ -11,7 +12,7 @@ import { createStripper } from './strip.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const megabytes = 4_000_000;
+const megabytes = runsAll ? 4_000_000 : 2_000_000;
 const piece = 65_536;
 const same = (unit: string) => (): string => unit.repeat(piece / unit.length);
 const numbered = (unit: (index: number) => string) => {
