@@ -217,7 +217,7 @@ describe('where it asks', () => {
       assert.match(stderr, /^claude-relay: This command calls the relay of this machine only/);
       assert.match(
         (await ask(['x'], { env: { CLAUDE_RELAY_URL: url } })).stderr,
-        /calls only the relay of this machine/,
+        /calls the relay of this machine only/,
       );
     }
   });
