@@ -120,6 +120,7 @@ for (const cli of clis) {
     const scratch = mkdtempSync(join(tmpdir(), 'relay-test-'));
     t.after(() => rmSync(scratch, { recursive: true, force: true }));
     const relay = await startTestRelay({
+      proof: false,
       claudeBin: cli.path,
       scratch,
       reply: () => ({ kind: 'hang', after: 'accept' }),
@@ -138,7 +139,7 @@ for (const cli of clis) {
     await request;
 
     assert.equal(throwaways(relay).length, 1, 'nobody was left to remove it');
-    const next = await startTestRelay({ claudeBin: cli.path, scratch, key: relay.key });
+    const next = await startTestRelay({ proof: false, claudeBin: cli.path, scratch, key: relay.key });
     assert.deepEqual(throwaways(next), [], 'swept at the next start');
     const { status } = await next.complete({ prompt: 'hi' });
     assert.equal(status, 200);

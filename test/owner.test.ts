@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { dummyHeaders, dummyLogins, lockedArgs, type DummyLogin } from '../src/claude/lock.ts';
 import { compareSent } from '../src/claude/proof/compare-sent.ts';
 import type { SeenRequest } from './support/failing-model.ts';
+import { runsAll } from './support/needs.ts';
 import { openTurn } from './support/open-turn.ts';
 import { makeOwnerHome, person, type OwnerHome } from './support/owner-home.ts';
 import { clis, eventually, startTestRelay, type TestRelay } from './support/relay.ts';
@@ -43,12 +44,16 @@ function assertNothingOfTheOwner(request: SeenRequest, login: DummyLogin): void 
 
 for (const cli of clis) {
   for (const login of dummyLogins) {
+    // Every route both ways with the first login; with the others, each route once.
+    const first = login === dummyLogins[0];
+    const sent = first || runsAll ? requests : requests.filter((_, index) => [0, 3, 4].includes(index));
     describe(`on Claude Code ${cli.version}, with ${login}`, () => {
       let owner: OwnerHome;
       let relay: TestRelay;
       before(async () => {
         owner = makeOwnerHome(login);
         relay = await startTestRelay({
+          proof: first,
           claudeBin: cli.path,
           home: owner.home,
           env: owner.env,
@@ -62,16 +67,16 @@ for (const cli of clis) {
 
       test('each route sends what the caller sent and nothing of the owner', async () => {
         // One of those that start together gets the spare; then each waits for one.
-        const together = await Promise.all(requests.map((request) => kindOf(request)));
+        const together = await Promise.all(sent.map((request) => kindOf(request)));
         const alone: string[] = [];
-        for (const request of requests) {
+        for (const request of sent) {
           await eventually('a spare waits', async () => (await waitingSpares()) > 0);
           alone.push(await kindOf(request));
         }
         // The headers of a stream leave before it is known.
         const kinds = new Set([...together, ...alone]);
         assert.ok(kinds.has('claim') && kinds.has('spawn'), [...kinds].join());
-        assert.equal(relay.model.requests.length, 2 * requests.length);
+        assert.equal(relay.model.requests.length, 2 * sent.length);
         for (const request of relay.model.requests) assertNothingOfTheOwner(request, login);
       });
 
