@@ -214,10 +214,10 @@ describe('where it asks', () => {
     ]) {
       const { status, stderr } = await ask(['--url', url, 'x']);
       assert.equal(status, 1, url);
-      assert.match(stderr, /^claude-relay: This command calls the relay of this machine only/);
+      assert.match(stderr, /^claude-relay: This command calls only the relay of this machine/);
       assert.match(
         (await ask(['x'], { env: { CLAUDE_RELAY_URL: url } })).stderr,
-        /calls the relay of this machine only/,
+        /calls only the relay of this machine/,
       );
     }
   });

@@ -29,7 +29,7 @@ const marks = { ok: 'ok  ', warning: 'warn', failure: 'FAIL' } as const;
 /** With its fix, unless that is the fix of the line before. */
 export function lineText({ name, state, detail, fix }: Line, fixBefore?: string): string {
   const shown = fix === undefined || fix === fixBefore ? '' : `     -> ${fix}\n`;
-  return `${marks[state]} ${name}: ${detail}\n${shown}`;
+  return `${marks[state]} ${[name, detail].filter((part) => part !== '').join(': ')}\n${shown}`;
 }
 
 export function summary(lines: readonly Line[]): string {
