@@ -52,7 +52,7 @@ const predicate: z.core.$ZodErrorMap = (issue) => {
     case 'too_big':
       return bound('at most', issue.maximum, issue.origin);
     case 'unrecognized_keys':
-      return 'is not a known field';
+      return unknownFields(issue.keys.slice(1, 12));
     case 'custom':
     case 'invalid_format':
     case 'invalid_key':
@@ -61,6 +61,12 @@ const predicate: z.core.$ZodErrorMap = (issue) => {
   }
   return 'is not valid';
 };
+
+/** The path names the first one. */
+function unknownFields(others: readonly string[]): string {
+  const also = others.length === 0 ? '' : ` (also unknown: ${others.map(shorten).join(', ')})`;
+  return `is not a known field${also}`;
+}
 
 function unionPredicate(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
   if (issue.discriminator === undefined) {
