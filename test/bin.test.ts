@@ -1,22 +1,14 @@
 /** The shell commands of `bin/`, in a separate checkout whose `main.ts` has only the key commands. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openKeys } from '../src/keys/store.ts';
 import { openStore } from '../src/store/sqlite.ts';
+import { needs } from './support/needs.ts';
 
 let root: string;
 let dataDir: string;
@@ -49,8 +41,7 @@ function verify(token: string) {
   return key;
 }
 
-test('genkey exits with status 1 when the secret cannot be written', (t) => {
-  if (!existsSync('/dev/full')) return t.skip('there is no /dev/full');
+test('genkey exits with status 1 when the secret cannot be written', { skip: needs('/dev/full') }, () => {
   const { status, stderr } = run('sh', ['-c', '"$1/bin/genkey" lost >/dev/full', 'sh', root]);
   assert.equal(status, 1);
   assert.match(stderr, /the output could not be written \(ENOSPC\)\.\n$/);

@@ -165,7 +165,7 @@ function watchProcesses(relay: TestRelay): { most: () => number; samples: () => 
 }
 
 /** A burst on the real CLI, and one on a quick fixture. */
-const realRequests = runsAll ? 200 : 6;
+const realRequests = runsAll ? 16 : 6;
 const quickRequests = runsAll ? 200 : 40;
 
 describe('limits', { concurrency: 3 }, () => {

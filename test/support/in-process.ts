@@ -10,7 +10,7 @@ import type { Proof } from '../../src/claude/proof/proof.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { KeyGrants } from '../../src/keys/key.ts';
 import { startRelay, type Relay, type RelayOverrides } from '../../src/relay.ts';
-import { commandIn, mintKey, poster, type Post } from './relay.ts';
+import { commandIn, mintKey, poster, unlimited, type Post } from './relay.ts';
 import {
   scriptedRunner,
   scriptedVersion,
@@ -62,11 +62,7 @@ export async function startInProcess(options: InProcessOptions = {}): Promise<In
     HOME: scratch,
     PATH: process.env['PATH'] ?? '',
     DATA_DIR: dataDir,
-    PORT: '0',
-    PER_KEY_RPM: '0',
-    PER_KEY_DAILY: '0',
-    GLOBAL_DAILY: '0',
-    WARM_SPARES: '0',
+    ...unlimited,
     ...options.settings,
   };
   const config = loadConfig({ env, file: join(scratch, 'no-config.env') });

@@ -17,9 +17,18 @@ export { descendants, processTable } from './processes.ts';
 export { clis, newest } from './real-cli.ts';
 
 /** A little less than a test may take: what it waits for is named, and a slow machine fails nothing. */
-const hopelessMs = 100_000;
+const hopelessMs = 250_000;
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Any port, no limit and no spare. */
+export const unlimited = {
+  PORT: '0',
+  PER_KEY_RPM: '0',
+  PER_KEY_DAILY: '0',
+  GLOBAL_DAILY: '0',
+  WARM_SPARES: '0',
+};
 
 export type TestRelayOptions = {
   /** The CLI; the newest real one by default. */
@@ -96,11 +105,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     ANTHROPIC_BASE_URL: model.url,
     CLAUDE_BIN: options.claudeBin ?? newest,
     DATA_DIR: dataDir,
-    PORT: '0',
-    PER_KEY_RPM: '0',
-    PER_KEY_DAILY: '0',
-    GLOBAL_DAILY: '0',
-    WARM_SPARES: '0',
+    ...unlimited,
     ...options.settings,
   };
   for (const [name, value] of Object.entries(options.env ?? {})) {
