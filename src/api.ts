@@ -152,7 +152,7 @@ export type HealthResponse = z.infer<typeof healthResponse>;
 export const readyResponse = z.strictObject({
   ok: z.boolean(),
   checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
-  spares: z.strictObject({ waiting: z.int(), rss_bytes: z.int() }).optional(),
+  spares: z.strictObject({ waiting: z.int(), warm: z.int(), rss_bytes: z.int() }).optional(),
   connections: z.strictObject({ open: z.int(), most: z.int() }).optional(),
 });
 

@@ -10,7 +10,7 @@ import { images } from './support/media.ts';
 import { clis, descendants, eventually, newest, startTestRelay, type TestRelay } from './support/relay.ts';
 import { startTestRunner } from './support/runner.ts';
 
-type Ready = { spares: { waiting: number; rss_bytes: number } };
+type Ready = { spares: { waiting: number; warm: number; rss_bytes: number } };
 
 async function spares(relay: TestRelay): Promise<Ready['spares']> {
   return ((await (await fetch(`${relay.url}/ready`)).json()) as Ready).spares;
@@ -18,9 +18,9 @@ async function spares(relay: TestRelay): Promise<Ready['spares']> {
 
 async function parked(relay: TestRelay, count = 1): Promise<void> {
   await eventually(`${count} parked`, async () => {
-    const { waiting, rss_bytes: rss } = await spares(relay);
-    // Its program is loaded: it is more than the shell that starts it.
-    return waiting === count && (count === 0 || rss > count * 30e6);
+    const { waiting, warm, rss_bytes: rss } = await spares(relay);
+    // A spare cannot be claimed in the middle of its warm-up. One without a warm-up has loaded its program: it is more than a shell.
+    return waiting === count && warm === count && (count === 0 || rss > count * 30e6);
   });
 }
 

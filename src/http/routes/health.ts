@@ -115,12 +115,12 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
     const names = failed.map(({ name }) => ({ name, ok: false }));
     return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
   }
-  const { waiting, rssBytes } = parts.runner.spares();
+  const { waiting, warm, rssBytes } = parts.runner.spares();
   const { open, most } = parts.connections;
   return respond(exchange, status, {
     ok,
     checks,
-    spares: { waiting, rss_bytes: rssBytes },
+    spares: { waiting, warm, rss_bytes: rssBytes },
     connections: { open, most },
   } satisfies ReadyResponse);
 }
