@@ -5,11 +5,15 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createHostileHome, type HostileHome } from './support/hostile-home.ts';
 import { openTurn } from './support/open-turn.ts';
+import { runsAll } from './support/needs.ts';
 import { everyCli } from './support/real-cli.ts';
 import { newest, startTestRelay, type TestRelay } from './support/relay.ts';
 
-for (const cli of everyCli) {
-  for (const where of ['in ~/.claude', 'where CLAUDE_CONFIG_DIR says'] as const) {
+const places = ['in ~/.claude', 'where CLAUDE_CONFIG_DIR says'] as const;
+
+for (const [index, cli] of everyCli.entries()) {
+  // Each place, and each CLI; all pairs with `npm run test:all`.
+  for (const where of runsAll ? places : places.slice(index, index + 1)) {
     describe(`on Claude Code ${cli.version}, the configuration ${where}`, () => {
       let hostile: HostileHome;
       let relay: TestRelay;

@@ -5,6 +5,11 @@ import { findProgram } from '../../src/find-program.ts';
 /** `npm run test:all`. */
 export const runsAll = process.env['TESTS'] === 'all';
 
+/** All cases with `npm run test:all`; otherwise every fourth, where further cases test the same code. */
+export function sample<T>(cases: readonly T[]): readonly T[] {
+  return runsAll ? cases : cases.filter((_, index) => index % 4 === 0);
+}
+
 /**
  * Why a test cannot run here, for its `skip`; false when it can. Each thing is `root`, an absolute path, or a program on the PATH. The
  * end of a run lists the reasons, and `.ci/run` installs the programs.
