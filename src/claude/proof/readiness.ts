@@ -9,31 +9,12 @@ import { RelayError } from '../../errors.ts';
 import type { Breach } from '../breach.ts';
 import type { Proof } from './proof.ts';
 
-export type Readiness = {
-  /** Throws `not_ready` unless the lock is proved for the file that would be started now. */
-  check(): void;
-  state(): ReadinessState;
-  /** Calls `listener` with the state, now and at each change. */
-  onChange(listener: (state: ReadinessState) => void): void;
-  /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
-  provedIdentity(): string | undefined;
-  /** The version that the CLI reported in that proof. */
-  provedVersion(): string | undefined;
-  /**
-   * A process broke the lock. Not ready until the proof passes again; after a hook, until the relay restarts; after the same listing
-   * as before, until the CLI's file changes or the relay restarts.
-   */
-  lockBroken(breach: Breach): void;
-  /** Resolves when no proof runs. */
-  settled(): Promise<void>;
-  /** Ends a running proof. */
-  close(): Promise<void>;
-};
+export type Readiness = ReturnType<typeof startReadiness>;
 
 export type ReadinessState =
-  | { phase: 'proving'; reason: string; proof: Proof | undefined }
   | { phase: 'proved'; proof: Proof }
-  | { phase: 'failed'; reason: string; proof: Proof | undefined };
+  /** `proof`: the one that failed. */
+  | { phase: 'proving' | 'failed'; reason: string; proof?: Proof };
 
 export type ReadinessOptions = {
   /** The identity of the CLI's file (`cliIdentity`); undefined when it is gone. */
@@ -46,7 +27,7 @@ export type ReadinessOptions = {
 const maxRetryMs = 600_000;
 
 /** Starts the first proof at once. */
-export function startReadiness(options: ReadinessOptions): Readiness {
+export function startReadiness(options: ReadinessOptions) {
   const stop = new AbortController();
   const firstRetryMs = options.retryMs ?? 30_000;
   let retryMs = firstRetryMs;
@@ -54,7 +35,6 @@ export function startReadiness(options: ReadinessOptions): Readiness {
   let examined: string | undefined;
   let retryTimer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
-  let lastProof: Proof | undefined;
   /** A process broke the lock while a proof ran: that proof says nothing about it. */
   let outdated = false;
   /** What the owner must do before the lock is proved again. */
@@ -62,7 +42,7 @@ export function startReadiness(options: ReadinessOptions): Readiness {
   /** The listings that broke the lock on this file. */
   const listed = new Set<string>();
   const listeners: ((state: ReadinessState) => void)[] = [];
-  let state: ReadinessState = { phase: 'proving', reason: 'the lock is being proved', proof: undefined };
+  let state: ReadinessState = { phase: 'proving', reason: 'the lock is being proved' };
 
   const enter = (next: ReadinessState): void => {
     state = next;
@@ -72,41 +52,33 @@ export function startReadiness(options: ReadinessOptions): Readiness {
   const proveOnce = async (): Promise<void> => {
     const identity = options.identity();
     examined = identity;
-    if (identity === undefined) {
-      enter({ phase: 'failed', reason: 'the Claude Code program is gone', proof: lastProof });
-      return;
-    }
+    if (identity === undefined) return enter({ phase: 'failed', reason: 'the Claude Code program is gone' });
     const proof = await options.prove(stop.signal);
-    if (stop.signal.aborted) return;
-    lastProof = proof;
-    const failed = proof.checks.filter((check) => !check.ok).map((check) => check.name);
-    if (outdated || waitsFor !== undefined) return;
+    if (stop.signal.aborted || outdated || waitsFor !== undefined) return;
     if (!proof.proved) {
+      const failed = proof.checks.filter((check) => !check.ok).map((check) => check.name);
       // Each proof would run the hook once more.
       if (failed.includes('no-hook-ran')) waitsFor = 'restart';
       enter({ phase: 'failed', reason: `the lock is not proved: ${failed.join(', ')}`, proof });
     } else if (options.identity() !== identity) {
-      enter({ phase: 'failed', reason: 'Claude Code changed while it was examined', proof });
+      enter({ phase: 'failed', reason: 'Claude Code changed while it was examined' });
     } else {
       retryMs = firstRetryMs;
       enter({ phase: 'proved', proof });
     }
   };
 
-  const prove = (reason: string): void => {
+  const prove = (): void => {
     clearTimeout(retryTimer);
-    if (state.phase !== 'failed') enter({ phase: 'proving', reason, proof: lastProof });
     if (running !== undefined || waitsFor !== undefined) return;
     running = proveOnce().finally(() => {
       running = undefined;
       if (stop.signal.aborted || waitsFor !== undefined) return;
       if (outdated) {
         outdated = false;
-        prove('the lock is being proved again');
-        return;
-      }
-      if (state.phase !== 'proved') {
-        retryTimer = setTimeout(() => prove('the lock is being proved again'), retryMs).unref();
+        prove();
+      } else if (state.phase !== 'proved') {
+        retryTimer = setTimeout(prove, retryMs).unref();
         retryMs = Math.min(retryMs * 2, maxRetryMs);
       }
     });
@@ -119,40 +91,53 @@ export function startReadiness(options: ReadinessOptions): Readiness {
       waitsFor === undefined ? { retryAfter: state.phase === 'proving' ? 5 : 30 } : { shouldRetry: false },
     );
 
-  prove(state.reason);
+  prove();
   return {
-    check: () => {
+    /** Throws `not_ready` unless the lock is proved for the file that would be started now. */
+    check: (): void => {
       // A changed file is proved without waiting for the timer, and is not used before.
       const changed = options.identity() !== examined;
       if (changed && waitsFor === 'change') {
         waitsFor = undefined;
         listed.clear();
       }
-      if (changed && running === undefined)
-        prove('Claude Code has changed and the lock is being proved again');
+      if (changed && running === undefined) {
+        if (state.phase === 'proved')
+          enter({ phase: 'proving', reason: 'Claude Code has changed and the lock is being proved again' });
+        prove();
+      }
       if (state.phase !== 'proved' || changed) throw notReady();
     },
-    state: () => state,
-    onChange: (listener) => {
+    state: (): ReadinessState => state,
+    /** Calls `listener` with the state, now and at each change. */
+    onChange: (listener: (state: ReadinessState) => void): void => {
       listeners.push(listener);
       listener(state);
     },
-    provedIdentity: () =>
+    /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
+    provedIdentity: (): string | undefined =>
       state.phase === 'proved' && options.identity() === examined ? examined : undefined,
-    provedVersion: () => (state.phase === 'proved' ? state.proof.cliVersion : undefined),
-    lockBroken: (breach) => {
+    /** The version that the CLI reported in that proof. */
+    provedVersion: (): string | undefined => (state.phase === 'proved' ? state.proof.cliVersion : undefined),
+    /**
+     * A process broke the lock. Not ready until the proof passes again; after a hook, until the relay restarts; after the same listing
+     * as before, until the CLI's file changes or the relay restarts.
+     */
+    lockBroken: (breach: Breach): void => {
       const found = breach.found.join('; ');
       if (breach.kind === 'hook') waitsFor = 'restart';
       else if (breach.kind === 'listing' && listed.has(found)) waitsFor ??= 'change';
       if (breach.kind === 'listing') listed.add(found);
-      enter({ phase: 'failed', reason: brokenBy(breach.kind, found, waitsFor), proof: lastProof });
+      enter({ phase: 'failed', reason: brokenBy(breach.kind, found, waitsFor) });
       outdated = running !== undefined;
-      prove('the lock is being proved again');
+      prove();
     },
-    settled: async () => {
+    /** Resolves when no proof runs. */
+    settled: async (): Promise<void> => {
       await running;
     },
-    close: async () => {
+    /** Ends a running proof. */
+    close: async (): Promise<void> => {
       stop.abort();
       clearTimeout(retryTimer);
       await running;
