@@ -98,14 +98,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
       queued: () => admission.queued('complete'),
     });
   readiness.onChange(() => runner.reconcile());
-  const plan =
-    overrides.plan ??
-    createUsageReader({
-      claudeBin,
-      hostEnv: config.hostEnv,
-      provedIdentity: () => readiness.provedIdentity(),
-      onLockBroken: (breach) => readiness.lockBroken(breach),
-    });
+  const plan = overrides.plan ?? createUsageReader({ claudeBin, hostEnv: config.hostEnv, readiness });
   const connections = new Connections(
     connectionsFor(fileLimit(), {
       concurrency: config.limits.lanes.complete.concurrency,

@@ -3,10 +3,9 @@ import { availableParallelism } from 'node:os';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { ignoreOutput, startProcess, type ClaudeProcess } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
-import { createSpares, type Spares, type SparesState } from './spares.ts';
-import type { JsonSchema } from './schema.ts';
+import { createSpares } from './spares.ts';
 import { createSchemas } from './schemas.ts';
-import { canWarmUp, startWarmUp } from './warm-up.ts';
+import { canWarmUp } from './warm-up.ts';
 import type { Conversation, ModelEvent } from '../conversation.ts';
 import { runTurn, type FinishedTurn, type Turn } from './turn.ts';
 
@@ -18,17 +17,7 @@ export type RunRequest = Conversation & {
   onEvent?: (event: ModelEvent) => void;
 };
 
-export type Runner = {
-  /** Rejects with `bad_request` that says why a schema cannot be used. */
-  checkSchema(schema: JsonSchema, keyId?: string): Promise<void>;
-  /** Throws `not_ready` when the lock is not proved. The turn's process serves only this request. */
-  run(request: RunRequest, signal: AbortSignal): RunningTurn;
-  /** See `Spares.reconcile`. */
-  reconcile(): void;
-  spares(): SparesState;
-  /** Ends the spares and the judge of schemas, not the turns. */
-  close(): Promise<void>;
-};
+export type Runner = ReturnType<typeof createRunner>;
 
 /** `warm`: the turn began on a spare. */
 export type RunningTurn = Turn & { warm: boolean };
@@ -45,7 +34,7 @@ export type RunnerOptions = {
   start?: (model: string) => ClaudeProcess;
 };
 
-export function createRunner(options: RunnerOptions): Runner {
+export function createRunner(options: RunnerOptions) {
   const { claudeBin, hostEnv, readiness, timeoutMs } = options;
   const processors = availableParallelism();
   /** The processes of turns before the model's first block: only these keep the processors busy. */
@@ -62,15 +51,11 @@ export function createRunner(options: RunnerOptions): Runner {
         env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
         listener: ignoreOutput,
       }));
-  const spares: Spares = createSpares({
+  const spares = createSpares({
     ...options.spares,
     start: startLocked,
-    ...(canWarmUp(hostEnv)
-      ? { warmUp: (process, onFailed) => startWarmUp((text) => process.write(text), onFailed) }
-      : {}),
-    provedIdentity: () => readiness.provedIdentity(),
-    provedVersion: () => readiness.provedVersion(),
-    onLockBroken: (breach) => readiness.lockBroken(breach),
+    warmUp: canWarmUp(hostEnv),
+    readiness,
     // On two processors a start would slow down a turn that has just begun.
     hasRoom: () => options.queued() === 0 && (starting.size === 0 || starting.size + 1 < processors),
   });
@@ -89,17 +74,18 @@ export function createRunner(options: RunnerOptions): Runner {
       onAsking: () => setTimeout(leave, askingMs),
       onAnswering: leave,
       ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
-      unsatisfied: (schema, value) => schemas.unsatisfied(schema, value),
-      provedVersion: readiness.provedVersion(),
-      onLockBroken: (breach) => readiness.lockBroken(breach),
+      unsatisfied: schemas.unsatisfied,
+      readiness,
     });
     void turn.finished.then(leave);
     return turn;
   };
 
   return {
-    checkSchema: (schema, keyId) => schemas.check(schema, keyId),
-    run: (request, signal) => {
+    /** See `createSchemas`. */
+    checkSchema: schemas.check,
+    /** Throws `not_ready` when the lock is not proved. The turn's process serves only this request. */
+    run: (request: RunRequest, signal: AbortSignal): RunningTurn => {
       readiness.check();
       const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);
       const spare = spares.claim(request.model);
@@ -111,9 +97,11 @@ export function createRunner(options: RunnerOptions): Runner {
         begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs)),
       );
     },
-    reconcile: () => spares.reconcile(),
-    spares: () => spares.state(),
-    close: async () => {
+    /** See `createSpares`. */
+    reconcile: spares.reconcile,
+    spares: spares.state,
+    /** Ends the spares and the judge of schemas, not the turns. */
+    close: async (): Promise<void> => {
       await Promise.all([spares.close(), schemas.close()]);
     },
   };

@@ -8,13 +8,7 @@ import { FairQueue, mayWait } from '../fair-queue.ts';
 import type { JsonSchema, Verdict } from './schema.ts';
 import type { SchemaJob } from './schema-worker.ts';
 
-export type Schemas = {
-  /** Rejects with `bad_request` that says why the schema of this key cannot be used. */
-  check(schema: JsonSchema, keyId?: string): Promise<void>;
-  /** Why the value does not satisfy the schema, as a path and a rule; undefined when it does. */
-  unsatisfied(schema: JsonSchema, value: unknown): Promise<string | undefined>;
-  close(): Promise<void>;
-};
+export type Schemas = ReturnType<typeof createSchemas>;
 
 /** In characters of JSON. */
 const maxSchemaCharacters = 64 * 1024;
@@ -29,7 +23,7 @@ const workerFile = new URL('./schema-worker.ts', import.meta.url);
 
 type Waiting = { job: SchemaJob; resolve: (verdict: Verdict | 'ended') => void };
 
-export function createSchemas(): Schemas {
+export function createSchemas() {
   const worker = new BoundedWorker<SchemaJob, Verdict>(workerFile, workerLimits);
   const answers: Waiting[] = [];
   const checks = new FairQueue<Waiting & { keyId: string }>();
@@ -61,7 +55,8 @@ export function createSchemas(): Schemas {
     });
 
   return {
-    check: async (schema, keyId = '') => {
+    /** Rejects with `bad_request` that says why the schema of this key cannot be used. */
+    check: async (schema: JsonSchema, keyId = ''): Promise<void> => {
       const tooLarge = sizeProblem(schema);
       if (tooLarge !== undefined) throw refused(tooLarge);
       if (!mayWait(maxWaiting, checks.size, checks.of(keyId))) {
@@ -74,12 +69,13 @@ export function createSchemas(): Schemas {
       if (verdict === 'ended') throw refused('it is too complex');
       if (verdict.refused !== undefined) throw refused(verdict.refused);
     },
-    unsatisfied: async (schema, value) => {
+    /** Why the value does not satisfy the schema, as a path and a rule; undefined when it does. */
+    unsatisfied: async (schema: JsonSchema, value: unknown): Promise<string | undefined> => {
       const verdict = await judge((resolve) => answers.push({ job: { schema, value: { value } }, resolve }));
       if (verdict === 'ended') return 'checking it took too long';
       return verdict.refused ?? verdict.unsatisfied;
     },
-    close: () => {
+    close: (): Promise<void> => {
       closed = true;
       return worker.close();
     },

@@ -23,9 +23,12 @@ function pool(overrides: Partial<SparesOptions> = {}) {
     max: 2,
     maxAgeMs: 60_000,
     defaultModel: 'opus',
-    provedIdentity: () => world.identity,
-    provedVersion: () => '1',
-    onLockBroken: (breach) => broken.push(breach.kind),
+    readiness: {
+      provedIdentity: () => world.identity,
+      provedVersion: () => '1',
+      lockBroken: (breach) => broken.push(breach.kind),
+    },
+    warmUp: false,
     hasRoom: () => world.room,
     now: () => world.now,
     start: (model) => {

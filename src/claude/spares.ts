@@ -3,20 +3,11 @@
  * requests share one. They hold no request's data: the caller's text is sent to a spare only when a request has claimed it.
  */
 import { readFileSync } from 'node:fs';
-import { type Breach, breachIn } from './breach.ts';
+import { breachIn } from './breach.ts';
 import type { ClaudeProcess } from './process.ts';
+import type { Readiness } from './proof/readiness.ts';
 import { parseLine } from './protocol.ts';
-import type { WarmUp } from './warm-up.ts';
-
-export type Spares = {
-  /** A waiting process of the model, for this caller alone; undefined without one. */
-  claim(model: string): ClaudeProcess | undefined;
-  /** Starts what is missing and ends what is no longer wanted; call it when something may have changed. */
-  reconcile(): void;
-  state(): SparesState;
-  /** Ends all of them; resolves when none is left. No more are started. */
-  close(): Promise<void>;
-};
+import { startWarmUp, type WarmUp } from './warm-up.ts';
 
 export type SparesState = {
   waiting: number;
@@ -34,13 +25,10 @@ export type SparesOptions = {
   defaultModel: string;
   /** Starts a locked process. */
   start: (model: string) => ClaudeProcess;
-  /** Absent: a spare only waits. */
-  warmUp?: (process: ClaudeProcess, onFailed: () => void) => WarmUp;
-  /** See `Readiness`; while it is undefined, no spare may wait. */
-  provedIdentity: () => string | undefined;
-  provedVersion: () => string | undefined;
-  /** A process broke the lock while it waited; it is killed. */
-  onLockBroken: (breach: Breach) => void;
+  /** See `canWarmUp`; otherwise a spare only waits. */
+  warmUp: boolean;
+  /** Without a proved identity, no spare may wait. */
+  readiness: Pick<Readiness, 'provedIdentity' | 'provedVersion' | 'lockBroken'>;
   /** Whether the processors have time for a start that no request waits for. */
   hasRoom: () => boolean;
   now?: () => number;
@@ -64,7 +52,7 @@ const reconcileEveryMs = 1000;
 /** A warm-up takes a fraction of a second; after this long it will not end. */
 const warmUpTimeoutMs = 30_000;
 
-export function createSpares(options: SparesOptions): Spares {
+export function createSpares(options: SparesOptions) {
   const now = options.now ?? (() => performance.now());
   const waiting = new Set<Spare>();
   const ending = new Set<Promise<void>>();
@@ -103,22 +91,23 @@ export function createSpares(options: SparesOptions): Spares {
       if (spare.ended) return;
       const event = parseLine(text);
       if (event === undefined) return onEnd();
-      const breach = breachIn(event, options.provedVersion());
+      const breach = breachIn(event, options.readiness.provedVersion());
       if (breach === undefined) return spare.warmUp?.onEvent(event);
       onEnd();
-      options.onLockBroken(breach);
+      options.readiness.lockBroken(breach);
     };
     process.listener = { onLine, onGarbage: onEnd, onExit: onEnd };
-    if (identity === warmUpUnsupportedBy) return;
-    spare.warmUp = options.warmUp?.(process, () => {
+    if (!options.warmUp || identity === warmUpUnsupportedBy) return;
+    spare.warmUp = startWarmUp(process, () => {
       warmUpUnsupportedBy = identity;
       if (waiting.has(spare)) dismiss(spare);
     });
   };
 
+  /** Starts what is missing and ends what is no longer wanted; call it when something may have changed. */
   const reconcile = (): void => {
     if (closed) return;
-    const identity = options.provedIdentity();
+    const identity = options.readiness.provedIdentity();
     for (const spare of waiting) {
       if (!isUsable(spare, identity)) dismiss(spare);
     }
@@ -141,10 +130,11 @@ export function createSpares(options: SparesOptions): Spares {
   const timer = options.max === 0 ? undefined : setInterval(reconcile, reconcileEveryMs).unref();
 
   return {
-    claim: (model) => {
+    /** A waiting process of the model, for this caller alone; undefined without one. */
+    claim: (model: string): ClaudeProcess | undefined => {
       recent.push(model);
       if (recent.length > remembered) recent.shift();
-      const identity = options.provedIdentity();
+      const identity = options.readiness.provedIdentity();
       for (const spare of waiting) {
         if (spare.model !== model || !isUsable(spare, identity) || !isClaimable(spare)) continue;
         waiting.delete(spare);
@@ -154,7 +144,7 @@ export function createSpares(options: SparesOptions): Spares {
       return undefined;
     },
     reconcile,
-    state: () => {
+    state: (): SparesState => {
       const all = [...waiting];
       return {
         waiting: all.length,
@@ -162,7 +152,8 @@ export function createSpares(options: SparesOptions): Spares {
         rssBytes: all.reduce((sum, { process }) => sum + residentBytes(process.pid), 0),
       };
     },
-    close: async () => {
+    /** Ends all of them; resolves when none is left. No more are started. */
+    close: async (): Promise<void> => {
       closed = true;
       clearInterval(timer);
       for (const spare of waiting) dismiss(spare);

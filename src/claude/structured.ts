@@ -8,6 +8,7 @@ import { parseExactly, WrittenJson } from '../exact-json.ts';
 import { ModelMessage } from './message.ts';
 import type { Outcome } from './outcome.ts';
 import type { JsonSchema } from './schema.ts';
+import type { Schemas } from './schemas.ts';
 
 export type Structured = {
   /** What the model is asked in place of the schema. */
@@ -54,14 +55,11 @@ export function structuredBy(conversation: Conversation): Structured | undefined
   };
 }
 
-/** Why a value does not satisfy a schema; undefined when it does. */
-export type Judge = (schema: JsonSchema, value: unknown) => Promise<string | undefined>;
-
 /** The answer once its value satisfies the schema, or `invalid_output`. Never rejects. */
 export async function satisfied(
   answer: Answer,
   structured: Structured,
-  { request: { schema }, unsatisfied }: { request: Conversation; unsatisfied: Judge },
+  { request: { schema }, unsatisfied }: { request: Conversation; unsatisfied: Schemas['unsatisfied'] },
 ): Promise<Outcome> {
   try {
     const judged = structured.answer(answer);

@@ -89,8 +89,10 @@ ${options.last ?? 'cat >/dev/null'}`;
     timeoutMs: options.timeoutMs ?? 20_000,
     signal: stop.signal,
     unsatisfied: () => Promise.resolve(undefined),
-    provedVersion: options.provedVersion,
-    onLockBroken: ({ kind, found }) => broken.push([kind, ...found]),
+    readiness: {
+      provedVersion: () => options.provedVersion,
+      lockBroken: ({ kind, found }) => broken.push([kind, ...found]),
+    },
     onEvent: ({ delta }) => {
       if (isTextDelta(delta)) texts.push(delta.text);
     },

@@ -9,8 +9,10 @@ import type { RelayError } from '../errors.ts';
 import { breachIn, type Breach } from './breach.ts';
 import { asksAgain, FurtherRequests, mayHaveAskedAgain } from './further-requests.ts';
 import { MalformedEvent, ModelMessage } from './message.ts';
+import type { Readiness } from './proof/readiness.ts';
 import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
-import { satisfied, structuredBy, type Judge } from './structured.ts';
+import type { Schemas } from './schemas.ts';
+import { satisfied, structuredBy } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
 import { blockFurtherRequests } from './blackhole-proxy.ts';
 
@@ -26,9 +28,7 @@ export type TurnOptions = {
   signal: AbortSignal;
   /** Called once, when the process is about to ask the model. */
   onAsking?: () => void;
-  /** The version of the CLI that was proved; undefined for any. */
-  provedVersion?: string | undefined;
-  onLockBroken: (breach: Breach) => void;
+  readiness: Pick<Readiness, 'provedVersion' | 'lockBroken'>;
   /** Called when the model begins to answer. */
   onAnswering?: () => void;
   /**
@@ -36,7 +36,7 @@ export type TurnOptions = {
    * are not passed on: the outcome stands for them. Must not throw.
    */
   onEvent?: (event: ModelEvent) => void;
-  unsatisfied: Judge;
+  unsatisfied: Schemas['unsatisfied'];
 };
 
 /** When things happened, in milliseconds of `performance.now()`. */
@@ -76,7 +76,8 @@ const killGraceMs = 500;
 const notPassedOn = new Set(['message_delta', 'message_stop', 'ping']);
 
 export function runTurn(options: TurnOptions): Turn {
-  const { process: cli, request } = options;
+  const { process: cli, request, readiness } = options;
+  const provedVersion = readiness.provedVersion();
   const structured = structuredBy(request);
   const evidence: TurnEvidence = {
     message: new ModelMessage(),
@@ -147,7 +148,7 @@ export function runTurn(options: TurnOptions): Turn {
   const lockBroken = (breach: Breach): void => {
     if (ended) return;
     finish({ cause: 'lock_broken', breach }, kill);
-    options.onLockBroken(breach);
+    readiness.lockBroken(breach);
   };
 
   const onStream = (event: ModelEvent): void => {
@@ -181,7 +182,7 @@ export function runTurn(options: TurnOptions): Turn {
   };
 
   const onEvent = (event: CliEvent): void => {
-    const breach = breachIn(event, options.provedVersion);
+    const breach = breachIn(event, provedVersion);
     if (breach !== undefined) return lockBroken(breach);
     switch (event.kind) {
       case 'init':

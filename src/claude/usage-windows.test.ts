@@ -27,7 +27,10 @@ describe('usage windows', () => {
   }
 
   const hostEnv = { HOME: '/nonexistent', PATH: process.env['PATH'] };
-  const onLockBroken = (): void => assert.fail('the lock was broken');
+  const readiness = {
+    provedIdentity: (): string => 'proved',
+    lockBroken: (): void => assert.fail('the lock was broken'),
+  };
 
   test('a subscription’s windows are read once a minute', async () => {
     const claudeBin = answering({
@@ -43,8 +46,7 @@ describe('usage windows', () => {
     const plan = createUsageReader({
       claudeBin,
       hostEnv,
-      provedIdentity: () => 'proved',
-      onLockBroken,
+      readiness,
       now: () => now,
     });
     const expected = {
@@ -63,7 +65,11 @@ describe('usage windows', () => {
 
   test('no process is started while the lock is not proved', async () => {
     const claudeBin = answering({ rate_limits_available: false, rate_limits: null });
-    const plan = createUsageReader({ claudeBin, hostEnv, provedIdentity: () => undefined, onLockBroken });
+    const plan = createUsageReader({
+      claudeBin,
+      hostEnv,
+      readiness: { ...readiness, provedIdentity: () => undefined },
+    });
     assert.equal(await plan.windows(), null);
     assert.throws(() => readFileSync(`${claudeBin}.starts`));
   });
@@ -75,8 +81,7 @@ describe('usage windows', () => {
     const plan = createUsageReader({
       claudeBin,
       hostEnv,
-      provedIdentity: () => 'proved',
-      onLockBroken,
+      readiness,
       timeoutMs: 100,
     });
     assert.equal(await plan.windows(), null);
@@ -93,8 +98,7 @@ describe('usage windows', () => {
           ANTHROPIC_API_KEY: 'sk-ant-stub',
           ANTHROPIC_BASE_URL: 'http://127.0.0.1:9',
         },
-        provedIdentity: () => 'proved',
-        onLockBroken,
+        readiness,
       });
       assert.equal(await plan.windows(), null);
       await plan.close();

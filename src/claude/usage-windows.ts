@@ -3,9 +3,10 @@
  * which asks the vendor's usage endpoint and costs no turn.
  */
 import { z } from 'zod';
-import { breachIn, type Breach } from './breach.ts';
+import { breachIn } from './breach.ts';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
 import { goneWithin, ignoreOutput, startProcess } from './process.ts';
+import type { Readiness } from './proof/readiness.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
 /** One window: percent used (0-100) and when it restarts (ISO 8601), if the vendor reports it. */
@@ -14,19 +15,13 @@ type UsageWindow = { utilization: number | null; resets_at: string | null };
 /** Null: this login has no such windows (an API key, Bedrock, Vertex), or they could not be read. */
 export type UsageWindows = { five_hour: UsageWindow | null; seven_day: UsageWindow | null } | null;
 
-export type UsageReader = {
-  /** At most a minute old. Never rejects, and takes no longer than `timeoutMs`. */
-  windows(): Promise<UsageWindows>;
-  close(): Promise<void>;
-};
+export type UsageReader = ReturnType<typeof createUsageReader>;
 
 export type UsageReaderOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
-  /** Undefined while the lock is not proved: then no process is started. */
-  provedIdentity: () => string | undefined;
-  /** The process that is asked broke the lock; it is killed. */
-  onLockBroken: (breach: Breach) => void;
+  /** Without a proved identity, no process is started. */
+  readiness: Pick<Readiness, 'provedIdentity' | 'lockBroken'>;
   now?: () => number;
   timeoutMs?: number;
 };
@@ -43,19 +38,21 @@ const usageAnswer = z.object({
   rate_limits: z.object({ five_hour: usageWindow, seven_day: usageWindow }).nullish(),
 });
 
-export function createUsageReader(options: UsageReaderOptions): UsageReader {
+export function createUsageReader(options: UsageReaderOptions) {
   const now = options.now ?? (() => performance.now());
   const stop = new AbortController();
   let last: { readAt: number; windows: Promise<UsageWindows> } | undefined;
   return {
-    windows: () => {
-      if (options.provedIdentity() === undefined || stop.signal.aborted) return Promise.resolve(null);
+    /** At most a minute old. Never rejects, and takes no longer than `timeoutMs`. */
+    windows: (): Promise<UsageWindows> => {
+      if (options.readiness.provedIdentity() === undefined || stop.signal.aborted)
+        return Promise.resolve(null);
       if (last === undefined || now() - last.readAt > keptMs) {
         last = { readAt: now(), windows: askCli(options, stop.signal) };
       }
       return last.windows;
     },
-    close: async () => {
+    close: async (): Promise<void> => {
       stop.abort();
       await last?.windows;
     },
@@ -79,7 +76,7 @@ async function askCli(options: UsageReaderOptions, signal: AbortSignal): Promise
         if (breach !== undefined) {
           broken = true;
           child.kill();
-          return options.onLockBroken(breach);
+          return options.readiness.lockBroken(breach);
         }
         const answer = readAnswer(event);
         if (answer === undefined) return;

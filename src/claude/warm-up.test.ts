@@ -18,10 +18,7 @@ function answer(requestId: string, subtype: string, text = ''): CliEvent {
 function played() {
   const written: string[] = [];
   let failures = 0;
-  const warmUp = startWarmUp(
-    (text) => written.push(text),
-    () => (failures += 1),
-  );
+  const warmUp = startWarmUp({ write: (text) => written.push(text) }, () => (failures += 1));
   return { warmUp, written, failures: () => failures };
 }
 
@@ -87,10 +84,7 @@ for (const cli of clis) {
         onExit: () => reject(new Error(`ended: ${process.stderrTail()}`)),
       },
     });
-    const warmUp = startWarmUp(
-      (text) => process.write(text),
-      () => reject(new Error('failed')),
-    );
+    const warmUp = startWarmUp(process, () => reject(new Error('failed')));
     try {
       await promise;
       assert.equal(warmUp.isClaimable(), true);

@@ -7,16 +7,11 @@
  * `onFailed` reports a build that does not take part: no such question, or another answer than a refused connection.
  */
 import type { HostEnv } from './lock.ts';
+import type { ClaudeProcess } from './process.ts';
 import { settingsLine, sideQuestionLine, type CliEvent } from './protocol.ts';
 import { blackholeProxy, proxyVariables } from './blackhole-proxy.ts';
 
-export type WarmUp = {
-  /** Takes what the process prints. */
-  onEvent(event: CliEvent): void;
-  /** False while the proxy is on: a turn that began then would reach no model. */
-  isClaimable(): boolean;
-  isDone(): boolean;
-};
+export type WarmUp = ReturnType<typeof startWarmUp>;
 
 /** False where the warm-up could reach a model or cannot be undone: the host has a proxy, or another kind of upstream. */
 export function canWarmUp(hostEnv: HostEnv): boolean {
@@ -35,12 +30,13 @@ const steps = [
 ] as const;
 
 /** Begins at once. After `onFailed`, which is called at most once, the process must not be used. */
-export function startWarmUp(write: (text: string) => void, onFailed: () => void): WarmUp {
+export function startWarmUp(process: Pick<ClaudeProcess, 'write'>, onFailed: () => void) {
   let step = 0;
   let failed = false;
-  write(steps[0].line);
+  process.write(steps[0].line);
   return {
-    onEvent: (event) => {
+    /** Takes what the process prints. */
+    onEvent: (event: CliEvent): void => {
       if (failed || event.kind !== 'control_response' || event.requestId !== steps[step]?.id) return;
       // The port must have refused the question, and no model answered it.
       const refused = /refused|ECONNREFUSED/i.test(JSON.stringify(event.response));
@@ -50,9 +46,10 @@ export function startWarmUp(write: (text: string) => void, onFailed: () => void)
       }
       step += 1;
       const next = steps[step];
-      if (next !== undefined) write(next.line);
+      if (next !== undefined) process.write(next.line);
     },
-    isClaimable: () => !failed && (step === 0 || step === steps.length),
-    isDone: () => step === steps.length,
+    /** False while the proxy is on: a turn that began then would reach no model. */
+    isClaimable: (): boolean => !failed && (step === 0 || step === steps.length),
+    isDone: (): boolean => step === steps.length,
   };
 }
