@@ -26,12 +26,10 @@ function seen({ text, stopReason, started = true, ...fields }: Seen): TurnEviden
   if (stopReason !== undefined) message.add({ type: 'message_delta', delta: { stop_reason: stopReason } });
   return {
     message,
-    initSeen: true,
     initModel: 'claude-asked',
     tools: false,
     failure: undefined,
-    planResetsAt: undefined,
-    planLimit: undefined,
+    planRefusal: undefined,
     ...fields,
   };
 }
@@ -138,13 +136,13 @@ describe('errors', () => {
     [
       'a plan used up for half a minute',
       error(429),
-      { ...none, planResetsAt: nowS + 30, planLimit: 'five_hour' },
+      { ...none, planRefusal: { resetsAt: nowS + 30, type: 'five_hour' } },
       { code: 'rate_limited', limit: 'plan', retryAfter: 30, shouldRetry: true },
     ],
     [
       'a plan used up for hours',
       error(429),
-      { ...none, planResetsAt: nowS + 7200.2, planLimit: 'seven_day' },
+      { ...none, planRefusal: { resetsAt: nowS + 7200.2, type: 'seven_day' } },
       {
         code: 'rate_limited',
         limit: 'plan',
@@ -156,7 +154,7 @@ describe('errors', () => {
     [
       'a reset in the past',
       error(429),
-      { ...none, planResetsAt: nowS - 5 },
+      { ...none, planRefusal: { resetsAt: nowS - 5, type: undefined } },
       { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
     ],
     ['529', error(529), none, { code: 'upstream_overloaded', retryAfter: 10 }],
@@ -283,7 +281,7 @@ describe('errors', () => {
     [
       'an end before the start',
       { cause: 'exit' },
-      { ...none, initSeen: false },
+      { ...none, initModel: undefined },
       { code: 'upstream_error', message: /could not be started/ },
     ],
     [
@@ -338,14 +336,14 @@ test('mayHaveSpent is false only for a turn that cannot have cost anything', () 
       none,
     ],
     [error(null, 'API Error: Unable to connect to API (ConnectionRefused)'), none],
-    [{ cause: 'exit' }, { ...none, initSeen: false }],
+    [{ cause: 'exit' }, { ...none, initModel: undefined }],
     [
       { cause: 'timeout', afterMs: 1, limit: 'relay' },
-      { ...none, initSeen: false },
+      { ...none, initModel: undefined },
     ],
     [
       { cause: 'aborted', error: clientGone() },
-      { ...none, initSeen: false },
+      { ...none, initModel: undefined },
     ],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, none],
   ];
@@ -379,7 +377,11 @@ describe('which models a used-up plan closes', () => {
     [undefined, 'claude-opus-5-5'],
   ] as const) {
     test(`${planLimit ?? 'no name'} closes ${closesModel === undefined ? 'all' : 'the family of the model that was refused'}`, () => {
-      const refused = { ...none, initModel: 'claude-opus-5-5', planResetsAt: nowS + 7200, planLimit };
+      const refused = {
+        ...none,
+        initModel: 'claude-opus-5-5',
+        planRefusal: { resetsAt: nowS + 7200, type: planLimit },
+      };
       const outcome = judge(error(429), refused, nowS * 1000);
       assert.ok(!outcome.ok);
       const { message, details } = outcome.error;

@@ -12,7 +12,7 @@ import { errorOf } from './failure/errors.ts';
 import { causeOf, type Refusal } from './failure/causes.ts';
 import { familyOf } from '../model-family.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
-import type { CliFailure, CliResult } from './protocol.ts';
+import type { CliFailure, CliResult, PlanRefusal } from './protocol.ts';
 
 /** What ended the turn; the first cause wins. */
 export type TurnEnd =
@@ -32,17 +32,12 @@ export type TurnEnd =
 export type TurnEvidence = {
   /** The model's message, as far as it came. */
   message: ModelMessage;
-  /** The CLI had checked in and was about to ask the model. */
-  initSeen: boolean;
-  /** The id of the model that the CLI is about to ask. */
-  initModel: string;
+  /** The id of the model that the CLI is about to ask; undefined until it has checked in. */
+  initModel: string | undefined;
   /** The request offers tools: a call of one is an answer. */
   tools: boolean;
   failure: CliFailure | undefined;
-  /** Unix seconds at which a used-up plan is usable again. */
-  planResetsAt: number | undefined;
-  /** The provider's name of the limit that is used up, such as `five_hour` or `seven_day_opus`. */
-  planLimit: string | undefined;
+  planRefusal: PlanRefusal | undefined;
 };
 
 export type Outcome = { ok: true; answer: Answer } | { ok: false; error: RelayError };
@@ -75,9 +70,9 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
     case 'exit':
       return new RelayError(
         'upstream_error',
-        evidence.initSeen
-          ? 'Claude Code exited before it answered. Try again.'
-          : 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.',
+        evidence.initModel === undefined
+          ? 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.'
+          : 'Claude Code exited before it answered. Try again.',
       );
     case 'garbage':
       return garbage();
@@ -159,8 +154,8 @@ function garbage(): RelayError {
  */
 const limitsOfAllModels: ReadonlySet<string | undefined> = new Set(['five_hour', 'seven_day']);
 
-function rateLimited({ planResetsAt, planLimit, initModel }: TurnEvidence, nowMs: number): RelayError {
-  const waitMs = planResetsAt === undefined ? 0 : planResetsAt * 1000 - nowMs;
+function rateLimited({ planRefusal, initModel }: TurnEvidence, nowMs: number): RelayError {
+  const waitMs = (planRefusal?.resetsAt ?? 0) * 1000 - nowMs;
   if (waitMs <= 0) {
     return new RelayError('rate_limited', 'The model limits requests at the moment. Try again in a moment.', {
       retryAfter: 30,
@@ -168,7 +163,7 @@ function rateLimited({ planResetsAt, planLimit, initModel }: TurnEvidence, nowMs
     });
   }
   const until = new Date(nowMs + waitMs).toISOString();
-  const closesModel = limitsOfAllModels.has(planLimit) ? undefined : initModel;
+  const closesModel = limitsOfAllModels.has(planRefusal?.type) ? undefined : initModel;
   const message =
     closesModel === undefined
       ? `The plan of the host is used up until ${until}.`
@@ -197,7 +192,7 @@ function answered({ message, initModel }: TurnEvidence, costUsd: number | null):
     stopReason: message.stopReason ?? 'end_turn',
     stopSequence: message.stopSequence,
     ...(message.stopDetails === undefined ? {} : { stopDetails: message.stopDetails }),
-    resolvedModel: message.model === '' ? initModel : message.model,
+    resolvedModel: message.model || (initModel ?? ''),
     usage: message.usage,
     rawUsage: message.rawUsage,
     costUsd,
@@ -211,7 +206,7 @@ function answered({ message, initModel }: TurnEvidence, costUsd: number | null):
 export function mayHaveSpent(end: TurnEnd, evidence: TurnEvidence): boolean {
   if (evidence.message.started) return true;
   if (end.cause === 'result') return lostAfterAsking(end.result);
-  return evidence.initSeen && end.cause !== 'lock_broken';
+  return evidence.initModel !== undefined && end.cause !== 'lock_broken';
 }
 
 /** As 2.1.197 and 2.1.330 word it. A refused connection or an unknown host name asked nothing. */

@@ -106,6 +106,12 @@ const streamSchema = z.object({ event: z.looseObject({ type: z.string() }) });
 /** What the CLI reports of a request that failed; `causes.ts` reads it. */
 export type CliFailure = Omit<Refusal, 'status'>;
 
+/**
+ * The plan refused a request. `resetsAt`: Unix seconds. `type` is the provider's name of the limit, as it came: `five_hour`,
+ * `seven_day`, `seven_day_opus`, ...
+ */
+export type PlanRefusal = { resetsAt: number | undefined; type: string | undefined };
+
 export type CliInit = z.infer<typeof initSchema>;
 export type CliResult = z.infer<typeof resultSchema>;
 
@@ -116,11 +122,7 @@ export type CliEvent =
   | { kind: 'failure'; failure: CliFailure }
   /** The CLI is about to send a request. */
   | { kind: 'requesting' }
-  /**
-   * The plan refused a request. `resetsAt`: Unix seconds. `type` is the provider's name of the limit, as it came: `five_hour`,
-   * `seven_day`, `seven_day_opus`, ...
-   */
-  | { kind: 'plan_refusal'; resetsAt: number | undefined; type: string | undefined }
+  | ({ kind: 'plan_refusal' } & PlanRefusal)
   /** A hook runs: the lock does not hold. */
   | { kind: 'hook'; name: string }
   | { kind: 'control_response'; requestId: string; ok: boolean; response: Record<string, unknown> }

@@ -2,6 +2,7 @@
  * One turn: the lines of a request go to a process, what the process lists is checked, the model sends one message, and the process
  * ends, whatever goes wrong.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaudeProcess } from './process.ts';
 import { judge, mayHaveSpent, type Outcome, type TurnEnd, type TurnEvidence } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
@@ -81,19 +82,17 @@ export function runTurn(options: TurnOptions): Turn {
   const structured = structuredBy(request);
   const evidence: TurnEvidence = {
     message: new ModelMessage(),
-    initSeen: false,
-    initModel: '',
+    initModel: undefined,
     tools: structured !== undefined || (request.tools ?? []).length > 0,
     failure: undefined,
-    planResetsAt: undefined,
-    planLimit: undefined,
+    planRefusal: undefined,
   };
   const { message } = evidence;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
   const { promise: finished, resolve } = Promise.withResolvers<FinishedTurn>();
   const further = new FurtherRequests();
+  const exited = Promise.withResolvers<void>();
   let ended = false;
-  let onPrinted = (): void => {};
 
   const finish = (end: TurnEnd, stop: () => void): void => {
     if (ended) return;
@@ -104,11 +103,9 @@ export function runTurn(options: TurnOptions): Turn {
     times.endedAt = performance.now();
     if (further.ruledOut || !mayHaveAskedAgain(end, message)) return conclude(end);
     // What it printed before the kill says whether it has asked again.
-    const late = setTimeout(() => conclude(end), killGraceMs);
-    onPrinted = () => {
-      clearTimeout(late);
-      conclude(end);
-    };
+    void Promise.race([exited.promise, sleep(killGraceMs, undefined, { ref: false })]).then(() =>
+      conclude(end),
+    );
   };
   const conclude = (end: TurnEnd): void => {
     const judged = judge(end, evidence, Date.now());
@@ -118,8 +115,8 @@ export function runTurn(options: TurnOptions): Turn {
       mayHaveSpent: mayHaveSpent(end, evidence),
       usage,
       requests: 1 + further.count,
-      ...(evidence.initModel === '' ? {} : { resolvedModel: evidence.initModel }),
-      exitedBeforeRequest: end.cause === 'exit' && !evidence.initSeen,
+      ...(evidence.initModel ? { resolvedModel: evidence.initModel } : {}),
+      exitedBeforeRequest: end.cause === 'exit' && evidence.initModel === undefined,
     };
     if (!judged.ok) return resolve({ outcome: judged, ...finishedTurn });
     const answer = { ...judged.answer, usage };
@@ -138,7 +135,7 @@ export function runTurn(options: TurnOptions): Turn {
   };
   /** An interrupt closes the connection to the model about 100 ms sooner than the end of the process does. */
   const interrupt = (): void => {
-    if (!evidence.initSeen) return terminate();
+    if (evidence.initModel === undefined) return terminate();
     cli.write(interruptLine('interrupt'));
     terminateAfter(interruptGraceMs);
   };
@@ -154,7 +151,7 @@ export function runTurn(options: TurnOptions): Turn {
   const onStream = (event: ModelEvent): void => {
     if (event.type === 'message_start') {
       // Nothing that the model sends passes before the process has listed what it offers.
-      if (!evidence.initSeen)
+      if (evidence.initModel === undefined)
         return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
       if (message.started) return finish({ cause: 'broken_off' }, kill);
       cli.write(blockFurtherRequests.line);
@@ -186,7 +183,6 @@ export function runTurn(options: TurnOptions): Turn {
     if (breach !== undefined) return lockBroken(breach);
     switch (event.kind) {
       case 'init':
-        evidence.initSeen = true;
         evidence.initModel = event.init.model;
         times.initAt ??= performance.now();
         return options.onAsking?.();
@@ -196,8 +192,7 @@ export function runTurn(options: TurnOptions): Turn {
         evidence.failure ??= event.failure;
         return;
       case 'plan_refusal':
-        evidence.planResetsAt = event.resetsAt;
-        evidence.planLimit = event.type;
+        evidence.planRefusal = event;
         return;
       case 'result':
         return finish({ cause: 'result', result: event.result }, letExit);
@@ -221,7 +216,7 @@ export function runTurn(options: TurnOptions): Turn {
     onGarbage: garbage,
     onExit: () => {
       finish({ cause: 'exit' }, () => {});
-      onPrinted();
+      exited.resolve();
     },
   };
   const { timeoutMs, timeoutOf: limit = 'relay' } = options;
