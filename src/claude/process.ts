@@ -233,19 +233,15 @@ export async function goneWithin(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<'timeout' | 'aborted' | undefined> {
-  let ended: 'timeout' | 'aborted' | undefined;
-  const end = (why: 'timeout' | 'aborted'): void => {
-    ended ??= why;
-    child.terminate();
-  };
-  const onAbort = (): void => end('aborted');
-  const timer = setTimeout(end, timeoutMs, 'timeout');
-  signal?.addEventListener('abort', onAbort);
-  if (signal?.aborted === true) onAbort();
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const end = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal]);
+  const terminate = (): void => child.terminate();
+  end.addEventListener('abort', terminate);
+  if (end.aborted) terminate();
   await child.gone;
-  clearTimeout(timer);
-  signal?.removeEventListener('abort', onAbort);
-  return ended;
+  end.removeEventListener('abort', terminate);
+  if (!end.aborted) return undefined;
+  return end.reason === timeout.reason ? 'timeout' : 'aborted';
 }
 
 function removeDirectory(path: string | undefined): void {
