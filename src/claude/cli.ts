@@ -72,9 +72,9 @@ export type Login = {
   /** `api_key`, `oauth_token`, `claude.ai`, ... as the CLI names it; never a credential. */
   method: string;
   /** The kind of plan, such as `max`, for a subscription (2.1.197 and 2.1.330). */
-  plan?: string;
+  plan?: string | undefined;
   /** ISO 8601 (2.1.330). */
-  expiresAt?: string;
+  expiresAt?: string | undefined;
 };
 
 /** The rest of the document (the account's address and names) is not read. */
@@ -92,13 +92,8 @@ export async function loginStatus(path: string, hostEnv: HostEnv, signal?: Abort
   try {
     // Exit code 1 says "not logged in", with the same document on stdout.
     const document = authDocument.parse(JSON.parse(await authStatus(path, hostEnv, signal)));
-    const { loggedIn, authMethod: method, subscriptionType: plan, loginExpiresAt: expiresAt } = document;
-    return {
-      loggedIn,
-      method,
-      ...(plan === undefined ? {} : { plan }),
-      ...(expiresAt === undefined ? {} : { expiresAt }),
-    };
+    const { loggedIn, authMethod, subscriptionType, loginExpiresAt } = document;
+    return { loggedIn, method: authMethod, plan: subscriptionType, expiresAt: loginExpiresAt };
   } catch {
     // A build that has no such command.
     return { loggedIn: undefined, method: 'unknown' };
