@@ -10,25 +10,18 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { dummyCredentials, type DummyLogin, type HostEnv } from '../lock.ts';
 
-export type CanaryPerson = {
-  email: string;
-  displayName: string;
-  organisation: string;
-  /** What the environment names as the user. */
-  user: string;
-  organisationId: string;
-  /** The API is sent this one with every request, in `metadata.user_id`. */
-  accountId: string;
-};
+export type CanaryPerson = ReturnType<typeof createPerson>;
 
-export function createPerson(): CanaryPerson {
+export function createPerson() {
   const id = randomBytes(6).toString('hex');
   return {
     email: `canary-person-${id}@example.invalid`,
     displayName: `Canary Person ${id}`,
     organisation: `Canary Organisation ${id}`,
+    /** What the environment names as the user. */
     user: `canary-user-${id}`,
     organisationId: randomUUID(),
+    /** The API is sent this one with every request, in `metadata.user_id`. */
     accountId: randomUUID(),
   };
 }

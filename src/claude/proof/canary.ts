@@ -14,21 +14,7 @@ export type ToolUse = { id: string; name: string; input: Record<string, unknown>
 
 export const unknownTool = 'RelayCanaryNoSuchTool';
 
-export type Canary = {
-  directory: string;
-  /** The file that prompts mention and tools ask for. */
-  secretPath: string;
-  /** What a prompt's `!` command would create. */
-  shellPath: string;
-  toolUses: readonly ToolUse[];
-  /** Texts that must not reach the model or stdout. */
-  markers: Readonly<Record<MarkerName, string>>;
-  /** Puts configuration that must have no effect, and a file to mention, into a working directory. */
-  plant: (cwd: string) => void;
-  /** The names of files that were created or changed in the directory. */
-  traces: () => string[];
-  remove: () => void;
-};
+export type Canary = ReturnType<typeof createCanary>;
 
 const markerNames = ['secret', 'claude-md', 'skill', 'command', 'agent', 'hook', 'style'] as const;
 export type MarkerName = (typeof markerNames)[number];
@@ -39,13 +25,15 @@ const hookEvents = ['SessionStart', 'UserPromptSubmit', 'PreToolUse', 'Stop'] as
 const untouched = 'untouched\n';
 const relativeSecret = 'notes.txt';
 
-export function createCanary(): Canary {
+export function createCanary() {
   // The name has the shape that the sweep of the process directories knows.
   const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-canary-`));
   const pathOf = (name: string): string => join(directory, name);
+  /** Texts that must not reach the model or stdout. */
   const markers = Object.fromEntries(
     markerNames.map((name) => [name, `canary-${name}-${randomBytes(12).toString('hex')}`]),
   ) as Record<MarkerName, string>;
+  /** The file that prompts mention and tools ask for. */
   const secretPath = pathOf('secret.txt');
   writeFileSync(secretPath, `${markers.secret}\n`);
   const hookTraces = hookEvents.map((event) => `hook-${event}`);
@@ -56,40 +44,36 @@ export function createCanary(): Canary {
   return {
     directory,
     secretPath,
+    /** What a prompt's `!` command would create. */
     shellPath: pathOf('shell'),
     markers,
-    toolUses: dangerousTools(pathOf, secretPath).map(([name, input], index) => ({
-      id: `toolu_canary_${index}`,
-      name,
-      input,
-    })),
-    plant: (cwd) => {
+    toolUses: dangerousTools(pathOf, secretPath),
+    /** Puts configuration that must have no effect, and a file to mention, into a working directory. */
+    plant: (cwd: string): void => {
       for (const [path, text] of Object.entries(planted(pathOf, markers))) {
         mkdirSync(dirname(join(cwd, path)), { recursive: true });
         writeFileSync(join(cwd, path), text);
       }
     },
-    traces: () => [
+    /** The names of files that were created or changed in the directory. */
+    traces: (): string[] => [
       ...mustNotExist.filter((name) => existsSync(pathOf(name))),
       ...Object.entries(mustNotChange)
         .filter(([name, text]) => readFileSync(pathOf(name), 'utf8') !== text)
         .map(([name]) => name),
     ],
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove: (): void => rmSync(directory, { recursive: true, force: true }),
   };
 }
 
 const emptyNotebook = JSON.stringify({ cells: [], metadata: {}, nbformat: 4, nbformat_minor: 5 });
 
 /** Inputs follow `sdk-tools.d.ts` of the CLI's package and the schemas that an unlocked CLI offers. Reads come before edits, which need them. */
-function dangerousTools(
-  pathOf: (name: string) => string,
-  secretPath: string,
-): [name: string, input: Record<string, unknown>][] {
+function dangerousTools(pathOf: (name: string) => string, secretPath: string): ToolUse[] {
   const edited = pathOf('edited.txt');
   const agent = { description: 'Say hello', prompt: 'Say hello.', subagent_type: 'general-purpose' };
   const cell = { new_source: 'print(1)', cell_type: 'code', edit_mode: 'insert' };
-  return [
+  const uses: [name: string, input: Record<string, unknown>][] = [
     ['Bash', { command: `touch '${pathOf('bash')}'`, description: 'Create a file' }],
     ['Read', { file_path: secretPath }],
     ['Write', { file_path: pathOf('written.txt'), content: 'written\n' }],
@@ -108,6 +92,7 @@ function dangerousTools(
     ['Workflow', { script: `require('fs').writeFileSync('${pathOf('workflow')}', '')` }],
     [unknownTool, {}],
   ];
+  return uses.map(([name, input], index) => ({ id: `toolu_canary_${index}`, name, input }));
 }
 
 /** A project's configuration in which everything would do or say something if it were read. */

@@ -29,15 +29,12 @@ type MessagesRequest = NonNullable<SeenRequest['json']>;
 export function compareSent(asked: Conversation, system: readonly string[], { json }: SeenRequest): Sent {
   if (json === undefined) return { lost: ['a request of unknown shape'], added: [], listed: [] };
   const request = withoutCacheMarks(json);
-  const parts = [
-    compareMessages(asked, request),
-    compareFields(asked, request),
-    compareSystem(system, request),
-  ];
+  const { lost, added, listed } = compareSystem(system, request);
+  const messages = compareMessages(asked, request);
   return {
-    lost: parts.flatMap(({ lost }) => lost),
-    added: parts.flatMap(({ added }) => added),
-    listed: parts.flatMap(({ listed }) => listed),
+    lost: [...messages.lost, ...lostFields(asked, request), ...lost],
+    added: [...messages.added, ...added],
+    listed,
   };
 }
 
@@ -48,8 +45,11 @@ function withoutCacheMarks(json: MessagesRequest): MessagesRequest {
   ) as MessagesRequest;
 }
 
-function compareMessages({ messages }: Conversation, { messages: sent }: MessagesRequest): Sent {
-  if (isDeepStrictEqual(sent, messages)) return { lost: [], added: [], listed: [] };
+function compareMessages(
+  { messages }: Conversation,
+  { messages: sent }: MessagesRequest,
+): Pick<Sent, 'lost' | 'added'> {
+  if (isDeepStrictEqual(sent, messages)) return { lost: [], added: [] };
   const own = messages.flatMap(({ content }) => content.map((block) => JSON.stringify(block)));
   const added = sent.flatMap(({ role, content, ...fields }) => [
     ...blocksOf(content)
@@ -64,11 +64,11 @@ function compareMessages({ messages }: Conversation, { messages: sent }: Message
     sent.flatMap(({ content }) => blocksOf(content).map((block) => JSON.stringify(block))),
   );
   const onlyAdded = added.length > 0 && own.every((block) => there.has(block));
-  return { lost: onlyAdded ? [] : ['messages did not reach the model as asked'], added, listed: [] };
+  return { lost: onlyAdded ? [] : ['messages did not reach the model as asked'], added };
 }
 
 /** The other fields of the body that a conversation can set. */
-function compareFields(asked: Conversation, request: MessagesRequest): Sent {
+function lostFields(asked: Conversation, request: MessagesRequest): string[] {
   const expected: Record<string, unknown> = {
     ...(asked.tools === undefined ? {} : { tools: asked.tools }),
     ...(asked.toolChoice === undefined ? {} : { tool_choice: asked.toolChoice }),
@@ -77,10 +77,9 @@ function compareFields(asked: Conversation, request: MessagesRequest): Sent {
     // The API refuses thinking together with a temperature.
     ...(asked.temperature === undefined ? {} : { temperature: asked.temperature, thinking: undefined }),
   };
-  const lost = Object.keys(expected)
+  return Object.keys(expected)
     .filter((field) => !isDeepStrictEqual(request[field], expected[field]))
     .map((field) => `${field} did not reach the model as asked`);
-  return { lost, added: [], listed: [] };
 }
 
 function compareSystem(system: readonly string[], request: MessagesRequest): Sent {

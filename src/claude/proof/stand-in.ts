@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { TokenUsage } from '../../conversation.ts';
+import { noTokens, type TokenUsage } from '../../conversation.ts';
 
 const requestBlock = z.looseObject({ type: z.string() });
 const messagesRequest = z.looseObject({
@@ -60,10 +60,9 @@ export async function startStandIn(
     const { blocks, deltaDelayMs = 0 } = await reply(seen);
     if (seen.json === undefined) return sendError(response, 400, 'invalid_request_error', 'Not a message.');
     const usage = {
+      ...noTokens,
       input_tokens: estimateTokens(seen.body.length),
       output_tokens: estimateTokens(JSON.stringify(blocks.flatMap(({ deltas }) => deltas)).length),
-      cache_creation_input_tokens: 0,
-      cache_read_input_tokens: 0,
     };
     const usesTool = blocks.some(({ opening }) => 'input' in opening);
     const stopReason = usesTool ? 'tool_use' : 'end_turn';
