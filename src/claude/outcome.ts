@@ -6,7 +6,7 @@
  * the relay ends the turn at the first stop reason of that kind.
  */
 import type { Answer } from '../conversation.ts';
-import { RelayError } from '../errors.ts';
+import { RelayError, type ErrorDetails } from '../errors.ts';
 import type { Breach } from './breach.ts';
 import { errorOf } from './failure/errors.ts';
 import { causeOf, type Refusal } from './failure/causes.ts';
@@ -61,21 +61,20 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
       return judgeResult(end.result, evidence, nowMs);
     case 'stopped':
       return (message.stopReason === 'tool_use' || message.usesTool) && !tools
-        ? new RelayError('upstream_error', 'The model called a tool that the request does not offer.')
+        ? upstreamError('The model called a tool that the request does not offer.')
         : answered(evidence, null);
     case 'broken_off':
-      return lostOnTheWay();
+      return upstreamError(lostOnTheWay);
     case 'lock_broken':
       return lockBroken(end.breach);
     case 'exit':
-      return new RelayError(
-        'upstream_error',
+      return upstreamError(
         evidence.initModel === undefined
           ? 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.'
           : 'Claude Code exited before it answered. Try again.',
       );
     case 'garbage':
-      return garbage();
+      return upstreamError(garbage);
     case 'timeout': {
       const advice =
         end.limit === 'relay'
@@ -98,14 +97,12 @@ function lockBroken({ kind }: Breach): RelayError {
         { retryAfter: 5 },
       );
     case 'hook':
-      return new RelayError(
-        'upstream_error',
+      return upstreamError(
         'Claude Code ran a hook, so the request was stopped. The relay takes no requests until its owner has looked at it.',
         { shouldRetry: false },
       );
     case 'listing':
-      return new RelayError(
-        'upstream_error',
+      return upstreamError(
         'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
       );
   }
@@ -115,10 +112,9 @@ function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): 
   const { message, failure } = evidence;
   if (!result.is_error && result.subtype === 'success') {
     // A result without a message of the model is the CLI's own text: it took the prompt for a command.
-    if (!message.started)
-      return new RelayError('upstream_error', 'Claude Code answered without asking the model.');
+    if (!message.started) return upstreamError('Claude Code answered without asking the model.');
     // The stream broke off, and the CLI got another answer in another way.
-    if (message.stopReason === undefined) return lostOnTheWay();
+    if (message.stopReason === undefined) return upstreamError(lostOnTheWay);
     return answered(evidence, result.total_cost_usd);
   }
   const refusal: Refusal = {
@@ -132,18 +128,11 @@ function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): 
   return errorOf(cause, reason, refusal.text, nowMs);
 }
 
-function lostOnTheWay(): RelayError {
-  return new RelayError(
-    'upstream_error',
-    'The connection to the model was lost in the middle of the answer. Try again.',
-  );
-}
+const lostOnTheWay = 'The connection to the model was lost in the middle of the answer. Try again.';
+const garbage = 'Claude Code printed something that is not its protocol. Try again.';
 
-function garbage(): RelayError {
-  return new RelayError(
-    'upstream_error',
-    'Claude Code printed something that is not its protocol. Try again.',
-  );
+function upstreamError(message: string, details?: ErrorDetails): RelayError {
+  return new RelayError('upstream_error', message, details);
 }
 
 /**
@@ -183,7 +172,7 @@ function answered({ message, initModel }: TurnEvidence, costUsd: number | null):
     content = message.content();
   } catch (error) {
     if (!(error instanceof MalformedEvent)) throw error;
-    return garbage();
+    return upstreamError(garbage);
   }
   return {
     messageId: message.id,
