@@ -57,20 +57,20 @@ export type ClaudeProcess = {
   /** A spare's changes when a request claims it. */
   listener: ProcessListener;
   /** Writes to stdin; does nothing once the process is gone. */
-  write(text: string): void;
+  write: (text: string) => void;
   /** Ends stdin: an idle CLI then exits within about 30 ms, with its files in order. */
-  finish(): void;
+  finish: () => void;
   /** SIGTERM to the group, SIGKILL after the grace. May be called at any time and more than once. */
-  terminate(): void;
+  terminate: () => void;
   /** SIGKILL to the group, at once: for a process that must not do one thing more. */
-  kill(): void;
+  kill: () => void;
   /**
    * Resolves once no process of the group is left and its directory is removed. After a kill or an exit with another status than 0,
    * no process is left that had left the group either (Linux). Never rejects.
    */
   readonly gone: Promise<void>;
   /** The last bytes of stderr. For the owner's eyes (doctor, the proof), never a caller's. */
-  stderrTail(): string;
+  stderrTail: () => string;
 };
 
 /** Starts a process in a new, empty directory that is removed after it. Never throws: `onExit` reports a failure. */
@@ -152,39 +152,31 @@ function supervise(
   });
   lifeline.resume();
 
-  const lifelineClosed = new Promise<void>((resolve) => {
-    lifeline.on('close', () => {
-      clearTimeout(stoppedTimer);
-      // Also when somebody killed the watcher alone: without it, nothing holds the group.
-      if (exit === undefined) signalGroup('SIGKILL');
+  lifeline.on('close', () => {
+    clearTimeout(stoppedTimer);
+    // Also when somebody killed the watcher alone: without it, nothing holds the group.
+    if (exit === undefined) signalGroup('SIGKILL');
+    // A grandchild that is beyond reach could hold the pipes open for ever.
+    setTimeout(() => {
+      stdout.destroy();
+      stderr.destroy();
+    }, 250).unref();
+  });
+  child.on('exit', (code, signal) => {
+    exit = { code, signal };
+    cutLifeline();
+  });
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  // After the exit, and after stdout, stderr and the lifeline have closed.
+  child.on('close', () => {
+    clearTimeout(killTimer);
+    clearTimeout(mutedTimer);
+    handle.listener.onExit(exit ?? { code: null, signal: null });
+    // A turn that ended as it should has left nothing to look for.
+    const strays = signalled || exit?.code !== 0 ? killStrays(tmp) : Promise.resolve();
+    void strays.then(() => {
+      removeDirectory(home);
       resolve();
-      // A grandchild that is beyond reach could hold the pipes open for ever.
-      setTimeout(() => {
-        stdout.destroy();
-        stderr.destroy();
-      }, 250).unref();
-    });
-  });
-  const exited = new Promise<void>((resolve) => {
-    child.on('exit', (code, signal) => {
-      exit = { code, signal };
-      cutLifeline();
-      resolve();
-    });
-  });
-  /** A turn that ended as it should has left nothing to look for. */
-  const straysKilled = Promise.all([lifelineClosed, exited]).then(async () => {
-    if (signalled || exit?.code !== 0) await killStrays(tmp);
-  });
-  const gone = new Promise<void>((resolve) => {
-    child.on('close', () => {
-      clearTimeout(killTimer);
-      clearTimeout(mutedTimer);
-      handle.listener.onExit(exit ?? { code: null, signal: null });
-      void straysKilled.then(() => {
-        removeDirectory(home);
-        resolve();
-      });
     });
   });
 
@@ -235,11 +227,10 @@ export async function goneWithin(
 ): Promise<'timeout' | 'aborted' | undefined> {
   const timeout = AbortSignal.timeout(timeoutMs);
   const end = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal]);
-  const terminate = (): void => child.terminate();
-  end.addEventListener('abort', terminate);
-  if (end.aborted) terminate();
+  end.addEventListener('abort', child.terminate);
+  if (end.aborted) child.terminate();
   await child.gone;
-  end.removeEventListener('abort', terminate);
+  end.removeEventListener('abort', child.terminate);
   if (!end.aborted) return undefined;
   return end.reason === timeout.reason ? 'timeout' : 'aborted';
 }
