@@ -101,30 +101,30 @@ export function runTurn(options: TurnOptions): Turn {
     options.signal.removeEventListener('abort', onAbort);
     stop();
     times.endedAt = performance.now();
-    if (further.ruledOut || !mayHaveAskedAgain(end, message)) return conclude(end);
+    if (further.ruledOut || !mayHaveAskedAgain(end, message)) return void conclude(end);
     // What it printed before the kill says whether it has asked again.
     void Promise.race([exited.promise, sleep(killGraceMs, undefined, { ref: false })]).then(() =>
       conclude(end),
     );
   };
-  const conclude = (end: TurnEnd): void => {
-    const judged = judge(end, evidence, Date.now());
+  const conclude = async (end: TurnEnd): Promise<void> => {
     const usage = further.addTo(message.usage);
-    const finishedTurn = {
+    const requests = 1 + further.count;
+    let outcome = judge(end, evidence, Date.now());
+    if (outcome.ok) outcome = { ok: true, answer: { ...outcome.answer, usage } };
+    if (outcome.ok && structured !== undefined)
+      outcome = await satisfied(outcome.answer, structured, options);
+    resolve({
+      outcome,
       times,
-      mayHaveSpent: mayHaveSpent(end, evidence),
       usage,
-      requests: 1 + further.count,
+      requests,
+      mayHaveSpent: mayHaveSpent(end, evidence),
       ...(evidence.initModel ? { resolvedModel: evidence.initModel } : {}),
       exitedBeforeRequest: end.cause === 'exit' && evidence.initModel === undefined,
-    };
-    if (!judged.ok) return resolve({ outcome: judged, ...finishedTurn });
-    const answer = { ...judged.answer, usage };
-    if (structured === undefined) return resolve({ outcome: { ok: true, answer }, ...finishedTurn });
-    void satisfied(answer, structured, options).then((outcome) => resolve({ outcome, ...finishedTurn }));
+    });
   };
-  const terminate = (): void => cli.terminate();
-  const kill = (): void => cli.kill();
+  const { terminate, kill } = cli;
   const terminateAfter = (ms: number): void => {
     const late = setTimeout(terminate, ms);
     void cli.gone.then(() => clearTimeout(late));
