@@ -10,22 +10,12 @@ import type { Outcome } from './outcome.ts';
 import type { JsonSchema } from './schema.ts';
 import type { Schemas } from './schemas.ts';
 
-export type Structured = {
-  /** What the model is asked in place of the schema. */
-  conversation: Conversation;
-  /** The events that the caller gets for this one: those of the text block. */
-  event(event: ModelEvent): readonly ModelEvent[];
-  /**
-   * The answer as its caller reads it. `structured` is not judged yet; it is absent where the model asked for one of the caller's
-   * tools instead, or stopped before the value was whole. Throws `invalid_output`.
-   */
-  answer(answer: Answer): Answer;
-};
+export type Structured = NonNullable<ReturnType<typeof structuredBy>>;
 
 const usualName = 'structured_output';
 
 /** Undefined for a conversation without a schema. */
-export function structuredBy(conversation: Conversation): Structured | undefined {
+export function structuredBy(conversation: Conversation) {
   const { schema, tools = [] } = conversation;
   if (schema === undefined) return undefined;
   let name = usualName;
@@ -39,14 +29,21 @@ export function structuredBy(conversation: Conversation): Structured | undefined
     description: 'Gives the answer. Call it once, with the whole answer as its input.',
     input_schema: wrapped ? wrap(schema) : schema,
   };
+  /** What the model is asked in place of the schema. */
+  const asked: Conversation = { ...rest, tools: [...tools, tool], toolChoice: choiceOf(conversation, name) };
   return {
-    conversation: { ...rest, tools: [...tools, tool], toolChoice: choiceOf(conversation, name) },
-    event: (event) => {
+    conversation: asked,
+    /** The events that the caller gets for this one: those of the text block. */
+    event: (event: ModelEvent): readonly ModelEvent[] => {
       const events = filter(event);
       for (const one of events) message.add(one);
       return events;
     },
-    answer: (answer) => ({
+    /**
+     * The answer as its caller reads it. `structured` is not judged yet; it is absent where the model asked for one of the caller's
+     * tools instead, or stopped before the value was whole. Throws `invalid_output`.
+     */
+    answer: (answer: Answer): Answer => ({
       ...answer,
       content: message.content(),
       text: message.text(),

@@ -9,12 +9,6 @@ import { goneWithin, ignoreOutput, startProcess } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
-/** One window: percent used (0-100) and when it restarts (ISO 8601), if the vendor reports it. */
-type UsageWindow = { utilization: number | null; resets_at: string | null };
-
-/** Null: this login has no such windows (an API key, Bedrock, Vertex), or they could not be read. */
-export type UsageWindows = { five_hour: UsageWindow | null; seven_day: UsageWindow | null } | null;
-
 export type UsageReader = ReturnType<typeof createUsageReader>;
 
 export type UsageReaderOptions = {
@@ -28,15 +22,18 @@ export type UsageReaderOptions = {
 
 const keptMs = 60_000;
 
+/** One window: percent used (0-100) and when it restarts (ISO 8601), if the vendor reports it. */
 const usageWindow = z
   .object({ utilization: z.number().nullish().default(null), resets_at: z.string().nullish().default(null) })
   .nullish()
   .transform((value) => value ?? null);
 
-const usageAnswer = z.object({
-  rate_limits_available: z.boolean(),
-  rate_limits: z.object({ five_hour: usageWindow, seven_day: usageWindow }).nullish(),
-});
+const usageWindows = z.object({ five_hour: usageWindow, seven_day: usageWindow });
+
+/** Null: this login has no such windows (an API key, Bedrock, Vertex), or they could not be read. */
+export type UsageWindows = z.infer<typeof usageWindows> | null;
+
+const usageAnswer = z.object({ rate_limits_available: z.boolean(), rate_limits: usageWindows.nullish() });
 
 export function createUsageReader(options: UsageReaderOptions) {
   const now = options.now ?? (() => performance.now());
