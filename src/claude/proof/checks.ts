@@ -23,15 +23,14 @@ export type CanaryEvidence = Pick<Canary, 'toolUses' | 'markers'> & {
 
 export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   const { runs, markers, traces, toolUses } = evidence;
-  const starts = check(
-    'starts',
-    runs.flatMap((run) => startFailure(run) ?? []),
-  );
+  const perRun = (failuresOf: (run: CanaryRun) => string | readonly string[] | undefined): string[] =>
+    runs.flatMap((run) => failuresOf(run) ?? []);
+  const starts = check('starts', perRun(startFailure));
   // A CLI that did not run gives no evidence.
   if (!starts.ok) return [starts];
 
   const requests = runs.flatMap((run) => run.requests);
-  const sent = runs.flatMap((run) => sentBy(run));
+  const sent = runs.flatMap(sentBy);
   const leaked = (name: MarkerName): string[] => [
     ...(requests.some(({ body }) => body.includes(markers[name])) ? [`${name} text reached the model`] : []),
     // No prompt holds a marker: one on stdout was read, or listed, by the CLI.
@@ -40,8 +39,6 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   const left = (prefix: string): string[] =>
     traces.filter((trace) => trace.startsWith(prefix)).map((trace) => `it left ${trace}`);
 
-  const perRun = (failuresOf: (run: CanaryRun) => string | readonly string[] | undefined): string[] =>
-    runs.flatMap((run) => failuresOf(run) ?? []);
   const failures: Record<string, readonly string[]> = {
     'speaks-the-protocol': perRun(({ garbage }) => garbage),
     'turn-ends': perRun(turnFailure),
@@ -91,9 +88,9 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
 /** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 without a request. */
 export function addedBytes(run: CanaryRun): number {
   const [request] = run.requests;
-  const [asked] = run.asked;
-  if (request === undefined || asked === undefined) return 0;
-  const own = [asked.messages, ...asked.system].map((part) => Buffer.byteLength(JSON.stringify(part)) - 2);
+  if (request === undefined) return 0;
+  const [{ messages, system }] = run.asked;
+  const own = [messages, ...system].map((part) => Buffer.byteLength(JSON.stringify(part)) - 2);
   return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
 }
 
@@ -104,7 +101,7 @@ export function addedTexts(run: CanaryRun): number[] {
 
 /** Of each turn that reached the model. */
 function sentBy({ asked, requests }: CanaryRun): Sent[] {
-  const system = asked[0]?.system ?? [];
+  const [{ system }] = asked;
   return asked.flatMap((conversation, turn) => {
     const request = requests[turn];
     return request === undefined ? [] : [compareSent(conversation, system, request)];

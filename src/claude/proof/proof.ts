@@ -10,7 +10,7 @@ import type { Conversation } from '../../conversation.ts';
 import { canaryPrompts, createCanary, type Canary } from './canary.ts';
 import { canaryConversation } from './canary-conversation.ts';
 import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from './canary-home.ts';
-import { runCanary, type CanaryRun, type CanaryRunOptions } from './canary-run.ts';
+import { runCanary, type CanaryRun } from './canary-run.ts';
 import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
 import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './checks.ts';
@@ -76,32 +76,22 @@ async function withCanary(options: ProofOptions): Promise<Outcome> {
 function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Promise<CanaryRun[]> {
   const id = randomBytes(6).toString('hex');
   const prompts = canaryPrompts(canary, id);
-  const common = {
-    claudeBin: options.claudeBin,
-    plant: canary.plant,
-    toolUses: canary.toolUses,
-    timeoutMs: options.timeoutMs ?? 15_000,
-    signal: options.signal,
-  };
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
   const conversation = canaryConversation(canary, id);
+  const { claudeBin, hostEnv, signal, timeoutMs = 15_000 } = options;
   /** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
-  const run = (login: DummyLogin, asked: CanaryRunOptions['asked']): Promise<CanaryRun> => {
+  const anothers = (login: DummyLogin): HostEnv => {
     const directory = join(canary.directory, login);
-    makeCanaryHome(directory, options.hostEnv, person, login);
-    const another = { CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
-    return runCanary({ ...common, hostEnv: { ...options.hostEnv, ...another }, login, asked });
+    makeCanaryHome(directory, hostEnv, person, login);
+    return { ...hostEnv, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
   };
+  const run = (login: DummyLogin, env: HostEnv, asked: CanaryRun['asked']): Promise<CanaryRun> =>
+    runCanary({ ...canary, claudeBin, hostEnv: env, login, asked, timeoutMs, signal });
   return Promise.all([
     // The host's configuration as it is, with the one kind of login that takes nothing out of it.
-    runCanary({
-      ...common,
-      hostEnv: options.hostEnv,
-      login: 'api-key',
-      asked: [ask(system, prompts.command)],
-    }),
-    run('stored-login', [ask([], prompts.mention), conversation]),
-    run('setup-token', [ask(system, prompts.mention), conversation]),
+    run('api-key', hostEnv, [ask(system, prompts.command)]),
+    run('stored-login', anothers('stored-login'), [ask([], prompts.mention), conversation]),
+    run('setup-token', anothers('setup-token'), [ask(system, prompts.mention), conversation]),
   ]);
 }
 
