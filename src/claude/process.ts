@@ -105,7 +105,7 @@ function supervise(
   tmp: string,
 ): ClaudeProcess {
   const [stdin, stdout, stderr, lifeline] = child.stdio as unknown as [Writable, Readable, Readable, Duplex];
-  let exit: Exit | undefined;
+  let exited = false;
   let signalled = false;
   let killTimer: NodeJS.Timeout | undefined;
   let mutedTimer: NodeJS.Timeout | undefined;
@@ -113,7 +113,7 @@ function supervise(
 
   // Until the lifeline is closed on both sides the watcher lives, so the group's id is still this group's.
   const signalGroup = (signal: NodeJS.Signals): void => {
-    if (lifeline.destroyed && exit !== undefined) return;
+    if (lifeline.destroyed && exited) return;
     signalled = true;
     try {
       process.kill(-pid, signal);
@@ -144,7 +144,7 @@ function supervise(
     ),
   );
   stdout.on('end', () => {
-    if (exit === undefined) mutedTimer = setTimeout(terminate, mutedGraceMs);
+    if (!exited) mutedTimer = setTimeout(terminate, mutedGraceMs);
   });
   let stderrTail: Buffer = Buffer.alloc(0);
   stderr.on('data', (chunk: Buffer) => {
@@ -155,25 +155,25 @@ function supervise(
   lifeline.on('close', () => {
     clearTimeout(stoppedTimer);
     // Also when somebody killed the watcher alone: without it, nothing holds the group.
-    if (exit === undefined) signalGroup('SIGKILL');
+    if (!exited) signalGroup('SIGKILL');
     // A grandchild that is beyond reach could hold the pipes open for ever.
     setTimeout(() => {
       stdout.destroy();
       stderr.destroy();
     }, 250).unref();
   });
-  child.on('exit', (code, signal) => {
-    exit = { code, signal };
+  child.on('exit', () => {
+    exited = true;
     cutLifeline();
   });
   const { promise: gone, resolve } = Promise.withResolvers<void>();
   // After the exit, and after stdout, stderr and the lifeline have closed.
-  child.on('close', () => {
+  child.on('close', (code, signal) => {
     clearTimeout(killTimer);
     clearTimeout(mutedTimer);
-    handle.listener.onExit(exit ?? { code: null, signal: null });
+    handle.listener.onExit({ code, signal });
     // A turn that ended as it should has left nothing to look for.
-    const strays = signalled || exit?.code !== 0 ? killStrays(tmp) : Promise.resolve();
+    const strays = signalled || code !== 0 ? killStrays(tmp) : Promise.resolve();
     void strays.then(() => {
       removeDirectory(home);
       resolve();
@@ -278,7 +278,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. */
+/** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. No chunk follows `onGarbage`. */
 function lineReader(
   onLine: ProcessListener['onLine'],
   onGarbage: ProcessListener['onGarbage'],
@@ -286,19 +286,12 @@ function lineReader(
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let held: Buffer[] = [];
   let heldBytes = 0;
-  let broken = false;
-  const fail = (reason: 'line_too_long' | 'invalid_utf8'): void => {
-    broken = true;
-    held = [];
-    onGarbage(reason);
-  };
   return (chunk) => {
     for (let start = 0; start < chunk.length;) {
-      if (broken) return;
       const newline = chunk.indexOf(0x0a, start);
       const part = chunk.subarray(start, newline === -1 ? undefined : newline);
       heldBytes += part.length;
-      if (heldBytes > maxLineBytes) return fail('line_too_long');
+      if (heldBytes > maxLineBytes) return onGarbage('line_too_long');
       held.push(part);
       if (newline === -1) return;
       start = newline + 1;
@@ -309,7 +302,7 @@ function lineReader(
       try {
         text = decoder.decode(line);
       } catch {
-        return fail('invalid_utf8');
+        return onGarbage('invalid_utf8');
       }
       if (text !== '') onLine(text);
     }
