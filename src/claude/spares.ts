@@ -39,7 +39,6 @@ type Spare = {
   process: ClaudeProcess;
   identity: string;
   startedAt: number;
-  ended: boolean;
   warmUp: WarmUp | undefined;
 };
 
@@ -72,23 +71,23 @@ export function createSpares(options: SparesOptions) {
   };
 
   const isUsable = (spare: Spare, identity: string | undefined): boolean =>
-    !spare.ended &&
     spare.identity === identity &&
     now() - spare.startedAt < (isClaimable(spare) ? options.maxAgeMs : warmUpTimeoutMs);
 
   const begin = (model: string, identity: string): void => {
     const process = options.start(model);
-    const spare: Spare = { model, process, identity, startedAt: now(), ended: false, warmUp: undefined };
+    const spare: Spare = { model, process, identity, startedAt: now(), warmUp: undefined };
     waiting.add(spare);
+    let ended = false;
     const onEnd = (): void => {
-      spare.ended = true;
+      ended = true;
       if (!waiting.delete(spare)) return;
       process.kill();
       notBefore = now() + backoffMs;
       backoffMs = Math.min(backoffMs * 2, longestBackoffMs);
     };
     const onLine = (text: string): void => {
-      if (spare.ended) return;
+      if (ended) return;
       const event = parseLine(text);
       if (event === undefined) return onEnd();
       const breach = breachIn(event, options.readiness.provedVersion());
