@@ -68,7 +68,7 @@ const placeOfTheApi =
 /** The 400 of a web server. */
 const bareBadRequest = /\(no body\)|^API Error: (?:400 )?Bad Request$/;
 
-export function causeOf(refusal: Refusal): { cause: Cause; reason?: string } {
+export function causeOf(refusal: Refusal): { cause: Cause; reason?: string | undefined } {
   const { text, status, kind, code } = refusal;
   for (const { cause, pattern, reason, statuses } of sentences) {
     const match = pattern.exec(text);
@@ -79,8 +79,7 @@ export function causeOf(refusal: Refusal): { cause: Cause; reason?: string } {
   }
   const cause = byCode.get(code) ?? byCode.get(kind) ?? causeOfStatus(refusal);
   if (cause !== 'request' || (isForeign(refusal) && !placeOfTheApi.test(text))) return { cause };
-  const reason = callerReason(text.replace(/^API Error: (?:\d{3} )?/, ''));
-  return { cause, ...(reason === undefined ? {} : { reason }) };
+  return { cause, reason: callerReason(text.replace(/^API Error: (?:\d{3} )?/, '')) };
 }
 
 function causeOfStatus(refusal: Refusal): Cause {

@@ -16,9 +16,6 @@ export type Sentence = {
   statuses?: readonly (number | undefined)[];
 };
 
-/** No answer came. */
-const lost = [undefined];
-
 /** The first that matches decides. */
 export const sentences: readonly Sentence[] = [
   {
@@ -111,31 +108,28 @@ export const sentences: readonly Sentence[] = [
     pattern: /^API Error:[^]{0,80}\boverloaded/i,
     statuses: [undefined, 500, 503, 529],
   },
-  {
-    cause: 'tls',
-    pattern: /^API Error: Unable to connect to API(?:: (?:SSL|Self-signed)| \((?:UNKNOWN_)?CERT)/,
-    statuses: lost,
-  },
-  {
-    cause: 'network',
-    pattern:
-      /^API Error: (?:Couldn't connect through your proxy|API returned an empty or malformed response)/,
-    statuses: lost,
-  },
-  ...[
+  ...unanswered('tls', [
+    /^API Error: Unable to connect to API(?:: (?:SSL|Self-signed)| \((?:UNKNOWN_)?CERT)/,
+  ]),
+  ...unanswered('network', [
+    /^API Error: (?:Couldn't connect through your proxy|API returned an empty or malformed response)/,
+  ]),
+  ...unanswered('cut', [
     /^API Error:[^]{0,120}\b(?:ECONNRESET|ECONNABORTED|EPIPE)\b|^API Error: Server error mid-response/,
     /^API Error: Connection (?:lost|closed|dropped|to the API was lost)/,
-  ].map((pattern): Sentence => ({ cause: 'cut', pattern, statuses: lost })),
-  {
-    cause: 'unreachable',
-    pattern:
-      /^API Error: (?:Unable to connect to API|Connection refused|Can't reach the API server|No internet route)/,
-    statuses: lost,
-  },
+  ]),
+  ...unanswered('unreachable', [
+    /^API Error: (?:Unable to connect to API|Connection refused|Can't reach the API server|No internet route)/,
+  ]),
 ];
 
 function meaning(cause: Cause, patterns: readonly RegExp[]): Sentence[] {
   return patterns.map((pattern) => ({ cause, pattern }));
+}
+
+/** Without a status. */
+function unanswered(cause: Cause, patterns: readonly RegExp[]): Sentence[] {
+  return patterns.map((pattern) => ({ cause, pattern, statuses: [undefined] }));
 }
 
 function refusing(rows: readonly (readonly [RegExp, string])[]): Sentence[] {
