@@ -82,43 +82,33 @@ export function causeOf(refusal: Refusal): { cause: Cause; reason?: string | und
   return { cause, reason: callerReason(text.replace(/^API Error: (?:\d{3} )?/, '')) };
 }
 
+const wordsOfAccounts = /\b(?:key|token|oauth|permission|account|organi[sz]ation|payment|billing)/i;
+
+/** Where there are words, something else than the API may have sent the status: see `isForeign`. */
+const byStatus: ReadonlyMap<number, readonly [Cause, apiWords?: RegExp]> = new Map([
+  [401, ['login', /\b(?:key|token|oauth|credentials?|authenticat)/i]],
+  [402, ['account', wordsOfAccounts]],
+  [403, ['account', wordsOfAccounts]],
+  [404, ['model', /^/]],
+  [408, ['failed']],
+  [409, ['failed']],
+  [413, ['too_large']],
+  [422, ['request']],
+  [425, ['failed']],
+  [429, ['rate_limited']],
+  // Not implemented, not this version of HTTP, and the status of a captive portal.
+  [501, ['network']],
+  [505, ['network']],
+  [511, ['network']],
+  [529, ['overloaded']],
+]);
+
 function causeOfStatus(refusal: Refusal): Cause {
   const status = refusal.status ?? statusOfType.get(refusal.apiType);
-  switch (status) {
-    case undefined:
-      return byKind.get(refusal.kind) ?? 'failed';
-    case 400:
-      return bareBadRequest.test(refusal.text) ? 'network' : 'request';
-    case 422:
-      return 'request';
-    case 401:
-      return isForeign(refusal, /\b(?:key|token|oauth|credentials?|authenticat)/i) ? 'network' : 'login';
-    case 402:
-    case 403:
-      return isForeign(refusal, /\b(?:key|token|oauth|permission|account|organi[sz]ation|payment|billing)/i)
-        ? 'network'
-        : 'account';
-    case 404:
-      return isForeign(refusal) ? 'network' : 'model';
-    case 408:
-    case 409:
-    case 425:
-      return 'failed';
-    case 413:
-      return 'too_large';
-    case 429:
-      return 'rate_limited';
-    case 529:
-      return 'overloaded';
-    // Not implemented, not this version of HTTP, and the status of a captive portal.
-    case 501:
-    case 505:
-    case 511:
-      return 'network';
-    default:
-      if (status >= 500) return 'failed';
-      return isForeign(refusal, /^$/) ? 'network' : 'request';
-  }
+  if (status === undefined) return byKind.get(refusal.kind) ?? 'failed';
+  if (status === 400) return bareBadRequest.test(refusal.text) ? 'network' : 'request';
+  const [cause, apiWords] = byStatus.get(status) ?? (status >= 500 ? ['failed'] : ['request', /^$/]);
+  return apiWords !== undefined && isForeign(refusal, apiWords) ? 'network' : cause;
 }
 
 /**
