@@ -101,13 +101,12 @@ export function runTurn(options: TurnOptions): Turn {
     options.signal.removeEventListener('abort', onAbort);
     stop();
     times.endedAt = performance.now();
-    if (further.ruledOut || !mayHaveAskedAgain(end, message)) return void conclude(end);
-    // What it printed before the kill says whether it has asked again.
-    void Promise.race([exited.promise, sleep(killGraceMs, undefined, { ref: false })]).then(() =>
-      conclude(end),
-    );
+    void conclude(end);
   };
   const conclude = async (end: TurnEnd): Promise<void> => {
+    // What it printed before the kill says whether it has asked again.
+    if (!further.ruledOut && mayHaveAskedAgain(end, message))
+      await Promise.race([exited.promise, sleep(killGraceMs, undefined, { ref: false })]);
     const usage = further.addTo(message.usage);
     const requests = 1 + further.count;
     let outcome = judge(end, evidence, Date.now());
