@@ -39,7 +39,6 @@ export type ProcessListener = {
 export const ignoreOutput: ProcessListener = { onLine: () => {}, onGarbage: () => {}, onExit: () => {} };
 
 export type ProcessOptions = {
-  /** The CLI's path. */
   command: string;
   args: readonly string[];
   /** The whole environment, given the process's own temporary directory. */
@@ -132,6 +131,7 @@ function supervise(
     killTimer = setTimeout(cutLifeline, options.killGraceMs ?? 2000);
   };
 
+  // A write to a process that is gone fails, too.
   for (const stream of [stdin, stdout, stderr, lifeline]) stream.on('error', () => {});
   stdout.on(
     'data',
@@ -183,12 +183,8 @@ function supervise(
   const handle: ClaudeProcess = {
     pid,
     listener: options.listener,
-    write: (text) => {
-      if (stdin.writable) stdin.write(text);
-    },
-    finish: () => {
-      if (stdin.writable) stdin.end();
-    },
+    write: (text) => void stdin.write(text),
+    finish: () => void stdin.end(),
     terminate,
     kill: () => signalGroup('SIGKILL'),
     gone,
