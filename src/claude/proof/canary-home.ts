@@ -62,7 +62,8 @@ export function makeCanaryHome(
   if (login === 'stored-login') write('.credentials.json', { claudeAiOauth: dummyCredentials });
 }
 
-function namesIn(directory: string): string[] {
+/** None for a directory that cannot be read. */
+export function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch {

@@ -1,8 +1,7 @@
 /** One run of the installed CLI under the lock against a stand-in: what it asked the model, printed, and left behind. */
-import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Conversation } from '../../conversation.ts';
-import { configDirectory } from './canary-home.ts';
+import { configDirectory, namesIn } from './canary-home.ts';
 import type { ToolUse } from './canary.ts';
 import { startStandIn, textBlock, toolUseBlock, type SeenRequest } from './stand-in.ts';
 import { lockedArgs, standInEnv, type DummyLogin, type HostEnv } from '../lock.ts';
@@ -77,14 +76,14 @@ export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
 }
 
 async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string): Promise<void> {
+  const onGarbage = (reason: string): void => {
+    run.garbage ??= reason;
+    child.terminate();
+  };
   const onLine = (text: string): void => {
     if (run.stdout.length < maxStdoutCharacters) run.stdout += `${text}\n`;
     const event = parseLine(text);
-    if (event === undefined) {
-      run.garbage ??= 'a line that is not a message';
-      child.terminate();
-      return;
-    }
+    if (event === undefined) return onGarbage('a line that is not a message');
     if (event.kind === 'control_response') run.started ||= event.ok;
     else if (event.kind === 'init') run.init ??= event.init;
     else if (event.kind === 'stream') run.streamed ||= event.event.type === 'message_start';
@@ -109,16 +108,7 @@ async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string
       workingDirectory = cwd;
       options.plant(cwd);
     },
-    listener: {
-      onLine,
-      onGarbage: (reason) => {
-        run.garbage ??= reason;
-        child.terminate();
-      },
-      onExit: (exit) => {
-        run.exit = exit;
-      },
-    },
+    listener: { onLine, onGarbage, onExit: (exit) => (run.exit = exit) },
     killGraceMs: 500,
   });
   child.write(turnLines(run.asked[0]));
@@ -144,11 +134,5 @@ function toolResultsIn(line: string): ToolResult[] {
 /** The CLI names the directory of a session's file after its working directory (2.1.197, 2.1.330). */
 function keptSessions(host: HostEnv, cwd: string): string[] {
   const name = basename(dirname(cwd)).replaceAll(/[^0-9A-Za-z]/g, '-');
-  try {
-    return readdirSync(join(configDirectory(host), 'projects')).filter((directory) =>
-      directory.includes(name),
-    );
-  } catch {
-    return [];
-  }
+  return namesIn(join(configDirectory(host), 'projects')).filter((directory) => directory.includes(name));
 }
