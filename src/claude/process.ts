@@ -133,16 +133,11 @@ function supervise(
 
   // A write to a process that is gone fails, too.
   for (const stream of [stdin, stdout, stderr, lifeline]) stream.on('error', () => {});
-  stdout.on(
-    'data',
-    lineReader(
-      (text) => handle.listener.onLine(text),
-      (reason) => {
-        stdout.destroy();
-        handle.listener.onGarbage(reason);
-      },
-    ),
-  );
+  const onGarbage: ProcessListener['onGarbage'] = (reason) => {
+    stdout.destroy();
+    handle.listener.onGarbage(reason);
+  };
+  stdout.on('data', lineReader({ onLine: (text) => handle.listener.onLine(text), onGarbage }));
   stdout.on('end', () => {
     if (!exited) mutedTimer = setTimeout(terminate, mutedGraceMs);
   });
@@ -275,10 +270,7 @@ function isAlive(pid: number): boolean {
 }
 
 /** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. No chunk follows `onGarbage`. */
-function lineReader(
-  onLine: ProcessListener['onLine'],
-  onGarbage: ProcessListener['onGarbage'],
-): (chunk: Buffer) => void {
+function lineReader({ onLine, onGarbage }: Omit<ProcessListener, 'onExit'>): (chunk: Buffer) => void {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let held: Buffer[] = [];
   let heldBytes = 0;

@@ -15,8 +15,6 @@ import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
 import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './checks.ts';
 
-export type { ProofCheck } from './checks.ts';
-
 export type Proof = {
   /** Every check is ok. */
   proved: boolean;
