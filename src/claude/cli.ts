@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { findProgram, isExecutable } from '../find-program.ts';
 import { z } from 'zod';
 import { lockedEnv, type HostEnv } from './lock.ts';
-import { goneWithin, ignoreOutput, startProcess } from './process.ts';
+import { goneWithin, startProcess } from './process.ts';
 
 /** A sentence for the owner: what the CLI lacks and what to do. */
 export class CliMissing extends Error {
@@ -109,13 +109,7 @@ async function authStatus(path: string, hostEnv: HostEnv, signal: AbortSignal | 
     command: '/bin/sh',
     args: ['-c', '"$@"; echo', 'claude-relay-login', path, 'auth', 'status', '--json'],
     env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
-    listener: {
-      ...ignoreOutput,
-      onLine: (text) => {
-        printed += `${text}\n`;
-      },
-      onGarbage: () => child.terminate(),
-    },
+    listener: { onLine: (text) => (printed += `${text}\n`) },
   });
   child.finish();
   await goneWithin(child, authTimeoutMs, signal);

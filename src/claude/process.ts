@@ -30,13 +30,11 @@ export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 export type ProcessListener = {
   /** Each line of stdout, without its newline. Must not throw. */
   onLine: (text: string) => void;
-  /** stdout cannot be read further. */
-  onGarbage: (reason: 'line_too_long' | 'invalid_utf8') => void;
+  /** stdout cannot be read further. Without this function, the process is terminated. */
+  onGarbage?: (reason: 'line_too_long' | 'invalid_utf8') => void;
   /** The process ended; everything it printed has been delivered to `onLine`. */
-  onExit: (exit: Exit) => void;
+  onExit?: (exit: Exit) => void;
 };
-
-export const ignoreOutput: ProcessListener = { onLine: () => {}, onGarbage: () => {}, onExit: () => {} };
 
 export type ProcessOptions = {
   command: string;
@@ -133,9 +131,10 @@ function supervise(
 
   // A write to a process that is gone fails, too.
   for (const stream of [stdin, stdout, stderr, lifeline]) stream.on('error', () => {});
-  const onGarbage: ProcessListener['onGarbage'] = (reason) => {
+  const onGarbage: LineListener['onGarbage'] = (reason) => {
     stdout.destroy();
-    handle.listener.onGarbage(reason);
+    const { onGarbage: end = terminate } = handle.listener;
+    end(reason);
   };
   stdout.on('data', lineReader({ onLine: (text) => handle.listener.onLine(text), onGarbage }));
   stdout.on('end', () => {
@@ -166,7 +165,7 @@ function supervise(
   child.on('close', (code, signal) => {
     clearTimeout(killTimer);
     clearTimeout(mutedTimer);
-    handle.listener.onExit({ code, signal });
+    handle.listener.onExit?.({ code, signal });
     // A turn that ended as it should has left nothing to look for.
     const strays = signalled || code !== 0 ? killStrays(tmp) : Promise.resolve();
     void strays.then(() => {
@@ -204,7 +203,7 @@ function neverStarted({ listener }: ProcessOptions, home: string | undefined): C
   };
   setImmediate(() => {
     removeDirectory(home);
-    handle.listener.onExit({ code: null, signal: null });
+    handle.listener.onExit?.({ code: null, signal: null });
     resolve();
   });
   return handle;
@@ -269,8 +268,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
+type LineListener = Required<Omit<ProcessListener, 'onExit'>>;
+
 /** Cuts chunks into lines, empty ones left out; a line is decoded whole, so that no character is cut. No chunk follows `onGarbage`. */
-function lineReader({ onLine, onGarbage }: Omit<ProcessListener, 'onExit'>): (chunk: Buffer) => void {
+function lineReader({ onLine, onGarbage }: LineListener): (chunk: Buffer) => void {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let held: Buffer[] = [];
   let heldBytes = 0;

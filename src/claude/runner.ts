@@ -1,7 +1,7 @@
 /** Runs requests on the installed CLI: checks that the lock is proved, claims a spare or starts a process, and starts the turn. */
 import { availableParallelism } from 'node:os';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { ignoreOutput, startProcess, type ClaudeProcess } from './process.ts';
+import { startProcess, type ClaudeProcess } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { createSpares } from './spares.ts';
 import { createSchemas } from './schemas.ts';
@@ -49,7 +49,8 @@ export function createRunner(options: RunnerOptions) {
         command: claudeBin,
         args: lockedArgs(model),
         env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
-        listener: ignoreOutput,
+        // Its spare or its turn reads it.
+        listener: { onLine: () => {} },
       }));
   const spares = createSpares({
     ...options.spares,

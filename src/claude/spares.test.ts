@@ -37,7 +37,7 @@ function pool(overrides: Partial<SparesOptions> = {}) {
         if (!played.alive) return;
         played.alive = false;
         resolve();
-        played.listener.onExit({ code: 0, signal: null });
+        played.listener.onExit?.({ code: 0, signal: null });
       };
       const played: Played = {
         pid: undefined,

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { breachIn } from './breach.ts';
 import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { goneWithin, ignoreOutput, startProcess } from './process.ts';
+import { goneWithin, startProcess } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
 
@@ -65,7 +65,6 @@ async function askCli(options: UsageReaderOptions, signal: AbortSignal): Promise
     args: lockedArgs('haiku'),
     env: (tmpDir) => lockedEnv(options.hostEnv, tmpDir),
     listener: {
-      ...ignoreOutput,
       onLine: (text) => {
         const event = parseLine(text);
         if (event === undefined || broken) return;
@@ -80,7 +79,6 @@ async function askCli(options: UsageReaderOptions, signal: AbortSignal): Promise
         windows = answer;
         child.finish();
       },
-      onGarbage: () => child.terminate(),
     },
   });
   child.write(usageRequestLine('usage'));

@@ -107,7 +107,7 @@ function scriptedProcess(
     stop.abort();
     setImmediate(() => {
       exited = true;
-      process.listener.onExit({ code: 0, signal: null });
+      process.listener.onExit?.({ code: 0, signal: null });
       gone.resolve();
     });
   };
