@@ -9,14 +9,6 @@ import type { Readiness } from './proof/readiness.ts';
 import { parseLine } from './protocol.ts';
 import { startWarmUp, type WarmUp } from './warm-up.ts';
 
-export type SparesState = {
-  waiting: number;
-  /** Those of them that are warmed up. */
-  warm: number;
-  /** Resident memory of all of them in bytes; 0 where there is no /proc. */
-  rssBytes: number;
-};
-
 export type SparesOptions = {
   /** How many may wait (WARM_SPARES). */
   max: number;
@@ -143,11 +135,13 @@ export function createSpares(options: SparesOptions) {
       return undefined;
     },
     reconcile,
-    state: (): SparesState => {
+    state: () => {
       const all = [...waiting];
       return {
         waiting: all.length,
+        /** Those of them that are warmed up. */
         warm: all.filter(({ warmUp }) => warmUp?.isDone() ?? true).length,
+        /** Resident memory of all of them in bytes; 0 where there is no /proc. */
         rssBytes: all.reduce((sum, { process }) => sum + residentBytes(process.pid), 0),
       };
     },
