@@ -92,11 +92,10 @@ export function createRunner(options: RunnerOptions) {
       const spare = spares.claim(request.model);
       // The replacement starts when that delays no request, and this one first of all.
       setImmediate(() => spares.reconcile());
-      if (spare === undefined)
-        return { ...begin(startLocked(request.model), request, signal, ms), warm: false };
-      return onSpare(begin(spare, request, signal, ms), (spentMs) =>
-        begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs)),
-      );
+      const startCold = (spentMs: number): Turn =>
+        begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs));
+      if (spare === undefined) return { ...startCold(0), warm: false };
+      return onSpare(begin(spare, request, signal, ms), startCold);
     },
     /** See `createSpares`. */
     reconcile: spares.reconcile,
