@@ -31,6 +31,21 @@ export function parseNat64(text: string): Network | undefined {
   return isPrefix && !localNat64.check(network.address, 'ipv6') ? network : undefined;
 }
 
+/** One spelling for each address, so that two texts of one address compare equal. Requires an IP address. */
+export function canonicalAddress(address: string): string {
+  return isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
+}
+
+/** The eight groups of an IPv6 address; the WHATWG parser writes embedded IPv4 as groups. */
+export function hextetsOf(address: string): number[] {
+  const [head = '', tail] = canonicalAddress(address).split('::');
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+  if (tail === undefined) return groups(head);
+  const [before, after] = [groups(head), groups(tail)];
+  return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
+}
+
 /** A host name with a dot, such as relay.example.com: no URL, no port, no address. */
 export function isHostname(text: string): boolean {
   return /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/i.test(text);

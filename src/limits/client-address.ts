@@ -5,7 +5,7 @@
  * first address that is not a trusted proxy is the client's.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
-import { addNetwork } from '../network.ts';
+import { addNetwork, hextetsOf } from '../network.ts';
 
 export type TrustedProxies = (address: string) => boolean;
 
@@ -49,12 +49,6 @@ function plainAddress(text: string): string | undefined {
 /** An IPv4 address, or the /64 of an IPv6 address: whoever has one such address has the whole /64. */
 export function clientBlock(address: string): string {
   if (isIP(address) !== 6) return address;
-  const [left = '', right] = address.split('::');
-  const head = left === '' ? [] : left.split(':');
-  // A tail written as IPv4 has two groups, always after the first four.
-  const tail = right === undefined || right === '' ? [] : right.replace(/[\d.]+\.\d+$/, '0:0').split(':');
-  const zeros =
-    right === undefined ? [] : Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
-  const groups = [...head, ...zeros, ...tail].slice(0, 4);
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+  const prefix = hextetsOf(address).slice(0, 4);
+  return `${prefix.map((group) => group.toString(16)).join(':')}::/64`;
 }

@@ -3,7 +3,8 @@ import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 
 import { checkRows } from '../../../test/support/rows.ts';
-import { canonicalAddress, createAddressJudge, createHostJudge } from './address.ts';
+import { canonicalAddress } from '../../network.ts';
+import { createAddressJudge, createHostJudge } from './address.ts';
 
 const denied = createAddressJudge();
 

@@ -6,7 +6,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { addNetwork, parseNat64 } from '../../network.ts';
+import { addNetwork, hextetsOf, parseNat64 } from '../../network.ts';
 
 const deniedIpv4 = [
   '0.0.0.0/8', // "this network"; 0.0.0.0 reaches localhost on Linux. RFC 1122
@@ -82,11 +82,6 @@ export function createAddressJudge(rules: AddressRules = {}): AddressJudge {
   };
 }
 
-/** One spelling for each address, so that two texts of one address compare equal. Requires an IP address. */
-export function canonicalAddress(address: string): string {
-  return isIP(address) === 6 ? new URL(`http://[${address}]/`).hostname.slice(1, -1) : address;
-}
-
 /** RFC 5214: the interface identifier [02]00:5efe holds an IPv4 address, after any prefix. */
 function isIsatap(hextets: readonly number[]): boolean {
   return ((hextets[4] ?? 0) & 0xfcff) === 0 && hextets[5] === 0x5efe;
@@ -95,16 +90,6 @@ function isIsatap(hextets: readonly number[]): boolean {
 function lastIpv4(hextets: readonly number[]): string {
   const [high = 0, low = 0] = hextets.slice(6);
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
-}
-
-/** The eight groups of an IPv6 address; the WHATWG parser writes embedded IPv4 as groups. */
-function hextetsOf(address: string): number[] {
-  const [head = '', tail] = canonicalAddress(address).split('::');
-  const groups = (text: string): number[] =>
-    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
-  if (tail === undefined) return groups(head);
-  const [before, after] = [groups(head), groups(tail)];
-  return [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
 }
 
 function nat64Network(text: string): BlockList {

@@ -10,7 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Readable } from 'node:stream';
 
 import { RelayError } from '../../errors.ts';
-import { canonicalAddress } from './address.ts';
+import { canonicalAddress } from '../../network.ts';
 import type { Target } from './url.ts';
 
 export type Reply = {
