@@ -193,19 +193,28 @@ function relay() {
   const record = (changes: Partial<RequestRecord>) => {
     ledger.record({
       at: now,
-      requestId: 'req_1',
+      request_id: 'req_1',
+      key_id: undefined,
+      key_label: undefined,
       route: 'complete',
+      host: undefined,
       model: 'opus',
       status: 200,
-      input_tokens: 1000,
-      output_tokens: 20,
-      cache_read_input_tokens: 3,
-      cache_creation_input_tokens: 4,
-      costUsd: 0.0625,
-      totalMs: 2400,
-      bytesIn: 1,
-      bytesOut: 2,
-      clientGone: false,
+      error: undefined,
+      limit_hit: undefined,
+      stop_reason: undefined,
+      tokens_in: 1000,
+      tokens_out: 20,
+      cache_read: 3,
+      cache_write: 4,
+      cost_usd: 0.0625,
+      queue_ms: 0,
+      spawn_ms: 0,
+      upstream_ms: 0,
+      total_ms: 2400,
+      bytes_in: 1,
+      bytes_out: 2,
+      client_gone: false,
       ...changes,
     });
     ledger.flush();
@@ -222,17 +231,17 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
   const { keys, record, close } = relay();
   const a = keys.create('app-a', {}, 'test').key.id;
   const b = keys.create('app-b', {}, 'test').key.id;
-  record({ keyId: a });
-  record({ keyId: a, model: 'haiku', at: now - 86_400_000 });
+  record({ key_id: a });
+  record({ key_id: a, model: 'haiku', at: now - 86_400_000 });
   record({
-    keyId: b,
+    key_id: b,
     status: 429,
     error: 'rate_limited',
-    input_tokens: 0,
-    output_tokens: 0,
-    cache_read_input_tokens: 0,
-    cache_creation_input_tokens: 0,
-    costUsd: 0,
+    tokens_in: 0,
+    tokens_out: 0,
+    cache_read: 0,
+    cache_write: 0,
+    cost_usd: 0,
   });
   keys.revoke('app-b', 'test');
 
@@ -286,23 +295,23 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
 test('logs prints the last requests as text and as JSON', async () => {
   const { keys, record, close } = relay();
   const keyId = keys.create('app', {}, 'test').key.id;
-  record({ keyId, requestId: 'req_a' });
+  record({ key_id: keyId, request_id: 'req_a' });
   record({
-    keyId,
-    requestId: 'req_b',
+    key_id: keyId,
+    request_id: 'req_b',
     status: 429,
     error: 'rate_limited',
-    limit: 'key_rpm',
-    input_tokens: 0,
-    output_tokens: 0,
+    limit_hit: 'key_rpm',
+    tokens_in: 0,
+    tokens_out: 0,
   });
   record({
-    requestId: 'req_c',
+    request_id: 'req_c',
     status: 0,
-    clientGone: true,
-    input_tokens: 0,
-    output_tokens: 0,
-    queueMs: 1500,
+    client_gone: true,
+    tokens_in: 0,
+    tokens_out: 0,
+    queue_ms: 1500,
   });
   const { out } = await run('logs');
   assert.equal(
@@ -329,8 +338,8 @@ test('logs prints the last requests as text and as JSON', async () => {
 
 test('logs -f prints new requests, also of new keys, until it is stopped', async () => {
   const { keys, record, close } = relay();
-  record({ requestId: 'req_old' });
-  record({ requestId: 'req_last' });
+  record({ request_id: 'req_old' });
+  record({ request_id: 'req_last' });
   const ending = new AbortController();
   const seen: Ran = { code: 0, out: '', err: '' };
   const following = run('logs -f -n 1', { signal: ending.signal, seen });
@@ -340,7 +349,7 @@ test('logs -f prints new requests, also of new keys, until it is stopped', async
   };
   await shown('req_last');
   const keyId = keys.create('new-app', {}, 'test').key.id;
-  record({ keyId, requestId: 'req_next' });
+  record({ key_id: keyId, request_id: 'req_next' });
   await shown('req_next');
   ending.abort();
   assert.equal((await following).code, 0);

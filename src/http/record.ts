@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { RelayError } from '../errors.ts';
 import { auditLine } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { stopReasons, type RequestRecord, type StopReason } from '../ledger/record.ts';
+import type { RequestRecord } from '../ledger/record.ts';
 import { logCause } from '../log.ts';
 import { elapsedMs, type Exchange } from './exchange.ts';
 
@@ -17,36 +17,36 @@ export function recordExchange(
   { ledger, log }: RecordParts,
 ): void {
   const record = recordOf(exchange, status, error);
-  if (record.keyId !== undefined) ledger.record(record);
+  if (record.key_id !== undefined) ledger.record(record);
   log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
   if (error !== undefined) logCause(log, exchange.requestId, error);
 }
 
 function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
-  const { key, model, stopReason, targetHost, clientGone } = exchange;
+  const { key, usage, clientGone } = exchange;
   return {
     at: exchange.at,
-    requestId: exchange.requestId,
+    request_id: exchange.requestId,
+    key_id: key?.id,
+    key_label: key?.label,
     route: exchange.route.ledger,
+    host: exchange.targetHost,
+    model: exchange.model,
     status: clientGone ? 0 : status,
-    ...exchange.usage,
-    costUsd: exchange.costUsd,
-    queueMs: Math.round(exchange.queueMs),
-    spawnMs: Math.round(exchange.spawnMs),
-    upstreamMs: Math.round(exchange.upstreamMs),
-    totalMs: elapsedMs(exchange),
-    bytesIn: exchange.bytesIn,
-    bytesOut: exchange.bytesOut,
-    clientGone,
-    ...(key === undefined ? {} : { keyId: key.id, keyLabel: key.label }),
-    ...(model === undefined ? {} : { model }),
-    ...(targetHost === undefined ? {} : { targetHost }),
-    ...(error === undefined ? {} : { error: error.code }),
-    ...(error?.details.limit === undefined ? {} : { limit: error.details.limit }),
-    ...(stopReason === undefined ? {} : { stopReason: knownStop(stopReason) }),
+    error: error?.code,
+    limit_hit: error?.details.limit,
+    stop_reason: exchange.stopReason,
+    tokens_in: usage.input_tokens,
+    tokens_out: usage.output_tokens,
+    cache_read: usage.cache_read_input_tokens,
+    cache_write: usage.cache_creation_input_tokens,
+    cost_usd: exchange.costUsd,
+    queue_ms: exchange.queueMs,
+    spawn_ms: exchange.spawnMs,
+    upstream_ms: exchange.upstreamMs,
+    total_ms: elapsedMs(exchange),
+    bytes_in: exchange.bytesIn,
+    bytes_out: exchange.bytesOut,
+    client_gone: clientGone,
   };
-}
-
-function knownStop(reason: string): StopReason {
-  return stopReasons.find((known) => known === reason) ?? 'other';
 }

@@ -11,14 +11,14 @@ const labelShape = /^[0-9A-Za-z._-]{1,64}$/;
  */
 export function auditLine(record: RequestRecord): Record<string, string | number | boolean> {
   const { at, client_gone, ...columns } = storable(record);
-  const { keyLabel: label = '', targetHost: host = '' } = record;
+  const { key_label = '', host = '' } = record;
   const filled = Object.entries(columns).filter(
     (entry): entry is [string, string | number] => entry[1] !== null,
   );
   return {
     at: iso(at),
     ...Object.fromEntries(filled),
-    ...(labelShape.test(label) && { key_label: label }),
+    ...(labelShape.test(key_label) && { key_label }),
     ...(hostShape.test(host) && { host }),
     ...(client_gone === 1 && { client_gone: true }),
   };

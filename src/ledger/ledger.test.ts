@@ -34,20 +34,28 @@ afterEach(() => {
 function request(changes: Partial<RequestRecord> = {}): RequestRecord {
   return {
     at: now,
-    requestId: 'req_1',
-    keyId: 'keyA',
+    request_id: 'req_1',
+    key_id: 'keyA',
+    key_label: undefined,
     route: 'complete',
+    host: undefined,
     model: 'opus',
     status: 200,
-    input_tokens: 10,
-    output_tokens: 20,
-    cache_read_input_tokens: 3,
-    cache_creation_input_tokens: 4,
-    costUsd: 0.5,
-    totalMs: 100,
-    bytesIn: 1,
-    bytesOut: 2,
-    clientGone: false,
+    error: undefined,
+    limit_hit: undefined,
+    stop_reason: undefined,
+    tokens_in: 10,
+    tokens_out: 20,
+    cache_read: 3,
+    cache_write: 4,
+    cost_usd: 0.5,
+    queue_ms: 0,
+    spawn_ms: 0,
+    upstream_ms: 0,
+    total_ms: 100,
+    bytes_in: 1,
+    bytes_out: 2,
+    client_gone: false,
     ...changes,
   };
 }
@@ -55,7 +63,7 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
 const rows = () => Number(store.db.prepare('SELECT count(*) AS n FROM requests').get()?.['n']);
 
 test('record writes rows later, by a timer', async () => {
-  for (let i = 0; i < 600; i += 1) ledger.record(request({ requestId: `req_${i}` }));
+  for (let i = 0; i < 600; i += 1) ledger.record(request({ request_id: `req_${i}` }));
   assert.equal(rows(), 0);
   for (let tries = 0; rows() < 600 && tries < 500; tries += 1) await delay(10);
   assert.equal(rows(), 600);
@@ -92,7 +100,7 @@ test('rows wait while the database is locked, and health reports it', () => {
 test('a bounded number of rows waits while the disk is full, and none is written twice', () => {
   const pages = Number(store.db.prepare('PRAGMA page_count').get()?.['page_count']);
   store.db.exec(`PRAGMA max_page_count = ${pages}`);
-  for (let i = 0; i < 1200; i += 1) ledger.record(request({ requestId: `req_${i}` }));
+  for (let i = 0; i < 1200; i += 1) ledger.record(request({ request_id: `req_${i}` }));
   assert.equal(ledger.flush(), false);
   assert.match(JSON.stringify(ledger.health()), /the disk is full/);
   assert.ok(rows() < 1000);
@@ -106,12 +114,11 @@ test('a bounded number of rows waits while the disk is full, and none is written
 
 test('usage adds up requests by day and model, for one key and for all', () => {
   ledger.record(request());
-  ledger.record(request({ model: 'haiku', input_tokens: 1, costUsd: 0.25 }));
-  ledger.record(request({ keyId: 'keyB' }));
-  ledger.record(request({ at: now - 2 * dayMs, status: 429, error: 'rate_limited', limit: 'key_rpm' }));
+  ledger.record(request({ model: 'haiku', tokens_in: 1, cost_usd: 0.25 }));
+  ledger.record(request({ key_id: 'keyB' }));
+  ledger.record(request({ at: now - 2 * dayMs, status: 429, error: 'rate_limited', limit_hit: 'key_rpm' }));
   ledger.record(request({ at: now - 40 * dayMs }));
-  const { keyId: _, ...noKey } = request({ status: 401, error: 'unauthorized' });
-  ledger.record(noKey);
+  ledger.record(request({ key_id: undefined, status: 401, error: 'unauthorized' }));
   ledger.flush();
   const usage = openUsage(store, () => now);
   const one = usage.report({ keyId: 'keyA', days: 3 });
@@ -252,7 +259,7 @@ test('the ledger never reuses an id, so a follower misses no row', () => {
   const reader = openLedgerReader(store);
   const seen = reader.last(1)[0]?.id ?? 0;
   store.db.exec('DELETE FROM requests');
-  ledger.record(request({ requestId: 'req_next' }));
+  ledger.record(request({ request_id: 'req_next' }));
   ledger.flush();
   assert.deepEqual(
     reader.after(seen).map((row) => row.request_id),

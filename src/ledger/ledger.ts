@@ -7,7 +7,7 @@
 import { storeFailure } from '../store/errors.ts';
 import type { Health, Store } from '../store/sqlite.ts';
 import { openPruner } from './prune.ts';
-import { storable, type LedgerRow, type RequestRecord } from './record.ts';
+import { ledgerColumns, storable, type LedgerRow, type RequestRecord } from './record.ts';
 
 export type Ledger = ReturnType<typeof openLedger>;
 
@@ -21,12 +21,7 @@ const batchRows = 25;
 
 export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10_000 }: LedgerOptions) {
   const insert = store.db.prepare(
-    `INSERT INTO requests (at, request_id, key_id, route, model, status, error, limit_hit, stop_reason,
-       tokens_in, tokens_out, cache_read, cache_write, cost_usd, queue_ms, spawn_ms, upstream_ms, total_ms,
-       bytes_in, bytes_out, client_gone)
-     VALUES (:at, :request_id, :key_id, :route, :model, :status, :error, :limit_hit, :stop_reason,
-       :tokens_in, :tokens_out, :cache_read, :cache_write, :cost_usd, :queue_ms, :spawn_ms, :upstream_ms, :total_ms,
-       :bytes_in, :bytes_out, :client_gone)`,
+    `INSERT INTO requests (${ledgerColumns.join()}) VALUES (${ledgerColumns.map((name) => `:${name}`).join()})`,
   );
   // To the sums of the row's key and of all keys (`*`), each for its UTC day and model.
   const addToSums = store.db.prepare(

@@ -4,7 +4,6 @@
  * `storable` is the last gate before the disk: a value that does not have the shape of its column becomes `other`, is cut to its
  * range or is omitted, so that a mistake elsewhere cannot write a caller's text.
  */
-import type { TokenUsage } from '../conversation.ts';
 import { errorTable, limitNames, type ErrorCode, type LimitName } from '../errors.ts';
 
 export const ledgerRoutes = [
@@ -31,67 +30,57 @@ export const stopReasons = [
   'model_context_window_exceeded',
   'other',
 ] as const;
-export type StopReason = (typeof stopReasons)[number];
 
-export type RequestRecord = TokenUsage & {
-  /** When the request arrived, in milliseconds since 1970. */
-  at: number;
-  requestId: string;
-  /** Absent: no key was accepted. The label is for the log line only; the database has it with the key. */
-  keyId?: string;
-  keyLabel?: string;
-  route: LedgerRoute;
-  /** The host of a fetched page; for the log line only, not for the database. */
-  targetHost?: string;
-  /** A model that the relay offers: never a name that only the caller knows. */
-  model?: string;
-  /** The HTTP status; 0 when the client was gone before there was one. */
-  status: number;
-  error?: ErrorCode;
-  limit?: LimitName;
-  stopReason?: StopReason;
-  costUsd: number;
-  /** Milliseconds; absent for a phase that was not reached. */
-  queueMs?: number;
-  spawnMs?: number;
-  upstreamMs?: number;
-  totalMs: number;
-  bytesIn: number;
-  bytesOut: number;
-  clientGone: boolean;
-};
-
-const requestIdShape = /^[0-9A-Za-z_-]{1,64}$/;
-const keyIdShape = /^[0-9A-Za-z]{1,32}$/;
 const modelShape = /^[0-9A-Za-z][0-9A-Za-z._:@/[\]-]{0,127}$/;
 
-/** A row of the `requests` table, by column. */
-export type LedgerRow = ReturnType<typeof storable>;
+/** The columns of the `requests` table, each with the gate that its value passes. */
+const gates = {
+  /** When the request arrived, in milliseconds since 1970. */
+  at: whole,
+  request_id: (id: string) => (/^[0-9A-Za-z_-]{1,64}$/.test(id) ? id : 'other'),
+  /** Absent: no key was accepted. */
+  key_id: optional((id: string) => (/^[0-9A-Za-z]{1,32}$/.test(id) ? id : null)),
+  route: (route: LedgerRoute) => oneOf(ledgerRoutes, route),
+  /** A model that the relay offers: never a name that only the caller knows. */
+  model: optional((model: string) => (modelShape.test(model) ? model : 'other')),
+  /** The HTTP status; 0 when the client was gone before there was one. */
+  status: (status: number) => Math.min(whole(status), 599),
+  error: optional((error: ErrorCode) => oneOf(Object.keys(errorTable), error)),
+  limit_hit: optional((limit: LimitName) => oneOf(limitNames, limit)),
+  stop_reason: optional((reason: string) => oneOf(stopReasons, reason)),
+  tokens_in: whole,
+  tokens_out: whole,
+  cache_read: whole,
+  cache_write: whole,
+  cost_usd: (cost: number) => (cost > 0 && Number.isFinite(cost) ? cost : 0),
+  queue_ms: whole,
+  spawn_ms: whole,
+  upstream_ms: whole,
+  total_ms: whole,
+  bytes_in: whole,
+  bytes_out: whole,
+  client_gone: (gone: boolean) => (gone ? 1 : 0),
+};
 
-export function storable(record: RequestRecord) {
-  return {
-    at: whole(record.at),
-    request_id: requestIdShape.test(record.requestId) ? record.requestId : 'other',
-    key_id: record.keyId !== undefined && keyIdShape.test(record.keyId) ? record.keyId : null,
-    route: oneOf(ledgerRoutes, record.route),
-    model: optional(record.model, (model) => (modelShape.test(model) ? model : 'other')),
-    status: Math.min(whole(record.status), 599),
-    error: optional(record.error, (error) => (Object.hasOwn(errorTable, error) ? error : 'other')),
-    limit_hit: optional(record.limit, (limit) => oneOf(limitNames, limit)),
-    stop_reason: optional(record.stopReason, (reason) => oneOf(stopReasons, reason)),
-    tokens_in: whole(record.input_tokens),
-    tokens_out: whole(record.output_tokens),
-    cache_read: whole(record.cache_read_input_tokens),
-    cache_write: whole(record.cache_creation_input_tokens),
-    cost_usd: record.costUsd > 0 && Number.isFinite(record.costUsd) ? record.costUsd : 0,
-    queue_ms: optional(record.queueMs, whole),
-    spawn_ms: optional(record.spawnMs, whole),
-    upstream_ms: optional(record.upstreamMs, whole),
-    total_ms: whole(record.totalMs),
-    bytes_in: whole(record.bytesIn),
-    bytes_out: whole(record.bytesOut),
-    client_gone: record.clientGone ? 1 : 0,
-  };
+type Gates = typeof gates;
+
+export type RequestRecord = { [Column in keyof Gates]: Parameters<Gates[Column]>[0] } & {
+  /** These two are for the log line only; the database has the label with the key. */
+  key_label: string | undefined;
+  /** The host of a fetched page. */
+  host: string | undefined;
+};
+
+export type LedgerRow = { [Column in keyof Gates]: ReturnType<Gates[Column]> };
+
+export const ledgerColumns = Object.keys(gates);
+
+export function storable(record: RequestRecord): LedgerRow {
+  const values: Record<string, unknown> = record;
+  const entries = Object.entries<(value: never) => unknown>(gates);
+  return Object.fromEntries(
+    entries.map(([column, gate]) => [column, gate(values[column] as never)]),
+  ) as LedgerRow;
 }
 
 /** So large that no true count reaches it, so small that no sum of a year leaves the exact integers. */
@@ -101,8 +90,8 @@ function whole(value: number): number {
   return value > 0 ? Math.min(Math.round(value), largest) : 0;
 }
 
-function optional<T, R>(value: T | undefined, convert: (value: T) => R): R | null {
-  return value === undefined ? null : convert(value);
+function optional<T, R>(gate: (value: T) => R): (value: T | undefined) => R | null {
+  return (value) => (value === undefined ? null : gate(value));
 }
 
 function oneOf(known: readonly string[], value: string): string {
