@@ -62,9 +62,6 @@ export type RelayOverrides = {
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
 };
 
-/** Wrong keys of one address in five minutes before it is slowed down, and the addresses remembered. */
-const wrongKeys = { limit: 20, windowMs: 300_000, maxAddresses: 10_000 };
-
 /** Throws StoreError; rejects when the address is taken. */
 export async function startRelay({ claudeBin, log, overrides = {}, ...given }: RelayOptions): Promise<Relay> {
   const config = { ...given.config, ...overrides.times };
@@ -114,7 +111,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     clock,
     log,
     keys,
-    failedKeys: new FailedKeyLimiter({ ...wrongKeys, clock }),
+    failedKeys: new FailedKeyLimiter(clock),
     trusted,
     connections,
     admission,

@@ -7,28 +7,23 @@ import type { Clock } from './clock.ts';
 import { refusal } from './refusals.ts';
 import { SlidingWindow } from './windows.ts';
 
-export type FailedKeyLimiterOptions = {
-  /** Failed keys of one address in any `windowMs` that get a 401; 0: no limit. */
-  limit: number;
-  windowMs: number;
-  /** Addresses remembered; the one that has sent nothing for longest is forgotten first. */
-  maxAddresses: number;
-  clock: Pick<Clock, 'monotonic'>;
-};
+/** Failed keys of one address in any `windowMs` that get a 401. */
+const limit = 20;
+const windowMs = 300_000;
+/** Addresses remembered; the one that has sent nothing for longest is forgotten first. */
+export const maxAddresses = 10_000;
 
 export class FailedKeyLimiter {
-  readonly #options: FailedKeyLimiterOptions;
+  readonly #clock: Pick<Clock, 'monotonic'>;
   /** A `Map` iterates in the order of insertion: here from the longest silence to the latest failure. */
   readonly #windows = new Map<string, SlidingWindow>();
 
-  constructor(options: FailedKeyLimiterOptions) {
-    this.#options = options;
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.#clock = clock;
   }
 
   /** Throws `rate_limited` (limit `unauthenticated`) if this address has sent too many. */
   record(address: string): void {
-    const { limit, windowMs, maxAddresses, clock } = this.#options;
-    if (limit === 0) return;
     const block = clientBlock(address);
     const window = this.#windows.get(block) ?? new SlidingWindow(windowMs);
     this.#windows.delete(block);
@@ -36,7 +31,7 @@ export class FailedKeyLimiter {
     const [oldest] = this.#windows.keys();
     if (this.#windows.size > maxAddresses && oldest !== undefined) this.#windows.delete(oldest);
 
-    const now = clock.monotonic();
+    const now = this.#clock.monotonic();
     const waitMs = window.waitMs(now, limit);
     if (waitMs > 0) throw refusal({ limit: 'unauthenticated', waitMs });
     window.take(now);
