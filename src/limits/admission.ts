@@ -10,7 +10,6 @@ import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneState } from './lane-state.ts';
 import { LaneAdmission } from './lane.ts';
 import { PlanLimits, type PlanClosing } from './plan-limit.ts';
-import { clientLeft } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
 
@@ -48,12 +47,12 @@ export function createAdmission(options: AdmissionOptions) {
   return {
     /**
      * Rejects with `rate_limited` (with `limit`, `retryAfter` and `shouldRetry`), with `shutting_down`, with `not_ready` if the daily
-     * counts cannot be kept, or with an `AbortError` if the client left. Runs to the end before it returns its promise: there is no
+     * counts cannot be kept, or with the signal's reason. Runs to the end before it returns its promise: there is no
      * `await` between check and take.
      */
     async reserve({ lane, model, key, signal }: ReserveRequest): Promise<Ticket> {
       if (draining !== undefined) throw shuttingDown();
-      if (signal.aborted) throw clientLeft();
+      signal.throwIfAborted();
       return lanes[lane].reserve(key, signal, model);
     },
 

@@ -12,7 +12,7 @@ import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
 import { dailyState, rpmState, type LaneState } from './lane-state.ts';
 import type { PlanLimits, Trial } from './plan-limit.ts';
-import { clientLeft, longest, refusal, type Blocked } from './refusals.ts';
+import { longest, refusal, type Blocked } from './refusals.ts';
 import { createTicket, type Ticket } from './ticket.ts';
 import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
 
@@ -123,9 +123,9 @@ export class LaneAdmission {
   #takeOrWait(key: KeyUse, now: number, model: string): string | undefined {
     const { keyId, limits } = key;
     const waiting = this.#waitingCounts(keyId);
-    const timed = longest([this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(key, now)]);
+    const timed = longest(this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(key, now));
     if (timed === undefined && this.#slotFree(key)) return this.#budget.take(keyId, limits, waiting);
-    const blocked = longest([timed, this.#budget.blocked(keyId, limits, waiting)]) ?? this.#slotBlocked(key);
+    const blocked = longest(timed, this.#budget.blocked(keyId, limits, waiting)) ?? this.#slotBlocked(key);
     if (blocked !== undefined) throw refusal(blocked);
     return undefined;
   }
@@ -197,7 +197,7 @@ export class LaneAdmission {
       trial?.end();
       reject(error);
     };
-    const onAbort = (): void => refuse(clientLeft());
+    const onAbort = (): void => refuse(signal.reason);
     const timer = this.#options.clock.setTimer(this.#options.queueTimeoutMs, () => {
       refuse(refusal({ limit: 'queue_timeout', waitMs: this.#slotInMs(key) }));
     });

@@ -32,13 +32,10 @@ export function refusal({ limit, waitMs, family }: Blocked): RelayError {
   });
 }
 
-/** The limit that has room last: a retry after its wait is not refused by the others. */
-export function longest(blocked: readonly (Blocked | undefined)[]): Blocked | undefined {
-  let worst: Blocked | undefined;
-  for (const each of blocked) {
-    if (each !== undefined && (worst === undefined || each.waitMs > worst.waitMs)) worst = each;
-  }
-  return worst;
+/** The limit that has room last: a retry after its wait is not refused by the other. */
+export function longest(one: Blocked | undefined, other: Blocked | undefined): Blocked | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return other.waitMs > one.waitMs ? other : one;
 }
 
 export function countsUnavailable(cause: unknown): RelayError {
@@ -47,9 +44,4 @@ export function countsUnavailable(cause: unknown): RelayError {
     'The daily counts cannot be saved, so no request runs. Check the disk and the database.',
     { cause, retryAfter: 5 },
   );
-}
-
-/** For `reserve` when the client left: no answer is sent. */
-export function clientLeft(): DOMException {
-  return new DOMException('The client left before a slot was free.', 'AbortError');
 }
