@@ -418,7 +418,7 @@ describe('the plan', () => {
     first.release();
     assert.equal(await w.ask(), 'plan 3600 no-retry');
     granted(await w.ask('a', {}, 'fetch'));
-    assert.deepEqual(w.admission.planClosings(), [{ until: w.clock.wall() + 3_600_000 }]);
+    assert.deepEqual(w.admission.planClosings(), [{ family: undefined, until: w.clock.wall() + 3_600_000 }]);
     assert.deepEqual(w.used(), [0, 0]);
   });
 

@@ -87,7 +87,7 @@ export class PlanLimit {
 /** A part of the plan that is used up. */
 export type PlanClosing = {
   /** A family of models (`opus`); absent: all models. */
-  family?: string;
+  family: string | undefined;
   /** Unix milliseconds. */
   until: number;
 };
@@ -95,22 +95,20 @@ export type PlanClosing = {
 /** The limit of the whole plan, and of each family of models that has a separate one. */
 export class PlanLimits {
   readonly #clock: Clock;
-  readonly #all: PlanLimit;
-  readonly #families = new Map<string, PlanLimit>();
+  /** By family; undefined: of the whole plan. */
+  readonly #limits = new Map<string | undefined, PlanLimit>();
   /** The ids that the CLI uses for other names, such as aliases. */
   readonly #resolved = new Map<string, string>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#all = new PlanLimit(clock);
   }
 
   /** Closes the family of `model`; without it, the whole plan. */
   usedUp(untilWallMs: number, model?: string): void {
-    if (model === undefined) return this.#all.usedUp(untilWallMs);
-    const family = this.family(model);
-    const limit = this.#families.get(family) ?? new PlanLimit(this.#clock);
-    this.#families.set(family, limit);
+    const family = model === undefined ? undefined : this.family(model);
+    const limit = this.#limits.get(family) ?? new PlanLimit(this.#clock);
+    this.#limits.set(family, limit);
     limit.usedUp(untilWallMs);
   }
 
@@ -126,27 +124,26 @@ export class PlanLimits {
   /** The longer wait of the whole plan and of the model's family, which is named if its wait is the longer one. */
   waitFor(model: string, trialTakesMs: number): { waitMs: number; family?: string } {
     const family = this.family(model);
-    const allMs = this.#all.waitMs(trialTakesMs);
-    const familyMs = this.#families.get(family)?.waitMs(trialTakesMs) ?? 0;
+    const allMs = this.#limits.get(undefined)?.waitMs(trialTakesMs) ?? 0;
+    const familyMs = this.#limits.get(family)?.waitMs(trialTakesMs) ?? 0;
     return familyMs > allMs ? { waitMs: familyMs, family } : { waitMs: allMs };
   }
 
   /** Call only when there is nothing to wait for. */
   enter(model: string): Trial | undefined {
-    const trials = [this.#all.enter(), this.#families.get(this.family(model))?.enter()];
-    if (trials.every((trial) => trial === undefined)) return undefined;
+    const limits = [this.#limits.get(undefined), this.#limits.get(this.family(model))];
+    const trials = limits.flatMap((limit) => limit?.enter() ?? []);
+    if (trials.length === 0) return undefined;
     return {
-      succeeded: () => trials.forEach((trial) => trial?.succeeded()),
-      end: () => trials.forEach((trial) => trial?.end()),
+      succeeded: () => trials.forEach((trial) => trial.succeeded()),
+      end: () => trials.forEach((trial) => trial.end()),
     };
   }
 
   /** What is closed now, without what trials decide about. */
   closings(): PlanClosing[] {
-    const until = this.#all.closedUntil;
-    const families = [...this.#families].flatMap(([family, { closedUntil }]) =>
+    return [...this.#limits].flatMap(([family, { closedUntil }]) =>
       closedUntil === undefined ? [] : [{ family, until: closedUntil }],
     );
-    return until === undefined ? families : [{ until }, ...families];
   }
 }
