@@ -80,10 +80,5 @@ export function unauthorized(): RelayError {
 /** A key's own limits apply to completions; page fetches have those of the settings. */
 export function limitsOf(key: Key, lane: Lane): KeyLimits {
   if (lane === 'fetch') return { keyId: key.id };
-  return {
-    keyId: key.id,
-    ...(key.rpm === undefined ? {} : { rpm: key.rpm }),
-    ...(key.dailyLimit === undefined ? {} : { daily: key.dailyLimit }),
-    ...(key.concurrency === undefined ? {} : { concurrency: key.concurrency }),
-  };
+  return { keyId: key.id, rpm: key.rpm, daily: key.dailyLimit, concurrency: key.concurrency };
 }

@@ -20,7 +20,12 @@ export type LaneLimits = {
 };
 
 /** A key's own limits. If one is absent, the lane's applies. */
-export type KeyLimits = { keyId: string; rpm?: number; daily?: number; concurrency?: number };
+export type KeyLimits = {
+  keyId: string;
+  rpm?: number | undefined;
+  daily?: number | undefined;
+  concurrency?: number | undefined;
+};
 
 /** The limits that apply to one key. */
 export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {

@@ -75,13 +75,11 @@ const daysAhead = 8;
 export class DayClock {
   readonly #clock: Clock;
   #day: number;
-  #name: string;
   #since: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#day = dayOf(clock.wall());
-    this.#name = utcDay(this.#day * dayMs);
     this.#since = clock.monotonic();
   }
 
@@ -90,10 +88,9 @@ export class DayClock {
     const inUseMs = this.#clock.monotonic() - this.#since;
     if (seen > this.#day || (seen < this.#day && inUseMs >= dayMs)) {
       this.#day = seen;
-      this.#name = utcDay(seen * dayMs);
       this.#since = this.#clock.monotonic();
     }
-    return this.#name;
+    return utcDay(this.#day * dayMs);
   }
 
   /** Milliseconds until another day begins, if the wall clock does not jump. */

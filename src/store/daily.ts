@@ -8,18 +8,7 @@ import type { Store } from './sqlite.ts';
 /** `scope`: `<lane>:key:<key id>` for one key, `<lane>:all` for all. `limit`: the most it can count; null: no limit. */
 export type Wanted = { scope: string; limit: number | null };
 
-export type DailyCounts = {
-  /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
-  read(day: string, scopes: readonly [string, string]): readonly [number, number];
-  /**
-   * Adds 1 to all scopes, or to none when one of them is at its limit; returns whether it did. One statement checks and counts,
-   * so two relays on one database admit exactly the limit together.
-   * Throws when the disk is full or the database locked: work that cannot be counted must not run.
-   */
-  take(day: string, wanted: readonly Wanted[]): boolean;
-  /** Takes 1 from all scopes; a count never goes below 0. Throws as `take` does. */
-  refund(day: string, scopes: readonly string[]): void;
-};
+export type DailyCounts = ReturnType<typeof openDailyCounts>;
 
 /**
  * Days whose counts stay, by number and not by age: a clock that was wrong for a while, in either direction, has to find
@@ -27,7 +16,7 @@ export type DailyCounts = {
  */
 const daysKept = 400;
 
-export function openDailyCounts(store: Store): DailyCounts {
+export function openDailyCounts(store: Store) {
   const select = store.db.prepare(
     `SELECT (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?2) AS first,
             (SELECT count FROM daily_counts WHERE day = ?1 AND scope = ?3) AS second`,
@@ -53,11 +42,17 @@ export function openDailyCounts(store: Store): DailyCounts {
   );
   let lastDay: string | undefined;
   return {
-    read(day, [first, second]) {
+    /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
+    read(day: string, [first, second]: readonly [string, string]): readonly [number, number] {
       const row = select.get(day, first, second);
       return [count(row?.['first']), count(row?.['second'])];
     },
-    take(day, wanted) {
+    /**
+     * Adds 1 to all scopes, or to none when one of them is at its limit; returns whether it did. One statement checks and counts,
+     * so two relays on one database admit exactly the limit together.
+     * Throws when the disk is full or the database locked: work that cannot be counted must not run.
+     */
+    take(day: string, wanted: readonly Wanted[]): boolean {
       const list = JSON.stringify(wanted);
       const { changes } =
         day === lastDay
@@ -69,7 +64,8 @@ export function openDailyCounts(store: Store): DailyCounts {
       lastDay = day;
       return changes > 0;
     },
-    refund(day, scopes) {
+    /** Takes 1 from all scopes; a count never goes below 0. Throws as `take` does. */
+    refund(day: string, scopes: readonly string[]): void {
       store.write(() => less.run(day, JSON.stringify(scopes)));
     },
   };
