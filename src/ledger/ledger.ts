@@ -5,7 +5,7 @@
  * If the database refuses (locked, disk full), up to `maxWaiting` rows wait in memory for the next try; further ones are dropped.
  */
 import { storeFailure } from '../store/errors.ts';
-import type { Health, Store } from '../store/sqlite.ts';
+import type { Store } from '../store/sqlite.ts';
 import { openPruner } from './prune.ts';
 import { ledgerColumns, storable, type LedgerRow, type RequestRecord } from './record.ts';
 
@@ -37,7 +37,7 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
   );
   const pruner = openPruner(store, { days, now });
   const waiting: LedgerRow[] = [];
-  let health: Health = { ok: true };
+  let problem: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -49,7 +49,8 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
       schedule(writeDelayMs);
     },
     flush,
-    health: (): Health => health,
+    /** Why the database refused the latest rows. */
+    problem: () => problem,
     /** Writes what waits and ends the timers; the store stays open. */
     close(): void {
       closed = true;
@@ -84,11 +85,10 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
       store.transaction(() => {
         for (const row of batch) addToSums.run(insert.run(row).lastInsertRowid);
       });
-      health = { ok: true };
+      problem = undefined;
     } catch (error) {
       const failure = storeFailure(error);
-      const reason = `the ledger cannot be written: ${failure ?? 'the database refused a row'}`;
-      health = { ok: false, reason };
+      problem = `the ledger cannot be written: ${failure ?? 'the database refused a row'}`;
       // Any other failure is a defect that a retry would not fix: these rows must not hold up the rest.
       if (failure !== undefined) return false;
     }

@@ -155,17 +155,17 @@ test('eight processes can create the same database at the same time', async () =
   store.close();
 });
 
-test('writable reports a locked and a full database, and the recovery', (t) => {
+test('problem reports a locked and a full database, and the recovery', (t) => {
   t.mock.method(performance, 'now', () => (clock += 1000));
   let clock = 0;
   const store = openStore(dir, { waitMs: 10 });
-  assert.deepEqual(store.writable(), { ok: true });
+  assert.equal(store.problem(), undefined);
   const other = new DatabaseSync(join(dir, 'relay.db'));
   other.exec('BEGIN EXCLUSIVE');
-  assert.deepEqual(store.writable(), { ok: false, reason: 'the database is locked by another program' });
+  assert.equal(store.problem(), 'the database is locked by another program');
   other.exec('ROLLBACK');
   other.close();
-  assert.deepEqual(store.writable(), { ok: true });
+  assert.equal(store.problem(), undefined);
   assert.equal(existsSync(join(dir, 'relay.db-wal')), true);
   store.close();
   assert.equal(existsSync(join(dir, 'relay.db-wal')), false);
@@ -209,6 +209,6 @@ test('a write throws if the database file was removed or replaced', (t) => {
   assert.throws(() => store.transaction(() => assert.fail('it began')), { message: reason });
   openStore(dir).close();
   assert.throws(write, { message: reason });
-  assert.deepEqual(store.writable(), { ok: false, reason });
+  assert.equal(store.problem(), reason);
   store.close();
 });

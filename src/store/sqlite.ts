@@ -13,9 +13,6 @@ import { migrations } from './migrations.ts';
 
 export type Store = ReturnType<typeof openStore>;
 
-/** `reason`: why the disk, a lock or the database does not let rows be written. */
-export type Health = { ok: true } | { ok: false; reason: string };
-
 /**
  * How many milliseconds a statement waits for another process's lock. It blocks the thread, so a server takes little (the default);
  * a command can wait.
@@ -56,7 +53,7 @@ function makeStore(db: DatabaseSync, path: string, waitMs: number) {
     'INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
   );
   const opened = inodeOf(path);
-  let probed: { at: number; health: Health } | undefined;
+  let probed: { at: number; problem: string | undefined } | undefined;
   let waits: boolean | undefined;
   const setWaiting = (yes: boolean): void => {
     if (waits !== yes) db.exec(`PRAGMA busy_timeout = ${yes ? waitMs : 0}`);
@@ -83,12 +80,12 @@ function makeStore(db: DatabaseSync, path: string, waitMs: number) {
     }
   }
 
-  function tryToWrite(): Health {
+  function tryToWrite(): string | undefined {
     try {
       write(() => probe.run(Date.now()));
-      return { ok: true };
+      return undefined;
     } catch (error) {
-      return { ok: false, reason: storeFailure(error) ?? 'the database cannot be written' };
+      return storeFailure(error) ?? 'the database cannot be written';
     }
   }
 
@@ -97,11 +94,11 @@ function makeStore(db: DatabaseSync, path: string, waitMs: number) {
     write,
     /** The same for several statements, in one transaction that holds the write lock from its start. */
     transaction: <T>(work: () => T): T => write(() => inTransaction(db, work)),
-    /** Writes one small row, at most once a second, to learn whether writing works. */
-    writable(): Health {
+    /** Why the disk, a lock or the database lets no row be written. Writes one small row to learn it, at most once a second. */
+    problem(): string | undefined {
       const at = performance.now();
-      if (probed === undefined || at - probed.at >= 1000) probed = { at, health: tryToWrite() };
-      return probed.health;
+      if (probed === undefined || at - probed.at >= 1000) probed = { at, problem: tryToWrite() };
+      return probed.problem;
     },
     close(): void {
       if (db.isOpen) db.close();

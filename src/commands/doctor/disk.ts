@@ -33,8 +33,8 @@ export function diskLines({ dataDir }: Config, now: number): Line[] {
   try {
     const store = openStore(dataDir, { waitMs });
     try {
-      const writable = store.writable();
-      lines.push(writable.ok ? ok('database', 'writable') : failure('database', writable.reason, fix));
+      const problem = store.problem();
+      lines.push(problem === undefined ? ok('database', 'writable') : failure('database', problem, fix));
       const isLive = ({ expiresAt = Infinity }: Key): boolean => now < expiresAt;
       lines.push(keysLine(openKeys(store).list().filter(isLive).length));
     } finally {

@@ -6,6 +6,7 @@ import { RelayError } from '../../errors.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Admission } from '../../limits/admission.ts';
 import type { Store } from '../../store/sqlite.ts';
+import { iso } from '../../time.ts';
 import type { Connections } from '../connections.ts';
 import { respond, type Exchange } from '../exchange.ts';
 import { isFromHost } from '../from-host.ts';
@@ -24,8 +25,8 @@ export type HealthParts = KeyCheckParts & {
 type HealthSources = {
   readiness: Pick<Readiness, 'check' | 'state'>;
   admission: Pick<Admission, 'planClosings'>;
-  store: Pick<Store, 'writable'>;
-  ledger: Pick<Ledger, 'health'>;
+  store: Pick<Store, 'problem'>;
+  ledger: Pick<Ledger, 'problem'>;
 };
 
 /** Whether a request would be served right now, and why not. */
@@ -51,39 +52,28 @@ export class Health {
   checks(): ReadyCheck[] {
     const { readiness, admission, store, ledger } = this.#sources;
     const planClosings = admission.planClosings();
-    const disk = store.writable();
-    const records = ledger.health();
     const closed = closedModels(planClosings).map(({ models, until }) => `${models} models until ${until}`);
     return [
       lockCheck(readiness),
-      check('accepting', !this.stopping, 'the relay is being stopped'),
-      check(
-        'login',
-        !this.#loginRefused,
-        'the login was refused at its last use: log in again on the host, or fix its account',
-      ),
+      check('accepting', this.stopping ? 'the relay is being stopped' : undefined),
+      check('login', this.#loginRefused ? loginRefused : undefined),
       {
         name: 'plan',
         // The relay still serves the other models when one family is used up.
         ok: planClosings.every(({ family }) => family !== undefined),
         ...(closed.length === 0 ? {} : { detail: `the plan is used up: ${closed.join(', ')}` }),
       },
-      check('database', disk.ok, disk.ok ? '' : disk.reason),
-      check('ledger', records.ok, records.ok ? '' : records.reason),
-      {
-        name: 'last_answer',
-        ok: true,
-        detail:
-          this.#lastAnswerAt === undefined
-            ? 'none since the start'
-            : new Date(this.#lastAnswerAt).toISOString(),
-      },
+      check('database', store.problem()),
+      check('ledger', ledger.problem()),
+      { name: 'last_answer', ok: true, detail: iso(this.#lastAnswerAt) ?? 'none since the start' },
     ];
   }
 }
 
-function check(name: string, ok: boolean, problem: string): ReadyCheck {
-  return ok ? { name, ok } : { name, ok, detail: problem };
+const loginRefused = 'the login was refused at its last use: log in again on the host, or fix its account';
+
+function check(name: string, problem: string | undefined): ReadyCheck {
+  return problem === undefined ? { name, ok: true } : { name, ok: false, detail: problem };
 }
 
 function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
