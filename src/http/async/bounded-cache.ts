@@ -2,6 +2,8 @@
  * Answers that are kept in memory for a short while, never on disk: bounded in time, number and bytes, for each key and in all. An
  * entry that is not finished cannot be dropped; the oldest finished one goes first.
  */
+import { RelayError } from '../../errors.ts';
+
 export type CacheBounds = {
   /** Milliseconds that an entry is kept after it is finished. */
   ttlMs: number;
@@ -33,11 +35,11 @@ export class BoundedCache<T> {
     return this.#entries.get(id)?.value;
   }
 
-  /** Makes a value and keeps it; undefined, and nothing made, when the cache is full and nothing in it is finished. */
-  add<V extends T>(id: string, keyId: string, make: () => V): V | undefined {
+  /** Makes a value and keeps it. Throws `rate_limited`, and makes nothing, when the cache is full and nothing in it is finished. */
+  add<V extends T>(id: string, keyId: string, make: () => V): V {
     const { perKey, all } = this.#bounds;
-    if (this.#of(keyId).length >= perKey && !this.#dropOldest(this.#of(keyId))) return undefined;
-    if (this.#entries.size >= all && !this.#dropOldest([...this.#entries.values()])) return undefined;
+    if (this.#of(keyId).length >= perKey && !this.#dropOldest(this.#of(keyId))) throw busy();
+    if (this.#entries.size >= all && !this.#dropOldest([...this.#entries.values()])) throw busy();
     const value = make();
     this.#entries.set(id, { id, keyId, value, bytes: 0, timer: undefined });
     return value;
@@ -73,4 +75,12 @@ export class BoundedCache<T> {
 
 function sizeOf(entries: readonly Entry<unknown>[]): number {
   return entries.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** No more of this key's requests can be remembered, because so many are under way. */
+function busy(): RelayError {
+  return new RelayError('rate_limited', 'Too many requests of this key are under way. Try again in 10 s.', {
+    limit: 'key_concurrency',
+    retryAfter: 10,
+  });
 }

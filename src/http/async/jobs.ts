@@ -58,7 +58,6 @@ export class Jobs {
       };
       return started;
     });
-    if (job === undefined) throw busy();
     // A job is always waited for: it has no connection that could go.
     job.run.join();
     void job.run.answer.result.then((result) => {
@@ -103,12 +102,4 @@ function responseOf({ status, errorFormat, requestId }: Job, result: Result): Pi
   if (status === 'cancelled') return {};
   const body = errorFormat.errorBody(result.error, requestId) as Record<string, unknown>;
   return { response: { status: statusOf(errorFormat, result.error), body } };
-}
-
-/** No more of this key's requests can be remembered, because so many are under way. */
-export function busy(): RelayError {
-  return new RelayError('rate_limited', 'Too many requests of this key are under way. Try again in 10 s.', {
-    limit: 'key_concurrency',
-    retryAfter: 10,
-  });
 }

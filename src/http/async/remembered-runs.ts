@@ -5,7 +5,6 @@
 import { RelayError } from '../../errors.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import type { DetachedRun } from './detached.ts';
-import { busy } from './jobs.ts';
 
 /** Which answers can be repeated. */
 export const repeatBounds = {
@@ -50,7 +49,6 @@ export class RememberedRuns {
     spent: () => boolean,
   ): R {
     const added = this.#cache.add(name, keyId, () => ({ remembered: begin(), fingerprint }));
-    if (added === undefined) throw busy();
     const { answer } = added.remembered.run;
     void answer.result.then((result) => {
       if (result.ok || (spent() && !wasGivenUp(result.error))) {
