@@ -99,19 +99,13 @@ export type Conversation = {
 };
 
 /** Token counts of the Messages API. */
-export type TokenUsage = {
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_input_tokens: number;
-  cache_creation_input_tokens: number;
-};
-
-export const noTokens: TokenUsage = {
+export const noTokens = {
   input_tokens: 0,
   output_tokens: 0,
   cache_read_input_tokens: 0,
   cache_creation_input_tokens: 0,
 };
+export type TokenUsage = typeof noTokens;
 
 /** An event of the Messages API's stream, unchanged (`message_start`, `content_block_delta`, ...). */
 export type ModelEvent = { type: string; [field: string]: unknown };

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { noTokens, type TokenUsage } from '../conversation.ts';
+import { noTokens } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { RelayError } from '../errors.ts';
 import type { Key, KeyRoute } from '../keys/key.ts';
@@ -29,64 +29,55 @@ export type Arrival = {
   readonly outgoing?: ServerResponse;
 };
 
-export type Exchange = Arrival & {
-  readonly requestId: string;
-  /** `performance.now()` at arrival. */
-  readonly startedAt: number;
-  /** Unix milliseconds at arrival. */
-  readonly at: number;
-  key?: Key;
-  /** An entry of ALLOWED_MODELS. */
-  model?: string;
-  /** The host of the page to fetch. */
-  targetHost?: string;
-  bytesIn: number;
-  bytesOut: number;
-  queueMs: number;
-  spawnMs: number;
-  upstreamMs: number;
-  /** From arrival to the model's first text. */
-  firstTextMs?: number;
-  /** Whether the process was a spare. */
-  warm: boolean;
-  usage: TokenUsage;
-  costUsd: number;
-  stopReason?: string;
-  /** The turn may have cost tokens. */
-  spent: boolean;
-  clientGone: boolean;
-  /** What went wrong after the status had been sent. */
-  failure?: RelayError;
-  /** The end of a request that goes on after its answer (a job); its record waits for it. */
-  settled?: Promise<{ status: number; error: RelayError | undefined }>;
-  /** Called when all is over, including what goes on after the answer. */
-  onEnd?: () => void;
-  /** Headers of every answer to this request; names in lower case. A plain object costs a tenth of `Headers`. */
-  readonly headers: Record<string, string>;
-  /** The headers of the key's limits as they are when the answer leaves. */
-  limitHeaders?: () => Record<string, string>;
-};
+export type Exchange = Arrival &
+  ReturnType<typeof stateAtArrival> & {
+    key?: Key;
+    /** An entry of ALLOWED_MODELS. */
+    model?: string;
+    /** The host of the page to fetch. */
+    targetHost?: string;
+    /** From arrival to the model's first text. */
+    firstTextMs?: number;
+    stopReason?: string;
+    /** What went wrong after the status had been sent. */
+    failure?: RelayError;
+    /** The end of a request that goes on after its answer (a job); its record waits for it. */
+    settled?: Promise<{ status: number; error: RelayError | undefined }>;
+    /** Called when all is over, including what goes on after the answer. */
+    onEnd?: () => void;
+    /** The headers of the key's limits as they are when the answer leaves. */
+    limitHeaders?: () => Record<string, string>;
+  };
 
 /** An exchange whose key is valid and may use the route. */
 export type KeyedExchange = Exchange & { key: Key };
 
 export function openExchange(arrival: Arrival): Exchange {
+  return { ...arrival, ...stateAtArrival() };
+}
+
+function stateAtArrival() {
+  const headers: Record<string, string> = {};
   return {
-    ...arrival,
     requestId: `req_${randomUUID().replaceAll('-', '')}`,
+    /** `performance.now()` */
     startedAt: performance.now(),
+    /** Unix milliseconds. */
     at: Date.now(),
     bytesIn: 0,
     bytesOut: 0,
     queueMs: 0,
     spawnMs: 0,
     upstreamMs: 0,
+    /** Whether the process was a spare. */
     warm: false,
     usage: noTokens,
     costUsd: 0,
+    /** The turn may have cost tokens. */
     spent: false,
     clientGone: false,
-    headers: {},
+    /** Headers of every answer to this request; names in lower case. A plain object costs a tenth of `Headers`. */
+    headers,
   };
 }
 
