@@ -9,10 +9,9 @@ export class FairQueue<T> {
   /** The number of each key's latest serving. */
   readonly #served = new Map<string, number>();
   #servings = 0;
-  #size = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#byKey.values().reduce((sum, items) => sum + items.length, 0);
   }
 
   /** How many requests of this key wait. */
@@ -24,7 +23,6 @@ export class FairQueue<T> {
     const items = this.#byKey.get(keyId);
     if (items === undefined) this.#byKey.set(keyId, [item]);
     else items.push(item);
-    this.#size += 1;
   }
 
   /** The key got a slot, whether or not it had waited. */
@@ -56,7 +54,6 @@ export class FairQueue<T> {
     if (items === undefined || index === -1) return;
     items.splice(index, 1);
     if (items.length === 0) this.#byKey.delete(keyId);
-    this.#size -= 1;
   }
 
   /** In no particular order. */

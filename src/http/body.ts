@@ -74,23 +74,20 @@ async function readBytes(
   if (request.body === null) return Buffer.alloc(0);
   const chunks: Uint8Array[] = [];
   let total = 0;
-  const reader = request.body.getReader();
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return Buffer.concat(chunks, total);
+    // A refusal leaves the rest unread: cancelling the body would close the connection before the answer.
+    for await (const chunk of request.body.values({ preventCancel: true })) {
       const before = total;
-      total += value.byteLength;
+      total += chunk.byteLength;
       if (total > maxBytes) throw tooLarge(limits);
       // Its size is unknown until it ends.
       if (total > limits.maxInputBytes && before <= limits.maxInputBytes) onLarge?.(maxBytes);
-      chunks.push(value);
+      chunks.push(chunk);
     }
+    return Buffer.concat(chunks, total);
   } catch (error) {
     if (error instanceof RelayError) throw error;
     return brokenOff(error);
-  } finally {
-    reader.releaseLock();
   }
 }
 

@@ -112,11 +112,7 @@ export function openEventStream(
       clearTimeout(timer);
       stop();
     },
-    forget: () => {
-      stop();
-      outgoing.off('drain', onRead);
-      outgoing.off('close', stop);
-    },
+    forget: stop,
   };
 }
 

@@ -6,7 +6,6 @@ import type { Runner, RunRequest, RunningTurn } from '../claude/runner.ts';
 import type { Readiness } from '../claude/proof/readiness.ts';
 import type { Answer } from '../conversation.ts';
 import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
-import type { RelayError } from '../errors.ts';
 import type { Admission } from '../limits/admission.ts';
 import type { KeyedExchange } from './exchange.ts';
 import { reserve, whileWanted, type ReservationParts } from './reservation.ts';
@@ -93,7 +92,9 @@ async function runTurnUnderTicket(
     if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;
     exchange.usage = usage;
     if (!outcome.ok) {
-      notePlanLimit(outcome.error, admission);
+      const { limit, untilMs, closesModel } = outcome.error.details;
+      // The next requests are refused at once: none of them starts a process to find out again.
+      if (limit === 'plan' && untilMs !== undefined) admission.planUsedUp(untilMs, closesModel);
       throw outcome.error;
     }
     ticket.planWorks();
@@ -102,10 +103,4 @@ async function runTurnUnderTicket(
     exchange.stopReason = answer.stopReason;
     return answer;
   });
-}
-
-/** A plan that is used up refuses the next requests at once: none of them starts a process to find out again. */
-function notePlanLimit({ details }: RelayError, admission: Pick<Admission, 'planUsedUp'>): void {
-  if (details.limit !== 'plan' || details.untilMs === undefined) return;
-  admission.planUsedUp(details.untilMs, details.closesModel);
 }

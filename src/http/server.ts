@@ -1,4 +1,5 @@
 /** The listening socket, with bounds on everything that a client can do before its key is known. */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -69,10 +70,8 @@ export async function listen(
   });
   // An expectation other than 100-continue may be ignored; the server's own 417 would have no body.
   server.on('checkExpectation', answer);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
-  });
+  server.listen(options.port, options.host);
+  await once(server, 'listening');
   return { url: urlOf(server), close: () => closeServer(server) };
 }
 
@@ -82,9 +81,8 @@ function urlOf(server: Server): string {
 }
 
 async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
+  const closed = once(server, 'close');
+  server.close();
   server.closeIdleConnections();
   const cut = setTimeout(() => server.closeAllConnections(), 1000);
   await closed;

@@ -9,6 +9,7 @@ import type { Admission } from '../../limits/admission.ts';
 import type { Clock } from '../../limits/clock.ts';
 import type { LaneState, WindowState } from '../../limits/lane-state.ts';
 import type { PlanClosing } from '../../limits/plan-limit.ts';
+import { iso } from '../../time.ts';
 import { respond, type KeyedExchange } from '../exchange.ts';
 import { limitsOf } from '../identify.ts';
 
@@ -35,7 +36,7 @@ export async function usage(
   const { today, period } = parts.usage.report({ keyId: key.id, days: periodDays });
   return respond(exchange, 200, {
     ok: true,
-    key: { label: key.label, expires_at: key.expiresAt === undefined ? null : iso(key.expiresAt) },
+    key: { label: key.label, expires_at: iso(key.expiresAt) },
     limits,
     fetch_limits: fetchLimits,
     today: partBody(today),
@@ -71,8 +72,4 @@ function windowBody({ limit, remaining, resetMs }: WindowState, now: number): Li
 function partBody({ total, models }: UsagePart): UsageResponse['today'] {
   const named = models.filter(({ model }) => model !== '');
   return { ...total, models: Object.fromEntries(named.map(({ model, ...totals }) => [model, totals])) };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }
