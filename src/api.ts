@@ -1,6 +1,4 @@
-/**
- * The contract: the schemas of what callers send and get. Routes, documentation and clients rest on it.
- */
+/** The contract: the schemas of what callers send and get. Routes, documentation and clients rest on it. */
 import { z } from 'zod';
 import { effortLevels, imageTypes } from './conversation.ts';
 import { errorTable, limitNames, type ErrorCode } from './errors.ts';

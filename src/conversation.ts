@@ -1,7 +1,4 @@
-/**
- * What a turn asks the model, and what the model answers, in the shapes of the Messages API: the form that routes, dialects and the
- * CLI share.
- */
+/** What a turn asks the model and what the model answers, in the shapes of the Messages API, for routes, dialects and the CLI. */
 import type { WrittenJson } from './exact-json.ts';
 
 /** The levels that the CLI passes on to the model (2.1.197, 2.1.330); it silently ignores any other. */
@@ -72,10 +69,7 @@ export type Thinking =
   | { type: 'between_tools' }
   | { type: 'disabled' };
 
-/**
- * One request to the model, validated by the schema of its route: no other field of the request is passed on. Where a field is
- * absent, the CLI's default applies.
- */
+/** One request to the model: the fields that its route's schema let pass. Where a field is absent, the CLI's default applies. */
 export type Conversation = {
   /** The system prompt's blocks; empty for none. */
   system: readonly string[];

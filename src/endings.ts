@@ -1,6 +1,4 @@
-/**
- * Why the relay gives up work that has begun. Each is the reason of an abort signal and the error that the caller gets.
- */
+/** Why the relay gives up work that has begun: each is the reason of an abort signal and the error that the caller gets. */
 import { RelayError } from './errors.ts';
 
 export function clientGone(): RelayError {

@@ -1,7 +1,4 @@
-/**
- * JSON that is written exactly as it was read. The relay parses what a model writes and serialises it again; a double would change
- * the digits of a 64-bit id, or turn 1.0 into 1.
- */
+/** JSON that a model wrote, written again as it was read: as doubles, the digits of a 64-bit id would change, and 1.0 become 1. */
 
 /** Standard, but not yet in TypeScript's library. */
 const { rawJSON } = JSON as unknown as { rawJSON: (source: string) => object };

@@ -2,10 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 
-/**
- * Returns the first program with this name on PATH. Ignores the commands that npm adds to PATH for a project: the relay runs
- * its owner's programs.
- */
+/** The first program with this name on PATH, not counting the commands that npm adds for a project: they are not the owner's. */
 export function findProgram(name: string, path = ''): string | undefined {
   return path
     .split(delimiter)

@@ -1,7 +1,4 @@
-/**
- * The one table of settings. `Config` has its shape; `config.env.example` and the table in docs/configuration.md are
- * generated from it (`npm run docs:settings`).
- */
+/** The one table of settings: the shape of `Config`. `npm run docs:settings` writes config.env.example and the documents from it. */
 import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';

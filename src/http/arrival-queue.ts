@@ -1,7 +1,4 @@
-/**
- * Lets in a few requests at each round of the event loop: a flood waits here instead of holding the thread for a second, so that
- * /health and the answers that are under way come in between.
- */
+/** Lets in a few requests at each round of the event loop, so that a flood does not delay /health and the answers under way. */
 export class ArrivalQueue {
   readonly #perRound: number;
   readonly #waiting: (() => void)[] = [];

@@ -3,10 +3,7 @@ import type { Config } from '../config.ts';
 import type { Conversation, UserBlock } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 
-/**
- * Throws `payload_too_large`, naming the limit. `bodyBytes` is the size of the whole body: everything in it but the attachments' data
- * is text.
- */
+/** Throws `payload_too_large`, naming the limit. Of `bodyBytes`, the size of the body, all but the attachments' data is text. */
 export function requireRoom(
   { messages }: Conversation,
   bodyBytes: number,

@@ -1,7 +1,4 @@
-/**
- * Memory for bodies with attachments: larger than MAX_INPUT_BYTES each, so that a few dozen at once would fill it. A body that does
- * not fit into the budget is refused before it is read.
- */
+/** Memory for bodies larger than MAX_INPUT_BYTES: a few dozen at once would fill it. One that does not fit is refused unread. */
 import { RelayError } from '../errors.ts';
 
 /** How many bodies of the largest size fit at once, for one key and in all. */

@@ -129,10 +129,7 @@ export function asRelayError(thrown: unknown): RelayError {
   return new RelayError('internal', 'Something went wrong inside the relay.', { cause: thrown });
 }
 
-/**
- * Where the time went, in milliseconds: waiting for a slot, getting a process, the upstream, and the rest; and, not part of that sum,
- * the time from arrival to the model's first text.
- */
+/** Where the time went, in milliseconds, in parts that add up; and, not part of that sum, the time to the model's first text. */
 function serverTiming(exchange: Exchange): string {
   const total = performance.now() - exchange.startedAt;
   const { queueMs, spawnMs, upstreamMs, firstTextMs, warm } = exchange;

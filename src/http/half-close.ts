@@ -43,10 +43,7 @@ export function probeHalfClosed(outgoing: ServerResponse): void {
   });
 }
 
-/**
- * The next write begins with the status line: it leaves out the bytes that were sent already. Returns the function that writes such a
- * byte.
- */
+/** The next write, an answer, leaves out the bytes that were sent already. Returns the function that writes such a byte. */
 function leaveOut(socket: Socket, sent: () => number): (byte: string) => boolean {
   const write = socket.write.bind(socket);
   const writeRest = (chunk: unknown, ...rest: never[]): boolean => {

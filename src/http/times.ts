@@ -4,10 +4,7 @@ export const defaultTimes = {
   headersMs: 10_000,
   /** For a whole request, headers and body. */
   requestMs: 30_000,
-  /**
-   * Without a byte of an event stream until a ping, from the request's arrival or the last byte sent: less than the 5 s after which
-   * the strictest tunnels close the connection.
-   */
+  /** Silence of an event stream until a ping: less than the 5 s after which the strictest tunnels close the connection. */
   pingAfterMs: 3000,
   /** A client that leaves an event stream unread for this long is dropped. */
   maxUnreadMs: 30_000,

@@ -120,10 +120,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       });
     },
 
-    /**
-     * A temporary secret for the key with this label, which is created if it does not exist. It is valid for `forMs` milliseconds,
-     * or until `end`. The key's limits and its other secrets stay.
-     */
+    /** A secret for `forMs` milliseconds or until `end`. Makes the key if there is none; its limits and other secrets stay. */
     lend(label: string, forMs: number, command: string): NewSecret & { end(): void } {
       checkLabel(label);
       return store.transaction(() => {

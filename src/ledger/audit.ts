@@ -5,10 +5,7 @@ import { storable, type RequestRecord } from './record.ts';
 const hostShape = /^[0-9a-z.:[\]_-]{1,253}$/;
 const labelShape = /^[0-9A-Za-z._-]{1,64}$/;
 
-/**
- * The ledger's columns without the empty ones, with the key's label and the host of a fetched page. All values pass the ledger's
- * gate, so a log holds no more content than the database.
- */
+/** The row without its empty columns, with the key's label and a fetched page's host. As in the database, there is no content. */
 export function auditLine(record: RequestRecord): Record<string, string | number | boolean> {
   const { at, client_gone, ...columns } = storable(record);
   const { key_label = '', host = '' } = record;

@@ -1,7 +1,4 @@
-/**
- * Slows addresses that send keys that are not valid. It is asked only after a key was found not to be valid, so a valid key is
- * never slowed, not even from the same address.
- */
+/** Slows addresses that send wrong keys. It is asked after a key was found wrong, so a valid key of the address is never slowed. */
 import { clientBlock } from './client-address.ts';
 import type { Clock } from './clock.ts';
 import { refusal } from './refusals.ts';

@@ -72,10 +72,7 @@ export class PlanLimit {
     return left > 0 ? this.#clock.wall() + left : undefined;
   }
 
-  /**
-   * By whichever clock is first: the monotonic one can stand still while the machine sleeps, and the wall clock can be set back.
-   * Being early costs one trial.
-   */
+  /** By whichever clock is first: one can stand still in sleep, the other be set back. Being early costs one trial. */
   #remainingMs(): number {
     if (this.#closed === undefined) return 0;
     const byWall = this.#closed.untilWall - this.#clock.wall();

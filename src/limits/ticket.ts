@@ -1,7 +1,4 @@
-/**
- * An admitted request's place in a lane: a slot, a place in the minute, a request of the day. `settle` and `release` end it. Only
- * the first call has an effect and returns true.
- */
+/** An admitted request's place in a lane. `settle` and `release` end it: the first call has an effect and returns true. */
 export type Ticket = {
   /** Ends it: the slot is free, the day keeps the count. */
   settle(): boolean;

@@ -13,10 +13,7 @@ import { migrations } from './migrations.ts';
 
 export type Store = ReturnType<typeof openStore>;
 
-/**
- * How many milliseconds a statement waits for another process's lock. It blocks the thread, so a server takes little (the default);
- * a command can wait.
- */
+/** Milliseconds that a statement waits for another process's lock, and blocks the thread: a server takes few (the default). */
 type StoreOptions = { waitMs?: number };
 
 const openingWaitMs = 5000;

@@ -1,7 +1,4 @@
-/**
- * Answers that are kept in memory for a short while, never on disk: bounded in time, number and bytes, for each key and in all. An
- * entry that is not finished cannot be dropped; the oldest finished one goes first.
- */
+/** Answers in memory, never on disk: bounded in time, number and bytes, by key and in all. The oldest finished one goes first. */
 import { RelayError } from '../../errors.ts';
 
 export type CacheBounds = {

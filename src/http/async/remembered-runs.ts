@@ -1,7 +1,4 @@
-/**
- * Idempotency-Key: a repeat of a request joins the run that is under way or gets its answer, so that a client's retry never spends
- * twice. In memory only, for each key and route.
- */
+/** Idempotency-Key: a repeat joins the run under way or gets its answer, so that no retry spends twice. In memory only. */
 import { RelayError } from '../../errors.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import type { DetachedRun } from './detached.ts';

@@ -1,7 +1,4 @@
-/**
- * The recipe of every route that asks the model: read -> understand -> choose the model -> reserve, run, settle -> answer, as one body,
- * as events, or as a job. The dialect knows what is particular to an API.
- */
+/** The recipe of every route that asks the model. The dialect knows what is particular to an API. */
 import type { Runner } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';
 import type { Dialect, ParsedRequest } from '../../dialects/dialect.ts';

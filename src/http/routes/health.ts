@@ -91,10 +91,7 @@ export function health(_request: Request, exchange: Exchange): Response {
   return respond(exchange, 200, { ok: true } satisfies HealthResponse);
 }
 
-/**
- * Readiness. A stranger learns the names of the checks that failed; a caller with a key, or a program of this machine, learns the
- * details.
- */
+/** Readiness. A stranger learns which checks failed; a caller with a key, or a program of this machine, learns the details. */
 export function ready(request: Request, exchange: Exchange, parts: HealthParts): Response {
   const checks = parts.health.checks();
   const failed = checks.filter(({ ok }) => !ok);
