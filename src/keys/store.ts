@@ -120,7 +120,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       });
     },
 
-    /** A secret for `forMs` milliseconds or until `end`. Makes the key if there is none; its limits and other secrets stay. */
+    /** A secret for `forMs` milliseconds or until `end`. Creates a missing key; limits and other secrets of the key stay. */
     lend(label: string, forMs: number, command: string): NewSecret & { end(): void } {
       checkLabel(label);
       return store.transaction(() => {
