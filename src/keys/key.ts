@@ -32,10 +32,7 @@ export type Key = KeyGrants & {
 
 /** A change of the keys that is not possible. The message is for the owner. */
 export class KeyError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'KeyError';
-  }
+  override name = 'KeyError';
 }
 
 const labelShape = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/;

@@ -1,9 +1,6 @@
 /** The database could not be opened, read or written. The message is one sentence for the owner; it holds no content. */
 export class StoreError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'StoreError';
-  }
+  override name = 'StoreError';
 }
 
 /** Primary result codes of SQLite (sqlite.org/rescode.html) that have a cause outside the program, in words. */
