@@ -13,25 +13,14 @@ const probeAgainMs = 1;
 
 export type StreamTimes = Pick<Times, 'pingAfterMs' | 'maxUnreadMs'>;
 
-export type EventStream = {
-  /** The status has been sent: from now on, errors are sent as events. */
-  readonly begun: boolean;
-  /** Sends at once; the first time, status and headers go before it. */
-  send: (events: string) => void;
-  /** Resolves when the client has read enough for more to be sent, or is gone. */
-  room: () => Promise<void>;
-  /** Ends the answer; resolves when the client has it, or is gone or was dropped. */
-  end: () => Promise<void>;
-  /** The answer has no events: it is written elsewhere. */
-  forget: () => void;
-};
+export type EventStream = ReturnType<typeof openEventStream>;
 
 /** Pings begin by themselves. */
 export function openEventStream(
   exchange: Exchange,
   outgoing: ServerResponse,
   { pingAfterMs, maxUnreadMs }: StreamTimes,
-): EventStream {
+) {
   let begun = false;
   let largest = 0;
   let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
@@ -86,10 +75,12 @@ export function openEventStream(
   if (outgoing.destroyed) stop();
 
   return {
+    /** The status has been sent: from now on, errors are sent as events. */
     get begun() {
       return begun;
     },
-    send: (events) => {
+    /** Sends at once; the first time, status and headers go before it. */
+    send: (events: string): void => {
       if (events === '' || outgoing.destroyed) return;
       clearTimeout(silence);
       silence = setTimeout(whenSilent, pingAfterMs);
@@ -97,7 +88,9 @@ export function openEventStream(
       unread ??= { read: Promise.withResolvers(), timer: setTimeout(drop, maxUnreadMs) };
       if (outgoing.writableLength > maxUnreadBytes + largest) drop();
     },
+    /** Resolves when the client has read enough for more to be sent, or is gone. */
     room: async () => unread?.read.promise,
+    /** Ends the answer; resolves when the client has it, or is gone or was dropped. */
     end: async () => {
       clearTimeout(silence);
       if (outgoing.destroyed) return;
@@ -109,6 +102,7 @@ export function openEventStream(
       clearTimeout(timer);
       stop();
     },
+    /** The answer has no events: it is written elsewhere. */
     forget: stop,
   };
 }

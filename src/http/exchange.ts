@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import { noTokens } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { RelayError } from '../errors.ts';
-import type { Key, KeyRoute } from '../keys/key.ts';
+import type { Key } from '../keys/key.ts';
 import type { LedgerRoute } from '../ledger/record.ts';
 
 /** What an exchange knows of its route. */
@@ -15,8 +15,6 @@ export type RouteFacts = {
   /** The pattern. The path of the request itself is never recorded. */
   readonly path: string;
   readonly ledger: LedgerRoute;
-  /** What a key must be allowed to use; absent where no key is needed. */
-  readonly scope?: KeyRoute;
 };
 
 /** What is known when a request arrives. */

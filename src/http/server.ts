@@ -21,18 +21,8 @@ export type ServerOptions = {
   errorFormat: ErrorFormat;
 };
 
-export type HttpServer = {
-  /** `http://<address>:<port>` as bound, not as asked for. */
-  readonly url: string;
-  /** Stops listening, lets answers that are being written finish for a second, and cuts the rest. */
-  close(): Promise<void>;
-};
-
 /** Rejects with the system's error, such as EADDRINUSE. */
-export async function listen(
-  fetch: Parameters<typeof getRequestListener>[0],
-  options: ServerOptions,
-): Promise<HttpServer> {
+export async function listen(fetch: Parameters<typeof getRequestListener>[0], options: ServerOptions) {
   const listener = getRequestListener(fetch, {
     errorHandler: () =>
       respondError(
@@ -75,11 +65,13 @@ export async function listen(
   return { url: urlOf(server), close: () => closeServer(server) };
 }
 
+/** As bound, not as asked for. */
 function urlOf(server: Server): string {
   const { address, family, port } = server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
+/** Stops listening, lets answers that are being written finish for a second, and cuts the rest. */
 async function closeServer(server: Server): Promise<void> {
   const closed = once(server, 'close');
   server.close();

@@ -16,11 +16,8 @@ const shape = new RegExp(
   `^(crk_([0-9A-Za-z]{${idLength}})_([0-9A-Za-z]{${secretLength}}))([0-9A-Za-z]{${checksumLength}})$`,
 );
 
-export type MintedToken = { token: string; id: string; digest: Uint8Array };
-export type ParsedToken = { id: string; digest: Uint8Array };
-
 /** `random(n)` gives n unpredictable bytes. With an `id`, a further secret for that key; without, for a new one. */
-export function mintToken(random: (bytes: number) => Uint8Array, id?: string): MintedToken {
+export function mintToken(random: (bytes: number) => Uint8Array, id?: string) {
   const publicId = id ?? base62(random(8), idLength);
   const secret = base62(random(32), secretLength);
   const body = `crk_${publicId}_${secret}`;
@@ -28,7 +25,7 @@ export function mintToken(random: (bytes: number) => Uint8Array, id?: string): M
 }
 
 /** The id and the secret's SHA-256, or undefined for whatever is not a token of this shape with the right checksum. */
-export function parseToken(text: string): ParsedToken | undefined {
+export function parseToken(text: string) {
   const [, body, id, secret, sum] = shape.exec(text) ?? [];
   if (body === undefined || id === undefined || secret === undefined) return undefined;
   return checksum(body) === sum ? { id, digest: digestOf(secret) } : undefined;

@@ -4,23 +4,15 @@
  * No request of a key avoids it. A refused request has used nothing: no place in the minute, no count of the day, no slot.
  */
 import { shuttingDown } from '../endings.ts';
-import type { DailyCounts } from '../store/daily.ts';
-import type { Clock } from './clock.ts';
 import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneState } from './lane-state.ts';
-import { LaneAdmission } from './lane.ts';
+import { LaneAdmission, type LaneOptions } from './lane.ts';
 import { PlanLimits, type PlanClosing } from './plan-limit.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
 
-export type AdmissionOptions = {
+export type AdmissionOptions = Pick<LaneOptions, 'queueMax' | 'queueTimeoutMs' | 'counts' | 'clock'> & {
   lanes: Record<Lane, LaneLimits>;
-  /** Requests of a lane that can wait for a slot; 0: no queue. */
-  queueMax: number;
-  /** Longest wait for a slot. */
-  queueTimeoutMs: number;
-  counts: DailyCounts;
-  clock: Clock;
 };
 
 /** `signal` is aborted when the client leaves. */

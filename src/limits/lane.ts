@@ -19,7 +19,9 @@ import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
 export type LaneOptions = {
   lane: Lane;
   limits: LaneLimits;
+  /** Requests that can wait for a slot; 0: no queue. */
   queueMax: number;
+  /** Longest wait for a slot. */
   queueTimeoutMs: number;
   counts: DailyCounts;
   clock: Clock;

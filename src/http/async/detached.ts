@@ -7,19 +7,13 @@ import { KeptAnswer } from './kept-answer.ts';
 
 export type DetachedParts = RunParts & { times: Pick<Times, 'graceMs' | keyof StreamTimes> };
 
-export type DetachedRun = {
-  readonly answer: KeptAnswer;
-  readonly streamed: boolean;
-  /** A client waits for the answer. Returns the function to call when it stops waiting. */
-  join: () => () => void;
-  cancel: () => void;
-};
+export type DetachedRun = ReturnType<typeof startDetached>;
 
 export function startDetached(
   request: UnderstoodRequest,
   parts: DetachedParts,
   onSlot: () => void = () => {},
-): DetachedRun {
+) {
   const answer = new KeptAnswer();
   const abandoned = new AbortController();
   const wait = { clientSignal: abandoned.signal, onSlot };
@@ -44,6 +38,7 @@ export function startDetached(
   return {
     answer,
     streamed: stream,
+    /** A client waits for the answer. Returns the function to call when it stops waiting. */
     join: () => {
       joined += 1;
       clearTimeout(grace);

@@ -31,8 +31,6 @@ export type Job = {
   ended: { at: number; result: Result } | undefined;
 };
 
-export type NewJob = Pick<Job, 'keyId' | 'requestId' | 'errorFormat'>;
-
 export class Jobs {
   readonly #ttlMs: number;
   readonly #cache: BoundedCache<Job>;
@@ -43,7 +41,10 @@ export class Jobs {
   }
 
   /** `begin` starts the run and calls `onSlot` when the run has its slot. Throws `rate_limited` when there are too many. */
-  start(given: NewJob, begin: (onSlot: () => void) => DetachedRun): Job {
+  start(
+    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat'>,
+    begin: (onSlot: () => void) => DetachedRun,
+  ): Job {
     const id = `job_${randomUUID().replaceAll('-', '')}`;
     const job = this.#cache.add(id, given.keyId, () => {
       const started: Job = {
