@@ -1,11 +1,9 @@
+/** Requests that are let in at each round of the event loop. */
+const perRound = 8;
+
 /** Lets in a few requests at each round of the event loop, so that a flood does not delay /health and the answers under way. */
 export class ArrivalQueue {
-  readonly #perRound: number;
   readonly #waiting: (() => void)[] = [];
-
-  constructor(perRound = 8) {
-    this.#perRound = perRound;
-  }
 
   /** Resolves in the order of the calls. */
   enter(): Promise<void> {
@@ -15,7 +13,7 @@ export class ArrivalQueue {
   }
 
   readonly #letIn = (): void => {
-    for (const resolve of this.#waiting.splice(0, this.#perRound)) resolve();
+    for (const resolve of this.#waiting.splice(0, perRound)) resolve();
     if (this.#waiting.length > 0) setImmediate(this.#letIn);
   };
 }
