@@ -10,17 +10,18 @@ import { readSettings, settings } from './settings.ts';
 /** The values of all settings, and the environment that the CLI's environment is chosen from. */
 export type Config = ReturnType<typeof loadConfig>;
 
-type Environment = Readonly<Record<string, string | undefined>>;
+type Environment = Readonly<Record<string, string>>;
 
-export const processEnv: Environment = process.env;
+/** No value of it is undefined. */
+export const processEnv = process.env as Environment;
 
 /** Settings that are not valid. Each of `problems` names the setting, what is wrong and what is valid. */
 export class ConfigError extends Error {
+  override name = 'ConfigError';
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
     super(problems.join('\n'));
-    this.name = 'ConfigError';
     this.problems = problems;
   }
 }
@@ -50,7 +51,7 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
   });
   if (invalid.length > 0) throw new ConfigError([...unknown, ...invalid]);
 
-  const hostEnv = definedIn({ ...fromFile, ...definedIn(env) });
+  const hostEnv: Record<string, string> = { ...fromFile, ...env };
   if (hostEnv['CLAUDE_CONFIG_DIR'] === '') delete hostEnv['CLAUDE_CONFIG_DIR'];
   const problems = [...unknown, ...modelProblems(values), ...placeProblems(values, hostEnv)];
   if (problems.length > 0) throw new ConfigError(problems);
@@ -73,12 +74,6 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
     /** The relay's environment and the login variables of config.env: what the CLI's environment is chosen from. */
     hostEnv,
   };
-}
-
-function definedIn(env: Environment): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
 }
 
 type Values = ReturnType<typeof readSettings>;
@@ -123,13 +118,13 @@ function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment):
 export function loadConfigIfValid(
   file: string,
   env: Environment = processEnv,
-): { config: Config | undefined; env: Record<string, string> } {
+): { config: Config | undefined; env: Environment } {
   try {
     const config = loadConfig({ env, file });
     return { config, env: config.hostEnv };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { config: undefined, env: definedIn(env) };
+    return { config: undefined, env };
   }
 }
 
@@ -156,7 +151,7 @@ export function readSettingsFile(file: string): Environment {
   if (line !== undefined) {
     throw new ConfigError([`${file}, line ${line}: write NAME=value, or # and a comment`]);
   }
-  return parseEnv(text);
+  return parseEnv(text) as Environment;
 }
 
 /** The number of the first line that `parseEnv` would ignore. */

@@ -45,7 +45,8 @@ export function openDailyCounts(store: Store) {
     /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
     read(day: string, [first, second]: readonly [string, string]): readonly [number, number] {
       const row = select.get(day, first, second);
-      return [count(row?.['first']), count(row?.['second'])];
+      // A scope that has no row has counted nothing.
+      return [Number(row?.['first'] ?? 0), Number(row?.['second'] ?? 0)];
     },
     /**
      * Adds 1 to all scopes, or to none when one of them is at its limit; returns whether it did. One statement checks and counts,
@@ -69,9 +70,4 @@ export function openDailyCounts(store: Store) {
       store.write(() => less.run(day, JSON.stringify(scopes)));
     },
   };
-}
-
-/** A scope that has no row has counted nothing. */
-function count(value: unknown): number {
-  return typeof value === 'number' ? value : 0;
 }

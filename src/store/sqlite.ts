@@ -35,14 +35,9 @@ export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}) 
     }
   } catch (error) {
     if (error instanceof StoreError) throw error;
-    throw new StoreError(`The database ${path} cannot be used: ${openingFailure(error)}.`, { cause: error });
+    const why = storeFailure(error) ?? (error as Error).message.replace(/\.$/, '');
+    throw new StoreError(`The database ${path} cannot be used: ${why}.`, { cause: error });
   }
-}
-
-function openingFailure(error: unknown): string {
-  const known = storeFailure(error);
-  if (known !== undefined) return known;
-  return error instanceof Error ? error.message.replace(/\.$/, '') : 'unknown reason';
 }
 
 function makeStore(db: DatabaseSync, path: string, waitMs: number) {
@@ -185,6 +180,5 @@ function migrate(db: DatabaseSync, path: string): void {
 }
 
 function schemaVersion(db: DatabaseSync): number {
-  const version = db.prepare('PRAGMA user_version').get()?.['user_version'];
-  return typeof version === 'number' ? version : 0;
+  return Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
 }
