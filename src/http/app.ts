@@ -13,7 +13,6 @@ export type AppParts = RouteParts & IdentifyParts & RecordParts;
 
 type Env = { Bindings: HttpBindings };
 
-/** The server's request handler. */
 export function createApp(parts: AppParts): Parameters<typeof getRequestListener>[0] {
   const app = new Hono<Env>();
   const arrivals = new ArrivalQueue();
@@ -33,7 +32,8 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
     const request = c.req.raw;
     const { incoming, outgoing } = c.env;
     const exchange = openExchange({
-      route: route ?? { path: '(unknown)', ledger: 'other' },
+      route: route ?? { path: '(unknown)' },
+      pathId: c.req.param('id'),
       errorFormat: errorFormatOf(c.req.path, route, request.headers),
       remoteAddress: incoming.socket.remoteAddress,
       outgoing,

@@ -30,7 +30,7 @@ async function pair(t: TestContext): Promise<Pair> {
     server.close();
   });
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const exchange = openExchange({ route: { path: '/', ledger: 'other' }, errorFormat: native, outgoing });
+  const exchange = openExchange({ route: { path: '/' }, errorFormat: native, outgoing });
   return { outgoing, client, exchange, received: () => received };
 }
 

@@ -7,19 +7,24 @@ import type { ServerResponse } from 'node:http';
 import { noTokens } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { RelayError } from '../errors.ts';
-import type { Key } from '../keys/key.ts';
+import type { Key, KeyRoute } from '../keys/key.ts';
 import type { LedgerRoute } from '../ledger/record.ts';
 
 /** What an exchange knows of its route. */
 export type RouteFacts = {
   /** The pattern. The path of the request itself is never recorded. */
   readonly path: string;
-  readonly ledger: LedgerRoute;
+  /** Its name in the ledger; absent: that of its scope, or `other`. */
+  readonly ledger?: LedgerRoute;
+  /** What a key must be allowed to use; absent where no key is needed. */
+  readonly scope?: KeyRoute;
 };
 
 /** What is known when a request arrives. */
 export type Arrival = {
   readonly route: RouteFacts;
+  /** The `:id` of the path, decoded. */
+  readonly pathId?: string | undefined;
   readonly errorFormat: ErrorFormat;
   /** The socket's other end. */
   readonly remoteAddress?: string | undefined;
@@ -32,7 +37,6 @@ export type Exchange = Arrival &
     key?: Key;
     /** An entry of ALLOWED_MODELS. */
     model?: string;
-    /** The host of the page to fetch. */
     targetHost?: string;
     /** From arrival to the model's first text. */
     firstTextMs?: number;
@@ -94,7 +98,6 @@ export function respondText(exchange: Exchange, status: number, text: string): R
   return new Response(text, { status, headers });
 }
 
-/** The headers of every answer. */
 export function headersOf(exchange: Exchange, contentType: string): Record<string, string> {
   return {
     ...exchange.headers,

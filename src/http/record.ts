@@ -24,12 +24,13 @@ export function recordExchange(
 
 function recordOf(exchange: Exchange, status: number, error: RelayError | undefined): RequestRecord {
   const { key, usage, clientGone } = exchange;
+  const { ledger, scope } = exchange.route;
   return {
     at: exchange.at,
     request_id: exchange.requestId,
     key_id: key?.id,
     key_label: key?.label,
-    route: exchange.route.ledger,
+    route: ledger ?? scope ?? 'other',
     host: exchange.targetHost,
     model: exchange.model,
     status: clientGone ? 0 : status,

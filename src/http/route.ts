@@ -28,9 +28,7 @@ export type Route<Parts> = RouteFacts & {
   readonly answer?: NamedSchemas;
   /** Absent: the relay's own error. */
   readonly errors?: NamedSchemas;
-} &
-  /** What a key must be allowed to use; absent where no key is needed. */
-  (
+} & (
     | { readonly scope: KeyRoute; readonly handler: Handler<KeyedExchange, Parts> }
     | { readonly scope?: never; readonly handler: Handler<Exchange, Parts> }
   );

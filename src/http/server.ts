@@ -82,7 +82,7 @@ async function closeServer(server: Server): Promise<void> {
 }
 
 function openMalformed(errorFormat: ErrorFormat): Exchange {
-  return openExchange({ route: { path: '(malformed)', ledger: 'other' }, errorFormat });
+  return openExchange({ route: { path: '(malformed)' }, errorFormat });
 }
 
 const parserErrors: Record<string, string> = {

@@ -1,29 +1,25 @@
 /** GET and DELETE /v1/jobs/<id>. */
 import { respond, type KeyedExchange } from '../exchange.ts';
-import { pollAfterS, type Job, type Jobs } from '../async/jobs.ts';
+import { pollAfterS, type Jobs } from '../async/jobs.ts';
 
 export type JobParts = { jobs: Jobs };
 
-export function showJob(request: Request, exchange: KeyedExchange, { jobs }: JobParts): Response {
-  const job = jobOf(request, exchange, jobs);
+export function showJob(_request: Request, exchange: KeyedExchange, { jobs }: JobParts): Response {
+  const job = jobs.get(exchange.pathId ?? '', exchange.key.id);
   if (job.ended === undefined) exchange.headers['retry-after'] = pollAfterS;
   return respond(exchange, 200, { ok: true, job: jobs.describe(job, true) });
 }
 
 /** Cancels a job that has not ended; forgets one that has. */
 export async function deleteJob(
-  request: Request,
+  _request: Request,
   exchange: KeyedExchange,
   { jobs }: JobParts,
 ): Promise<Response> {
-  const job = jobOf(request, exchange, jobs);
+  const job = jobs.get(exchange.pathId ?? '', exchange.key.id);
   if (job.ended === undefined) {
     job.run.cancel();
     await job.run.answer.result;
   } else jobs.forget(job);
   return respond(exchange, 200, { ok: true, job: jobs.describe(job, false) });
-}
-
-function jobOf({ url }: Request, { key }: KeyedExchange, jobs: Jobs): Job {
-  return jobs.get(/\/v1\/jobs\/([^/?#]+)/.exec(url)?.[1] ?? '', key.id);
 }

@@ -25,17 +25,9 @@ export function listModels(_request: Request, exchange: KeyedExchange, { config 
 }
 
 /** For every name that a request could use. */
-export function showModel(request: Request, exchange: KeyedExchange, { config }: ModelParts): Response {
-  const { asked } = chooseModel(idOf(request), exchange.key, config, 'not_found');
+export function showModel(_request: Request, exchange: KeyedExchange, { config }: ModelParts): Response {
+  const { asked } = chooseModel(exchange.pathId, exchange.key, config, 'not_found');
   return respond(exchange, 200, rowOf(asked));
-}
-
-function idOf({ url }: Request): string {
-  try {
-    return decodeURIComponent(/\/v1\/models\/([^/?#]+)/.exec(url)?.[1] ?? '');
-  } catch {
-    throw new RelayError('not_found', 'This is not the id of a model.', { reason: 'unknown_model' });
-  }
 }
 
 /** What the CLI does not report of a model is null. */
