@@ -8,7 +8,7 @@
  * replenished", RFC 3339), OpenAI's `x-ratelimit-*-requests` (a duration "until the limit resets to its initial state"),
  * draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4 (`t`: seconds in which no more than `r` can be used).
  */
-import type { LaneState, WindowState } from './lane-state.ts';
+import type { LaneState } from './lane-state.ts';
 
 const windows = [
   { name: 'key_rpm', field: 'rpm', seconds: 60 },
@@ -20,9 +20,9 @@ const windows = [
 export function limitHeaders(state: LaneState, wallMs: number): Record<string, string> {
   const active = windows.flatMap(({ name, field, seconds }) => {
     const window = state[field];
-    return window === undefined ? [] : [{ name, seconds, window }];
+    return window === undefined ? [] : [{ name, seconds, ...window }];
   });
-  const tightest = active.map(({ window }) => window).reduce<WindowState | undefined>(tighter, undefined);
+  const [tightest] = active.toSorted((a, b) => a.remaining - b.remaining || b.resetMs - a.resetMs);
   if (tightest === undefined) return {};
 
   const { limit, remaining, resetMs } = tightest;
@@ -34,17 +34,12 @@ export function limitHeaders(state: LaneState, wallMs: number): Record<string, s
     'x-ratelimit-remaining-requests': String(remaining),
     'x-ratelimit-reset-requests': duration(resetMs),
     'ratelimit-policy': active
-      .map(({ name, seconds, window }) => `"${name}";q=${window.limit};w=${seconds}`)
+      .map(({ name, seconds, limit }) => `"${name}";q=${limit};w=${seconds}`)
       .join(', '),
     ratelimit: active
-      .map(({ name, window }) => `"${name}";r=${window.remaining};t=${Math.ceil(window.nextMs / 1000)}`)
+      .map(({ name, remaining, nextMs }) => `"${name}";r=${remaining};t=${Math.ceil(nextMs / 1000)}`)
       .join(', '),
   };
-}
-
-function tighter(a: WindowState | undefined, b: WindowState): WindowState {
-  if (a === undefined || b.remaining < a.remaining) return b;
-  return b.remaining === a.remaining && b.resetMs > a.resetMs ? b : a;
 }
 
 /** To the second, as the Claude API writes it. Rounded up: it is never early. */
