@@ -113,7 +113,6 @@ export const completeJsonResponse = z.strictObject({
 export type CompleteTextResponse = z.infer<typeof completeTextResponse>;
 export type CompleteJsonResponse = z.infer<typeof completeJsonResponse>;
 
-/** Every error, on every native route. */
 export const errorBody = z.strictObject({
   ok: z.literal(false),
   error: z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]).describe('Decide by it.'),
@@ -269,7 +268,6 @@ export const messagesError = z.strictObject({
   request_id: z.string(),
 });
 
-/** A completion of the Chat Completions API. */
 export const chatResponse = z.looseObject({
   id: z.string(),
   object: z.literal('chat.completion'),

@@ -71,7 +71,6 @@ export type ErrorDetails = {
   untilMs?: number;
   /** A model: the plan is used up for its family; absent: for all models. */
   closesModel?: string;
-  /** Which limit refused the request. */
   limit?: LimitName;
   /** False if a short wait cannot help (a daily limit): sent as `x-should-retry: false`. */
   shouldRetry?: boolean;
@@ -85,7 +84,6 @@ export type ErrorDetails = {
   param?: string;
   /** `details` of an error in the Messages API: its SDKs use the `error_code` in it. */
   apiDetails?: Readonly<Record<string, unknown>>;
-  /** Further response headers, such as `Allow`. */
   headers?: Record<string, string>;
   /** For the log; never shown to a caller. */
   cause?: unknown;

@@ -14,7 +14,6 @@ export class FairQueue<T> {
     return this.#byKey.values().reduce((sum, items) => sum + items.length, 0);
   }
 
-  /** How many requests of this key wait. */
   of(keyId: string): number {
     return this.#byKey.get(keyId)?.length ?? 0;
   }
@@ -47,7 +46,6 @@ export class FairQueue<T> {
     return best.item;
   }
 
-  /** For an item that stops waiting. */
   remove(keyId: string, item: T): void {
     const items = this.#byKey.get(keyId);
     const index = items?.indexOf(item) ?? -1;
@@ -56,7 +54,6 @@ export class FairQueue<T> {
     if (items.length === 0) this.#byKey.delete(keyId);
   }
 
-  /** In no particular order. */
   all(): T[] {
     return [...this.#byKey.values()].flat();
   }

@@ -1,13 +1,13 @@
 /** The limits of a request's text and of its images and documents. */
-import type { Config } from '../config.ts';
 import type { Conversation, UserBlock } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
+import type { BodyLimits } from './body.ts';
 
 /** Throws `payload_too_large`, naming the limit. Of `bodyBytes`, the size of the body, all but the attachments' data is text. */
 export function requireRoom(
   { messages }: Conversation,
   bodyBytes: number,
-  { maxInputBytes, maxAttachmentBytes }: Pick<Config, 'maxInputBytes' | 'maxAttachmentBytes'>,
+  { maxInputBytes, maxAttachmentBytes }: BodyLimits,
 ): void {
   let attached = 0;
   for (const { role, content } of messages) {

@@ -15,7 +15,6 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export type BodyLimits = { maxInputBytes: number; maxAttachmentBytes: number };
 
 export type ReadOptions = {
-  /** Whether its digest is wanted. */
   digest?: boolean;
   /** Called at most once, before more than `maxInputBytes` are read, with the size of the body or the largest it can have. */
   onLarge?: (bytes: number) => void;

@@ -66,7 +66,6 @@ export class Connections {
     });
   }
 
-  /** Its key is valid. */
   know(socket: Socket): void {
     const connection = this.#all.get(socket);
     if (connection !== undefined) connection.known = true;

@@ -48,13 +48,10 @@ export function createAdmission(options: AdmissionOptions) {
       return lanes[lane].reserve(key, signal, model);
     },
 
-    /** What this key has left. */
     state: (lane: Lane, key: KeyLimits): LaneState => lanes[lane].state(key),
 
-    /** Requests that wait for a slot. */
     queued: (lane: Lane): number => lanes[lane].queued,
 
-    /** What of the plan is used up now. */
     planClosings: (): PlanClosing[] => planLimits.closings(),
 
     /** The upstream said that the plan is used up until `untilWallMs` (Unix milliseconds): for the family of `model`, or for all. */

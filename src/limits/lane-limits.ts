@@ -27,7 +27,6 @@ export type KeyLimits = {
   concurrency?: number | undefined;
 };
 
-/** The limits that apply to one key. */
 export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {
   return {
     ...lane,

@@ -162,7 +162,6 @@ export class LaneAdmission {
     );
   }
 
-  /** Gives a counted request its slot. */
   #start({ key, trial }: Arrival, day: string): Ticket {
     const { clock, onEnd } = this.#options;
     const slot = { key, since: clock.monotonic() };
@@ -213,7 +212,6 @@ export class LaneAdmission {
     return promise;
   }
 
-  /** Gives free slots to requests that wait. */
   #startWaiting(): void {
     const next = () =>
       this.#queue.next(

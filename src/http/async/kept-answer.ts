@@ -23,12 +23,10 @@ export class KeptAnswer {
     return this.#bytes;
   }
 
-  /** Resolves at its end, however it ended. */
   get result(): Promise<Result> {
     return this.#ended.promise;
   }
 
-  /** The answer is larger than what is kept. */
   get tooLarge(): boolean {
     return this.#bytes > maxKeptBytes;
   }

@@ -11,7 +11,7 @@ import {
 } from '../async/answer-with-job.ts';
 import { requireRoom } from '../attachments.ts';
 import type { BodyBudget } from '../body-budget.ts';
-import { readJson } from '../body.ts';
+import { readJson, type BodyLimits } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
 import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
 import type { Handler } from '../route.ts';
@@ -19,7 +19,7 @@ import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
 import { chooseModel, type ModelSettings } from './models.ts';
 
 export type GenerateParts = AnswerParts & {
-  config: ModelSettings & Pick<Config, 'maxInputBytes' | 'maxAttachmentBytes' | 'requestTimeoutMs'>;
+  config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs'>;
   runner: Pick<Runner, 'run' | 'checkSchema'>;
   bodyBudget: Pick<BodyBudget, 'reserve'>;
 };
