@@ -60,11 +60,6 @@ export async function deliver(
   times: StreamTimes,
 ): Promise<Response> {
   const leave = join();
-  const onGone = (): void => {
-    exchange.clientGone = true;
-  };
-  signal.addEventListener('abort', onGone);
-  if (signal.aborted) onGone();
   try {
     answer.requireWhole();
     if (!streamed) return respondText(exchange, 200, await answer.whole(signal));
@@ -73,5 +68,6 @@ export async function deliver(
     });
   } finally {
     leave();
+    if (signal.aborted) exchange.clientGone = true;
   }
 }

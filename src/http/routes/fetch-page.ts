@@ -3,7 +3,6 @@ import type { PageResponse } from '../../api.ts';
 import { fieldProblem } from '../../dialects/native.ts';
 import { parseBody } from '../../dialects/problem.ts';
 import { RelayError } from '../../errors.ts';
-import type { Ticket } from '../../limits/ticket.ts';
 import type { PageFetcher } from '../../pages/fetch.ts';
 import { pageRequest } from '../../pages/request.ts';
 import { readJson } from '../body.ts';
@@ -27,7 +26,13 @@ export async function fetchPage(
   if (URL.canParse(asked.url)) exchange.targetHost = new URL(asked.url).hostname;
 
   return whileWanted(request.signal, exchange, parts.inFlight, async (signal) => {
-    using _ticket = await reserveInTime(asked.timeout_ms, signal, exchange, parts);
+    // The caller's time includes the wait for a slot.
+    const late = AbortSignal.timeout(asked.timeout_ms);
+    const either = AbortSignal.any([signal, late]);
+    using _ticket = await reserve({ lane: 'fetch' }, either, exchange, parts).catch((error: unknown) => {
+      if (error !== late.reason) throw error;
+      throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });
+    });
     const startedAt = performance.now();
     try {
       const left = Math.max(1, Math.floor(asked.timeout_ms - exchange.queueMs));
@@ -37,20 +42,4 @@ export async function fetchPage(
       exchange.upstreamMs = performance.now() - startedAt;
     }
   });
-}
-
-/** The caller's time includes the wait for a slot. */
-async function reserveInTime(
-  timeoutMs: number,
-  signal: AbortSignal,
-  exchange: KeyedExchange,
-  parts: FetchPageParts,
-): Promise<Ticket> {
-  const late = AbortSignal.timeout(timeoutMs);
-  try {
-    return await reserve({ lane: 'fetch' }, AbortSignal.any([signal, late]), exchange, parts);
-  } catch (error) {
-    if (signal.aborted || !late.aborted || error instanceof RelayError) throw error;
-    throw new RelayError('timeout', 'No slot for the fetch was free in time.', { cause: error });
-  }
 }
