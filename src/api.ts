@@ -143,8 +143,6 @@ export type Job = z.infer<typeof job>;
 
 export const healthResponse = z.strictObject({ ok: z.literal(true) });
 
-export type HealthResponse = z.infer<typeof healthResponse>;
-
 /** A stranger gets the names of the checks that failed, and nothing else. */
 export const readyResponse = z.strictObject({
   ok: z.boolean(),

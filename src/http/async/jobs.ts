@@ -92,15 +92,14 @@ export class Jobs {
       created_at: iso(createdAt),
       expires_at: ended === undefined ? null : iso(ended.at + this.#ttlMs),
       url: `/v1/jobs/${id}`,
-      ...(withResponse && ended !== undefined ? responseOf(job, ended.result) : {}),
+      response: withResponse && ended !== undefined ? responseOf(job, ended.result) : undefined,
     };
   }
 }
 
-function responseOf({ status, errorFormat, requestId }: Job, result: Result): Pick<JobBody, 'response'> {
-  if (result.ok)
-    return { response: { status: 200, body: parseExactly(result.text) as Record<string, unknown> } };
-  if (status === 'cancelled') return {};
+function responseOf({ status, errorFormat, requestId }: Job, result: Result): JobBody['response'] {
+  if (result.ok) return { status: 200, body: parseExactly(result.text) as Record<string, unknown> };
+  if (status === 'cancelled') return undefined;
   const body = errorFormat.errorBody(result.error, requestId) as Record<string, unknown>;
-  return { response: { status: statusOf(errorFormat, result.error), body } };
+  return { status: statusOf(errorFormat, result.error), body };
 }

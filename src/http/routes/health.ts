@@ -1,5 +1,5 @@
 /** GET /health and GET /ready: no key is needed, no token is spent, and a stranger learns nothing of this machine. */
-import type { HealthResponse, ReadyResponse } from '../../api.ts';
+import type { ReadyResponse } from '../../api.ts';
 import type { Readiness } from '../../claude/proof/readiness.ts';
 import type { Runner } from '../../claude/runner.ts';
 import { RelayError } from '../../errors.ts';
@@ -61,7 +61,7 @@ export class Health {
         name: 'plan',
         // The relay still serves the other models when one family is used up.
         ok: planClosings.every(({ family }) => family !== undefined),
-        ...(closed.length === 0 ? {} : { detail: `the plan is used up: ${closed.join(', ')}` }),
+        detail: closed.length === 0 ? undefined : `the plan is used up: ${closed.join(', ')}`,
       },
       check('database', store.problem()),
       check('ledger', ledger.problem()),
@@ -73,7 +73,7 @@ export class Health {
 const loginRefused = 'the login was refused at its last use: log in again on the host, or fix its account';
 
 function check(name: string, problem: string | undefined): ReadyCheck {
-  return problem === undefined ? { name, ok: true } : { name, ok: false, detail: problem };
+  return { name, ok: problem === undefined, detail: problem };
 }
 
 function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
@@ -82,13 +82,13 @@ function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
     return { name: 'lock_proved', ok: true };
   } catch {
     const state = readiness.state();
-    return { name: 'lock_proved', ok: false, ...(state.phase === 'proved' ? {} : { detail: state.reason }) };
+    return { name: 'lock_proved', ok: false, detail: state.phase === 'proved' ? undefined : state.reason };
   }
 }
 
 /** Liveness: the process answers. */
 export function health(_request: Request, exchange: Exchange): Response {
-  return respond(exchange, 200, { ok: true } satisfies HealthResponse);
+  return respond(exchange, 200, { ok: true });
 }
 
 /** Readiness. A stranger learns which checks failed; a caller with a key, or a program of this machine, learns the details. */

@@ -44,6 +44,13 @@ function openapiDocument({ config, routes }: OpenapiParts): object {
     const path = (paths[route.path.replace(/:(\w+)/g, '{$1}')] ??= {});
     path[route.method.toLowerCase()] = operation(route, config.defaultModel);
   }
+  const requests: NamedSchemas = Object.assign({}, ...routes.map(({ body }) => body));
+  const answers: NamedSchemas = Object.assign(
+    {},
+    accepted,
+    nativeErrors,
+    ...routes.flatMap(({ answer, errors }) => [answer, errors]),
+  );
   return {
     openapi: '3.1.1',
     info: {
@@ -56,19 +63,8 @@ function openapiDocument({ config, routes }: OpenapiParts): object {
     security: [{ bearer: [] }, { apiKey: [] }],
     paths,
     components: {
-      schemas: {
-        // A request is described as it is sent: a field with a default may be absent.
-        ...toJsonSchemas('input', Object.assign({}, ...routes.map(({ body }) => body))),
-        ...toJsonSchemas(
-          'output',
-          Object.assign(
-            {},
-            accepted,
-            nativeErrors,
-            ...routes.flatMap(({ answer, errors }) => [answer, errors]),
-          ),
-        ),
-      },
+      // A request is described as it is sent: a field with a default may be absent.
+      schemas: { ...toJsonSchemas('input', requests), ...toJsonSchemas('output', answers) },
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'crk_...' },
         apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
@@ -101,16 +97,14 @@ function operation(route: DescribedRoute, defaultModel: string): object {
   return {
     operationId: id,
     summary,
-    ...(scope === undefined ? { security: [] } : {}),
+    security: scope === undefined ? [] : undefined,
     parameters: asksModel ? modelHeaders : parameters,
-    ...(body === undefined ? {} : { requestBody: { required: true, content: json(body, { example }) } }),
+    requestBody: body && { required: true, content: json(body, { example }) },
     responses: {
-      ...(answer === undefined
-        ? {}
-        : { 200: { description: 'The answer.', content: { ...json(answer), ...events } } }),
-      ...(asksModel
-        ? { 202: { description: 'A job. Its result is at its `url`.', content: json(accepted) } }
-        : {}),
+      200: answer && { description: 'The answer.', content: { ...json(answer), ...events } },
+      202: asksModel
+        ? { description: 'A job. Its result is at its `url`.', content: json(accepted) }
+        : undefined,
       '4XX': failure,
       '5XX': failure,
     },
