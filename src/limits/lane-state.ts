@@ -1,5 +1,4 @@
 /** What one key has left in a lane, for the headers of an answer and for `GET /v1/usage`. */
-import type { DailyUse } from './budget.ts';
 import type { LaneLimits } from './lane-limits.ts';
 import type { SlidingWindow } from './windows.ts';
 
@@ -12,37 +11,30 @@ export type WindowState = {
   nextMs: number;
 };
 
-/** A limit that is off, or that cannot be read, is absent. */
+/** A limit that is off, or that cannot be read, is undefined. */
 export type LaneState = {
-  rpm?: WindowState;
-  daily?: WindowState;
-  globalDaily?: WindowState;
+  rpm?: WindowState | undefined;
+  daily?: WindowState | undefined;
+  globalDaily?: WindowState | undefined;
   /** A limit of 0 is off. */
   concurrency: { limit: number; running: number; globalLimit: number; globalRunning: number; queued: number };
 };
 
-export function rpmState(limits: LaneLimits, window: SlidingWindow, now: number): Pick<LaneState, 'rpm'> {
-  const limit = limits.keyRpm;
-  if (limit === 0) return {};
+export function rpmState(
+  { keyRpm }: LaneLimits,
+  window: SlidingWindow,
+  now: number,
+): WindowState | undefined {
+  if (keyRpm === 0) return undefined;
   return {
-    rpm: {
-      limit,
-      remaining: Math.max(0, limit - window.used(now)),
-      resetMs: window.emptyMs(now),
-      nextMs: window.waitMs(now, limit) || window.nextMs(now),
-    },
+    limit: keyRpm,
+    remaining: Math.max(0, keyRpm - window.used(now)),
+    resetMs: window.emptyMs(now),
+    nextMs: window.waitMs(now, keyRpm) || window.nextMs(now),
   };
 }
 
-export function dailyState(limits: LaneLimits, used: DailyUse): Pick<LaneState, 'daily' | 'globalDaily'> {
-  const state = (limit: number, taken: number): WindowState => ({
-    limit,
-    remaining: Math.max(0, limit - taken),
-    resetMs: used.resetMs,
-    nextMs: used.resetMs,
-  });
-  return {
-    ...(limits.keyDaily > 0 ? { daily: state(limits.keyDaily, used.key) } : {}),
-    ...(limits.globalDaily > 0 ? { globalDaily: state(limits.globalDaily, used.all) } : {}),
-  };
+export function dailyState(limit: number, used: number, resetMs: number): WindowState | undefined {
+  if (limit === 0) return undefined;
+  return { limit, remaining: Math.max(0, limit - used), resetMs, nextMs: resetMs };
 }

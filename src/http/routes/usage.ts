@@ -58,9 +58,9 @@ export function closedModels(closings: readonly PlanClosing[]): UsageResponse['p
 function limitsBody(state: LaneState, now: number): UsageResponse['limits'] {
   const { rpm, daily, globalDaily, concurrency } = state;
   return {
-    ...(rpm === undefined ? {} : { key_rpm: windowBody(rpm, now) }),
-    ...(daily === undefined ? {} : { key_daily: windowBody(daily, now) }),
-    ...(globalDaily === undefined ? {} : { global_daily: windowBody(globalDaily, now) }),
+    key_rpm: rpm && windowBody(rpm, now),
+    key_daily: daily && windowBody(daily, now),
+    global_daily: globalDaily && windowBody(globalDaily, now),
     concurrency: { limit: concurrency.limit, running: concurrency.running },
   };
 }
