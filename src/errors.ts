@@ -1,11 +1,7 @@
 const invalid = { anthropic: 'invalid_request_error', openai: 'invalid_request_error' } as const;
 const failed = { anthropic: 'api_error', openai: 'server_error' } as const;
 
-/**
- * The closed set of error codes, with their HTTP status and their error types in the two dialects.
- *
- * Every error for a caller is a `RelayError` with one of these codes; any other error is a defect and becomes `internal`.
- */
+/** The closed set of error codes. Every error for a caller has one of them; any other error is a defect and becomes `internal`. */
 export const errorTable = {
   bad_request: { status: 400, ...invalid },
   invalid_url: { status: 400, ...invalid },
@@ -91,12 +87,12 @@ export type ErrorDetails = {
 
 /** An error that a caller can see: a code of the table, and a sentence that says what to do. */
 export class RelayError extends Error {
+  override name = 'RelayError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.name = 'RelayError';
     this.code = code;
     this.details = details;
   }

@@ -1,8 +1,6 @@
 /**
- * Requests that wait, in turns: the key with the fewest running goes first, then the key that was served longest ago, and within a
- * key the oldest request.
- *
- * Pure data; its owner bounds it, knows what runs, and times the waiting.
+ * Requests that wait, in turns: first the key with the fewest running, then the key served longest ago; within a key the oldest.
+ * Pure data: its owner bounds it, knows what runs, and times the waiting.
  */
 export class FairQueue<T> {
   readonly #byKey = new Map<string, T[]>();

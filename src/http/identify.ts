@@ -57,7 +57,7 @@ export function validKey(
   const token = tokenOf(request);
   const key = token === undefined ? undefined : keys.verify(token);
   if (key === undefined) {
-    const forwarded = request.headers.get('x-forwarded-for') ?? undefined;
+    const forwarded = request.headers.get('x-forwarded-for') ?? '';
     failedKeys.record(clientAddress(remoteAddress, forwarded, trusted));
   } else if (outgoing !== undefined) connections.know(outgoing.req.socket);
   return key;

@@ -1,8 +1,6 @@
 /**
- * The keys: created, checked, rotated and revoked. Only the SHA-256 of a secret is stored; the secret is returned once.
- *
- * `verify` asks the database each time, by primary key and without a cache, so that the next request of a running relay sees what a
- * command has changed.
+ * The keys: created, checked, rotated and revoked. Only the SHA-256 of a secret is stored; the secret is returned once. `verify` asks
+ * the database each time, without a cache: the next request of a running relay sees what a command has changed.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { RelayError } from '../errors.ts';

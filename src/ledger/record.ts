@@ -1,8 +1,6 @@
 /**
- * The record of a request: metadata in a closed schema, never content. Pure.
- *
- * `storable` is the last gate before the disk: a value that does not have the shape of its column becomes `other`, is cut to its
- * range or is omitted, so that a mistake elsewhere cannot write a caller's text.
+ * The record of a request: metadata in a closed schema, never content. Pure. `storable` is the last gate before the disk: what does
+ * not have the shape of its column becomes `other`, is cut to its range or is omitted, so that no mistake writes a caller's text.
  */
 import { errorTable, limitNames, type ErrorCode, type LimitName } from '../errors.ts';
 

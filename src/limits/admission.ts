@@ -1,7 +1,6 @@
 /**
- * Admission: one call reserves everything a request needs, all or nothing, and returns a ticket that ends exactly once.
- *
- * No request of a key avoids it. A refused request has used nothing: no place in the minute, no count of the day, no slot.
+ * Admission: one call reserves everything a request needs and returns a ticket that ends once, or refuses and has used nothing: no
+ * place in the minute, no count of the day, no slot. No request of a key avoids it.
  */
 import { shuttingDown } from '../endings.ts';
 import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
@@ -37,11 +36,7 @@ export function createAdmission(options: AdmissionOptions) {
   };
 
   return {
-    /**
-     * Rejects with `rate_limited` (with `limit`, `retryAfter` and `shouldRetry`), with `shutting_down`, with `not_ready` if the daily
-     * counts cannot be kept, or with the signal's reason. Runs to the end before it returns its promise: there is no
-     * `await` between check and take.
-     */
+    /** Rejects with `rate_limited`, `shutting_down`, `not_ready` if the daily counts cannot be kept, or the signal's reason. */
     async reserve({ lane, model, key, signal }: ReserveRequest): Promise<Ticket> {
       if (draining !== undefined) throw shuttingDown();
       signal.throwIfAborted();

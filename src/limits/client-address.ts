@@ -1,8 +1,6 @@
 /**
- * The address that a request came from. Pure.
- *
- * Anyone can send `X-Forwarded-For`. Only entries appended by a trusted proxy are used: the list is read from its right end, and the
- * first address that is not a trusted proxy is the client's.
+ * The address that a request came from. Pure. Anyone can send `X-Forwarded-For`, so only what trusted proxies appended is used: the
+ * list is read from its right end, and the first address that is not a trusted proxy is the client's.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { addNetwork, hextetsOf } from '../network.ts';

@@ -1,8 +1,6 @@
 /**
- * One lane: its slots, its queue, and what each key has used. `reserve` is the one place where a request is admitted, and its
- * `Ticket` the one way to end it.
- *
- * There is no `await` between a check and the take that follows it, so no other request can come between.
+ * One lane: its slots, its queue, and what each key has used. Only `reserve` admits a request, and only its `Ticket` ends it. There is
+ * no `await` between a check and the take that follows it, so no other request can come between.
  */
 import { FairQueue, mayWait } from '../fair-queue.ts';
 import type { DailyCounts } from '../store/daily.ts';
@@ -97,11 +95,12 @@ export class LaneAdmission {
     const window = key?.window ?? new SlidingWindow(minuteMs);
     const rpm = rpmState(limits, window, this.#options.clock.monotonic());
     try {
-      const used = this.#budget.used(keyId, this.#waitingCounts(keyId));
-      return { concurrency, ...rpm, ...dailyState(limits, used) };
+      const { key, all, resetMs } = this.#budget.used(keyId, this.#waitingCounts(keyId));
+      const daily = dailyState(limits.keyDaily, key, resetMs);
+      return { concurrency, rpm, daily, globalDaily: dailyState(limits.globalDaily, all, resetMs) };
     } catch {
       // The answer omits the days; new work is refused with the reason.
-      return { concurrency, ...rpm };
+      return { concurrency, rpm };
     }
   }
 

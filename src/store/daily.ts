@@ -1,7 +1,6 @@
 /**
- * The durable counts behind the daily limits, by UTC day and scope (a key, or all of them).
- *
- * A `take` that returned is in the file and survives `kill -9`; one that threw counted nothing.
+ * The durable counts behind the daily limits, by UTC day and scope (a key, or all of them). A `take` that returned is in the file and
+ * survives `kill -9`; one that threw counted nothing.
  */
 import type { Store } from './sqlite.ts';
 
