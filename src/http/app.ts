@@ -38,20 +38,19 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
       remoteAddress: incoming.socket.remoteAddress,
       outgoing,
     });
-    let error: RelayError | undefined;
     let response: Response;
     try {
       response = await handler(request, exchange);
     } catch (thrown) {
-      error = asRelayError(thrown);
-      response = respondError(exchange, error);
+      exchange.failure = asRelayError(thrown);
+      response = respondError(exchange, exchange.failure);
     }
     const finish = (status: number, error: RelayError | undefined): void => {
       exchange.onEnd?.();
       parts.health.note(exchange, status, error);
       recordExchange(exchange, status, error, parts);
     };
-    if (exchange.settled === undefined) finish(response.status, error ?? exchange.failure);
+    if (exchange.settled === undefined) finish(response.status, exchange.failure);
     else void exchange.settled.then((end) => finish(end.status, end.error));
     return response;
   };

@@ -41,7 +41,7 @@ export type Exchange = Arrival &
     /** From arrival to the model's first text. */
     firstTextMs?: number;
     stopReason?: string;
-    /** What went wrong after the status had been sent. */
+    /** What went wrong, perhaps after the status had been sent. */
     failure?: RelayError;
     /** The end of a request that goes on after its answer (a job); its record waits for it. */
     settled?: Promise<{ status: number; error: RelayError | undefined }>;
