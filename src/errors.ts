@@ -89,16 +89,14 @@ export type ErrorDetails = {
 export class RelayError extends Error {
   override name = 'RelayError';
   readonly code: ErrorCode;
+  readonly status: number;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
+    this.status = errorTable[code].status;
     this.details = details;
-  }
-
-  get status(): number {
-    return errorTable[this.code].status;
   }
 }
 

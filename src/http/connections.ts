@@ -19,7 +19,7 @@ type Connection = {
 };
 
 export class Connections {
-  readonly #most: number;
+  readonly most: number;
   readonly #all = new Map<Socket, Connection>();
   /** Each connection is in one of these sets, in the order of arrival there. */
   readonly #strangers = new Set<Connection>();
@@ -27,11 +27,7 @@ export class Connections {
   readonly #asking = new Set<Connection>();
 
   constructor(most: number) {
-    this.#most = most;
-  }
-
-  get most(): number {
-    return this.#most;
+    this.most = most;
   }
 
   get open(): number {
@@ -43,12 +39,12 @@ export class Connections {
     this.#all.set(socket, connection);
     this.#strangers.add(connection);
     socket.once('close', () => this.#remove(connection));
-    if (this.#all.size > this.#most + newcomers) this.#close(this.#leastUseful() ?? connection);
+    if (this.#all.size > this.most + newcomers) this.#close(this.#leastUseful() ?? connection);
     // A request that came with the connection is read in the next round of the event loop.
     setImmediate(() => {
       setImmediate(() => {
         connection.settled = true;
-        if (this.#all.size > this.#most) this.#close(this.#leastUseful());
+        if (this.#all.size > this.most) this.#close(this.#leastUseful());
       });
     });
   }

@@ -13,6 +13,7 @@ export const maxKeptBytes = 16 * 1024 * 1024;
 export class KeptAnswer {
   readonly #events: string[] = [];
   readonly #ended = Promise.withResolvers<Result>();
+  readonly result = this.#ended.promise;
   /** Resolves at the next event, at the end, and when a client leaves. */
   #change = Promise.withResolvers<void>();
   #over = false;
@@ -21,10 +22,6 @@ export class KeptAnswer {
 
   get bytes(): number {
     return this.#bytes;
-  }
-
-  get result(): Promise<Result> {
-    return this.#ended.promise;
   }
 
   get tooLarge(): boolean {
