@@ -83,7 +83,7 @@ describe('a body that is not valid gets a 400 that names the field', () => {
   test('a body that is not UTF-8 gets a 400', async () => {
     const body = Buffer.concat([Buffer.from('{"prompt":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
     const response = await relay.post('', { body });
-    assert.match(await assertError(response, 400, 'bad_request'), /not valid UTF-8/);
+    assert.match(await assertError(response, 400, 'bad_request'), /not valid JSON in UTF-8/);
   });
 });
 

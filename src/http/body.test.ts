@@ -77,7 +77,7 @@ describe('readJson', () => {
       [0x22, 0xc0, 0xaf, 0x22],
       [0x22, 0xe2],
     ])
-      await refused({ body: chunks(Uint8Array.from(bytes)) }, 100, 'bad_request', /not valid UTF-8/);
+      await refused({ body: chunks(Uint8Array.from(bytes)) }, 100, 'bad_request', /not valid JSON in UTF-8/);
     await refused({ body: Buffer.from('"x"', 'utf16le') }, 100, 'bad_request', /not valid JSON/);
   });
 

@@ -28,18 +28,12 @@ export async function readJson(
 ): Promise<Body> {
   requireJson(request.headers);
   const bytes = await readBytes(request, limits, onLarge);
-  let text: string;
   try {
-    text = utf8.decode(bytes);
-  } catch {
-    throw new RelayError('bad_request', 'The request body is not valid UTF-8.');
-  }
-  try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(utf8.decode(bytes));
     if (!digest) return { value, bytes: bytes.length };
     return { value, bytes: bytes.length, digest: createHash('sha256').update(bytes).digest('base64') };
   } catch {
-    throw new RelayError('bad_request', 'The request body is not valid JSON.');
+    throw new RelayError('bad_request', 'The request body is not valid JSON in UTF-8.');
   }
 }
 

@@ -135,13 +135,14 @@ function serverTiming(exchange: Exchange): string {
   const total = performance.now() - exchange.startedAt;
   const { queueMs, spawnMs, upstreamMs, firstTextMs, warm } = exchange;
   const relayMs = Math.max(0, total - queueMs - spawnMs - upstreamMs);
-  return [
-    ['queue', queueMs] as const,
-    [warm ? 'claim' : 'spawn', spawnMs] as const,
-    ['upstream', upstreamMs] as const,
-    ['relay', relayMs] as const,
-    ...(firstTextMs === undefined ? [] : [['first_text', firstTextMs] as const]),
-  ]
+  const phases = {
+    queue: queueMs,
+    [warm ? 'claim' : 'spawn']: spawnMs,
+    upstream: upstreamMs,
+    relay: relayMs,
+    ...(firstTextMs !== undefined && { first_text: firstTextMs }),
+  };
+  return Object.entries(phases)
     .map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
     .join(', ');
 }

@@ -70,8 +70,9 @@ function checkList(
   isKnown: (item: string) => boolean,
 ): void {
   if (items === undefined) return;
-  if (items.length === 0) throw new KeyError(`The list of ${name}s is empty. Omit it to allow all.`);
-  if (items.length > 30) throw new KeyError(`The list of ${name}s can have at most 30 entries.`);
+  if (items.length === 0 || items.length > 30) {
+    throw new KeyError(`The list of ${name}s must have 1 to 30 entries. Omit it to allow all.`);
+  }
   const wrong = items.find((item) => !isKnown(item));
   if (wrong === undefined) return;
   const hint = name === 'route' ? `: the routes are ${keyRoutes.join(', ')}` : '';
