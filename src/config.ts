@@ -115,10 +115,7 @@ function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment):
 }
 
 /** The settings if they are valid, and the environment in any case: an uninstall does not require valid settings. */
-export function loadConfigIfValid(
-  file: string,
-  env: Environment = processEnv,
-): { config: Config | undefined; env: Environment } {
+export function loadConfigIfValid(file: string, env = processEnv) {
   try {
     const config = loadConfig({ env, file });
     return { config, env: config.hostEnv };

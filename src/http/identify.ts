@@ -39,9 +39,10 @@ export function identify(
   if (key === undefined) throw unauthorized();
   const lane = scope === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
-  const limitHeadersNow = (): Record<string, string> =>
-    limitHeaders(parts.admission.state(lane, limits), parts.clock.wall());
-  const keyed = Object.assign(exchange, { key, limitHeaders: limitHeadersNow });
+  const keyed = Object.assign(exchange, {
+    key,
+    limitHeaders: () => limitHeaders(parts.admission.state(lane, limits), parts.clock.wall()),
+  });
   if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(scope)) {
     throw new RelayError('forbidden', `This key may not use ${exchange.route.path}.`);
   }
