@@ -70,6 +70,12 @@ describe('POST /v1/fetch', () => {
     }
   });
 
+  test('a body above the fixed limit of the route gets 413, and no setting is named', async () => {
+    const response = await fetchPage({ url: 'http://example.com/', padding: 'x'.repeat(33_000) });
+    const { message } = (await response.json()) as { message: string };
+    assert.deepEqual([response.status, message], [413, 'The request body is larger than 32768 bytes.']);
+  });
+
   test('fetches and completions have separate budgets', async () => {
     const key = relay.command('genkey', 'budget');
     const refused: (string | undefined)[] = [];

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
+import { eventually } from '../../test/support/relay.ts';
 import { startProcess, sweepDirectories, type ClaudeProcess, type Exit } from './process.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'process-test-'));
@@ -40,13 +41,8 @@ function run(script: string, options: { command?: string; killGraceMs?: number }
   return { process, lines, garbage, exits, home: () => home };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; !condition() && i < 500; i += 1) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-  }
-  assert.ok(condition(), 'not within ten seconds');
+function until(condition: () => boolean): Promise<void> {
+  return eventually(String(condition), condition);
 }
 
 /** Such as `T` for stopped and `Z` for a zombie; undefined for a process that is gone. */
@@ -156,7 +152,10 @@ test('stderr is drained and its last bytes are kept', async () => {
 });
 
 test('terminate sends SIGTERM, and SIGKILL to a process that ignores it', async () => {
-  const polite = run('trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.05; done');
+  // A busy machine can take a second to run the trap.
+  const polite = run('trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.05; done', {
+    killGraceMs: 60_000,
+  });
   await until(() => polite.lines.length === 1);
   polite.process.terminate();
   await polite.process.gone;

@@ -3,7 +3,7 @@ import type { Conversation, UserBlock } from '../conversation.ts';
 import { RelayError } from '../errors.ts';
 import type { BodyLimits } from './body.ts';
 
-/** Throws `payload_too_large`, naming the limit. Of `bodyBytes`, the size of the body, all but the attachments' data is text. */
+/** Throws `payload_too_large`, naming the limit. `bodyBytes`: the size of the body. All of it but the attachments' data is text. */
 export function requireRoom(
   { messages }: Conversation,
   bodyBytes: number,

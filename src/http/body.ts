@@ -12,7 +12,8 @@ export type Body = {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The settings that bound a body, in bytes: reading stops at their sum. */
-export type BodyLimits = { maxInputBytes: number; maxAttachmentBytes: number };
+/** `fixed`: no setting changes the limits. */
+export type BodyLimits = { maxInputBytes: number; maxAttachmentBytes: number; fixed?: true };
 
 export type ReadOptions = {
   digest?: boolean;
@@ -88,12 +89,12 @@ function brokenOff(cause: unknown): never {
   throw new RelayError('bad_request', 'The request body ended before it was complete.', { cause });
 }
 
-function tooLarge({ maxInputBytes, maxAttachmentBytes }: BodyLimits): RelayError {
+function tooLarge({ maxInputBytes, maxAttachmentBytes, fixed }: BodyLimits): RelayError {
+  const settings = maxAttachmentBytes === 0 ? 'MAX_INPUT_BYTES' : 'MAX_INPUT_BYTES and MAX_ATTACHMENT_BYTES';
+  const setBy = fixed ? '' : ` (${settings})`;
   return new RelayError(
     'payload_too_large',
-    maxAttachmentBytes === 0
-      ? `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES).`
-      : `The request body is larger than ${maxInputBytes + maxAttachmentBytes} bytes (MAX_INPUT_BYTES and MAX_ATTACHMENT_BYTES).`,
+    `The request body is larger than ${maxInputBytes + maxAttachmentBytes} bytes${setBy}.`,
     {
       // The rest of the body is not read.
       headers: { connection: 'close' },

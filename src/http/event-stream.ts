@@ -1,4 +1,4 @@
-/** An answer of server-sent events. Pings keep tunnels from taking silence for death; a client that does not read is dropped. */
+/** An answer of server-sent events. Pings keep a tunnel from closing a silent connection. A client that does not read is dropped. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ServerResponse } from 'node:http';
 import { type Exchange, asRelayError, headersOf } from './exchange.ts';

@@ -51,7 +51,7 @@ export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[
       onExit: () => {},
     },
   });
-  const deadline = setTimeout(() => child.terminate(), 30_000);
+  const deadline = setTimeout(() => child.terminate(), 120_000);
   child.write(initializeLine('1', ['Be brief.']));
   child.write(`${JSON.stringify({ type: 'user', message: { role: 'user', content: options.prompt } })}\n`);
   await child.gone;

@@ -12,7 +12,7 @@ import { reserve, whileWanted, type ReservationParts } from '../reservation.ts';
 export type FetchPageParts = ReservationParts & { pages: Pick<PageFetcher, 'fetchPage'> };
 
 /** A URL and a few options need no more. */
-const bodyLimits = { maxInputBytes: 32 * 1024, maxAttachmentBytes: 0 };
+const bodyLimits = { maxInputBytes: 32 * 1024, maxAttachmentBytes: 0, fixed: true } as const;
 
 export async function fetchPage(
   request: Request,
