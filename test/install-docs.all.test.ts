@@ -102,7 +102,7 @@ test('docs/operations.md lists every directive of the unit', () => {
   }
   for (const plain of ['ExecStart', 'Environment']) directives.delete(plain);
   const [there = '', notThere = ''] = section(operations, 'How the service is confined').split(
-    'Not there, and why:',
+    'Directives that are not used, and why:',
   );
   const named = (text: string): string[] =>
     [...text.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell = '']) =>
