@@ -112,7 +112,7 @@ const tls: ClientCase[] = [
       expect: {
         code: 'tls_failed',
         attempts: 1,
-        says: /^No safe connection to the relay at https:\/\/127\.0\.0\.1:\d+: .* (NODE_EXTRA_CA_CERTS|SSL_CERT_FILE) /,
+        says: /^No secure connection to the relay at https:\/\/127\.0\.0\.1:\d+: .* (NODE_EXTRA_CA_CERTS|SSL_CERT_FILE) /,
       },
     })),
   ),
@@ -322,7 +322,7 @@ const proxies: ClientCase[] = [
       expect: {
         code: 'bad_config',
         attempts: 0,
-        says: /^The proxy of HTTPS_PROXY or ALL_PROXY is not an http:\/\/ URL\. .* relay\.invalid in NO_PROXY\.$/,
+        says: /^The proxy in HTTPS_PROXY or ALL_PROXY is not an http:\/\/ URL\. .* relay\.invalid to NO_PROXY\.$/,
       },
     }),
   ),

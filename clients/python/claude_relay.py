@@ -1,12 +1,13 @@
-"""claude-relay from Python. One file of standard library, Python 3.9 or newer: copy it, or install the package it is in.
+"""claude-relay from Python. One file without dependencies, for Python 3.9 or newer: copy it, or install the package it is in.
 
     # CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
     import claude_relay
 
     print(claude_relay.complete("Say hello."))
 
-`ClaudeRelay` and the functions of the same names block until the answer is there; `AsyncClaudeRelay` does the same for asyncio,
-each call in a separate thread. Every failure is a `ClaudeRelayError` whose `code` says what happened. Times are in seconds.
+The methods of `ClaudeRelay`, and the functions of the same names, block until the answer has arrived. `AsyncClaudeRelay` is for
+asyncio and runs each call in a separate thread. Every failure is a `ClaudeRelayError` whose `code` says what happened. Times are in
+seconds.
 
 SPDX-License-Identifier: MIT
 """
@@ -77,26 +78,26 @@ __all__ = [
     "stream",
 ]
 
-#: Seconds for a whole call, with its retries and what it waits between them.
+#: Seconds for a whole call, including its retries and the waits between them.
 DEFAULT_TIMEOUT = 600.0
-#: How often a call is repeated after a failure that may pass.
+#: How many times a call is retried after a temporary failure.
 DEFAULT_MAX_RETRIES = 2
-#: Seconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is raised at once.
+#: The longest wait before a retry, in seconds. If the relay asks for a longer wait, the error is raised at once.
 DEFAULT_MAX_RETRY_WAIT = 60.0
 
 
 class ClaudeRelayError(Exception):
     """
-    The one error of this client. Decide by `code`; the message is a sentence for people.
+    The only error class of this client. Check `code`; the message is for people.
 
-    `code` is one of the relay's (its docs/api.md), or one of this client's:
+    `code` is one of the relay's codes (see its docs/api.md), or one of this client's:
     - `bad_config`: missing or invalid URL, key, idempotency key or proxy
     - `connection_failed`: no connection to the relay, or no answer on it
     - `tls_failed`: the certificate of the relay is not valid, or TLS failed
     - `connection_lost`: the connection ended before the answer did
-    - `not_a_relay`: something answers at the URL, but not a relay
+    - `not_a_relay`: the server at the URL is not a relay
     - `client_timeout`: the call took longer than its `timeout`
-    - `aborted`: the stream was closed, or its loop was left, before the end
+    - `aborted`: the stream was closed, or its loop ended, before the end of the answer
     - `not_json`: the model's answer to `output_format="json"` is not JSON; it is in the error's `text`
     """
 
@@ -117,7 +118,7 @@ class ClaudeRelayError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        #: HTTP status, where there was an answer.
+        #: HTTP status, if there was an answer.
         self.status = status
         #: The relay's id of the request, as in its log.
         self.request_id = request_id
@@ -125,15 +126,15 @@ class ClaudeRelayError(Exception):
         self.retry_after = retry_after
         #: Which limit refused the request.
         self.limit = limit
-        #: Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so.
+        #: Whether a retry can work, if the relay (`x-should-retry`) or a proxy on the way said so.
         self.should_retry = should_retry
-        #: Of a page fetch: after how many redirects it happened.
+        #: For a page fetch: the number of redirects before the error.
         self.hop = hop
         #: With `not_json`: the model's text, exactly.
         self.text = text
-        #: With `not_json`: why the model stopped. `max_tokens` means that the text was cut.
+        #: With `not_json`: why the model stopped. `max_tokens` means that the text was cut off.
         self.stop_reason = stop_reason
-        #: It happened when nothing of the request had been sent.
+        #: Whether the call failed before any part of the request was sent.
         self._unsent = False
 
     def __str__(self) -> str:
@@ -148,7 +149,7 @@ class Message(TypedDict):
 
 
 class CallOptions(TypedDict, total=False):
-    """What every call takes."""
+    """The options of every call."""
 
     #: Seconds for the whole call, retries included.
     timeout: Optional[float]
@@ -166,14 +167,14 @@ class _CompleteOptions(CallOptions, total=False):
     model: Optional[str]
     #: How hard the model thinks before it answers.
     effort: Optional[Literal["low", "medium", "high", "xhigh", "max"]]
-    #: A longer answer is cut, with stop reason `max_tokens`.
+    #: A longer answer is cut off, with stop reason `max_tokens`.
     max_tokens: Optional[int]
     temperature: Optional[float]
     #: Texts at which the answer ends.
     stop: Optional[Union[str, Sequence[str]]]
-    #: Two calls with the same one are one request to the relay. By default each call of `complete` that may be retried has its own,
-    #: and its retries share it; a stream has none. A turn with one is kept for half a minute when its connection ends, so that the
-    #: retry finds it; without one it ends at once.
+    #: Two calls with the same key are one request to the relay. By default, each call of `complete` that can be retried has a separate
+    #: key, which its retries share; a stream has no key. With a key, the turn continues for half a minute after its connection ends,
+    #: so that the retry finds it. Without a key, it ends at once.
     idempotency_key: Optional[str]
 
 
@@ -181,7 +182,7 @@ class CompleteOptions(_CompleteOptions, total=False):
     """
     The options of a completion, except its prompt.
 
-    With `schema` (JSON Schema) the answer is a value that the relay has validated. With `output_format="json"` alone the prompt
+    With `schema` (a JSON Schema), the answer is a value that the relay has validated. With `output_format="json"` alone, the prompt
     has to ask for JSON.
     """
 
@@ -194,24 +195,24 @@ class PageOptions(CallOptions, total=False):
 
     #: `html` by default.
     format: Optional[Literal["html", "text", "markdown", "metadata"]]
-    #: UTF-8 bytes of what is returned as the page; 500,000 by default.
+    #: The most UTF-8 bytes of the returned page; 500,000 by default.
     max_bytes: Optional[int]
-    #: Without scripts, styles, svg and comments; True by default.
+    #: Whether to remove scripts, styles, svg and comments; True by default.
     strip: Optional[bool]
-    #: Seconds that the relay may take for the page, 30 at most; 15 by default.
+    #: Seconds that the relay can take for the page, 30 at most; 15 by default.
     page_timeout: Optional[float]
     accept_language: Optional[str]
     user_agent: Optional[str]
 
 
 class TokenUsage(TypedDict):
-    """What an answer took."""
+    """The tokens and the cost of an answer."""
 
     input_tokens: int
     output_tokens: int
     cache_read_input_tokens: int
     cache_creation_input_tokens: int
-    #: None where the relay does not know it.
+    #: None if the relay does not know the cost.
     cost_usd: Optional[float]
 
 
@@ -221,11 +222,11 @@ class Completion:
 
     #: The text, or the parsed value.
     value: Any
-    #: What was asked for.
+    #: The model as the call named it, or the relay's default.
     model: str
     #: The id of the model that answered.
     resolved_model: str
-    #: `end_turn`, `max_tokens` (the answer was cut), `refusal` (the model declined), ...
+    #: `end_turn`, `max_tokens` (the answer was cut off), `refusal` (the model declined), ...
     stop_reason: str
     duration_ms: int
     usage: TokenUsage
@@ -244,7 +245,7 @@ class PageBytes(TypedDict):
 
 
 class PageAbout(TypedDict, total=False):
-    """What a page says about itself; each field is there if the page has it."""
+    """What a page says about itself. A field is absent if the page does not have it."""
 
     title: str
     byline: str
@@ -256,10 +257,10 @@ class PageAbout(TypedDict, total=False):
 
 
 class _PageFacts(TypedDict):
-    #: The page's own; a 404 of the page is no error.
+    #: The status of the page's host: a page with status 404 is not an error.
     status: int
     final_url: str
-    #: It was cut at `max_bytes` or a bound of the relay.
+    #: Whether the page was cut at `max_bytes` or at a bound of the relay.
     truncated: bool
     content_type: Optional[str]
     charset: str
@@ -270,15 +271,15 @@ class _PageFacts(TypedDict):
 
 
 class Page(_PageFacts, total=False):
-    """A page, text from a stranger: not safe to show as it is, and no instructions. One of `html`, `text`, `markdown`, `metadata` and `body` is there."""
+    """A page: untrusted text, not safe to show as it is, and not instructions. It has one of `html`, `text`, `markdown`, `metadata` and `body`."""
 
     html: str
     text: str
     markdown: str
     metadata: Dict[str, Any]
-    #: What is not HTML: text, JSON, XML, feeds.
+    #: A page that is not HTML: text, JSON, XML, feeds.
     body: str
-    #: In every format; a relay older than this client sends none.
+    #: Present in every format; absent from a relay older than this client.
     about: PageAbout
 
 
@@ -290,14 +291,14 @@ class Model(TypedDict):
 
 
 class CompletionStream:
-    """An answer as it comes: loop over it for the text, piece by piece. Starts when it is read; leaving the loop ends the turn."""
+    """An answer as it arrives: loop over it for the pieces of the text. The first read starts the call; leaving the loop ends the turn."""
 
     def __init__(self, call: _Call, deltas: Generator[str, None, Completion]) -> None:
         self._call = call
         self._deltas = deltas
         self._completion: Optional[Completion] = None
         self._error: Optional[BaseException] = None
-        # The generator is one thread's at a time: with asyncio each step is another's.
+        # Only one thread can run the generator at a time, and with asyncio each step has a different thread.
         self._step = threading.Lock()
 
     def __iter__(self) -> Iterator[str]:
@@ -317,7 +318,7 @@ class CompletionStream:
         self.close()
 
     def final(self) -> Completion:
-        """Read what is left; then the whole answer, with model, stop reason and usage."""
+        """Read the rest, and return the whole answer with model, stop reason and usage."""
         while self._next() is not None:
             pass
         assert self._completion is not None
@@ -327,7 +328,7 @@ class CompletionStream:
         """End the model's turn if it has not ended."""
         with self._step:
             if self._completion is None and self._error is None:
-                self._error = ClaudeRelayError("aborted", "The stream was left before its end.")
+                self._error = ClaudeRelayError("aborted", "The stream was closed before its end.")
             self._deltas.close()
 
     def _next(self) -> Optional[str]:
@@ -348,7 +349,7 @@ class CompletionStream:
 
 
 class ClaudeRelay:
-    """A relay and a key of it. The functions of this module do the same with what the environment names."""
+    """A relay, by its URL and a key. The functions of this module take both from the environment."""
 
     def __init__(
         self,
@@ -362,7 +363,7 @@ class ClaudeRelay:
         """
         `url` and `key` are CLAUDE_RELAY_URL and CLAUDE_RELAY_KEY by default.
 
-        Raises `bad_config` where one of them, or the proxy, is missing or not valid.
+        Raises `bad_config` if the URL or the key is missing or not valid, or if the proxy is not valid.
         """
         self._url = _relay_url(os.environ.get("CLAUDE_RELAY_URL") if url is None else url)
         self._proxy = _proxy_of(urlsplit(self._url))
@@ -400,7 +401,7 @@ class ClaudeRelay:
     ) -> str: ...
     def complete(self, prompt: Optional[str] = None, **options: Any) -> Any:
         """
-        The model's text; with `output_format="json"` or a `schema` the parsed value.
+        Return the model's text, or the parsed value with `output_format="json"` or a `schema`.
 
         The options are those of `CompleteOptions`.
         """
@@ -409,20 +410,20 @@ class ClaudeRelay:
     def complete_with_details(
         self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
     ) -> Completion:
-        """The same with model, stop reason, token counts and cost."""
+        """Like `complete`, and also return model, stop reason, token counts and cost."""
         with self._ask(prompt, options, whole=True) as answer:
             return answer.final()
 
     def stream(self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> CompletionStream:
         """
-        The text while it comes.
+        Return the text as it arrives.
 
-        What fails before the first piece and before anything was spent is retried; what fails later is raised.
+        A failure before the first piece that cost nothing is retried. A later failure is raised.
         """
         return self._ask(prompt, options, whole=False)
 
     def fetch_page(self, url: str, **options: Unpack[PageOptions]) -> Page:
-        """A public page, through the relay's address. No model takes part. The options are those of `PageOptions`."""
+        """Get a public page through the relay's address, without a model. The options are those of `PageOptions`."""
         return self._fetch_page(_Call(self._defaults, options, PageOptions), url, options)
 
     def models(self, **options: Unpack[CallOptions]) -> List[Model]:
@@ -454,7 +455,7 @@ class ClaudeRelay:
         self, call: _Call, prompt: Optional[str], options: CompleteOptions, whole: bool
     ) -> Generator[str, None, Completion]:
         """
-        The answer's pieces, then all of it.
+        Yield the answer's pieces, and return the whole answer.
 
         Always asks for a stream: its pings keep a long answer from being cut by a tunnel. `whole`: the caller does not see
         the pieces, so even an answer that broke off can be requested again.
@@ -505,7 +506,7 @@ class ClaudeRelay:
         fits: Callable[[Dict[str, Any]], bool],
         body: Optional[Dict[str, Any]] = None,
     ) -> Dict[str, Any]:
-        """A call whose answer is one JSON object. `fits`: whether it is what a relay answers."""
+        """A call whose answer is one JSON object. `fits` checks that the object is a relay's answer."""
         call.begin()
         while True:
             try:
@@ -522,7 +523,7 @@ _T = TypeVar("_T")
 
 
 class AsyncCompletionStream:
-    """`CompletionStream` for asyncio: `async for` over it. Leave it early through `async with`, which ends the model's turn."""
+    """`CompletionStream` for asyncio, for `async for`. To leave it early, use `async with`, which ends the model's turn."""
 
     def __init__(self, answer: CompletionStream) -> None:
         self._answer = answer
@@ -544,7 +545,7 @@ class AsyncCompletionStream:
         await self.aclose()
 
     async def final(self) -> Completion:
-        """Read what is left; then the whole answer, with model, stop reason and usage."""
+        """Read the rest, and return the whole answer with model, stop reason and usage."""
         while await self._next() is not None:
             pass
         return self._answer.final()
@@ -570,7 +571,7 @@ class AsyncClaudeRelay:
         max_retries: int = DEFAULT_MAX_RETRIES,
         max_retry_wait: float = DEFAULT_MAX_RETRY_WAIT,
     ) -> None:
-        """As `ClaudeRelay`."""
+        """Like `ClaudeRelay`."""
         self._relay = ClaudeRelay(
             url, key, timeout=timeout, max_retries=max_retries, max_retry_wait=max_retry_wait
         )
@@ -601,29 +602,29 @@ class AsyncClaudeRelay:
         **options: Unpack[_CompleteOptions],
     ) -> str: ...
     async def complete(self, prompt: Optional[str] = None, **options: Any) -> Any:
-        """As `ClaudeRelay.complete`."""
+        """Like `ClaudeRelay.complete`."""
         return (await self.complete_with_details(prompt, **options)).value
 
     async def complete_with_details(
         self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
     ) -> Completion:
-        """As `ClaudeRelay.complete_with_details`."""
+        """Like `ClaudeRelay.complete_with_details`."""
         answer = self._relay._ask(prompt, options, whole=True)
         return await _in_thread(answer._call, answer.final)
 
     def stream(
         self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
     ) -> AsyncCompletionStream:
-        """As `ClaudeRelay.stream`."""
+        """Like `ClaudeRelay.stream`."""
         return AsyncCompletionStream(self._relay.stream(prompt, **options))
 
     async def fetch_page(self, url: str, **options: Unpack[PageOptions]) -> Page:
-        """As `ClaudeRelay.fetch_page`."""
+        """Like `ClaudeRelay.fetch_page`."""
         call = _Call(self._relay._defaults, options, PageOptions)
         return await _in_thread(call, lambda: self._relay._fetch_page(call, url, options))
 
     async def models(self, **options: Unpack[CallOptions]) -> List[Model]:
-        """As `ClaudeRelay.models`."""
+        """Like `ClaudeRelay.models`."""
         call = _Call(self._relay._defaults, options, CallOptions)
         return await _in_thread(call, lambda: self._relay._models(call))
 
@@ -648,35 +649,35 @@ def complete(
     **options: Unpack[_CompleteOptions],
 ) -> str: ...
 def complete(prompt: Optional[str] = None, **options: Any) -> Any:
-    """`ClaudeRelay.complete` with the relay and the key that the environment names."""
+    """`ClaudeRelay.complete` with the URL and the key from the environment."""
     return ClaudeRelay().complete(prompt, **options)
 
 
 def complete_with_details(prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> Completion:
-    """`ClaudeRelay.complete_with_details` with the relay and the key that the environment names."""
+    """`ClaudeRelay.complete_with_details` with the URL and the key from the environment."""
     return ClaudeRelay().complete_with_details(prompt, **options)
 
 
 def stream(prompt: Optional[str] = None, **options: Unpack[CompleteOptions]) -> CompletionStream:
-    """`ClaudeRelay.stream` with the relay and the key that the environment names."""
+    """`ClaudeRelay.stream` with the URL and the key from the environment."""
     return ClaudeRelay().stream(prompt, **options)
 
 
 def fetch_page(url: str, **options: Unpack[PageOptions]) -> Page:
-    """`ClaudeRelay.fetch_page` with the relay and the key that the environment names."""
+    """`ClaudeRelay.fetch_page` with the URL and the key from the environment."""
     return ClaudeRelay().fetch_page(url, **options)
 
 
 def models(**options: Unpack[CallOptions]) -> List[Model]:
-    """`ClaudeRelay.models` with the relay and the key that the environment names."""
+    """`ClaudeRelay.models` with the URL and the key from the environment."""
     return ClaudeRelay().models(**options)
 
 
 class _Call:
-    """One call from its start to its end: its time, how it is aborted, and its retries."""
+    """One call from its start to its end: its time limit, its abort and its retries."""
 
     def __init__(self, defaults: CallOptions, options: CallOptions, known: type) -> None:
-        """`known`: the options that there are. Another one is an error, as with any function."""
+        """`known` has the valid options. Any other option is an error, as for any function."""
         unknown = sorted(set(options) - set(known.__annotations__))
         if unknown:
             raise TypeError(f"unknown option {unknown[0]!r}")
@@ -706,13 +707,13 @@ class _Call:
         if seconds < 0.005:
             raise ClaudeRelayError(
                 "client_timeout",
-                f"No whole answer within {self._timeout:g} s. Raise the timeout, or ask for less.",
+                f"No complete answer within {self._timeout:g} s. Raise the timeout, or ask for less.",
             )
         return seconds
 
     def uses(self, connection: socket.socket, limit: float) -> threading.Timer:
         """
-        What has to be cut at the end of the call's time or of this limit, or when the call is aborted.
+        Cut this connection when the call's time or this limit is over, or when the call is aborted.
 
         A socket's timeout applies to each read, so a socket that gets a byte now and then would never time out.
         """
@@ -732,7 +733,7 @@ class _Call:
         with self._lock:
             if self._socket is not None:
                 try:
-                    # That of TLS would free what the other thread is reading with.
+                    # The TLS socket's own shutdown would free what the other thread is reading with.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
                     pass
@@ -744,7 +745,7 @@ class _Call:
         """
         Wait before a retry; raise `error` if the call cannot be retried.
 
-        `repeatable`: a retry costs nothing more.
+        `repeatable`: a retry cannot cost more tokens.
         """
         if self._aborted.is_set() or not self.may_retry() or not _may_pass(error, repeatable):
             raise error
@@ -761,7 +762,7 @@ class _Call:
 
 
 class _Lines(io.BufferedReader):
-    """The end of a connection in a line is an error. To http.client it is the end of the line, or of the headers."""
+    """A connection that ends within a line is an error. http.client would take it for the end of the line or of the headers."""
 
     def readline(self, size: Optional[int] = -1, /) -> bytes:
         line = super().readline(size)
@@ -808,7 +809,7 @@ class _Exchange:
         body: Optional[Dict[str, Any]] = None,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """Raises what the relay answers unless it is a success."""
+        """Raises the relay's error unless the answer is a success."""
         payload = None
         # Some tunnels refuse a request without a user agent.
         sent = {**headers, "authorization": f"Bearer {self._key}", "user-agent": "claude-relay-client"}
@@ -843,7 +844,7 @@ class _Exchange:
         connection = http.client.HTTPConnection(host, port)
         if relay.scheme == "https":
             context = ssl.create_default_context()
-            # Python 3.13 refuses authorities that every other runtime takes.
+            # Python 3.13 refuses authorities that every other runtime accepts.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             connection = http.client.HTTPSConnection(host, port, context=context)
             secured = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
@@ -878,14 +879,14 @@ class _Exchange:
         self._watch(used, left)
 
     def _watch(self, used: socket.socket, limit: float) -> None:
-        """Cut it with the call, or after so many seconds."""
+        """Cut this socket when the call ends, or after `limit` seconds."""
         if self._timer is not None:
             self._timer.cancel()
         self._socket = used
         self._timer = self._call.uses(used, limit)
 
     def _tunnel(self, opened: socket.socket, proxy: SplitResult, place: str) -> None:
-        """In it the proxy sees no key."""
+        """A tunnel through the proxy, which does not see the key."""
         lines = [f"CONNECT {place} HTTP/1.1", f"host: {place}"]
         if proxy.username or proxy.password:
             pair = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
@@ -900,7 +901,7 @@ class _Exchange:
             raise ClaudeRelayError(
                 "connection_failed",
                 f"The proxy {_host_of(proxy)} answered {response.status} to the request for a connection to {self._url}. "
-                "For a way without it, name the relay's host in NO_PROXY.",
+                "To bypass the proxy, add the relay's host to NO_PROXY.",
                 status=response.status,
                 should_retry=response.status in _PASSING_STATUSES,
             )
@@ -916,15 +917,15 @@ class _Exchange:
         try:
             connection.request(method, urlsplit(self._url).path + path, payload, dict(headers))
         except (BrokenPipeError, ConnectionResetError):
-            # Refused before all of it was sent: the answer says why.
+            # Refused before the whole request was sent: the answer says why.
             pass
         self._response = connection.getresponse()
-        # An end among the headers looks like the end of them.
+        # A connection that is cut within the headers looks like the end of the headers.
         self._call.remaining()
         return self._response
 
     def _no_answer(self, error: Exception, connected: bool) -> ClaudeRelayError:
-        """`connected`: something of the request may have been sent."""
+        """`connected`: a part of the request may have been sent."""
         where = self._url
         if self._proxy is not None:
             where += f" (through the proxy {_host_of(self._proxy)})"
@@ -939,7 +940,7 @@ class _Exchange:
         ):
             return ClaudeRelayError(
                 "tls_failed",
-                f"No safe connection to the relay at {where}: {_reason(error)}. Is CLAUDE_RELAY_URL its URL, with the name that "
+                f"No secure connection to the relay at {where}: {_reason(error)}. Is CLAUDE_RELAY_URL its URL, with the name that "
                 "its certificate has? For a private certificate authority, set SSL_CERT_FILE to its file.",
             )
         failed = ClaudeRelayError(
@@ -947,12 +948,12 @@ class _Exchange:
             f"No connection to the relay at {where}: {_reason(error)}. "
             "Is it running, and is CLAUDE_RELAY_URL its URL?",
         )
-        # Who resets a connection may have read from it.
+        # A server that resets a connection may have read from it.
         failed._unsent = not connected and not isinstance(error, (ConnectionResetError, ssl.SSLError))
         return failed
 
     def _pieces(self) -> Iterator[bytes]:
-        """The body as it comes. A connection that ends before it does is `connection_lost`."""
+        """The body as it arrives. A connection that ends before the body is `connection_lost`."""
         response = self._response
         assert response is not None
         count = 0
@@ -965,7 +966,7 @@ class _Exchange:
                 raise self._lost(_reason(error)) from error
             if piece == b"":
                 self._call.remaining()
-                # Not noticed by http.client: the end of a connection before Content-Length.
+                # http.client does not notice that a connection ended before Content-Length.
                 if response.length:
                     raise self._lost("it was closed")
                 return
@@ -1000,13 +1001,13 @@ class _Exchange:
     def _of_relay(
         self, body: Optional[Dict[str, Any]], fits: Callable[[Dict[str, Any]], bool]
     ) -> Dict[str, Any]:
-        """A relay's answer has `ok: true`, as others have, and `fits`."""
+        """A relay's answer has `ok: true`, and `fits`, because other servers also send `ok: true`."""
         if body is not None and body.get("ok") is True and fits(body):
             return body
         raise self._not_a_relay()
 
     def answer(self) -> Generator[str, None, Dict[str, Any]]:
-        """The pieces of an answer as they come, then its `done` event."""
+        """Yield the pieces of an answer as they arrive, and return its `done` event."""
         assert self._response is not None
         kind = self._response.getheader("content-type", "").lower()
         if not re.match(r"text/event-stream\b", kind):
@@ -1075,16 +1076,16 @@ class _Exchange:
         )
 
 
-#: Seconds until a connection must be there, with its tunnel and its TLS.
+#: Seconds until a connection must be open, including its tunnel and TLS.
 _CONNECT_TIMEOUT = 30.0
-#: Bytes of an answer. Those of a relay are far below.
+#: The most bytes of an answer. A relay's answers are far smaller.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
-#: Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute.
+#: Temporary failures that cost nothing. The relay sends `x-should-retry: false` if one of them lasts longer than a minute.
 _PASSING = {"rate_limited", "upstream_overloaded", "not_ready", "shutting_down"}
-#: Failures that may pass, and may have cost something.
+#: Temporary failures that may have cost tokens.
 _SPENDING = {"connection_failed", "connection_lost", "upstream_error"}
-#: What a tunnel or a proxy answers while the relay behind it restarts.
+#: Statuses of a tunnel or a proxy while the relay behind it restarts.
 _PASSING_STATUSES = {429, 502, 503}
 
 
@@ -1099,7 +1100,7 @@ def _may_pass(error: ClaudeRelayError, repeatable: bool) -> bool:
 
 
 def _retry_advice(response: http.client.HTTPResponse) -> Optional[bool]:
-    """What the relay says of a retry. What it repeats for an idempotency key it will repeat again."""
+    """The relay's advice about a retry. An error that it replayed for an idempotency key would only be replayed again."""
     advice = response.getheader("x-should-retry")
     if advice == "true":
         return True
@@ -1126,7 +1127,7 @@ def _error_of_body(
     retry_after: Optional[float] = None,
     request_id: Optional[str] = None,
 ) -> ClaudeRelayError:
-    """An error as the relay says it, in a response or in a stream."""
+    """The relay's error, from a response or from a stream."""
     after, id, limit, hop = (body.get(name) for name in ("retry_after", "request_id", "limit", "hop"))
     return ClaudeRelayError(
         body["error"],
@@ -1162,7 +1163,7 @@ def _is_completion(body: Dict[str, Any]) -> bool:
 
 
 def _place_of(location: str, url: str, path: str) -> str:
-    """Where a redirect leads, without what the request added, and without the query that a login page puts there."""
+    """The target of a redirect, without the request's path, and without the query that a login page adds."""
     try:
         to = urlsplit(urljoin(url + path, location))
         place = f"{to.scheme}://{_host_of(to)}{to.path}"
@@ -1172,12 +1173,12 @@ def _place_of(location: str, url: str, path: str) -> str:
 
 
 def _host_of(parts: SplitResult) -> str:
-    """Without what a password is in."""
+    """The host and port, without a user name and password."""
     return parts.netloc.rpartition("@")[2]
 
 
 def _seconds_of(header: Optional[str]) -> Optional[float]:
-    """`Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing."""
+    """`Retry-After`: seconds, or a date in HTTP's format. Anything else is ignored."""
     if header is None:
         return None
     if re.fullmatch(r"[0-9]+", header):
@@ -1191,7 +1192,7 @@ def _seconds_of(header: Optional[str]) -> Optional[float]:
 
 
 def _completion_of(done: Mapping[str, Any], request_id: Optional[str], parse: bool) -> Completion:
-    """`parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result."""
+    """`parse`: the value is JSON in the model's text. Otherwise it is the relay's `result`."""
     stop_reason = done["stop_reason"]
     return Completion(
         value=_parse_json(str(done["result"]), stop_reason, request_id) if parse else done["result"],
@@ -1205,7 +1206,7 @@ def _completion_of(done: Mapping[str, Any], request_id: Optional[str], parse: bo
 
 
 def _parse_json(text: str, stop_reason: str, request_id: Optional[str]) -> Any:
-    """Models like to put JSON into a Markdown fence: one around all of it is taken off."""
+    """Models often put JSON into a Markdown fence: a fence around the whole text is removed."""
     bare = text.strip()
     first, _, rest = bare.partition("\n")
     if re.fullmatch(r"```(json)?\s*", first, re.IGNORECASE) and rest.endswith("```"):
@@ -1215,7 +1216,7 @@ def _parse_json(text: str, stop_reason: str, request_id: Optional[str]) -> Any:
     except (ValueError, RecursionError) as error:
         cut = ""
         if stop_reason == "max_tokens":
-            cut = " It was cut at the most tokens it may have (max_tokens)."
+            cut = " It was cut off at its token limit (max_tokens)."
         raise ClaudeRelayError(
             "not_json",
             f"The model's answer is not JSON.{cut} Ask for JSON in the prompt, or give a schema; "
@@ -1227,12 +1228,12 @@ def _parse_json(text: str, stop_reason: str, request_id: Optional[str]) -> Any:
 
 
 def _no_number(name: str) -> NoReturn:
-    """NaN and the infinities, which Python reads and JSON does not have."""
+    """Refuses NaN and the infinities, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is not JSON")
 
 
 def _trimmed(given: Optional[str]) -> str:
-    """Without what a file may have around it."""
+    """Without the white space or byte order mark that a file can add."""
     return re.sub(r"^[\s\ufeff]+|[\s\ufeff]+$", "", given or "")
 
 
@@ -1246,7 +1247,7 @@ def _relay_url(given: Optional[str]) -> str:
         )
 
     if text == "":
-        raise says("No URL of a relay is set.")
+        raise says("No relay URL is set.")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -1257,9 +1258,9 @@ def _relay_url(given: Optional[str]) -> str:
     if re.search(r"[\s\x00-\x20\x7f<>^`{|}\\%]", host):
         raise says(f'"{text}" is not a URL.')
     if parts.username or parts.password:
-        raise says("The URL of a relay has no user name and no password.")
+        raise says("The relay URL must have no user name and no password.")
     origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
-    # The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
+    # The base URL for the OpenAI SDKs ends with /v1, and is accepted here too.
     return origin + re.sub(r"/v1$", "", quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/"))
 
 
@@ -1267,7 +1268,7 @@ def _proxy_of(relay: SplitResult) -> Optional[SplitResult]:
     """
     The proxy on the way to a relay, if there is one.
 
-    Only to https, through a tunnel in which it sees no key, and never to this host.
+    It is used only for https, through a tunnel in which it sees no key, and never for this host.
     """
     host = relay.hostname or ""
     if relay.scheme != "https" or re.search(r"^(.+\.)?localhost$|^127\.|^::1$", host):
@@ -1292,17 +1293,17 @@ def _proxy_of(relay: SplitResult) -> Optional[SplitResult]:
         if proxy.scheme == "http" and proxy.hostname and (proxy.port is None or proxy.port > 0):
             return proxy
     except ValueError:
-        # Said below, without the password that it may hold.
+        # Reported below, without the URL, which can contain a password.
         pass
     raise ClaudeRelayError(
         "bad_config",
-        "The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. "
-        f"Set it to one, or name {host} in NO_PROXY.",
+        "The proxy in HTTPS_PROXY or ALL_PROXY is not an http:// URL. "
+        f"Set an http:// URL, or add {host} to NO_PROXY.",
     )
 
 
 def _idempotency_key(given: Optional[str]) -> Optional[str]:
-    """What a header can carry; the relay knows what it takes."""
+    """Checks only that a header can carry the key; the relay checks the rest."""
     if given is None or re.fullmatch(r"[\x21-\x7e]+", given):
         return given
     raise ClaudeRelayError(
@@ -1318,7 +1319,7 @@ def _relay_key(given: Optional[str]) -> str:
     what = "No key is set." if key == "" else "The key is not valid."
     raise ClaudeRelayError(
         "bad_config",
-        f"{what} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
+        f"{what} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
     )
 
 
@@ -1348,7 +1349,7 @@ async def _in_thread(call: _Call, function: Callable[[], _T]) -> _T:
         try:
             loop.call_soon_threadsafe(settle, *outcome)
         except RuntimeError:
-            # The loop was closed: no caller waits any more.
+            # The loop was closed: no caller is waiting any more.
             pass
 
     threading.Thread(target=run, name="claude-relay", daemon=True).start()

@@ -1,7 +1,7 @@
 /**
- * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
+ * claude-relay from TypeScript. One file without dependencies: copy it into your project, or install the package it is in.
  *
- * For the server side only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
+ * For servers only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
  *
  * ```ts
  * // CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
@@ -13,15 +13,15 @@
  * SPDX-License-Identifier: MIT
  */
 
-/** Milliseconds for a whole call, with its retries and what it waits between them. */
+/** Milliseconds for a whole call, including its retries and the waits between them. */
 export const defaultTimeoutMs = 600_000;
-/** How often a call is repeated after a failure that may pass. */
+/** How many times a call is retried after a temporary failure. */
 export const defaultMaxRetries = 2;
-/** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
+/** The longest wait before a retry, in milliseconds. If the relay asks for a longer wait, the error is thrown at once. */
 export const defaultMaxRetryWaitMs = 60_000;
 
 export type ErrorDetails = {
-  /** HTTP status, where there was an answer. */
+  /** HTTP status, if there was an answer. */
   status?: number | undefined;
   /** The relay's id of the request, as in its log. */
   requestId?: string | undefined;
@@ -29,28 +29,28 @@ export type ErrorDetails = {
   retryAfter?: number | undefined;
   /** Which limit refused the request. */
   limit?: string | undefined;
-  /** Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so. */
+  /** Whether a retry can work, if the relay (`x-should-retry`) or a proxy on the way said so. */
   shouldRetry?: boolean | undefined;
-  /** Of a page fetch: after how many redirects it happened. */
+  /** For a page fetch: the number of redirects before the error. */
   hop?: number | undefined;
   /** With `not_json`: the model's text, exactly. */
   text?: string | undefined;
-  /** With `not_json`: why the model stopped. `max_tokens` means that the text was cut. */
+  /** With `not_json`: why the model stopped. `max_tokens` means that the text was cut off. */
   stopReason?: string | undefined;
   cause?: unknown;
 };
 
 /**
- * The one error of this client. Decide by `code`; `message` is a sentence for people.
+ * The only error class of this client. Check `code`; `message` is for people.
  *
- * `code` is one of the relay's (its docs/api.md), or one of this client's:
+ * `code` is one of the relay's codes (see its docs/api.md), or one of this client's:
  * - `bad_config`: missing or invalid URL, key, idempotency key or proxy, or running in a browser
  * - `connection_failed`: no connection to the relay, or no answer on it
  * - `tls_failed`: the certificate of the relay is not valid, or TLS failed
  * - `connection_lost`: the connection ended before the answer did
- * - `not_a_relay`: something answers at the URL, but not a relay
+ * - `not_a_relay`: the server at the URL is not a relay
  * - `client_timeout`: the call took longer than `timeoutMs`
- * - `aborted`: the call's `signal` was aborted, or its stream was left before the end
+ * - `aborted`: the call's `signal` was aborted, or the loop over its stream ended before the answer did
  * - `not_json`: the model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`
  */
 export class ClaudeRelayError extends Error {
@@ -79,7 +79,7 @@ export class ClaudeRelayError extends Error {
   }
 }
 
-/** What every call takes. */
+/** The options of every call. */
 export type CallOptions = {
   /** Milliseconds for the whole call, retries included; `defaultTimeoutMs` by default. */
   timeoutMs?: number | undefined;
@@ -121,7 +121,7 @@ export type ContentBlock =
 /** One message of a conversation; the last one is the user's. */
 export type Message = { role: 'user' | 'assistant'; content: string | readonly ContentBlock[] };
 
-/** One of both: a prompt is a conversation of one message. */
+/** A prompt or messages: a prompt is a conversation of one message. */
 type Asked = { prompt: string; messages?: undefined } | { messages: readonly Message[]; prompt?: undefined };
 
 type CompleteOptions = Asked &
@@ -131,25 +131,25 @@ type CompleteOptions = Asked &
     model?: string | undefined;
     /** How hard the model thinks before it answers. */
     effort?: 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
-    /** Tokens; a longer answer is cut, with stop reason `max_tokens`. */
+    /** Tokens; a longer answer is cut off, with stop reason `max_tokens`. */
     maxTokens?: number | undefined;
     temperature?: number | undefined;
     /** Texts at which the answer ends. */
     stop?: string | readonly string[] | undefined;
     /**
-     * Two calls with the same one are one request to the relay. By default each call of `complete` that may be retried has its own,
-     * and its retries share it; a stream has none. A turn with one is kept for half a minute when its connection ends, so that the
-     * retry finds it; without one it ends at once.
+     * Two calls with the same key are one request to the relay. By default, each call of `complete` that can be retried has a separate
+     * key, which its retries share; a stream has no key. With a key, the turn continues for half a minute after its connection ends,
+     * so that the retry finds it. Without a key, it ends at once.
      */
     idempotencyKey?: string | undefined;
   };
 
-/** A call that gives text. */
+/** The options of a call that returns text. */
 export type TextOptions = CompleteOptions & { outputFormat?: 'text' | undefined; schema?: undefined };
 
 /**
- * A call that gives a value. With `schema` (JSON Schema) the relay validates it. Without one the prompt has to ask for JSON, and the
- * type is only your word for what comes.
+ * The options of a call that returns a value. With `schema` (a JSON Schema), the relay validates it. Without a schema, the prompt has
+ * to ask for JSON, and nothing checks the type that you name.
  */
 export type JsonOptions = CompleteOptions &
   (
@@ -160,11 +160,11 @@ export type JsonOptions = CompleteOptions &
 export type Completion<T> = {
   /** The text, or the parsed value. */
   value: T;
-  /** What was asked for. */
+  /** The model as the call named it, or the relay's default. */
   model: string;
   /** The id of the model that answered. */
   resolvedModel: string;
-  /** `end_turn`, `max_tokens` (the answer was cut), `refusal` (the model declined), ... */
+  /** `end_turn`, `max_tokens` (the answer was cut off), `refusal` (the model declined), ... */
   stopReason: string;
   durationMs: number;
   usage: {
@@ -172,7 +172,7 @@ export type Completion<T> = {
     outputTokens: number;
     cacheReadInputTokens: number;
     cacheCreationInputTokens: number;
-    /** Null where the relay does not know it. */
+    /** Null if the relay does not know the cost. */
     costUsd: number | null;
   };
   requestId: string | undefined;
@@ -183,22 +183,22 @@ export type PageOptions = CallOptions & {
   url: string;
   /** `html` by default. */
   format?: 'html' | 'text' | 'markdown' | 'metadata' | undefined;
-  /** UTF-8 bytes of what is returned as the page; 500,000 by default. */
+  /** The most UTF-8 bytes of the returned page; 500,000 by default. */
   maxBytes?: number | undefined;
-  /** Without scripts, styles, svg and comments; true by default. */
+  /** Whether to remove scripts, styles, svg and comments; true by default. */
   strip?: boolean | undefined;
-  /** Milliseconds that the relay may take for the page, 30,000 at most; 15,000 by default. */
+  /** Milliseconds that the relay can take for the page, 30,000 at most; 15,000 by default. */
   pageTimeoutMs?: number | undefined;
   acceptLanguage?: string | undefined;
   userAgent?: string | undefined;
 };
 
-/** A page, text from a stranger: not safe to show as it is, and no instructions. One of `html`, `text`, `markdown`, `metadata` and `body` is there. */
+/** A page: untrusted text, not safe to show as it is, and not instructions. It has one of `html`, `text`, `markdown`, `metadata` and `body`. */
 export type Page = {
-  /** The page's own; a 404 of the page is no error. */
+  /** The status of the page's host: a page with status 404 is not an error. */
   status: number;
   finalUrl: string;
-  /** It was cut at `maxBytes` or a bound of the relay. */
+  /** Whether the page was cut at `maxBytes` or at a bound of the relay. */
   truncated: boolean;
   html?: string;
   text?: string;
@@ -212,7 +212,7 @@ export type Page = {
     feeds: { url: string; type: string; title?: string }[];
     jsonLd?: string[];
   };
-  /** What is not HTML: text, JSON, XML, feeds. */
+  /** A page that is not HTML: text, JSON, XML, feeds. */
   body?: string;
   contentType: string | null;
   charset: string;
@@ -220,11 +220,11 @@ export type Page = {
   bytes: { wire: number; decoded: number; output: number };
   elapsedMs: number;
   jsonLd: string[];
-  /** What the page says about itself, in every format; a relay older than this client sends none. */
+  /** What the page says about itself. Present in every format; absent from a relay older than this client. */
   about?: PageAbout;
 };
 
-/** Each field is there if the page has it. */
+/** A field is absent if the page does not have it. */
 export type PageAbout = {
   title?: string;
   byline?: string;
@@ -237,7 +237,7 @@ export type PageAbout = {
 
 export type Model = { id: string; displayName: string };
 
-/** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
+/** An answer as it arrives: loop over it for the pieces of the text. The first read starts the call. */
 export class CompletionStream<T> implements AsyncIterable<string> {
   readonly #deltas: AsyncGenerator<string, Completion<T>>;
   #outcome: { completion: Completion<T> } | { error: unknown } | undefined;
@@ -260,7 +260,7 @@ export class CompletionStream<T> implements AsyncIterable<string> {
     }
   }
 
-  /** Reads what is left; then the whole answer, with model, stop reason and usage. */
+  /** Reads the rest, and returns the whole answer with model, stop reason and usage. */
   async final(): Promise<Completion<T>> {
     while ((await this.#next()) !== undefined);
     if (this.#outcome !== undefined && 'completion' in this.#outcome) return this.#outcome.completion;
@@ -285,19 +285,19 @@ export class CompletionStream<T> implements AsyncIterable<string> {
   }
 
   async #leave(): Promise<void> {
-    this.#outcome = { error: new ClaudeRelayError('aborted', 'The stream was left before its end.') };
+    this.#outcome = { error: new ClaudeRelayError('aborted', 'The stream was closed before its end.') };
     await this.#deltas.return(undefined as never);
   }
 }
 
-/** A relay and a key of it. The functions below do the same with what the environment names. */
+/** A relay, by its URL and a key. The functions below take both from the environment. */
 export class ClaudeRelay {
   readonly #url: string;
   readonly #proxy: URL | undefined;
   readonly #key: string;
   readonly #defaults: CallOptions;
 
-  /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
+  /** Throws `bad_config` in a browser, if the URL or the key is missing or not valid, or if the proxy is not valid. */
   constructor(options: ClientOptions = {}) {
     refuseBrowsers();
     this.#url = relayUrl(options.url ?? environment('CLAUDE_RELAY_URL'));
@@ -307,14 +307,14 @@ export class ClaudeRelay {
     this.#defaults = { timeoutMs, maxRetries, maxRetryWaitMs };
   }
 
-  /** The model's text; with `outputFormat: 'json'` or a `schema` the parsed value. */
+  /** Returns the model's text, or the parsed value with `outputFormat: 'json'` or a `schema`. */
   complete<T = unknown>(options: JsonOptions): Promise<T>;
   complete(options: TextOptions): Promise<string>;
   async complete(options: TextOptions | JsonOptions): Promise<unknown> {
     return (await this.#ask(options, true).final()).value;
   }
 
-  /** The same with model, stop reason, token counts and cost. */
+  /** Like `complete`, and also returns model, stop reason, token counts and cost. */
   completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
   completeWithDetails(options: TextOptions): Promise<Completion<string>>;
   completeWithDetails(options: TextOptions | JsonOptions): Promise<Completion<unknown>> {
@@ -322,8 +322,7 @@ export class ClaudeRelay {
   }
 
   /**
-   * The text while it comes. What fails before the first piece and before anything was spent is retried; what fails later is
-   * thrown.
+   * Returns the text as it arrives. A failure before the first piece that cost nothing is retried. A later failure is thrown.
    */
   stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
   stream(options: TextOptions): CompletionStream<string>;
@@ -331,7 +330,7 @@ export class ClaudeRelay {
     return this.#ask(options, false);
   }
 
-  /** A public page, through the relay's address. No model takes part. */
+  /** Gets a public page through the relay's address, without a model. */
   async fetchPage(page: string | PageOptions): Promise<Page> {
     const options = typeof page === 'string' ? { url: page } : page;
     const body = {
@@ -367,7 +366,7 @@ export class ClaudeRelay {
   }
 
   /**
-   * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel.
+   * Yields the answer's pieces, and returns the whole answer. Always asks for a stream: its pings keep a tunnel from cutting a long answer.
    * `whole`: the caller does not see the pieces, so even an answer that broke off can be requested again.
    */
   async *#deltas(
@@ -416,7 +415,7 @@ export class ClaudeRelay {
     }
   }
 
-  /** A call whose answer is one JSON object. `fits`: whether it is what a relay answers. */
+  /** A call whose answer is one JSON object. `fits` checks that the object is a relay's answer. */
   async #json(
     method: 'GET' | 'POST',
     path: string,
@@ -458,7 +457,7 @@ export class ClaudeRelay {
         ...headers,
         authorization: `Bearer ${this.#key}`,
         'accept-encoding': 'identity',
-        // Some tunnels refuse a request without one.
+        // Some tunnels refuse a request without a user agent.
         'user-agent': 'claude-relay-client',
         ...(bytes && { 'content-type': 'application/json', 'content-length': String(bytes.length) }),
       },
@@ -469,38 +468,38 @@ export class ClaudeRelay {
   }
 }
 
-/** `ClaudeRelay.complete` with the relay and the key that the environment names. */
+/** `ClaudeRelay.complete` with the URL and the key from the environment. */
 export function complete<T = unknown>(options: JsonOptions): Promise<T>;
 export function complete(options: TextOptions): Promise<string>;
 export async function complete(options: TextOptions | JsonOptions): Promise<unknown> {
   return new ClaudeRelay().complete(options as JsonOptions);
 }
 
-/** `ClaudeRelay.completeWithDetails` with the relay and the key that the environment names. */
+/** `ClaudeRelay.completeWithDetails` with the URL and the key from the environment. */
 export function completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
 export function completeWithDetails(options: TextOptions): Promise<Completion<string>>;
 export async function completeWithDetails(options: TextOptions | JsonOptions): Promise<Completion<unknown>> {
   return new ClaudeRelay().completeWithDetails(options as JsonOptions);
 }
 
-/** `ClaudeRelay.stream` with the relay and the key that the environment names. */
+/** `ClaudeRelay.stream` with the URL and the key from the environment. */
 export function stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
 export function stream(options: TextOptions): CompletionStream<string>;
 export function stream(options: TextOptions | JsonOptions): CompletionStream<unknown> {
   return new ClaudeRelay().stream(options as JsonOptions);
 }
 
-/** `ClaudeRelay.fetchPage` with the relay and the key that the environment names. */
+/** `ClaudeRelay.fetchPage` with the URL and the key from the environment. */
 export async function fetchPage(page: string | PageOptions): Promise<Page> {
   return new ClaudeRelay().fetchPage(page);
 }
 
-/** `ClaudeRelay.models` with the relay and the key that the environment names. */
+/** `ClaudeRelay.models` with the URL and the key from the environment. */
 export async function models(options: CallOptions = {}): Promise<Model[]> {
   return new ClaudeRelay().models(options);
 }
 
-/** One call from its start to its end: its time, its signal, and its retries. */
+/** One call from its start to its end: its time limit, its signal and its retries. */
 class Call {
   readonly #stop = new AbortController();
   readonly #endsAt: number;
@@ -521,10 +520,10 @@ class Call {
         this.#stop.abort(
           new ClaudeRelayError(
             'client_timeout',
-            `No whole answer within ${timeoutMs} ms. Raise timeoutMs, or ask for less.`,
+            `No complete answer within ${timeoutMs} ms. Raise timeoutMs, or ask for less.`,
           ),
         ),
-      // The longest that a timer takes.
+      // The longest time that a timer supports.
       Math.min(timeoutMs, 2 ** 31 - 1),
     );
     this.#callerSignal = options.signal;
@@ -542,7 +541,7 @@ class Call {
     return this.#stop.signal;
   }
 
-  /** The error for the caller: that the call was aborted, if that is why it failed. */
+  /** The error for the caller: the reason of the abort, if the call was aborted. */
   errorOf(thrown: unknown): ClaudeRelayError {
     if (this.signal.aborted) return this.signal.reason as ClaudeRelayError;
     if (thrown instanceof ClaudeRelayError) return thrown;
@@ -555,7 +554,7 @@ class Call {
     return this.#retries < this.#maxRetries;
   }
 
-  /** Waits before a retry; throws `error` if the call cannot be retried. `repeatable`: a retry costs nothing more. */
+  /** Waits before a retry; throws `error` if the call cannot be retried. `repeatable`: a retry cannot cost more tokens. */
   async waitToRetry(error: ClaudeRelayError, repeatable: boolean): Promise<void> {
     if (this.signal.aborted || !this.mayRetry || !mayPass(error, repeatable)) throw error;
     // A bit longer than `retry-after`, and not the same for every client.
@@ -585,18 +584,18 @@ class Call {
   }
 }
 
-/** Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute. */
+/** Temporary failures that cost nothing. The relay sends `x-should-retry: false` if one of them lasts longer than a minute. */
 const passing: ReadonlySet<string> = new Set([
   'rate_limited',
   'upstream_overloaded',
   'not_ready',
   'shutting_down',
 ]);
-/** Failures that may pass, and may have cost something. */
+/** Temporary failures that may have cost tokens. */
 const spending: ReadonlySet<string> = new Set(['connection_failed', 'connection_lost', 'upstream_error']);
-/** What a tunnel or a proxy answers while the relay behind it restarts. */
+/** Statuses of a tunnel or a proxy while the relay behind it restarts. */
 const passingStatuses: ReadonlySet<number> = new Set([429, 502, 503]);
-/** Errors of a time when nothing of the request had been sent. */
+/** Errors of calls that failed before any part of the request was sent. */
 const unsent = new WeakSet<ClaudeRelayError>();
 
 function mayPass(error: ClaudeRelayError, repeatable: boolean): boolean {
@@ -607,13 +606,13 @@ function mayPass(error: ClaudeRelayError, repeatable: boolean): boolean {
   return repeatable && spending.has(error.code);
 }
 
-/** Milliseconds until a connection must be there, with its tunnel and its TLS. */
+/** Milliseconds until a connection must be open, including its tunnel and TLS. */
 const connectTimeoutMs = 30_000;
-/** Bytes of an answer and of its headers. Those of a relay are far below. */
+/** The most bytes of an answer and of its headers. A relay's answers are far smaller. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 const maxHeaderBytes = 65_536;
 
-/** What is used of `node:http`, `node:net` and `node:tls`, so that this file needs no types but its own. */
+/** The used parts of `node:http`, `node:net` and `node:tls`, so that this file needs no other types. */
 type Emitter = { on(event: string, listener: (...args: never[]) => void): unknown };
 type Socket = Emitter & { destroy(): void };
 type OutgoingRequest = Emitter & { end(body?: Uint8Array): void; destroy(): void };
@@ -635,8 +634,8 @@ type Exchange = {
 };
 
 /**
- * One request on its own connection, up to the head of its answer. `fetch` would not do: in Bun it gives the key of a relay on this
- * host to the proxy of the environment, and each runtime's has another proxy, another time limit and other names of failures.
+ * One request on its own connection, up to the head of its answer. `fetch` is not enough: in Bun it gives the key of a relay on this
+ * host to the proxy of the environment, and each runtime's `fetch` differs in proxies, time limits and error names.
  */
 async function exchange({ relay, path, proxy, signal, method, headers, body }: Exchange): Promise<Answer> {
   const url = new URL(relay + path);
@@ -657,7 +656,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }: E
         reject(new Error(`no connection within ${connectTimeoutMs / 1000} s`));
       };
       const ask = (options: object, createConnection: () => Socket): OutgoingRequest => {
-        // An agent that knows no proxy, whatever the environment says.
+        // An agent without a proxy, whatever the environment says.
         const agent = Object.assign(new http.Agent({ proxyEnv: {} }), { createConnection });
         request = http.request({ ...options, agent });
         request.on('error', reject);
@@ -684,7 +683,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }: E
         sent.end(body);
       };
       if (signal.aborted) return stop();
-      // Later on it ends the answer.
+      // After the head has arrived, an abort ends the answer.
       signal.addEventListener('abort', stop);
       timer = setTimeout(stop, connectTimeoutMs);
       if (proxy === undefined) return send();
@@ -710,7 +709,7 @@ function addressOf(url: URL): object {
   return { host: unbracketed(url), port, autoSelectFamily: true };
 }
 
-/** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
+/** The certificate is verified whatever the environment says, because only the relay may see the key. SNI cannot name an IP address. */
 function securing(url: URL, tunnel: Socket | undefined): object {
   const host = unbracketed(url);
   const servername = /^[\d.]+$|:/.test(host) ? '' : host;
@@ -732,12 +731,12 @@ const isItRunning = 'Is it running, and is CLAUDE_RELAY_URL its URL?';
 function refusedByProxy(relay: string, proxy: URL, status: number): ClaudeRelayError {
   return new ClaudeRelayError(
     'connection_failed',
-    `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. For a way without it, name the relay's host in NO_PROXY.`,
+    `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. To bypass the proxy, add the relay's host to NO_PROXY.`,
     { status, shouldRetry: passingStatuses.has(status) },
   );
 }
 
-/** Why there is no answer. `connected`: something of the request may have been sent. */
+/** The error for a missing answer. `connected`: a part of the request may have been sent. */
 function noAnswer(
   relay: string,
   proxy: URL | undefined,
@@ -752,17 +751,17 @@ function noAnswer(
     return new ClaudeRelayError('not_a_relay', says, { cause });
   }
   if (/^(EPROTO$|ERR_SSL_|ERR_TLS_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_)|CERT/.test(code)) {
-    const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a private certificate authority, set NODE_EXTRA_CA_CERTS to its file.`;
+    const says = `No secure connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a private certificate authority, set NODE_EXTRA_CA_CERTS to its file.`;
     return new ClaudeRelayError('tls_failed', says, { cause });
   }
   const says = `No connection to the relay at ${where}: ${reason(cause)}. ${isItRunning}`;
   const error = new ClaudeRelayError('connection_failed', says, { cause });
-  // Who resets a connection may have read from it.
+  // A server that resets a connection may have read from it.
   if (!connected && code !== 'ECONNRESET') unsent.add(error);
   return error;
 }
 
-/** The error with the cause: an error can wrap it, and an error of several addresses has one for each. */
+/** The innermost cause: an error can wrap its cause, and an error for several addresses has a cause for each. */
 function deepest(thrown: unknown): { message?: string; code?: string } {
   let error: unknown = thrown ?? {};
   for (;;) {
@@ -779,7 +778,7 @@ function reason(thrown: unknown): string {
   return code === undefined || text.includes(code) ? text : `${text} (${code})`.trim();
 }
 
-/** The head of an answer, and its body as it comes. */
+/** The head of an answer, and its body as it arrives. */
 class Answer {
   readonly url: string;
   readonly status: number;
@@ -804,7 +803,7 @@ class Answer {
     return Array.isArray(value) ? value[0] : value;
   }
 
-  /** A connection that ends before the body does is `connection_lost`. */
+  /** A connection that ends before the body is `connection_lost`. */
   async *pieces(): AsyncGenerator<string, void> {
     const decoder = new TextDecoder();
     let bytes = 0;
@@ -843,7 +842,7 @@ function notARelay(url: string, status: number, what = String(status)): ClaudeRe
   );
 }
 
-/** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
+/** The relay's advice about a retry. An error that it replayed for an idempotency key would only be replayed again. */
 function retryAdvice(answer: Answer): boolean | undefined {
   const advice = answer.header('x-should-retry');
   if (advice === 'true') return true;
@@ -859,7 +858,7 @@ function object(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The body of a 2xx: a relay's has `ok: true`, as others have, and `fits`. */
+/** The body of a 2xx. A relay's body has `ok: true`, and `fits`, because other servers also send `ok: true`. */
 function ofRelay(
   body: Record<string, unknown> | undefined,
   fits: (body: Record<string, unknown>) => boolean,
@@ -887,7 +886,7 @@ async function errorOfAnswer(url: string, path: string, answer: Answer): Promise
   const body = object(text);
   if (body?.['ok'] === false && typeof body['error'] === 'string') {
     const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: answer.requestId });
-    // The path is the client's: where there is nothing, the URL has a path that does not belong there.
+    // The client sets the path: if it is not found, the path of the base URL is wrong.
     if (error.code !== 'not_found' || new URL(url).pathname === '/') return error;
     const hint = `${error.message} Is the path of CLAUDE_RELAY_URL right (${url})?`;
     return new ClaudeRelayError('not_found', hint, error);
@@ -904,7 +903,7 @@ async function errorOfAnswer(url: string, path: string, answer: Answer): Promise
   );
 }
 
-/** Where a redirect leads, without what the request added, and without the query that a login page puts there. */
+/** The target of a redirect, without the request's path, and without the query that a login page adds. */
 function placeOf(location: string, from: string, path: string): string {
   try {
     const { protocol, host, pathname } = new URL(location, from);
@@ -914,7 +913,7 @@ function placeOf(location: string, from: string, path: string): string {
   }
 }
 
-/** An error as the relay says it, in a response or in a stream. */
+/** The relay's error, from a response or from a stream. */
 function errorOfBody(body: Record<string, unknown>, details: ErrorDetails): ClaudeRelayError {
   const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
   const says = typeof message === 'string' ? message : 'No reason was given.';
@@ -927,7 +926,7 @@ function errorOfBody(body: Record<string, unknown>, details: ErrorDetails): Clau
   });
 }
 
-/** `Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing. */
+/** `Retry-After`: seconds, or a date in HTTP's format. Anything else is ignored. */
 function secondsOf(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   if (/^\d+$/.test(header)) return Number(header);
@@ -936,7 +935,7 @@ function secondsOf(header: string | undefined): number | undefined {
   return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
 }
 
-/** The pieces of an answer as they come, then its `done` event. */
+/** Yields the pieces of an answer as they arrive, and returns its `done` event. */
 async function* readAnswer(answer: Answer): AsyncGenerator<string, Record<string, unknown>> {
   if (!/^text\/event-stream\b/i.test(answer.header('content-type') ?? '')) {
     return ofRelay(object(await answer.text()), isCompletion, answer);
@@ -970,7 +969,7 @@ async function* eventData(answer: Answer): AsyncGenerator<string, void> {
   }
 }
 
-/** `parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result. */
+/** `parse`: the value is JSON in the model's text. Otherwise it is the relay's `result`. */
 function completionOf(done: Record<string, unknown>, answer: Answer, parse: boolean): Completion<unknown> {
   const stopReason = String(done['stop_reason']);
   const id = answer.requestId;
@@ -985,7 +984,7 @@ function completionOf(done: Record<string, unknown>, answer: Answer, parse: bool
   };
 }
 
-/** Models like to put JSON into a Markdown fence: one around all of it is taken off. */
+/** Models often put JSON into a Markdown fence: a fence around the whole text is removed. */
 function parseJson(text: string, stopReason: string, id: string | undefined): unknown {
   const trimmed = text.trim();
   const [first = ''] = trimmed.split('\n', 1);
@@ -993,7 +992,7 @@ function parseJson(text: string, stopReason: string, id: string | undefined): un
   try {
     return JSON.parse(fenced ? trimmed.slice(first.length, -'```'.length) : trimmed) as unknown;
   } catch (cause) {
-    const cut = stopReason === 'max_tokens' ? ' It was cut at the most tokens it may have (max_tokens).' : '';
+    const cut = stopReason === 'max_tokens' ? ' It was cut off at its token limit (max_tokens).' : '';
     throw new ClaudeRelayError(
       'not_json',
       `The model's answer is not JSON.${cut} Ask for JSON in the prompt, or give a schema; the answer is in this error's text.`,
@@ -1002,7 +1001,7 @@ function parseJson(text: string, stopReason: string, id: string | undefined): un
   }
 }
 
-/** Names of fields as this language writes them. Keys that are data (names of models, properties of a page) stay. */
+/** Field names in camel case. Keys that are data (names of models, properties of a page) stay unchanged. */
 function camelKeys(value: unknown, keysAreData = false): unknown {
   if (Array.isArray(value)) return value.map((each) => camelKeys(each));
   if (typeof value !== 'object' || value === null) return value;
@@ -1014,7 +1013,7 @@ function camelKeys(value: unknown, keysAreData = false): unknown {
   );
 }
 
-/** The parts of the runtimes that are not everywhere. */
+/** The parts that only some runtimes have. */
 type Runtime = {
   process?: { env?: Record<string, string | undefined>; versions?: { node?: string } };
   Deno?: { env: { get(name: string): string | undefined } };
@@ -1036,7 +1035,7 @@ function refuseBrowsers(): void {
   if (!page && typeof importScripts !== 'function' && navigator?.product !== 'ReactNative') return;
   throw new ClaudeRelayError(
     'bad_config',
-    'claude-relay is for the server side only: here everyone could read your key. Call it from your server, and your server from here.',
+    'claude-relay is for the server side only: in a browser everyone could read your key. Call your server from here, and the relay from your server.',
   );
 }
 
@@ -1047,7 +1046,7 @@ function relayUrl(given: string | undefined): string {
       'bad_config',
       `${what} Set CLAUDE_RELAY_URL (or the option url) to the relay's URL, such as http://127.0.0.1:8799.`,
     );
-  if (text === '') throw says('No URL of a relay is set.');
+  if (text === '') throw says('No relay URL is set.');
   let url: URL;
   try {
     url = new URL(text);
@@ -1056,13 +1055,14 @@ function relayUrl(given: string | undefined): string {
   }
   if (!/^https?:\/\//i.test(text)) throw says(`"${text}" is not an http or https URL.`);
   if (url.username !== '' || url.password !== '')
-    throw says('The URL of a relay has no user name and no password.');
-  // The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
+    throw says('The relay URL must have no user name and no password.');
+  // The base URL for the OpenAI SDKs ends with /v1, and is accepted here too.
   return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
 }
 
 /**
- * The proxy on the way to a relay, if there is one: only to https, through a tunnel in which it sees no key, and never to this host.
+ * The proxy on the way to a relay, if there is one. It is used only for https, through a tunnel in which it sees no key, and never for
+ * this host.
  */
 function proxyOf(relay: URL): URL | undefined {
   const { protocol, hostname, port } = relay;
@@ -1081,15 +1081,15 @@ function proxyOf(relay: URL): URL | undefined {
     credentials(proxy);
     if (proxy.protocol === 'http:' && proxy.hostname !== '') return proxy;
   } catch {
-    // Said below, without the password that it may hold.
+    // Reported below, without the URL, which can contain a password.
   }
   throw new ClaudeRelayError(
     'bad_config',
-    `The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set it to one, or name ${hostname} in NO_PROXY.`,
+    `The proxy in HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set an http:// URL, or add ${hostname} to NO_PROXY.`,
   );
 }
 
-/** What a header can carry; the relay knows what it takes. */
+/** Checks only that a header can carry the key; the relay checks the rest. */
 function idempotencyKey(given: string | undefined): string | undefined {
   if (given === undefined || /^[\x21-\x7e]+$/.test(given)) return given;
   throw new ClaudeRelayError(
@@ -1103,11 +1103,11 @@ function relayKey(given: string | undefined): string {
   if (/^[\x21-\x7e]+$/.test(key)) return key;
   throw new ClaudeRelayError(
     'bad_config',
-    `${key === '' ? 'No key is set.' : 'The key is not valid.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
+    `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
   );
 }
 
-/** Node.js 18 has no `crypto.randomUUID` without a flag; it only has to be different from this key's others. */
+/** Node.js 18 has no `crypto.randomUUID` without a flag. The id only has to differ from the other ids of this relay key. */
 function randomId(): string {
   const part = (): string => Math.random().toString(36).slice(2);
   return runtime.crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${part()}-${part()}`;

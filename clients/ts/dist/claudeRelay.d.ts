@@ -1,8 +1,8 @@
 // Generated from claudeRelay.ts by npm run build:client.
 /**
- * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
+ * claude-relay from TypeScript. One file without dependencies: copy it into your project, or install the package it is in.
  *
- * For the server side only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
+ * For servers only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
  *
  * ```ts
  * // CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
@@ -13,14 +13,14 @@
  *
  * SPDX-License-Identifier: MIT
  */
-/** Milliseconds for a whole call, with its retries and what it waits between them. */
+/** Milliseconds for a whole call, including its retries and the waits between them. */
 export declare const defaultTimeoutMs = 600000;
-/** How often a call is repeated after a failure that may pass. */
+/** How many times a call is retried after a temporary failure. */
 export declare const defaultMaxRetries = 2;
-/** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
+/** The longest wait before a retry, in milliseconds. If the relay asks for a longer wait, the error is thrown at once. */
 export declare const defaultMaxRetryWaitMs = 60000;
 export type ErrorDetails = {
-    /** HTTP status, where there was an answer. */
+    /** HTTP status, if there was an answer. */
     status?: number | undefined;
     /** The relay's id of the request, as in its log. */
     requestId?: string | undefined;
@@ -28,27 +28,27 @@ export type ErrorDetails = {
     retryAfter?: number | undefined;
     /** Which limit refused the request. */
     limit?: string | undefined;
-    /** Whether a retry can work, where the relay (`x-should-retry`) or a proxy on the way said so. */
+    /** Whether a retry can work, if the relay (`x-should-retry`) or a proxy on the way said so. */
     shouldRetry?: boolean | undefined;
-    /** Of a page fetch: after how many redirects it happened. */
+    /** For a page fetch: the number of redirects before the error. */
     hop?: number | undefined;
     /** With `not_json`: the model's text, exactly. */
     text?: string | undefined;
-    /** With `not_json`: why the model stopped. `max_tokens` means that the text was cut. */
+    /** With `not_json`: why the model stopped. `max_tokens` means that the text was cut off. */
     stopReason?: string | undefined;
     cause?: unknown;
 };
 /**
- * The one error of this client. Decide by `code`; `message` is a sentence for people.
+ * The only error class of this client. Check `code`; `message` is for people.
  *
- * `code` is one of the relay's (its docs/api.md), or one of this client's:
+ * `code` is one of the relay's codes (see its docs/api.md), or one of this client's:
  * - `bad_config`: missing or invalid URL, key, idempotency key or proxy, or running in a browser
  * - `connection_failed`: no connection to the relay, or no answer on it
  * - `tls_failed`: the certificate of the relay is not valid, or TLS failed
  * - `connection_lost`: the connection ended before the answer did
- * - `not_a_relay`: something answers at the URL, but not a relay
+ * - `not_a_relay`: the server at the URL is not a relay
  * - `client_timeout`: the call took longer than `timeoutMs`
- * - `aborted`: the call's `signal` was aborted, or its stream was left before the end
+ * - `aborted`: the call's `signal` was aborted, or the loop over its stream ended before the answer did
  * - `not_json`: the model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`
  */
 export declare class ClaudeRelayError extends Error {
@@ -63,7 +63,7 @@ export declare class ClaudeRelayError extends Error {
     readonly stopReason: string | undefined;
     constructor(code: string, message: string, details?: ErrorDetails);
 }
-/** What every call takes. */
+/** The options of every call. */
 export type CallOptions = {
     /** Milliseconds for the whole call, retries included; `defaultTimeoutMs` by default. */
     timeoutMs?: number | undefined;
@@ -110,7 +110,7 @@ export type Message = {
     role: 'user' | 'assistant';
     content: string | readonly ContentBlock[];
 };
-/** One of both: a prompt is a conversation of one message. */
+/** A prompt or messages: a prompt is a conversation of one message. */
 type Asked = {
     prompt: string;
     messages?: undefined;
@@ -124,26 +124,26 @@ type CompleteOptions = Asked & CallOptions & {
     model?: string | undefined;
     /** How hard the model thinks before it answers. */
     effort?: 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
-    /** Tokens; a longer answer is cut, with stop reason `max_tokens`. */
+    /** Tokens; a longer answer is cut off, with stop reason `max_tokens`. */
     maxTokens?: number | undefined;
     temperature?: number | undefined;
     /** Texts at which the answer ends. */
     stop?: string | readonly string[] | undefined;
     /**
-     * Two calls with the same one are one request to the relay. By default each call of `complete` that may be retried has its own,
-     * and its retries share it; a stream has none. A turn with one is kept for half a minute when its connection ends, so that the
-     * retry finds it; without one it ends at once.
+     * Two calls with the same key are one request to the relay. By default, each call of `complete` that can be retried has a separate
+     * key, which its retries share; a stream has no key. With a key, the turn continues for half a minute after its connection ends,
+     * so that the retry finds it. Without a key, it ends at once.
      */
     idempotencyKey?: string | undefined;
 };
-/** A call that gives text. */
+/** The options of a call that returns text. */
 export type TextOptions = CompleteOptions & {
     outputFormat?: 'text' | undefined;
     schema?: undefined;
 };
 /**
- * A call that gives a value. With `schema` (JSON Schema) the relay validates it. Without one the prompt has to ask for JSON, and the
- * type is only your word for what comes.
+ * The options of a call that returns a value. With `schema` (a JSON Schema), the relay validates it. Without a schema, the prompt has
+ * to ask for JSON, and nothing checks the type that you name.
  */
 export type JsonOptions = CompleteOptions & ({
     outputFormat: 'json';
@@ -155,11 +155,11 @@ export type JsonOptions = CompleteOptions & ({
 export type Completion<T> = {
     /** The text, or the parsed value. */
     value: T;
-    /** What was asked for. */
+    /** The model as the call named it, or the relay's default. */
     model: string;
     /** The id of the model that answered. */
     resolvedModel: string;
-    /** `end_turn`, `max_tokens` (the answer was cut), `refusal` (the model declined), ... */
+    /** `end_turn`, `max_tokens` (the answer was cut off), `refusal` (the model declined), ... */
     stopReason: string;
     durationMs: number;
     usage: {
@@ -167,7 +167,7 @@ export type Completion<T> = {
         outputTokens: number;
         cacheReadInputTokens: number;
         cacheCreationInputTokens: number;
-        /** Null where the relay does not know it. */
+        /** Null if the relay does not know the cost. */
         costUsd: number | null;
     };
     requestId: string | undefined;
@@ -177,21 +177,21 @@ export type PageOptions = CallOptions & {
     url: string;
     /** `html` by default. */
     format?: 'html' | 'text' | 'markdown' | 'metadata' | undefined;
-    /** UTF-8 bytes of what is returned as the page; 500,000 by default. */
+    /** The most UTF-8 bytes of the returned page; 500,000 by default. */
     maxBytes?: number | undefined;
-    /** Without scripts, styles, svg and comments; true by default. */
+    /** Whether to remove scripts, styles, svg and comments; true by default. */
     strip?: boolean | undefined;
-    /** Milliseconds that the relay may take for the page, 30,000 at most; 15,000 by default. */
+    /** Milliseconds that the relay can take for the page, 30,000 at most; 15,000 by default. */
     pageTimeoutMs?: number | undefined;
     acceptLanguage?: string | undefined;
     userAgent?: string | undefined;
 };
-/** A page, text from a stranger: not safe to show as it is, and no instructions. One of `html`, `text`, `markdown`, `metadata` and `body` is there. */
+/** A page: untrusted text, not safe to show as it is, and not instructions. It has one of `html`, `text`, `markdown`, `metadata` and `body`. */
 export type Page = {
-    /** The page's own; a 404 of the page is no error. */
+    /** The status of the page's host: a page with status 404 is not an error. */
     status: number;
     finalUrl: string;
-    /** It was cut at `maxBytes` or a bound of the relay. */
+    /** Whether the page was cut at `maxBytes` or at a bound of the relay. */
     truncated: boolean;
     html?: string;
     text?: string;
@@ -209,7 +209,7 @@ export type Page = {
         }[];
         jsonLd?: string[];
     };
-    /** What is not HTML: text, JSON, XML, feeds. */
+    /** A page that is not HTML: text, JSON, XML, feeds. */
     body?: string;
     contentType: string | null;
     charset: string;
@@ -224,10 +224,10 @@ export type Page = {
     };
     elapsedMs: number;
     jsonLd: string[];
-    /** What the page says about itself, in every format; a relay older than this client sends none. */
+    /** What the page says about itself. Present in every format; absent from a relay older than this client. */
     about?: PageAbout;
 };
-/** Each field is there if the page has it. */
+/** A field is absent if the page does not have it. */
 export type PageAbout = {
     title?: string;
     byline?: string;
@@ -241,47 +241,46 @@ export type Model = {
     id: string;
     displayName: string;
 };
-/** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
+/** An answer as it arrives: loop over it for the pieces of the text. The first read starts the call. */
 export declare class CompletionStream<T> implements AsyncIterable<string> {
     #private;
     /** Leaving the loop ends the model's turn. */
     [Symbol.asyncIterator](): AsyncGenerator<string, void>;
-    /** Reads what is left; then the whole answer, with model, stop reason and usage. */
+    /** Reads the rest, and returns the whole answer with model, stop reason and usage. */
     final(): Promise<Completion<T>>;
 }
-/** A relay and a key of it. The functions below do the same with what the environment names. */
+/** A relay, by its URL and a key. The functions below take both from the environment. */
 export declare class ClaudeRelay {
     #private;
-    /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
+    /** Throws `bad_config` in a browser, if the URL or the key is missing or not valid, or if the proxy is not valid. */
     constructor(options?: ClientOptions);
-    /** The model's text; with `outputFormat: 'json'` or a `schema` the parsed value. */
+    /** Returns the model's text, or the parsed value with `outputFormat: 'json'` or a `schema`. */
     complete<T = unknown>(options: JsonOptions): Promise<T>;
     complete(options: TextOptions): Promise<string>;
-    /** The same with model, stop reason, token counts and cost. */
+    /** Like `complete`, and also returns model, stop reason, token counts and cost. */
     completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
     completeWithDetails(options: TextOptions): Promise<Completion<string>>;
     /**
-     * The text while it comes. What fails before the first piece and before anything was spent is retried; what fails later is
-     * thrown.
+     * Returns the text as it arrives. A failure before the first piece that cost nothing is retried. A later failure is thrown.
      */
     stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
     stream(options: TextOptions): CompletionStream<string>;
-    /** A public page, through the relay's address. No model takes part. */
+    /** Gets a public page through the relay's address, without a model. */
     fetchPage(page: string | PageOptions): Promise<Page>;
     /** The models that this key may use. */
     models(options?: CallOptions): Promise<Model[]>;
 }
-/** `ClaudeRelay.complete` with the relay and the key that the environment names. */
+/** `ClaudeRelay.complete` with the URL and the key from the environment. */
 export declare function complete<T = unknown>(options: JsonOptions): Promise<T>;
 export declare function complete(options: TextOptions): Promise<string>;
-/** `ClaudeRelay.completeWithDetails` with the relay and the key that the environment names. */
+/** `ClaudeRelay.completeWithDetails` with the URL and the key from the environment. */
 export declare function completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
 export declare function completeWithDetails(options: TextOptions): Promise<Completion<string>>;
-/** `ClaudeRelay.stream` with the relay and the key that the environment names. */
+/** `ClaudeRelay.stream` with the URL and the key from the environment. */
 export declare function stream<T = unknown>(options: JsonOptions): CompletionStream<T>;
 export declare function stream(options: TextOptions): CompletionStream<string>;
-/** `ClaudeRelay.fetchPage` with the relay and the key that the environment names. */
+/** `ClaudeRelay.fetchPage` with the URL and the key from the environment. */
 export declare function fetchPage(page: string | PageOptions): Promise<Page>;
-/** `ClaudeRelay.models` with the relay and the key that the environment names. */
+/** `ClaudeRelay.models` with the URL and the key from the environment. */
 export declare function models(options?: CallOptions): Promise<Model[]>;
 export {};

@@ -1,8 +1,8 @@
 // Generated from claudeRelay.ts by npm run build:client.
 /**
- * claude-relay from TypeScript. One file: copy it into your project, or install the package it is in. Nothing else is needed.
+ * claude-relay from TypeScript. One file without dependencies: copy it into your project, or install the package it is in.
  *
- * For the server side only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
+ * For servers only (Node.js 18 or newer, Bun, Deno): in a browser everyone could read your key, so there it throws.
  *
  * ```ts
  * // CLAUDE_RELAY_URL=http://127.0.0.1:8799 and CLAUDE_RELAY_KEY=crk_... in the environment
@@ -13,23 +13,23 @@
  *
  * SPDX-License-Identifier: MIT
  */
-/** Milliseconds for a whole call, with its retries and what it waits between them. */
+/** Milliseconds for a whole call, including its retries and the waits between them. */
 export const defaultTimeoutMs = 600_000;
-/** How often a call is repeated after a failure that may pass. */
+/** How many times a call is retried after a temporary failure. */
 export const defaultMaxRetries = 2;
-/** Milliseconds that are waited for one retry at most. A relay that asks for more gets no retry: the error is thrown at once. */
+/** The longest wait before a retry, in milliseconds. If the relay asks for a longer wait, the error is thrown at once. */
 export const defaultMaxRetryWaitMs = 60_000;
 /**
- * The one error of this client. Decide by `code`; `message` is a sentence for people.
+ * The only error class of this client. Check `code`; `message` is for people.
  *
- * `code` is one of the relay's (its docs/api.md), or one of this client's:
+ * `code` is one of the relay's codes (see its docs/api.md), or one of this client's:
  * - `bad_config`: missing or invalid URL, key, idempotency key or proxy, or running in a browser
  * - `connection_failed`: no connection to the relay, or no answer on it
  * - `tls_failed`: the certificate of the relay is not valid, or TLS failed
  * - `connection_lost`: the connection ended before the answer did
- * - `not_a_relay`: something answers at the URL, but not a relay
+ * - `not_a_relay`: the server at the URL is not a relay
  * - `client_timeout`: the call took longer than `timeoutMs`
- * - `aborted`: the call's `signal` was aborted, or its stream was left before the end
+ * - `aborted`: the call's `signal` was aborted, or the loop over its stream ended before the answer did
  * - `not_json`: the model's answer to `outputFormat: 'json'` is not JSON; it is in the error's `text`
  */
 export class ClaudeRelayError extends Error {
@@ -56,7 +56,7 @@ export class ClaudeRelayError extends Error {
         this.stopReason = details.stopReason;
     }
 }
-/** An answer as it comes: loop over it for the text, piece by piece. Starts when it is read. */
+/** An answer as it arrives: loop over it for the pieces of the text. The first read starts the call. */
 export class CompletionStream {
     #deltas;
     #outcome;
@@ -79,7 +79,7 @@ export class CompletionStream {
                 await this.#leave();
         }
     }
-    /** Reads what is left; then the whole answer, with model, stop reason and usage. */
+    /** Reads the rest, and returns the whole answer with model, stop reason and usage. */
     async final() {
         while ((await this.#next()) !== undefined)
             ;
@@ -107,17 +107,17 @@ export class CompletionStream {
         }
     }
     async #leave() {
-        this.#outcome = { error: new ClaudeRelayError('aborted', 'The stream was left before its end.') };
+        this.#outcome = { error: new ClaudeRelayError('aborted', 'The stream was closed before its end.') };
         await this.#deltas.return(undefined);
     }
 }
-/** A relay and a key of it. The functions below do the same with what the environment names. */
+/** A relay, by its URL and a key. The functions below take both from the environment. */
 export class ClaudeRelay {
     #url;
     #proxy;
     #key;
     #defaults;
-    /** Throws `bad_config` in a browser, and where the URL, the key or the proxy is missing or not valid. */
+    /** Throws `bad_config` in a browser, if the URL or the key is missing or not valid, or if the proxy is not valid. */
     constructor(options = {}) {
         refuseBrowsers();
         this.#url = relayUrl(options.url ?? environment('CLAUDE_RELAY_URL'));
@@ -135,7 +135,7 @@ export class ClaudeRelay {
     stream(options) {
         return this.#ask(options, false);
     }
-    /** A public page, through the relay's address. No model takes part. */
+    /** Gets a public page through the relay's address, without a model. */
     async fetchPage(page) {
         const options = typeof page === 'string' ? { url: page } : page;
         const body = {
@@ -162,7 +162,7 @@ export class ClaudeRelay {
         return new CompletionStream(this.#deltas(options, whole));
     }
     /**
-     * The answer's pieces, then all of it. Always asks for a stream: its pings keep a long answer from being cut by a tunnel.
+     * Yields the answer's pieces, and returns the whole answer. Always asks for a stream: its pings keep a tunnel from cutting a long answer.
      * `whole`: the caller does not see the pieces, so even an answer that broke off can be requested again.
      */
     async *#deltas(options, whole) {
@@ -211,7 +211,7 @@ export class ClaudeRelay {
             call.end();
         }
     }
-    /** A call whose answer is one JSON object. `fits`: whether it is what a relay answers. */
+    /** A call whose answer is one JSON object. `fits` checks that the object is a relay's answer. */
     async #json(method, path, fits, body, options) {
         const call = new Call(this.#defaults, options);
         try {
@@ -242,7 +242,7 @@ export class ClaudeRelay {
                 ...headers,
                 authorization: `Bearer ${this.#key}`,
                 'accept-encoding': 'identity',
-                // Some tunnels refuse a request without one.
+                // Some tunnels refuse a request without a user agent.
                 'user-agent': 'claude-relay-client',
                 ...(bytes && { 'content-type': 'application/json', 'content-length': String(bytes.length) }),
             },
@@ -262,15 +262,15 @@ export async function completeWithDetails(options) {
 export function stream(options) {
     return new ClaudeRelay().stream(options);
 }
-/** `ClaudeRelay.fetchPage` with the relay and the key that the environment names. */
+/** `ClaudeRelay.fetchPage` with the URL and the key from the environment. */
 export async function fetchPage(page) {
     return new ClaudeRelay().fetchPage(page);
 }
-/** `ClaudeRelay.models` with the relay and the key that the environment names. */
+/** `ClaudeRelay.models` with the URL and the key from the environment. */
 export async function models(options = {}) {
     return new ClaudeRelay().models(options);
 }
-/** One call from its start to its end: its time, its signal, and its retries. */
+/** One call from its start to its end: its time limit, its signal and its retries. */
 class Call {
     #stop = new AbortController();
     #endsAt;
@@ -285,8 +285,8 @@ class Call {
         this.#endsAt = Date.now() + timeoutMs;
         this.#maxRetries = options.maxRetries ?? defaults.maxRetries ?? defaultMaxRetries;
         this.#maxRetryWaitMs = options.maxRetryWaitMs ?? defaults.maxRetryWaitMs ?? defaultMaxRetryWaitMs;
-        this.#timer = setTimeout(() => this.#stop.abort(new ClaudeRelayError('client_timeout', `No whole answer within ${timeoutMs} ms. Raise timeoutMs, or ask for less.`)), 
-        // The longest that a timer takes.
+        this.#timer = setTimeout(() => this.#stop.abort(new ClaudeRelayError('client_timeout', `No complete answer within ${timeoutMs} ms. Raise timeoutMs, or ask for less.`)), 
+        // The longest time that a timer supports.
         Math.min(timeoutMs, 2 ** 31 - 1));
         this.#callerSignal = options.signal;
         this.#onAbort = () => this.#stop.abort(new ClaudeRelayError('aborted', 'The call was aborted by its signal.', {
@@ -299,7 +299,7 @@ class Call {
     get signal() {
         return this.#stop.signal;
     }
-    /** The error for the caller: that the call was aborted, if that is why it failed. */
+    /** The error for the caller: the reason of the abort, if the call was aborted. */
     errorOf(thrown) {
         if (this.signal.aborted)
             return this.signal.reason;
@@ -312,7 +312,7 @@ class Call {
     get mayRetry() {
         return this.#retries < this.#maxRetries;
     }
-    /** Waits before a retry; throws `error` if the call cannot be retried. `repeatable`: a retry costs nothing more. */
+    /** Waits before a retry; throws `error` if the call cannot be retried. `repeatable`: a retry cannot cost more tokens. */
     async waitToRetry(error, repeatable) {
         if (this.signal.aborted || !this.mayRetry || !mayPass(error, repeatable))
             throw error;
@@ -342,18 +342,18 @@ class Call {
         this.#stop.abort(new ClaudeRelayError('aborted', 'The call is over.'));
     }
 }
-/** Failures that cost nothing and may pass. Of these, `x-should-retry: false` takes out what takes longer than a minute. */
+/** Temporary failures that cost nothing. The relay sends `x-should-retry: false` if one of them lasts longer than a minute. */
 const passing = new Set([
     'rate_limited',
     'upstream_overloaded',
     'not_ready',
     'shutting_down',
 ]);
-/** Failures that may pass, and may have cost something. */
+/** Temporary failures that may have cost tokens. */
 const spending = new Set(['connection_failed', 'connection_lost', 'upstream_error']);
-/** What a tunnel or a proxy answers while the relay behind it restarts. */
+/** Statuses of a tunnel or a proxy while the relay behind it restarts. */
 const passingStatuses = new Set([429, 502, 503]);
-/** Errors of a time when nothing of the request had been sent. */
+/** Errors of calls that failed before any part of the request was sent. */
 const unsent = new WeakSet();
 function mayPass(error, repeatable) {
     if (error.shouldRetry !== undefined)
@@ -366,14 +366,14 @@ function mayPass(error, repeatable) {
         return true;
     return repeatable && spending.has(error.code);
 }
-/** Milliseconds until a connection must be there, with its tunnel and its TLS. */
+/** Milliseconds until a connection must be open, including its tunnel and TLS. */
 const connectTimeoutMs = 30_000;
-/** Bytes of an answer and of its headers. Those of a relay are far below. */
+/** The most bytes of an answer and of its headers. A relay's answers are far smaller. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 const maxHeaderBytes = 65_536;
 /**
- * One request on its own connection, up to the head of its answer. `fetch` would not do: in Bun it gives the key of a relay on this
- * host to the proxy of the environment, and each runtime's has another proxy, another time limit and other names of failures.
+ * One request on its own connection, up to the head of its answer. `fetch` is not enough: in Bun it gives the key of a relay on this
+ * host to the proxy of the environment, and each runtime's `fetch` differs in proxies, time limits and error names.
  */
 async function exchange({ relay, path, proxy, signal, method, headers, body }) {
     const url = new URL(relay + path);
@@ -394,7 +394,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }) {
                 reject(new Error(`no connection within ${connectTimeoutMs / 1000} s`));
             };
             const ask = (options, createConnection) => {
-                // An agent that knows no proxy, whatever the environment says.
+                // An agent without a proxy, whatever the environment says.
                 const agent = Object.assign(new http.Agent({ proxyEnv: {} }), { createConnection });
                 request = http.request({ ...options, agent });
                 request.on('error', reject);
@@ -422,7 +422,7 @@ async function exchange({ relay, path, proxy, signal, method, headers, body }) {
             };
             if (signal.aborted)
                 return stop();
-            // Later on it ends the answer.
+            // After the head has arrived, an abort ends the answer.
             signal.addEventListener('abort', stop);
             timer = setTimeout(stop, connectTimeoutMs);
             if (proxy === undefined)
@@ -450,7 +450,7 @@ function addressOf(url) {
     const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
     return { host: unbracketed(url), port, autoSelectFamily: true };
 }
-/** Verified whatever the environment says, for the key is for the relay alone. An address is no name to ask for, but one to check. */
+/** The certificate is verified whatever the environment says, because only the relay may see the key. SNI cannot name an IP address. */
 function securing(url, tunnel) {
     const host = unbracketed(url);
     const servername = /^[\d.]+$|:/.test(host) ? '' : host;
@@ -467,9 +467,9 @@ function credentials({ username, password }) {
 }
 const isItRunning = 'Is it running, and is CLAUDE_RELAY_URL its URL?';
 function refusedByProxy(relay, proxy, status) {
-    return new ClaudeRelayError('connection_failed', `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. For a way without it, name the relay's host in NO_PROXY.`, { status, shouldRetry: passingStatuses.has(status) });
+    return new ClaudeRelayError('connection_failed', `The proxy ${proxy.host} answered ${status} to the request for a connection to ${relay}. To bypass the proxy, add the relay's host to NO_PROXY.`, { status, shouldRetry: passingStatuses.has(status) });
 }
-/** Why there is no answer. `connected`: something of the request may have been sent. */
+/** The error for a missing answer. `connected`: a part of the request may have been sent. */
 function noAnswer(relay, proxy, cause, connected) {
     if (cause instanceof ClaudeRelayError)
         return cause;
@@ -480,17 +480,17 @@ function noAnswer(relay, proxy, cause, connected) {
         return new ClaudeRelayError('not_a_relay', says, { cause });
     }
     if (/^(EPROTO$|ERR_SSL_|ERR_TLS_|UNABLE_TO_|HOSTNAME_|INVALID_|CRL_|PATH_)|CERT/.test(code)) {
-        const says = `No safe connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a private certificate authority, set NODE_EXTRA_CA_CERTS to its file.`;
+        const says = `No secure connection to the relay at ${where}: ${reason(cause)}. Is CLAUDE_RELAY_URL its URL, with the name that its certificate has? For a private certificate authority, set NODE_EXTRA_CA_CERTS to its file.`;
         return new ClaudeRelayError('tls_failed', says, { cause });
     }
     const says = `No connection to the relay at ${where}: ${reason(cause)}. ${isItRunning}`;
     const error = new ClaudeRelayError('connection_failed', says, { cause });
-    // Who resets a connection may have read from it.
+    // A server that resets a connection may have read from it.
     if (!connected && code !== 'ECONNRESET')
         unsent.add(error);
     return error;
 }
-/** The error with the cause: an error can wrap it, and an error of several addresses has one for each. */
+/** The innermost cause: an error can wrap its cause, and an error for several addresses has a cause for each. */
 function deepest(thrown) {
     let error = thrown ?? {};
     for (;;) {
@@ -506,7 +506,7 @@ function reason(thrown) {
     const text = message.replace(/\s+/g, ' ').trim();
     return code === undefined || text.includes(code) ? text : `${text} (${code})`.trim();
 }
-/** The head of an answer, and its body as it comes. */
+/** The head of an answer, and its body as it arrives. */
 class Answer {
     url;
     status;
@@ -526,7 +526,7 @@ class Answer {
         const value = this.#message.headers[name];
         return Array.isArray(value) ? value[0] : value;
     }
-    /** A connection that ends before the body does is `connection_lost`. */
+    /** A connection that ends before the body is `connection_lost`. */
     async *pieces() {
         const decoder = new TextDecoder();
         let bytes = 0;
@@ -560,7 +560,7 @@ function lost(answer, cause) {
 function notARelay(url, status, what = String(status)) {
     return new ClaudeRelayError('not_a_relay', `${url} answered ${what}, but not as a claude-relay does. Is CLAUDE_RELAY_URL the relay's URL?`, { status });
 }
-/** What the relay says of a retry. What it repeats for an idempotency key it will repeat again. */
+/** The relay's advice about a retry. An error that it replayed for an idempotency key would only be replayed again. */
 function retryAdvice(answer) {
     const advice = answer.header('x-should-retry');
     if (advice === 'true')
@@ -576,7 +576,7 @@ function object(text) {
         return undefined;
     }
 }
-/** The body of a 2xx: a relay's has `ok: true`, as others have, and `fits`. */
+/** The body of a 2xx. A relay's body has `ok: true`, and `fits`, because other servers also send `ok: true`. */
 function ofRelay(body, fits, answer) {
     if (body?.['ok'] === true && fits(body))
         return body;
@@ -596,7 +596,7 @@ async function errorOfAnswer(url, path, answer) {
     const body = object(text);
     if (body?.['ok'] === false && typeof body['error'] === 'string') {
         const error = errorOfBody(body, { status, shouldRetry, retryAfter, requestId: answer.requestId });
-        // The path is the client's: where there is nothing, the URL has a path that does not belong there.
+        // The client sets the path: if it is not found, the path of the base URL is wrong.
         if (error.code !== 'not_found' || new URL(url).pathname === '/')
             return error;
         const hint = `${error.message} Is the path of CLAUDE_RELAY_URL right (${url})?`;
@@ -607,7 +607,7 @@ async function errorOfAnswer(url, path, answer) {
         ? 'Is the relay running behind it, and is CLAUDE_RELAY_URL its URL?'
         : `It redirects to ${placeOf(location, answer.url, path)}: if the relay is there, set CLAUDE_RELAY_URL to that.`}`, { status, shouldRetry, retryAfter });
 }
-/** Where a redirect leads, without what the request added, and without the query that a login page puts there. */
+/** The target of a redirect, without the request's path, and without the query that a login page adds. */
 function placeOf(location, from, path) {
     try {
         const { protocol, host, pathname } = new URL(location, from);
@@ -617,7 +617,7 @@ function placeOf(location, from, path) {
         return location;
     }
 }
-/** An error as the relay says it, in a response or in a stream. */
+/** The relay's error, from a response or from a stream. */
 function errorOfBody(body, details) {
     const { error, message, request_id: id, retry_after: retryAfter, limit, hop } = body;
     const says = typeof message === 'string' ? message : 'No reason was given.';
@@ -629,7 +629,7 @@ function errorOfBody(body, details) {
         ...(typeof hop === 'number' ? { hop } : {}),
     });
 }
-/** `Retry-After`: seconds, or a date as HTTP writes it. Anything else says nothing. */
+/** `Retry-After`: seconds, or a date in HTTP's format. Anything else is ignored. */
 function secondsOf(header) {
     if (header === undefined)
         return undefined;
@@ -640,7 +640,7 @@ function secondsOf(header) {
     const seconds = (Date.parse(header) - Date.now()) / 1000;
     return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
 }
-/** The pieces of an answer as they come, then its `done` event. */
+/** Yields the pieces of an answer as they arrive, and returns its `done` event. */
 async function* readAnswer(answer) {
     if (!/^text\/event-stream\b/i.test(answer.header('content-type') ?? '')) {
         return ofRelay(object(await answer.text()), isCompletion, answer);
@@ -675,7 +675,7 @@ async function* eventData(answer) {
         }
     }
 }
-/** `parse`: the value is JSON in the model's text. Otherwise it is what the relay calls the result. */
+/** `parse`: the value is JSON in the model's text. Otherwise it is the relay's `result`. */
 function completionOf(done, answer, parse) {
     const stopReason = String(done['stop_reason']);
     const id = answer.requestId;
@@ -689,7 +689,7 @@ function completionOf(done, answer, parse) {
         requestId: id,
     };
 }
-/** Models like to put JSON into a Markdown fence: one around all of it is taken off. */
+/** Models often put JSON into a Markdown fence: a fence around the whole text is removed. */
 function parseJson(text, stopReason, id) {
     const trimmed = text.trim();
     const [first = ''] = trimmed.split('\n', 1);
@@ -698,11 +698,11 @@ function parseJson(text, stopReason, id) {
         return JSON.parse(fenced ? trimmed.slice(first.length, -'```'.length) : trimmed);
     }
     catch (cause) {
-        const cut = stopReason === 'max_tokens' ? ' It was cut at the most tokens it may have (max_tokens).' : '';
+        const cut = stopReason === 'max_tokens' ? ' It was cut off at its token limit (max_tokens).' : '';
         throw new ClaudeRelayError('not_json', `The model's answer is not JSON.${cut} Ask for JSON in the prompt, or give a schema; the answer is in this error's text.`, { text, stopReason, requestId: id, cause });
     }
 }
-/** Names of fields as this language writes them. Keys that are data (names of models, properties of a page) stay. */
+/** Field names in camel case. Keys that are data (names of models, properties of a page) stay unchanged. */
 function camelKeys(value, keysAreData = false) {
     if (Array.isArray(value))
         return value.map((each) => camelKeys(each));
@@ -724,13 +724,13 @@ function refuseBrowsers() {
     const page = window?.document !== undefined;
     if (!page && typeof importScripts !== 'function' && navigator?.product !== 'ReactNative')
         return;
-    throw new ClaudeRelayError('bad_config', 'claude-relay is for the server side only: here everyone could read your key. Call it from your server, and your server from here.');
+    throw new ClaudeRelayError('bad_config', 'claude-relay is for the server side only: in a browser everyone could read your key. Call your server from here, and the relay from your server.');
 }
 function relayUrl(given) {
     const text = given?.trim() ?? '';
     const says = (what) => new ClaudeRelayError('bad_config', `${what} Set CLAUDE_RELAY_URL (or the option url) to the relay's URL, such as http://127.0.0.1:8799.`);
     if (text === '')
-        throw says('No URL of a relay is set.');
+        throw says('No relay URL is set.');
     let url;
     try {
         url = new URL(text);
@@ -741,12 +741,13 @@ function relayUrl(given) {
     if (!/^https?:\/\//i.test(text))
         throw says(`"${text}" is not an http or https URL.`);
     if (url.username !== '' || url.password !== '')
-        throw says('The URL of a relay has no user name and no password.');
-    // The base URL of the OpenAI SDKs ends with /v1; whoever has that one is understood.
+        throw says('The relay URL must have no user name and no password.');
+    // The base URL for the OpenAI SDKs ends with /v1, and is accepted here too.
     return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
 }
 /**
- * The proxy on the way to a relay, if there is one: only to https, through a tunnel in which it sees no key, and never to this host.
+ * The proxy on the way to a relay, if there is one. It is used only for https, through a tunnel in which it sees no key, and never for
+ * this host.
  */
 function proxyOf(relay) {
     const { protocol, hostname, port } = relay;
@@ -768,11 +769,11 @@ function proxyOf(relay) {
             return proxy;
     }
     catch {
-        // Said below, without the password that it may hold.
+        // Reported below, without the URL, which can contain a password.
     }
-    throw new ClaudeRelayError('bad_config', `The proxy of HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set it to one, or name ${hostname} in NO_PROXY.`);
+    throw new ClaudeRelayError('bad_config', `The proxy in HTTPS_PROXY or ALL_PROXY is not an http:// URL. Set an http:// URL, or add ${hostname} to NO_PROXY.`);
 }
-/** What a header can carry; the relay knows what it takes. */
+/** Checks only that a header can carry the key; the relay checks the rest. */
 function idempotencyKey(given) {
     if (given === undefined || /^[\x21-\x7e]+$/.test(given))
         return given;
@@ -782,9 +783,9 @@ function relayKey(given) {
     const key = given?.trim() ?? '';
     if (/^[\x21-\x7e]+$/.test(key))
         return key;
-    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is not valid.'} Make one on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
+    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
 }
-/** Node.js 18 has no `crypto.randomUUID` without a flag; it only has to be different from this key's others. */
+/** Node.js 18 has no `crypto.randomUUID` without a flag. The id only has to differ from the other ids of this relay key. */
 function randomId() {
     const part = () => Math.random().toString(36).slice(2);
     return runtime.crypto?.randomUUID?.() ?? `${Date.now().toString(36)}-${part()}-${part()}`;
