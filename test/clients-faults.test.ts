@@ -445,7 +445,7 @@ const retries: ClientCase[] = [
 
 const settings: ClientCase[] = [
   ...Object.entries({
-    '': /No URL .* Set CLAUDE_RELAY_URL .*http:\/\/127\.0\.0\.1:8799/,
+    '': /No relay URL .* Set CLAUDE_RELAY_URL .*http:\/\/127\.0\.0\.1:8799/,
     'localhost:8799': /"localhost:8799" is not an http/,
     'http:localhost': /"http:localhost" is not an http/,
     'ftp://host': /is not an http/,
