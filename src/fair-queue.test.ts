@@ -64,13 +64,13 @@ test('remove takes out one item only', () => {
 });
 
 for (const [what, max, waiting, ofKey, may] of [
-  ['nobody waits where there is no place', 0, 0, 0, false],
+  ['a queue without places takes no key', 0, 0, 0, false],
   ['a key takes half of the places', 8, 3, 3, true],
-  ['and no more', 8, 4, 4, false],
-  ['of an odd number the larger half', 5, 2, 2, true],
+  ['a key with half of the places gets no further place', 8, 4, 4, false],
+  ['a key takes the larger half of an odd number of places', 5, 2, 2, true],
   ['a full queue refuses a key that has a place', 8, 8, 1, false],
-  ['and takes one that has none', 8, 8, 0, true],
-  ['also when others did so before', 8, 11, 0, true],
+  ['a full queue takes a key that has no place', 8, 8, 0, true],
+  ['an overfull queue takes a key that has no place', 8, 11, 0, true],
 ] as const) {
   test(`mayWait: ${what}`, () => {
     assert.equal(mayWait(max, waiting, ofKey), may);

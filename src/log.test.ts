@@ -25,21 +25,21 @@ const ends: Readonly<Record<string, number>> = {
   'setImmediate(() => { log.info("later"); process.exit(4); });': 4,
 };
 for (const [end, code] of Object.entries(ends)) {
-  test(`nothing is lost at the end: ${end || 'by itself'}`, async () => {
+  test(`the log loses no line at ${end || 'a normal exit'}`, async () => {
     const said = end.includes('later') ? ['a', 'b', 'later'] : ['a', 'b'];
     assert.deepEqual(await run(`log.info('a'); log.debug('no'); log.warn('b'); ${end}`), { code, said });
   });
 }
 
-test('a line is out before the next round, also while the process is busy in it', async () => {
-  // SIGKILL stands for a process that never gets to its end.
+test('a line is written before the next round of the event loop', async () => {
+  // SIGKILL: nothing can be written later.
   const { said } = await run(`
     log.info('a');
     setImmediate(() => { log.info('lost'); process.kill(process.pid, 'SIGKILL'); });`);
   assert.deepEqual(said, ['a']);
 });
 
-test('as much as a pipe does not hold at once', async () => {
+test('the log writes more lines than a pipe holds at once', async () => {
   const { said } = await run(`for (let i = 0; i < 5000; i += 1) log.info('x'.repeat(100) + i);`);
   assert.deepEqual(
     said,
@@ -47,7 +47,7 @@ test('as much as a pipe does not hold at once', async () => {
   );
 });
 
-test('a reader that goes away ends nothing', async () => {
+test('the process goes on when the reader of its log has gone', async () => {
   const { code } = await run(
     `let i = 0; const timer = setInterval(() => { log.info('x'); if ((i += 1) === 20) { clearInterval(timer); process.exitCode = 7; } }, 5);`,
     false,

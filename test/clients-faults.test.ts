@@ -1,4 +1,4 @@
-/** Our own clients when what answers is broken, or no relay: the same error, with as many attempts, in each of their runtimes. */
+/** Our clients on a broken relay or another server: the same error after the same number of attempts, in each of their runtimes. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
@@ -41,7 +41,7 @@ const stream =
   (write: (response: ServerResponse) => void): Answering =>
   (_request, response) =>
     write(response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' }));
-/** The first attempt gets the one, the next the other. */
+/** The first attempt gets `first`, the others get `next`. */
 const then =
   (first: Answering, next: Answering): Answering =>
   (request, response, count) =>
@@ -54,7 +54,7 @@ const down = `http://127.0.0.1:${closedPort}`;
 
 const connections: ClientCase[] = [
   ...(['complete', 'stream', 'models'] as const).map((call): ClientCase => ({
-    name: `${call}: the relay is down: it says where it looked`,
+    name: `${call} on a relay that is down names the URL`,
     call,
     client: { url: down },
     expect: {
@@ -63,51 +63,51 @@ const connections: ClientCase[] = [
     },
   })),
   {
-    name: 'a name that does not exist',
+    name: 'a host name that does not exist is connection_failed',
     client: { url: 'http://relay.invalid' },
     expect: { code: 'connection_failed', says: /relay\.invalid/ },
   },
   {
-    name: 'a reset as soon as it is connected',
+    name: 'a reset right after the connection is retried',
     serve: () => serveTcp({ atOnce: (socket) => socket.resetAndDestroy() }),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'a reset after the request',
+    name: 'a reset after the request is retried',
     serve: talk((socket) => socket.resetAndDestroy()),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'a stream whose request may have arrived is not asked for again',
+    name: 'a stream whose request may have arrived is not retried',
     call: 'stream',
     serve: talk((socket) => socket.end()),
     expect: { code: 'connection_failed', attempts: 1 },
   },
   {
-    name: 'an end without a word',
+    name: 'a connection that ends without an answer is retried',
     call: 'models',
     serve: talk((socket) => socket.end()),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'an end in the status line',
+    name: 'a connection that ends in the status line is retried',
     serve: talk((socket) => socket.end('HTTP/1.1 20')),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'an end in a header',
+    name: 'a connection that ends in a header is retried',
     serve: talk((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-le')),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'an end between the headers',
+    name: 'a connection that ends between the headers is retried',
     serve: talk((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n')),
     expect: { code: 'connection_failed', attempts: 2 },
   },
   ...Object.entries({
-    'an end before the length that was said': [`${head}content-length: 999\r\n\r\n${half}`, false],
-    'an end in a chunk': [`${head}transfer-encoding: chunked\r\n\r\n999\r\n${half}`, false],
-    'an end between two chunks': [
+    'a connection that ends before content-length': [`${head}content-length: 999\r\n\r\n${half}`, false],
+    'a connection that ends in a chunk': [`${head}transfer-encoding: chunked\r\n\r\n999\r\n${half}`, false],
+    'a connection that ends between two chunks': [
       `${head}transfer-encoding: chunked\r\n\r\n${half.length.toString(16)}\r\n${half}\r\n`,
       false,
     ],
@@ -121,9 +121,9 @@ const connections: ClientCase[] = [
   } as const).flatMap(([name, [text, reset]]): ClientCase[] => {
     const serve = talk((socket) => (reset ? socket.write(text, () => resetLater(socket)) : socket.end(text)));
     return [
-      { name: `${name}: asked for again`, serve, expect: { code: 'connection_lost', attempts: 2 } },
+      { name: `${name} is retried by complete`, serve, expect: { code: 'connection_lost', attempts: 2 } },
       {
-        name: `${name}, of a stream: what was given out is not asked for again`,
+        name: `${name} is not retried by a stream that has begun`,
         call: 'stream',
         serve,
         expect: { code: 'connection_lost', deltas: ['half'], attempts: 1 },
@@ -131,13 +131,13 @@ const connections: ClientCase[] = [
     ];
   }),
   {
-    name: 'IPv6',
+    name: 'an IPv6 address is called with its host header',
     serve: () => serveHttp(json(done), { host: '::1' }),
     expect: { value: 'hello' },
     check: ({ requests, port }) => assert.equal(requests[0]?.headers.host, `[::1]:${port}`),
   },
   {
-    name: 'localhost, where only one of its addresses answers',
+    name: 'localhost is reached if only one of its addresses answers',
     serve: () => serveHttp(json(done)),
     url: (server) => `http://localhost:${server?.port}`,
     expect: { value: 'hello' },
@@ -146,7 +146,7 @@ const connections: ClientCase[] = [
 
 const answers: ClientCase[] = [
   ...[200, 203, 404, 403, 500, 504].map((status): ClientCase => ({
-    name: `a page of something else, with ${status}`,
+    name: `a page of another server with status ${status} is not_a_relay`,
     serve: () => serveHttp(html(status)),
     expect: {
       code: 'not_a_relay',
@@ -156,25 +156,25 @@ const answers: ClientCase[] = [
     },
   })),
   ...[429, 502, 503].map((status): ClientCase => ({
-    name: `a tunnel without its relay, with ${status}: it tries again, as often as it may`,
+    name: `a tunnel whose relay is down is retried up to maxRetries with status ${status}`,
     serve: () => serveHttp(html(status, { 'retry-after': '0' })),
     client: { maxRetries: 2 },
     expect: { code: 'not_a_relay', status, attempts: 3, error: { retryAfter: 0 } },
   })),
   {
-    name: 'a tunnel without its relay for a moment: the same idempotency key each time',
+    name: 'a retry has the idempotency key of its first attempt, and each call another key',
     serve: () => serveHttp(then(html(502), json(done))),
     expect: { value: 'hello', attempts: 2 },
     check: ({ requests }) => {
       const keys = requests.map(({ headers }) => headers['idempotency-key']);
       assert.ok(String(keys[0]).length > 16);
       assert.equal(keys[0], keys[1]);
-      assert.ok(!idempotencyKeys.has(keys[0]), 'each call has another');
+      assert.ok(!idempotencyKeys.has(keys[0]), 'each call has a different key');
       idempotencyKeys.add(keys[0]);
     },
   },
   {
-    name: "the caller's idempotency key goes along",
+    name: "every attempt has the caller's idempotency key",
     options: { prompt: 'hi', idempotencyKey: 'mine' },
     serve: () => serveHttp(then(html(503, { 'retry-after': '0' }), json(done))),
     expect: { value: 'hello', attempts: 2 },
@@ -185,7 +185,7 @@ const answers: ClientCase[] = [
       ),
   },
   {
-    name: 'without retries it sends no idempotency key; and in any case no more than it has to',
+    name: 'a call without retries sends the required headers and no idempotency key',
     client: { maxRetries: 0 },
     serve: () => serveHttp(json(done)),
     url: (server) => `${server?.url}/base/path/`,
@@ -204,12 +204,12 @@ const answers: ClientCase[] = [
     },
   },
   ...[204, 304].map((status): ClientCase => ({
-    name: `${status}, which has no body`,
+    name: `an answer with status ${status} and no body is not_a_relay`,
     serve: () => serveHttp((_request, response) => response.writeHead(status).end()),
     expect: { code: 'not_a_relay', status, attempts: 1 },
   })),
   {
-    name: 'another protocol from here on',
+    name: 'a switch to another protocol is not_a_relay',
     serve: talk((socket) =>
       socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
     ),
@@ -221,7 +221,7 @@ const answers: ClientCase[] = [
     'HTTP/1.1 banana\r\n\r\n',
     '{"ok":true}\n',
   ].map((text): ClientCase => ({
-    name: `what is not HTTP: ${JSON.stringify(text)}`,
+    name: `an answer that is not HTTP is not_a_relay: ${JSON.stringify(text)}`,
     serve: talk((socket) => socket.end(text)),
     expect: {
       code: 'not_a_relay',
@@ -230,7 +230,7 @@ const answers: ClientCase[] = [
     },
   })),
   {
-    name: 'an answer of no type, with headers of 40 kB',
+    name: 'an answer without a content type and with headers of 40 kB is read',
     serve: () =>
       serveHttp((_request, response) =>
         response.writeHead(200, { x: 'x'.repeat(40_000) }).end(JSON.stringify(done)),
@@ -238,12 +238,12 @@ const answers: ClientCase[] = [
     expect: { value: 'hello' },
   },
   {
-    name: 'headers of 200 kB',
+    name: 'headers of 200 kB are not_a_relay',
     serve: () => serveHttp(json(done, 200, { x: 'x'.repeat(200_000) })),
     expect: { code: 'not_a_relay', attempts: 1 },
   },
   {
-    name: 'more bytes than a relay would send',
+    name: 'an answer of more than 64 MiB is not_a_relay',
     serve: () =>
       serveHttp((_request, response) => {
         const more = (): void => {
@@ -255,12 +255,12 @@ const answers: ClientCase[] = [
     expect: { code: 'not_a_relay', status: 200, attempts: 1, says: /more than 64 MiB/ },
   },
   {
-    name: 'JSON with another content type is still read',
+    name: 'JSON with another content type is read',
     serve: () => serveHttp(json(done, 200, { 'content-type': 'text/html' })),
     expect: { value: 'hello' },
   },
   {
-    name: 'gzip, which nobody asked for',
+    name: 'a gzip body that the client did not ask for is not_a_relay',
     serve: () =>
       serveHttp((_request, response) =>
         response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(JSON.stringify(done))),
@@ -268,17 +268,17 @@ const answers: ClientCase[] = [
     expect: { code: 'not_a_relay', status: 200, attempts: 1 },
   },
   {
-    name: 'a byte order mark, in JSON and in a stream',
+    name: 'a byte order mark before JSON is ignored',
     serve: () => serveHttp(json(`\ufeff${JSON.stringify(done)}`)),
     expect: { value: 'hello' },
   },
   {
-    name: 'a byte order mark before a stream',
+    name: 'a byte order mark before a stream is ignored',
     serve: () => serveHttp(stream((response) => response.end(`\ufeffdata: ${JSON.stringify(done)}\n\n`))),
     expect: { value: 'hello' },
   },
   {
-    name: 'what is not UTF-8 becomes replacement characters',
+    name: 'bytes that are not UTF-8 become replacement characters',
     serve: () =>
       serveHttp((_request, response) =>
         response.end(
@@ -299,12 +299,12 @@ const answers: ClientCase[] = [
     '['.repeat(100_000),
   ].flatMap((body): ClientCase[] => [
     {
-      name: `what is no relay's answer: ${body.slice(0, 60)}`,
+      name: `a body that is not from a relay is not_a_relay: ${body.slice(0, 60)}`,
       serve: () => serveHttp(json(body)),
       expect: { code: 'not_a_relay', status: 200, attempts: 1 },
     },
     {
-      name: `what is no relay's answer, at the end of a stream: ${body.slice(0, 60)}`,
+      name: `a last event that is not from a relay is an error: ${body.slice(0, 60)}`,
       call: 'stream',
       serve: () =>
         serveHttp(
@@ -327,7 +327,7 @@ const answers: ClientCase[] = [
       '{"ok":true,"data":[{"id":1}]}',
       '<p>',
     ].map((body): ClientCase => ({
-      name: `${call}: what is no relay's answer: ${body}`,
+      name: `a body that is not from a relay is not_a_relay for ${call}: ${body}`,
       call,
       options: call === 'fetchPage' ? { url: 'https://example.com/' } : {},
       serve: () => serveHttp(json(body)),
@@ -335,7 +335,7 @@ const answers: ClientCase[] = [
     })),
   ),
   {
-    name: 'events that are not known are ignored',
+    name: 'unknown events are ignored',
     call: 'stream',
     serve: () =>
       serveHttp(
@@ -363,47 +363,47 @@ const retries: ClientCase[] = [
     expect: { code: 'not_ready', status: 503, attempts: 1, error: { shouldRetry: false } },
   },
   {
-    name: 'what is repeated for an idempotency key is not asked for again',
+    name: 'a replayed error is not retried',
     serve: () =>
       serveHttp(json({ ...refusal, error: 'upstream_error' }, 502, { 'idempotent-replayed': 'true' })),
     expect: { code: 'upstream_error', status: 502, attempts: 1 },
   },
   {
-    name: 'a defect of the relay is not asked for again',
+    name: 'a defect of the relay is not retried',
     serve: () => serveHttp(json(refusal, 500)),
     expect: { code: 'internal', status: 500, attempts: 1, says: /^Oh\.$/ },
   },
   {
-    name: 'retry-after: a moment that is over',
+    name: 'a retry-after date in the past causes a retry at once',
     serve: () => serveHttp(then(html(503, { 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }), json(done))),
     expect: { value: 'hello', attempts: 2 },
   },
   {
-    name: 'retry-after: a moment that is too far away',
+    name: 'a retry-after date that is too far away causes no retry',
     serve: () => serveHttp(html(503, { 'retry-after': 'Fri, 31 Dec 2100 23:59:59 GMT' })),
     expect: { code: 'not_a_relay', status: 503, attempts: 1 },
     check: (_server, { error }) => assert.ok(Number(error?.retryAfter) > 1e6),
   },
   {
-    name: 'retry-after: more seconds than it may wait',
+    name: 'a retry-after longer than maxRetryWait causes no retry',
     serve: () =>
       serveHttp(json({ ...refusal, error: 'rate_limited', limit: 'key_rpm', retry_after: 61 }, 429)),
     expect: { code: 'rate_limited', status: 429, attempts: 1, error: { retryAfter: 61, limit: 'key_rpm' } },
   },
   {
-    name: 'retry-after: more seconds than the call has',
+    name: "a retry-after longer than the call's timeout causes no retry",
     client: { timeoutMs: 20_000 },
     serve: () => serveHttp(html(503, { 'retry-after': '30' })),
     expect: { code: 'not_a_relay', status: 503, attempts: 1, error: { retryAfter: 30 } },
   },
   ...['-5', '1.5', 'soon', '2026-11-28', '1e3', '0x10'].map((after): ClientCase => ({
-    name: `retry-after: ${after} says nothing`,
+    name: `a retry-after of ${after} is ignored`,
     serve: () => serveHttp(html(503, { 'retry-after': after })),
     client: { maxRetries: 0 },
     expect: { code: 'not_a_relay', status: 503, attempts: 1, error: { retryAfter: undefined } },
   })),
   {
-    name: 'what the relay says of an error is kept; what has another type says nothing',
+    name: 'fields of an error that have another type are ignored',
     serve: () =>
       serveHttp(
         json(
@@ -420,7 +420,7 @@ const retries: ClientCase[] = [
     },
   },
   {
-    name: 'an error in a stream',
+    name: 'an error event in a stream is thrown',
     call: 'stream',
     serve: () =>
       serveHttp(
@@ -431,7 +431,7 @@ const retries: ClientCase[] = [
     expect: { code: 'upstream_error', deltas: ['half'], attempts: 1 },
   },
   {
-    name: 'a path that does not belong there: it names it',
+    name: 'a not_found names the path of the URL',
     serve: () => serveHttp(json({ ok: false, error: 'not_found', message: 'There is nothing.' }, 404)),
     url: (server) => `${server?.url}/relay`,
     expect: {
@@ -455,12 +455,12 @@ const settings: ClientCase[] = [
     'http://a:b@host': /no user name and no password/,
     'http://a@host': /no user name and no password/,
   }).map(([url, says]): ClientCase => ({
-    name: `an invalid URL: "${url}"`,
+    name: `the invalid URL "${url}" is bad_config`,
     client: { url, key: 'k' },
     expect: { code: 'bad_config', says },
   })),
   ...['', ' \n', 'two words', 'two\nlines', 'schlüssel'].map((key): ClientCase => ({
-    name: `an invalid key: ${JSON.stringify(key)}`,
+    name: `the invalid key ${JSON.stringify(key)} is bad_config`,
     client: { url: 'http://127.0.0.1:9', key },
     expect: {
       code: 'bad_config',
@@ -468,7 +468,7 @@ const settings: ClientCase[] = [
     },
   })),
   {
-    name: 'a key with a line end around it, as a file has it, and a URL with the path of an SDK',
+    name: 'a key with a line end and a URL with the /v1 of an SDK are accepted',
     serve: () => serveHttp(json(done)),
     client: { key: `\ufeff ${clientKey}\r\n` },
     url: (server) => ` ${server?.url}/v1/ \n`,
@@ -479,14 +479,14 @@ const settings: ClientCase[] = [
     },
   },
   {
-    name: 'a path with other characters than a URL has',
+    name: 'a path with spaces and umlauts is encoded',
     serve: () => serveHttp(json(done)),
     url: (server) => `${server?.url}/für alle/`,
     expect: { value: 'hello' },
     check: ({ requests: [request] }) => assert.equal(request?.url, '/f%C3%BCr%20alle/v1/complete'),
   },
   ...['', 'two words', 'two\nlines', 'schlüssel'].map((idempotencyKey): ClientCase => ({
-    name: `an idempotency key that no header can carry: ${JSON.stringify(idempotencyKey)}`,
+    name: `the invalid idempotency key ${JSON.stringify(idempotencyKey)} is bad_config`,
     client: { url: 'http://127.0.0.1:9' },
     options: { prompt: 'hi', idempotencyKey },
     expect: { code: 'bad_config', says: /The idempotency key is not valid/ },

@@ -54,7 +54,7 @@ const calls = ['complete', 'stream', 'models'] as const;
 
 const redirects: ClientCase[] = [301, 302, 303, 307, 308].flatMap((status) =>
   calls.map((call): ClientCase => ({
-    name: `${call}: a redirect with ${status} is not followed, and names the new place`,
+    name: `${call} does not follow a redirect with ${status}, and names its target`,
     call,
     serve: () =>
       serveHttp(({ url }, response) =>
@@ -72,14 +72,14 @@ const redirects: ClientCase[] = [301, 302, 303, 307, 308].flatMap((status) =>
 );
 const places: Record<string, (url: string) => [location: string, place: string]> = {
   'to https': (url) => [`https://relay.invalid${url}`, 'https://relay.invalid'],
-  'to the page of a login': () => [`${elsewhere.url}/login?next=secret`, `${elsewhere.url}/login`],
+  'to a login page': () => [`${elsewhere.url}/login?next=secret`, `${elsewhere.url}/login`],
   'to itself, for ever': (url) => [url, 'http://127.0.0.1:\\d+'],
   'to another path of the host': () => ['/login', 'http://127.0.0.1:\\d+/login'],
-  'to what is no URL': () => ['http://[', 'http://\\['],
+  'to an invalid URL': () => ['http://[', 'http://\\['],
 };
 for (const [name, placed] of Object.entries(places)) {
   redirects.push({
-    name: `a redirect ${name}`,
+    name: `a redirect ${name} is not followed, and its target is named`,
     serve: () =>
       serveHttp(({ url }, response) => response.writeHead(308, { location: placed(String(url))[0] }).end()),
     expect: {
@@ -96,17 +96,17 @@ const off = { https_proxy: '', HTTPS_PROXY: '', all_proxy: '', ALL_PROXY: '' };
 const secure = (tls: { key: string; cert: string }) => () => serveHttp(answers, { tls });
 const tls: ClientCase[] = [
   {
-    name: 'https with a certificate of a private authority',
+    name: 'a certificate of a private authority is accepted',
     serve: secure(certificates.good),
     expect: { value: 'hello' },
   },
   ...Object.entries({
-    'of nobody known': certificates.selfSigned,
+    'of an unknown authority': certificates.selfSigned,
     'for another name': certificates.wrongName,
     'that has expired': certificates.expired,
   }).flatMap(([name, certificate]) =>
     calls.map((call): ClientCase => ({
-      name: `${call}: a certificate ${name}: not tried again`,
+      name: `${call} with a certificate ${name} is tls_failed without a retry`,
       call,
       serve: () => countConnections(secure(certificate)),
       expect: {
@@ -118,7 +118,7 @@ const tls: ClientCase[] = [
   ),
   ...(['complete', 'stream'] as const).flatMap((call) =>
     [`https://127.0.0.1:${closedPort}`, 'https://relay.invalid'].map((url): ClientCase => ({
-      name: `${call}: no connection for TLS, to ${url}`,
+      name: `${call} without a connection for TLS is connection_failed: ${url}`,
       call,
       client: { url },
       env: off,
@@ -126,19 +126,19 @@ const tls: ClientCase[] = [
     })),
   ),
   {
-    name: 'https, where http is spoken',
+    name: 'https to an http server is tls_failed',
     serve: () => countConnections(() => serveHttp(answers)),
     url: (server) => `https://127.0.0.1:${server?.port}`,
     expect: { code: 'tls_failed', attempts: 1 },
   },
   {
-    name: 'http, where https is spoken',
+    name: 'http to an https server is connection_failed',
     serve: secure(certificates.good),
     url: (server) => `http://127.0.0.1:${server?.port}`,
     expect: { code: 'connection_failed', attempts: 0 },
   },
   {
-    name: 'an end in the handshake may pass',
+    name: 'a connection that ends in the handshake is retried',
     serve: () => serveTcp({ atFirst: (socket) => socket.end() }, 'https'),
     expect: { code: 'connection_failed', attempts: 2 },
   },
@@ -194,7 +194,7 @@ const withCredentials = (url: string): string => url.replace('//', '//me:p%40ss@
 
 const proxies: ClientCase[] = [
   ...calls.slice(0, 2).map((call): ClientCase => ({
-    name: `${call}: https goes through a tunnel of the proxy, which sees no key`,
+    name: `${call} over https uses a tunnel of the proxy, which sees no key`,
     call,
     serve: proxied(),
     env: through,
@@ -213,7 +213,7 @@ const proxies: ClientCase[] = [
     'HTTPS_PROXY in capitals': (url: string) => ({ ...off, HTTPS_PROXY: url }),
     ALL_PROXY: (url: string) => ({ ...off, ALL_PROXY: url }),
     'a proxy without its scheme': (url: string) => ({ https_proxy: url.slice('http://'.length) }),
-    'a host in NO_PROXY that is only alike': (url: string) => ({
+    'a proxy for a host that only resembles NO_PROXY': (url: string) => ({
       https_proxy: url,
       no_proxy: 'elay.invalid, relay.invalid:1,relay.invalid.org',
     }),
@@ -224,7 +224,7 @@ const proxies: ClientCase[] = [
     expect: { value: 'hello', attempts: 1 },
   })),
   {
-    name: 'the name and the password of a proxy go to it alone',
+    name: "the proxy's user name and password are sent to the proxy only",
     serve: proxied(),
     env: (server) => ({ https_proxy: withCredentials(proxyOf(server).url) }),
     expect: { value: 'hello', attempts: 1 },
@@ -234,7 +234,7 @@ const proxies: ClientCase[] = [
     },
   },
   ...[403, 407, 500, 502, 503].map((status): ClientCase => ({
-    name: `a proxy that refuses with ${status}`,
+    name: `a proxy that refuses with ${status} is connection_failed`,
     call: 'stream',
     serve: proxied((client) => client.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)),
     env: (server) => ({ https_proxy: withCredentials(proxyOf(server).url) }),
@@ -248,7 +248,7 @@ const proxies: ClientCase[] = [
     },
   })),
   {
-    name: 'a proxy that is down',
+    name: 'a proxy that is down is named without its password',
     serve: proxied(),
     env: () => ({ https_proxy: `http://me:secret@127.0.0.1:${closedPort}` }),
     expect: {
@@ -258,40 +258,40 @@ const proxies: ClientCase[] = [
     },
   },
   {
-    name: 'a proxy that hangs up',
+    name: 'a proxy that hangs up is retried',
     serve: proxied((client) => client.destroy()),
     env: through,
     expect: { code: 'connection_failed', attempts: 2 },
   },
   {
-    name: 'an invalid proxy',
+    name: 'a proxy that does not speak HTTP is not_a_relay',
     serve: proxied((client) => client.end('SSH-2.0-OpenSSH_9.2\r\n')),
     env: through,
     expect: { code: 'not_a_relay', attempts: 1, says: /through the proxy/ },
   },
   {
-    name: 'a proxy that says nothing',
+    name: 'a silent proxy ends in client_timeout',
     serve: proxied(() => {}),
     env: through,
     client: { timeoutMs: 1500 },
     expect: { code: 'client_timeout', attempts: 1 },
   },
   {
-    name: 'a proxy that drips its answer',
+    name: 'a proxy with an endless header is connection_failed',
     serve: proxied((client) => drip(client, 'HTTP/1.1 200 OK\r\nx-slow: ')),
     env: through,
     client: { maxRetries: 0 },
     expect: { code: 'connection_failed', attempts: 1, says: /no connection within \d+ s/ },
   },
   {
-    name: "the certificate is the relay's, through a proxy too",
+    name: 'the certificate of the relay is checked through a proxy',
     serve: proxied(undefined, certificates.wrongName),
     env: through,
     expect: { code: 'tls_failed', attempts: 1 },
   },
   ...['*', 'relay.invalid', 'other.org, .invalid', '*.invalid other.org', 'RELAY.invalid', 'PORT'].map(
     (list): ClientCase => ({
-      name: `NO_PROXY=${list} leads around the proxy`,
+      name: `NO_PROXY=${list} bypasses the proxy`,
       serve: proxied(),
       env: (server) => ({
         ...through(server),
@@ -302,21 +302,21 @@ const proxies: ClientCase[] = [
     }),
   ),
   {
-    name: 'http goes to no proxy, which would see the key',
+    name: 'http uses no proxy, which would see the key',
     serve: proxied(),
     env: through,
     url: () => 'http://relay.invalid',
     expect: { code: 'connection_failed', attempts: 0, says: /at http:\/\/relay\.invalid: / },
   },
   ...['localhost', '127.0.0.1'].map((host): ClientCase => ({
-    name: `https to this host goes to no proxy: ${host}`,
+    name: `https to ${host} uses no proxy`,
     serve: secure(certificates.good),
     url: (server) => `https://${host}:${server?.port}`,
     expect: { value: 'hello', attempts: 1 },
   })),
   ...['socks5://me:secret@127.0.0.1:9', 'https://127.0.0.1:9', 'http://', 'http://127.0.0.1:99999'].map(
     (proxy): ClientCase => ({
-      name: `a proxy that it cannot use: ${proxy}`,
+      name: `the unsupported proxy ${proxy} is bad_config`,
       serve: proxied(),
       env: () => ({ https_proxy: proxy }),
       expect: {
@@ -327,14 +327,14 @@ const proxies: ClientCase[] = [
     }),
   ),
   {
-    name: 'a proxy that it cannot use does not matter to a relay on this host',
+    name: 'an unsupported proxy is ignored for a relay on this host',
     serve: secure(certificates.good),
     env: () => ({ https_proxy: 'socks5://127.0.0.1:9' }),
     expect: { value: 'hello' },
   },
 ];
 
-/** Never enough, and never nothing. */
+/** Sends a byte now and then, without end. */
 function drip(socket: Socket, begin: string): void {
   socket.write(begin);
   const timer = setInterval(() => socket.write('0'), 100);
@@ -349,29 +349,29 @@ const busy: Answering = (_request, response) =>
 
 const times: ClientCase[] = [
   {
-    name: 'a host that says nothing to a connection',
+    name: 'a host that does not answer a connection is connection_failed',
     client: { url: `http://127.0.0.1:${silentPort}`, maxRetries: 0 },
     expect: { code: 'connection_failed', says: /no connection within \d+ s/ },
   },
   {
-    name: 'a host that says nothing to a connection, and less time',
+    name: 'a host that does not answer within a short timeout ends in client_timeout',
     client: { url: `http://127.0.0.1:${silentPort}`, timeoutMs: 1500 },
     expect: { code: 'client_timeout', says: /1500 ms|1\.5 s/ },
   },
   {
-    name: 'a handshake without an answer: nothing was sent, so that a stream is tried again as well',
+    name: 'a stream is retried after a handshake without an answer',
     call: 'stream',
     serve: () => serveTcp({}, 'https'),
     expect: { code: 'connection_failed', attempts: 2, says: /no connection within \d+ s/ },
   },
   {
-    name: 'a handshake without an answer, and less time',
+    name: 'a handshake without an answer within a short timeout ends in client_timeout',
     serve: () => serveTcp({}, 'https'),
     client: { timeoutMs: 1500 },
     expect: { code: 'client_timeout', attempts: 1 },
   },
   {
-    name: 'no answer, for longer than a connection may take',
+    name: 'the time limit of a connection does not apply to the answer',
     serve: () => serveHttp(() => {}),
     client: { timeoutMs: 4000 },
     expect: { code: 'client_timeout', attempts: 1 },
@@ -383,20 +383,20 @@ const times: ClientCase[] = [
     'a body': 'HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n',
     'the body of an error': 'HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n',
   }).map(([where, begin]): ClientCase => ({
-    name: `a byte now and then, in ${where}`,
+    name: `an endless trickle of bytes in ${where} ends in client_timeout`,
     serve: () => serveTcp({ atFirst: (socket) => drip(socket, begin) }),
     client: { timeoutMs: 1500 },
     expect: { code: 'client_timeout', attempts: 1 },
   })),
   {
-    name: 'a stream that falls silent',
+    name: 'a stream that falls silent ends in client_timeout',
     call: 'stream',
     serve: () => serveHttp(silent),
     client: { timeoutMs: 1500 },
     expect: { code: 'client_timeout', deltas: ['half'], attempts: 1 },
   },
   {
-    name: 'the time is for all attempts',
+    name: 'the timeout covers all attempts',
     serve: () =>
       serveHttp((_request, response, count) => {
         if (count === 1)
@@ -406,7 +406,7 @@ const times: ClientCase[] = [
     expect: { code: 'client_timeout', attempts: 2 },
   },
   {
-    name: 'the time of the call counts before that of the client',
+    name: "a call's timeout replaces the client's",
     serve: () => serveHttp(() => {}),
     client: { timeoutMs: 60_000 },
     options: { prompt: 'hi', timeoutMs: 1500 },
@@ -425,13 +425,13 @@ const times: ClientCase[] = [
     'the rest of an answer': () => serveHttp(silent),
     'a retry': () => serveHttp(busy),
   }).map(([what, serve]): ClientCase => ({
-    name: `an abort while it waits for ${what}`,
+    name: `an abort during ${what} ends the call`,
     serve,
     abortWhen: (server) => server.count() === 1,
     expect: { code: 'aborted', attempts: 1 },
   })),
   {
-    name: 'an abort of a stream that has begun',
+    name: 'an abort ends a stream that has begun',
     call: 'stream',
     serve: () => serveHttp(silent),
     abortWhen: (server) => server.count() === 1,

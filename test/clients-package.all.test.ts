@@ -39,7 +39,7 @@ async function passes(command: string, args: string[], cwd: string): Promise<str
 }
 
 describe('the TypeScript package', () => {
-  test('what is in the repository is what the one file builds to', async () => {
+  test('dist in the repository equals a build of the one file', async () => {
     const built = join(project, 'built');
     await passes(tsc, ['-p', join(root, 'clients/ts'), '--outDir', built], root);
     const kept = join(root, 'clients/ts/dist');
@@ -59,7 +59,7 @@ describe('the TypeScript package', () => {
     assert.match(readFileSync(join(root, 'clients/ts/tsconfig.json'), 'utf8'), /"erasableSyntaxOnly": true/);
   });
 
-  test('npm install of its folder: an import works in each runtime, and require where it may', async () => {
+  test('an installed package can be imported in each runtime, and required where that works', async () => {
     const linked = join(project, 'linked');
     mkdirSync(linked);
     writeFileSync(join(linked, 'package.json'), '{ "private": true }\n');
@@ -82,7 +82,7 @@ describe('the TypeScript package', () => {
     }
   });
 
-  test('in a browser, a worker of one, and React Native it throws', async () => {
+  test('the client throws in a browser, a web worker and React Native', async () => {
     const script = join(project, 'browser.mjs');
     writeFileSync(
       script,
@@ -110,7 +110,7 @@ describe('the TypeScript package', () => {
     assert.equal(lines[3], 'works', 'in any other runtime');
   });
 
-  test('its types, with those of Node.js or of the DOM, and strict in every way', async () => {
+  test('the types compile in strict mode, with the types of Node.js or of the DOM', async () => {
     const typed = join(project, 'typed');
     mkdirSync(typed);
     // For the official SDKs, which some of the samples are about.
@@ -220,7 +220,7 @@ for name in claude_relay.__all__:
     assert.equal(lacking, '');
   });
 
-  test('its types are strict', async () => {
+  test('the Python types pass the strict checker', async () => {
     const checker = join(root, 'node_modules/pyright/index.js');
     await passes(process.execPath, [checker, '-p', source], root);
     const consumer = join(project, 'consumer');

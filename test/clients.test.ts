@@ -63,7 +63,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
     const label = name.replaceAll(/\W+/g, '-');
     const client = { url: relay.url, key: relay.key };
     let program: ClientProgram;
-    // What the environment names, as a shell and an SDK would have it. asyncio has a class only; it reads it just as well.
+    // The environment as a shell and an SDK would set it. For asyncio there is only a class, which reads it too.
     before(
       () => (program = start({ CLAUDE_RELAY_URL: `${relay.url}/v1/`, CLAUDE_RELAY_KEY: ` ${relay.key}\n` })),
     );
@@ -72,7 +72,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
     const outcome = (call: ClientCall['call'], options: string | Record<string, unknown> = {}) =>
       run({ client, call, options }).outcome;
 
-    test('complete: the text, with what the environment names', async () => {
+    test('complete uses the URL and key of the environment and returns the text', async () => {
       model.say(hello);
       const options = { prompt: 'Say hello.', system: 'Be brief.', model: 'haiku', effort: 'low' };
       assert.deepEqual(await run({ call: 'complete', options }).outcome, { deltas: [], value: 'hello' });
@@ -84,7 +84,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.deepEqual(messages, [{ role: 'user', content: [{ type: 'text', text: 'Say hello.' }] }]);
     });
 
-    test('every text arrives as it was sent, both ways', async () => {
+    test('hostile texts arrive unchanged in both directions', async () => {
       model.say({ kind: 'text', text: text.split(/(?=\p{L}|\p{Extended_Pictographic})/u) });
       const { deltas, value, error } = await outcome('stream', { prompt: `.${text}`, system: text });
       assert.equal(error, undefined);
@@ -95,7 +95,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(asked.system, text);
     });
 
-    test('completeWithDetails: what the relay and its ledger know of the answer', async () => {
+    test('completeWithDetails returns the model, stop reason and usage of the ledger', async () => {
       model.say({ kind: 'text', text: 'cut', stopReason: 'max_tokens' });
       const { value } = await outcome('completeWithDetails', { prompt: 'hi', model: 'sonnet' });
       const details = value as Details;
@@ -108,7 +108,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       );
     });
 
-    test('json: the parsed value, with and without a fence', async () => {
+    test('output format json returns the parsed value, with and without a fence', async () => {
       const value = { name: 'Ä\n```', list: [1, null, 'x'] };
       for (const text of [
         ` \n${JSON.stringify(value, null, 2)}\n`,
@@ -122,7 +122,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       }
     });
 
-    test('schema: the value that the relay has checked, or its error', async () => {
+    test("a schema returns the validated value or the relay's error", async () => {
       const schema = {
         type: 'object',
         properties: { city: { type: 'string' } },
@@ -140,7 +140,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(error?.code, 'invalid_output');
     });
 
-    test('json: an answer that is not JSON is an error that carries it', async () => {
+    test('an answer that is not JSON is a not_json error with its text', async () => {
       for (const [text, stopReason] of [
         ['Sure! {"a": 1}', 'end_turn'],
         ['```json\n{"a": 1,', 'max_tokens'],
@@ -153,7 +153,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       }
     });
 
-    test('stream: the pieces as they come, then the whole', async () => {
+    test('stream returns the pieces, then the whole answer', async () => {
       model.say({ kind: 'text', text: ['one ', 'two ', 'three'], deltaDelayMs: 20 });
       const { deltas, value } = await outcome('stream', { prompt: 'count' });
       assert.equal(deltas.join(''), 'one two three');
@@ -162,7 +162,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal((value as Details).stopReason, 'end_turn');
     });
 
-    test('stream: leaving the loop ends the turn', async () => {
+    test('leaving the loop of a stream ends the turn', async () => {
       model.say(once);
       const asked = model.requests.length;
       const left = await run({ client, call: 'stream', options: { prompt: 'hi' }, leaveAfter: 1 }).outcome;
@@ -173,10 +173,10 @@ for (const { name, skip, start } of clientRuntimes(project)) {
     });
 
     for (const call of ['complete', 'stream'] as const) {
-      // Without retries there is no idempotency key, for whose sake the relay would wait for one.
+      // Without retries there is no idempotency key, so the relay does not wait for a retry.
       const unrepeated = { client: { ...client, maxRetries: 0 }, call, options: { prompt: 'hi' } };
 
-      test(`${call}: an abort ends the call and the turn`, async () => {
+      test(`an abort ends a ${call} call and its turn`, async () => {
         model.say(once);
         const asked = model.requests.length;
         const running = run({ ...unrepeated, abortable: true });
@@ -189,7 +189,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
         assert.equal(model.requests.length, asked + 1, 'and is not tried again');
       });
 
-      test(`${call}: the client's timeout ends the turn`, async () => {
+      test(`the client's timeout ends the turn of a ${call} call`, async () => {
         model.say(once);
         const { error } = await run({ ...unrepeated, client: { ...unrepeated.client, timeoutMs: 600 } })
           .outcome;
@@ -199,7 +199,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       });
     }
 
-    test('models', async () => {
+    test('models lists the allowed models', async () => {
       const { value: models } = await outcome('models', {});
       assert.deepEqual(
         models,
@@ -207,7 +207,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       );
     });
 
-    test('fetchPage: what the guard refuses is an error with its code, and every option is understood', async () => {
+    test('fetchPage sends every option, and a refusal by the guard has its code', async () => {
       const options = {
         url: 'http://127.0.0.1:80/',
         format: 'markdown',
@@ -224,7 +224,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal((await outcome('fetchPage', 'no url')).error?.code, 'invalid_url');
     });
 
-    test('what the relay refuses is an error with its code, at once', async () => {
+    test('a refused request is an error with its code, without a retry', async () => {
       const asked = model.requests.length;
       const cases = [
         [{ prompt: ' ' }, 'bad_request', 400],
@@ -238,7 +238,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(model.requests.length, asked);
     });
 
-    test('a wrong key, and a key without permission, is reported without a retry', async () => {
+    test('a wrong key and a key without permission are reported without a retry', async () => {
       const key = relay.mint(`${label}-fetch`, { allowedRoutes: ['fetch'] });
       const options = { prompt: 'hi' };
       const before = proxy.connections();
@@ -250,7 +250,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(proxy.connections(), before + 2);
     });
 
-    test("the model's own failures have the relay's codes", async () => {
+    test("a failure of the model has the relay's code", async () => {
       model.say(failure(new RelayError('bad_request', 'Not like this.')));
       assert.equal((await outcome('complete', { prompt: 'hi' })).error?.code, 'bad_request');
       const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
@@ -260,7 +260,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.match(String(error?.requestId), /^req_/);
     });
 
-    test('a failure that may pass: it asks again', async () => {
+    test('a temporary failure is retried', async () => {
       const full = new RelayError('upstream_overloaded', 'Full.', { retryAfter: 0 });
       const asked = model.requests.length;
       model.say(failure(full), { kind: 'text', text: ['hel', 'lo'] });
@@ -268,7 +268,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(model.requests.length, asked + 2);
     });
 
-    test('a failure that was paid for: it does not ask again', async () => {
+    test('a failure that cost tokens is not retried', async () => {
       const asked = model.requests.length;
       const broken = new RelayError('upstream_error', 'Broken.', { shouldRetry: false });
       model.say(failure(broken, 'half'));
@@ -277,10 +277,10 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(model.requests.length, asked + 1);
     });
 
-    test('no room in the queue: it comes back after the time told, and gets through', async (t) => {
+    test('a full queue is retried after retry-after, and the retry is answered', async (t) => {
       const key = relay.mint(`${label}-queue`);
       model.say(once);
-      // One runs, one waits, and the third is told that there is no room.
+      // One runs, one waits, and the third is refused because the queue is full.
       const busy = new AbortController();
       t.after(() => busy.abort());
       const ask = (asking: string): Promise<Response> =>
@@ -292,7 +292,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
         });
       const others = [1, 2, 3].map(() => ask(relay.key));
       assert.equal((await Promise.any(others)).status, 429);
-      // Each key has one place in the queue in any case: this one's is taken, too.
+      // Each key always has one place in the queue: this key's place is taken, too.
       const own = [1, 2].map(() => ask(key));
       assert.equal((await Promise.any(own)).status, 429);
       const options = { prompt: 'hi' };
@@ -306,7 +306,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.deepEqual(statuses(`${label}-queue`), [429, 429, 200]);
     });
 
-    test('a limit that lasts longer than it may wait: told at once', async () => {
+    test('a limit that lasts longer than maxRetryWait is reported at once', async () => {
       model.say(hello);
       const key = relay.mint(`${label}-minute`, { rpm: 1 });
       const minute = {
@@ -336,7 +336,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       assert.equal(model.requests.length, asked);
     });
 
-    test('a connection that is cut: what nobody has seen is asked for again, and is paid for once', async () => {
+    test('a cut complete call is retried and paid for once, and a stream that has begun is not retried', async () => {
       model.say({ kind: 'text', text: ['hel', 'lo'], deltaDelayMs: 100 });
       const through = { client: { url: proxy.url, key: relay.key }, options: { prompt: 'hi' } };
       const asked = model.requests.length;
@@ -349,7 +349,7 @@ for (const { name, skip, start } of clientRuntimes(project)) {
       const { deltas, error } = await run({ call: 'stream', ...through }).outcome;
       assert.equal(error?.code, 'connection_lost');
       assert.ok('hello'.startsWith(deltas.join('')));
-      assert.equal(proxy.connections(), before + 3, 'what was given out is not asked for again');
+      assert.equal(proxy.connections(), before + 3, 'a stream that has begun is not retried');
       await idle();
     });
   });

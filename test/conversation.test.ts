@@ -259,7 +259,7 @@ for (const cli of clis) {
       }
     });
 
-    describe('what the model says comes out as it came', () => {
+    describe('a message of the model comes out as it came', () => {
       for (const [name, recorded] of Object.entries(recordings)) {
         if (name === 'errorMidStream') continue;
         test(name, async () => {

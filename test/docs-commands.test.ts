@@ -66,7 +66,7 @@ const typed = Object.entries(documents).flatMap(([name, text]) =>
 );
 
 describe('the shell commands of the documents', () => {
-  test('every shell command of the documents runs in a test, or the list has a reason', () => {
+  test('every shell command of the documents runs in a test, or is listed with a reason', () => {
     assert.ok(typed.length > 20);
     const known = [...ran, ...elsewhere.map(([pattern]) => pattern)];
     assert.deepEqual(

@@ -318,7 +318,7 @@ describe('expose checks the public URL', () => {
     assert.match(stderr, /does not reach the relay: \/health: status 200/);
   });
 
-  test('your own proxy is checked, and a warning reports one that hides the caller', async () => {
+  test('expose check warns about a proxy that hides the caller', async () => {
     writeFileSync(join(user.state, 'edge'), relay.url);
     const { status, stderr } = await expose('check', ['--url', publicUrl]);
     assert.equal(status, 0, stderr);

@@ -5,7 +5,7 @@ import { loadConfig } from '../src/config.ts';
 import { startInProcess } from './support/in-process.ts';
 import { eventually } from './support/relay.ts';
 
-test('18 long jobs of one key take nothing from two other keys: each of their requests is answered', async (t) => {
+test('all requests of two keys are answered while another key runs 18 long jobs', async (t) => {
   const { limits } = loadConfig({ env: { HOME: '/nowhere' } });
   const relay = await startInProcess({
     // The limits of the settings' defaults, but for the day.

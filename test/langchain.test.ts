@@ -205,33 +205,33 @@ describe('LangChain', () => {
         });
       }
 
-      describe('throws for', () => {
+      describe('throws an error', () => {
         const failsWith = (status: number) => (error: unknown) => {
           assert.equal((error as { status?: unknown }).status, status, String(error));
           return true;
         };
 
-        test('a wrong key the status 401', async () => {
+        test('with the status 401 for a wrong key', async () => {
           await assert.rejects(provider.model(relay, { apiKey: 'crk_wrong' }).invoke('hi'), failsWith(401));
         });
 
-        test('an unknown model the status 404', async () => {
+        test('with the status 404 for an unknown model', async () => {
           await assert.rejects(provider.model(relay, { model: 'gpt-4o' }).invoke('hi'), failsWith(404));
         });
 
-        test('a used-up day the status 429', async () => {
+        test('with the status 429 for a used-up day', async () => {
           reply = () => ({ kind: 'text', text: 'hello' });
           const apiKey = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
           await provider.model(relay, { apiKey }).invoke('hi');
           await assert.rejects(provider.model(relay, { apiKey }).invoke('hi'), failsWith(429));
         });
 
-        test('an overload the status of the API', async () => {
+        test('with the status of the API for an overload', async () => {
           reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
           await assert.rejects(model.invoke('hi'), failsWith(provider.overloaded));
         });
 
-        test('a stream that breaks the error, after its pieces', async () => {
+        test('after the pieces of a stream that fails', async () => {
           reply = () => ({
             kind: 'stream_error',
             type: 'overloaded_error',

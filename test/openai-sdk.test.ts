@@ -478,7 +478,7 @@ describe('the OpenAI SDK', () => {
     });
   });
 
-  describe('throws for', () => {
+  describe('throws', () => {
     beforeEach(() => {
       reply = () => ({ kind: 'text', text: 'hello' });
     });
@@ -489,7 +489,7 @@ describe('the OpenAI SDK', () => {
           typeof client.chat.completions.create
         >[0]);
 
-    test('a wrong key an AuthenticationError', async () => {
+    test('an AuthenticationError for a wrong key', async () => {
       await assert.rejects(
         ask({ apiKey: 'crk_wrong' }),
         (error: unknown) =>
@@ -500,7 +500,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('an invalid request a BadRequestError with the place', async () => {
+    test('a BadRequestError with the place for an invalid request', async () => {
       for (const stream of [false, true]) {
         await assert.rejects(
           ask(
@@ -530,7 +530,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('a prompt that is too long the code context_length_exceeded', async () => {
+    test('context_length_exceeded for a prompt that is too long', async () => {
       const error = new RelayError('bad_request', 'Too long.', { reason: 'prompt_too_long' });
       reply = () => ({ kind: 'relay_error', error });
       await assert.rejects(
@@ -539,14 +539,14 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('an unknown model the code model_not_found', async () => {
+    test('model_not_found for an unknown model', async () => {
       await assert.rejects(
         ask({}, { model: 'gpt-4o' }),
         (error: unknown) => error instanceof NotFoundError && error.code === 'model_not_found',
       );
     });
 
-    test('a body that is too large the status 413', async () => {
+    test('the status 413 for a body that is too large', async () => {
       await assert.rejects(
         ask({}, { messages: [{ role: 'user', content: 'x'.repeat(2_000_000) }] }),
         (error: unknown) =>
@@ -554,7 +554,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('a used-up day insufficient_quota, without a retry', async () => {
+    test('insufficient_quota for a used-up day, without a retry', async () => {
       const apiKey = relay.mint('daily', { dailyLimit: 1 });
       await ask({ apiKey });
       await assert.rejects(
@@ -573,7 +573,7 @@ describe('the OpenAI SDK', () => {
       assert.deepEqual(statuses(), [200, 429]);
     });
 
-    test('an overload an InternalServerError, whole and streamed', async () => {
+    test('an InternalServerError for an overload, whole and streamed', async () => {
       reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
       await assert.rejects(
         ask(),
@@ -592,7 +592,7 @@ describe('the OpenAI SDK', () => {
       );
     });
 
-    test('an unknown path and method their status', async () => {
+    test('the status of an unknown path and of an unknown method', async () => {
       await assert.rejects(
         client.chat.completions.retrieve('chatcmpl-1'),
         (error: unknown) => error instanceof NotFoundError && error.code === 'not_found',
@@ -640,7 +640,7 @@ describe('the OpenAI SDK', () => {
   });
 });
 
-describe('the OpenAI SDK, told to wait', () => {
+describe('the OpenAI SDK with a retry-after', () => {
   test('retries a 429 after the time that the relay names', async () => {
     const error = new RelayError('rate_limited', 'Wait.', { limit: 'plan', retryAfter: 1 });
     const relay = await startInProcess({

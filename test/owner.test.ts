@@ -100,7 +100,7 @@ for (const cli of clis) {
 
     // With a key the control has nothing to find.
     if (!runsAll && login === 'api-key') continue;
-    test(`the control: on ${cli.version}, a prompt as the CLI's own message brings the address along, with ${login}`, async () => {
+    test(`control: with ${login}, ${cli.version} adds the owner's address to a prompt in its own message`, async () => {
       const { home, env, remove } = makeOwnerHome(login);
       try {
         const [request] = await openTurn({

@@ -61,7 +61,7 @@ describe('a wrong setting stops the start with its name', () => {
       /GLOBAL_CONCURENCY in .*config\.env is not a setting; did you mean GLOBAL_CONCURRENCY\?/,
     ],
     [
-      'every address',
+      'HOST 0.0.0.0 without ALLOW_REMOTE_BIND',
       { env: { HOST: '0.0.0.0' } },
       /HOST must be a loopback address .* unless ALLOW_REMOTE_BIND=1/,
     ],
@@ -80,7 +80,7 @@ describe('a wrong setting stops the start with its name', () => {
       { env: { TMPDIR: '/nonexistent' } },
       /\/nonexistent.* cannot be written .*Set TMPDIR/,
     ],
-    ['proxies', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
+    ['proxies that are not addresses', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
   ];
   for (const [name, start, message] of cases) {
     test(`the start refuses ${name}`, () => assert.match(refusedStart(start), message));

@@ -46,7 +46,7 @@ test('the test reads the imports of src', () => {
   assert.ok(imports.get('http/run.ts')?.includes('claude/runner.ts'), 'imports of types are read');
 });
 
-test('no file of src imports itself in a circle', () => {
+test('src has no circular imports', () => {
   assert.deepEqual(cycles(), []);
 });
 

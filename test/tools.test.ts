@@ -64,7 +64,7 @@ for (const cli of everyCli) {
 
     describe('nothing happens', { concurrency: 2 }, () => {
       for (const names of [...casesOn(cli, toolNames).map((name) => [name]), toolNames]) {
-        test(`${names.length === 1 ? names.join() : 'all tools at once'}: a call that was not offered does nothing`, async () => {
+        test(`a call of ${names.length === 1 ? names.join() : 'all tools at once'} that was not offered does nothing`, async () => {
           const prompt = names.join(' ');
           const { status, body } = await relay.complete({ prompt });
           assert.equal(status, 502, JSON.stringify(body));

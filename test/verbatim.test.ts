@@ -41,7 +41,7 @@ for (const cli of everyCli) {
       return seen[0];
     }
 
-    describe('as they are', { concurrency: 2 }, () => {
+    describe('verbatim texts', { concurrency: 2 }, () => {
       for (const [index, [name, text]] of casesOn(cli, [...texts.entries()])) {
         test(`${name} in prompt and system prompt reach the model verbatim`, async () => {
           // Each text is once a prompt and once a system prompt, in another pair.

@@ -210,7 +210,7 @@ describe('the Vercel AI SDK', () => {
         });
       }
 
-      describe('throws for', () => {
+      describe('throws an error', () => {
         const failsWith = (status: number, isRetryable: boolean) => (error: unknown) => {
           assert.ok(APICallError.isInstance(error), String(error));
           assert.deepEqual([error.statusCode, error.isRetryable], [status, isRetryable]);
@@ -219,27 +219,27 @@ describe('the Vercel AI SDK', () => {
         const ask = (as: LanguageModel): Promise<unknown> =>
           generateText({ model: as, prompt: 'hi', maxRetries: 0 });
 
-        test('a wrong key the status 401, not to retry', async () => {
+        test('with the status 401 for a wrong key, without a retry', async () => {
           await assert.rejects(ask(provider.model(relay, 'crk_wrong')), failsWith(401, false));
         });
 
-        test('an unknown model the status 404, not to retry', async () => {
+        test('with the status 404 for an unknown model, without a retry', async () => {
           await assert.rejects(ask(provider.model(relay, relay.key, 'gpt-4o')), failsWith(404, false));
         });
 
-        test('a used-up day the status 429', async () => {
+        test('with the status 429 for a used-up day', async () => {
           reply = () => ({ kind: 'text', text: 'hello' });
           const key = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
           await ask(provider.model(relay, key));
           await assert.rejects(ask(provider.model(relay, key)), failsWith(429, true));
         });
 
-        test('an overload the status of the API, to retry', async () => {
+        test('with the status of the API for an overload, to retry', async () => {
           reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
           await assert.rejects(ask(model), failsWith(provider.overloaded, true));
         });
 
-        test('a stream that breaks the error, after its pieces', async () => {
+        test('after the pieces of a stream that fails', async () => {
           reply = () => ({
             kind: 'stream_error',
             type: 'overloaded_error',

@@ -72,13 +72,13 @@ describe('answers', () => {
   ][] = [
     ['a result', result(), whole, { text: 'the answer', stopReason: 'end_turn', costUsd: 0.5 }],
     [
-      'a stop at its limit',
+      'an answer that stopped at its limit',
       { cause: 'stopped' },
       seen({ text: 'the answer', stopReason: 'max_tokens' }),
       { text: 'the answer', stopReason: 'max_tokens', costUsd: null },
     ],
     [
-      'nothing to say',
+      'an empty answer',
       { cause: 'stopped' },
       seen({ text: '', stopReason: 'end_turn' }),
       { text: '', stopReason: 'end_turn', costUsd: null },
@@ -115,20 +115,20 @@ describe('errors', () => {
       { code: 'upstream_auth', message: /log in again on the host/, shouldRetry: false },
     ],
     [
-      'a login refused, with no status',
+      'a refused login without a status',
       error(null),
       { ...none, failure: failure('authentication_failed') },
       { code: 'upstream_auth', shouldRetry: false },
     ],
     [
-      'no credit, as 400',
+      'a missing credit with the status 400',
       error(400),
       { ...none, failure: failure('billing_error') },
       { code: 'upstream_auth', message: /billing/, shouldRetry: false },
     ],
     ['429', error(429), none, { code: 'rate_limited', limit: 'plan', retryAfter: 30 }],
     [
-      '429 by its word',
+      '429 without a status, by its text',
       error(null),
       { ...none, failure: failure('rate_limit') },
       { code: 'rate_limited', limit: 'plan', retryAfter: 30 },
@@ -160,42 +160,47 @@ describe('errors', () => {
     ['529', error(529), none, { code: 'upstream_overloaded', retryAfter: 10 }],
     ['503', error(503), none, { code: 'upstream_error' }],
     [
-      '503, by its word',
+      '503 without a status, by its text',
       error(503, 'API Error: 503 Overloaded. This is a server-side issue'),
       none,
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
-      'an error of the API after a tool call, which ends as one turn too many',
+      'an error of the API after a tool call, reported as one turn too many',
       result({ subtype: 'error_max_turns', is_error: true, result: undefined }),
       { ...half, failure: { ...failure('unknown'), text: 'API Error: Overloaded' } },
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
-      'overloaded in the middle, by its word',
+      'an overload in the middle, by its text',
       error(null, 'API Error: Overloaded'),
       half,
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
-      'overloaded, as JSON',
+      'an overload as JSON',
       error(null, 'API Error: {"type":"error","error":{"type":"overloaded_error"}}'),
       half,
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
-      'overloaded by the kind of error',
+      'an overload by the kind of error',
       error(null, 'x'),
       { ...none, failure: failure('overloaded') },
       { code: 'upstream_overloaded', retryAfter: 10 },
     ],
     [
-      'a 400 that speaks of overload',
+      'a 400 that mentions an overload',
       error(400, 'API Error: 400 overloaded prompt'),
       none,
       { code: 'bad_request', message: /: overloaded prompt$/ },
     ],
-    ['no such model', error(null), { ...none, failure: failure('model_not_found') }, { code: 'not_found' }],
+    [
+      'an unknown model',
+      error(null),
+      { ...none, failure: failure('model_not_found') },
+      { code: 'not_found' },
+    ],
     ['413', error(413), none, { code: 'payload_too_large' }],
     [
       '400',
@@ -203,9 +208,14 @@ describe('errors', () => {
       none,
       { code: 'bad_request', message: /refused the request: too odd$/ },
     ],
-    ['400 in other words', error(400), none, { code: 'bad_request', message: /refused the request\.$/ }],
     [
-      'too long, with the numbers',
+      '400 with an unknown text',
+      error(400),
+      none,
+      { code: 'bad_request', message: /refused the request\.$/ },
+    ],
+    [
+      'a prompt that is too long, with the numbers',
       error(
         400,
         'Prompt is too long · the request is ~300000 tokens (limit 200000) but this conversation is',
@@ -217,7 +227,7 @@ describe('errors', () => {
       },
     ],
     [
-      'too long, without them',
+      'a prompt that is too long, without the numbers',
       error(400, 'Prompt is too long'),
       none,
       { code: 'bad_request', message: /refused the request: prompt is too long$/ },
@@ -231,19 +241,19 @@ describe('errors', () => {
     ['500', error(500), none, { code: 'upstream_error' }],
     ['a lost connection', error(null), half, { code: 'upstream_error' }],
     [
-      'an error of the CLI’s own',
+      'an error of the CLI itself',
       result({ subtype: 'error_during_execution', is_error: false }),
       whole,
       { code: 'upstream_error' },
     ],
     [
-      'success that no message stands behind',
+      'a success without a message',
       result(),
       none,
       { code: 'upstream_error', message: /without asking the model/ },
     ],
     [
-      'success after a message that broke off',
+      'a success after a message that broke off',
       result(),
       half,
       { code: 'upstream_error', message: /lost in the middle/ },
@@ -255,13 +265,13 @@ describe('errors', () => {
       { code: 'upstream_error', message: /lost in the middle/ },
     ],
     [
-      'a tool nobody offered',
+      'a call of a tool that was not offered',
       { cause: 'stopped' },
       seen({ text: '', stopReason: 'tool_use' }),
       { code: 'upstream_error', message: /tool/ },
     ],
     [
-      'the lock broken',
+      'a broken lock',
       { cause: 'lock_broken', breach: { kind: 'listing', found: ['tools: Bash'] } },
       none,
       { code: 'upstream_error', message: /did not allow/ },
@@ -279,40 +289,45 @@ describe('errors', () => {
       { code: 'not_ready', message: /version of Claude Code is not proved/, retryAfter: 5 },
     ],
     [
-      'an end before the start',
+      'an exit before the start',
       { cause: 'exit' },
       { ...none, initModel: undefined },
       { code: 'upstream_error', message: /could not be started/ },
     ],
     [
-      'an end in the middle',
+      'an exit in the middle',
       { cause: 'exit' },
       half,
       { code: 'upstream_error', message: /before it answered/ },
     ],
     ['garbage', { cause: 'garbage' }, half, { code: 'upstream_error', message: /not its protocol/ }],
     [
-      'time is up',
+      'a turn that reaches REQ_TIMEOUT',
       { cause: 'timeout', afterMs: 300_000, limit: 'relay' },
       half,
       { code: 'upstream_timeout', message: /300 seconds \(REQ_TIMEOUT\)/ },
     ],
     [
-      'the request’s own time is up',
+      'a turn that reaches the request’s own timeout',
       { cause: 'timeout', afterMs: 20_000, limit: 'request' },
       half,
       { code: 'upstream_timeout', message: /20 seconds, which is what the request allowed/ },
     ],
-    ['the client gone', { cause: 'aborted', error: clientGone() }, half, { code: 'client_closed_request' }],
     [
-      'the relay stopped',
+      'a client that has left',
+      { cause: 'aborted', error: clientGone() },
+      half,
+      { code: 'client_closed_request' },
+    ],
+    [
+      'a stopped relay',
       { cause: 'aborted', error: shuttingDown() },
       half,
       { code: 'shutting_down', retryAfter: 5 },
     ],
   ];
   for (const [name, end, collected, expected] of rows) {
-    test(`${name} -> ${expected.code}`, () => {
+    test(`${name} is ${expected.code}`, () => {
       const outcome = judge(end, collected, now);
       assert.ok(!outcome.ok);
       const { code, message, details } = outcome.error;

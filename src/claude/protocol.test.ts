@@ -22,7 +22,7 @@ test('a parsed init event keeps every list that the lock looks at', () => {
   );
 });
 
-test('a plan refusal has its type, and usage credits make it none', () => {
+test('a plan refusal has its type, and an answer paid by usage credits is not a refusal', () => {
   const info = { status: 'rejected', resetsAt: 1_900_000_000, rateLimitType: 'seven_day_opus' };
   const read = (fields: object) =>
     parseLine(JSON.stringify({ type: 'rate_limit_event', rate_limit_info: { ...info, ...fields } }));

@@ -32,37 +32,52 @@ const person: JsonSchema = {
   $defs: { tag: { enum: ['a', 'b'] } },
 };
 
-describe('values', () => {
+describe('a value is checked against a schema', () => {
   const rows: [string, JsonSchema, unknown, RegExp | undefined][] = [
-    ['one that satisfies', person, { name: 'Jo', tags: ['a'] }, undefined],
-    ['a missing property', person, {}, /^the value must have required property 'name'$/],
-    ['a wrong one', person, { name: 'J' }, /^\/name must NOT have fewer than 2 characters$/],
-    ['one deep down', person, { name: 'Jo', tags: ['a', 'c'] }, /^\/tags\/1 must be equal to one of/],
-    ['one too many', person, { name: 'Jo', age: 1 }, /must NOT have additional properties \("age"\)$/],
-    ['an inherited property', { required: ['toString'] }, {}, /required property/],
+    ['that it satisfies', person, { name: 'Jo', tags: ['a'] }, undefined],
+    ['that requires a missing property', person, {}, /^the value must have required property 'name'$/],
+    ['that its property violates', person, { name: 'J' }, /^\/name must NOT have fewer than 2 characters$/],
     [
-      'draft-07 tuples',
+      'that a nested value violates',
+      person,
+      { name: 'Jo', tags: ['a', 'c'] },
+      /^\/tags\/1 must be equal to one of/,
+    ],
+    [
+      'that forbids a further property',
+      person,
+      { name: 'Jo', age: 1 },
+      /must NOT have additional properties \("age"\)$/,
+    ],
+    ['that requires an inherited property', { required: ['toString'] }, {}, /required property/],
+    [
+      'with draft-07 tuples',
       { $schema: 'http://json-schema.org/draft-07/schema#', items: [{ type: 'number' }] },
       ['x'],
       /^\/0 must be number$/,
     ],
-    ['2020-12 tuples', { prefixItems: [{ type: 'number' }] }, ['x'], /^\/0 must be number$/],
+    ['with 2020-12 tuples', { prefixItems: [{ type: 'number' }] }, ['x'], /^\/0 must be number$/],
     [
-      'the draft named',
+      'that names its draft',
       { $schema: 'https://json-schema.org/draft/2020-12/schema', type: 'string' },
       'x',
       undefined,
     ],
-    ['a pattern that is not Unicode', { pattern: String.raw`^\w\-\d$` }, 'a-1', undefined],
-    ['an unknown format', { type: 'string', format: 'no-such-format' }, 'x', undefined],
-    ['an unknown keyword', { 'x-note': 1, type: 'string' }, 1, /must be string/],
-    ['a schema with a name', { $id: 'https://example.com/a', type: 'string' }, 1, /must be string/],
-    ['the same name again', { $id: 'https://example.com/a', type: 'number' }, 'x', /must be number/],
-    ['a price in cents', { multipleOf: 0.01 }, 4.35, undefined],
-    ['a large price in cents', { multipleOf: 0.01 }, 654_321.07, undefined],
-    ['a price with too many decimals', { multipleOf: 0.01 }, 4.355, /must be multiple of 0\.01/],
-    ['no multiple', { multipleOf: 3 }, 10, /must be multiple of 3/],
-    ['a recursive schema', { type: 'array', items: { $ref: '#' } }, [[[1]]], /must be array/],
+    ['with a pattern that is not Unicode', { pattern: String.raw`^\w\-\d$` }, 'a-1', undefined],
+    ['with an unknown format', { type: 'string', format: 'no-such-format' }, 'x', undefined],
+    ['with an unknown keyword', { 'x-note': 1, type: 'string' }, 1, /must be string/],
+    ['with an $id', { $id: 'https://example.com/a', type: 'string' }, 1, /must be string/],
+    [
+      'with the $id of an earlier schema',
+      { $id: 'https://example.com/a', type: 'number' },
+      'x',
+      /must be number/,
+    ],
+    ['with a multipleOf that fits a price', { multipleOf: 0.01 }, 4.35, undefined],
+    ['with a multipleOf that fits a large price', { multipleOf: 0.01 }, 654_321.07, undefined],
+    ['with a multipleOf that does not fit a price', { multipleOf: 0.01 }, 4.355, /must be multiple of 0\.01/],
+    ['with a multipleOf that does not fit an integer', { multipleOf: 3 }, 10, /must be multiple of 3/],
+    ['that is recursive', { type: 'array', items: { $ref: '#' } }, [[[1]]], /must be array/],
   ];
   for (const [name, schema, value, expected] of rows) {
     test(name, async () => {
@@ -74,32 +89,40 @@ describe('values', () => {
   }
 });
 
-describe('schemas that are refused', () => {
+describe('a schema is refused', () => {
   const deep = (levels: number): JsonSchema => (levels === 0 ? {} : { items: deep(levels - 1) });
   const rows: [string, JsonSchema, RegExp][] = [
-    ['a name that is not looked at', parsed('{"properties":{"__proto__":{"type":"string"}}}'), /"__proto__"/],
-    ['no such type', { type: 'strin' }, /\/type must be/],
-    ['a reference to nothing', { $ref: '#/nowhere' }, /can't resolve reference/],
-    ['a reference to elsewhere', { $ref: 'https://example.com/schema' }, /can't resolve reference/],
-    ['a broken pattern', { pattern: '(' }, /Invalid regular expression/],
-    ['asynchronous', { $async: true }, /\$async/],
-    ['another draft', { $schema: 'http://json-schema.org/draft-04/schema#' }, /a draft other than/],
-    ['too deep', deep(200), /nested more than/],
-    ['too long', { description: 'x'.repeat(70_000) }, /longer than/],
+    [
+      'with a property that would be ignored',
+      parsed('{"properties":{"__proto__":{"type":"string"}}}'),
+      /"__proto__"/,
+    ],
+    ['with an unknown type', { type: 'strin' }, /\/type must be/],
+    ['with a reference to nothing', { $ref: '#/nowhere' }, /can't resolve reference/],
+    [
+      'with a reference to another document',
+      { $ref: 'https://example.com/schema' },
+      /can't resolve reference/,
+    ],
+    ['with a broken pattern', { pattern: '(' }, /Invalid regular expression/],
+    ['if it is asynchronous', { $async: true }, /\$async/],
+    ['of another draft', { $schema: 'http://json-schema.org/draft-04/schema#' }, /a draft other than/],
+    ['if it is nested too deep', deep(200), /nested more than/],
+    ['if it is too long', { description: 'x'.repeat(70_000) }, /longer than/],
   ];
   for (const [name, schema, message] of rows) {
     test(name, async () => assert.match(await refusal(schema), message));
   }
 
-  test('one that takes the name of a draft changes nothing for the next', async () => {
+  test('a schema with the $id of a draft does not change the next check', async () => {
     await schemas.check({ $id: 'https://json-schema.org/draft/2020-12/schema', type: 'string' });
     assert.match(await refusal({ type: 'strin' }), /must be/);
     await schemas.check({ type: 'string' });
   });
 });
 
-describe('hostile ones', () => {
-  test('a pattern that never ends: told, the event loop free, and the next one is judged', async () => {
+describe('hostile schemas', () => {
+  test('a schema with an endless pattern is refused, and holds up neither the event loop nor the next check', async () => {
     const schema = { type: 'string', pattern: '^(a+)+$' };
     let rounds = 0;
     const timer = setInterval(() => (rounds += 1), 5);
@@ -109,7 +132,7 @@ describe('hostile ones', () => {
     assert.equal(await schemas.unsatisfied({ type: 'string' }, 'x'), undefined);
   });
 
-  test('references that multiply', async () => {
+  test('a schema with references that multiply is refused', async () => {
     const $defs: Record<string, JsonSchema> = { d60: { type: 'number' } };
     for (let i = 0; i < 60; i += 1) {
       const $ref = `#/$defs/d${i + 1}`;
@@ -121,7 +144,7 @@ describe('hostile ones', () => {
     await schemas.check({ type: 'string' });
   });
 
-  test('a crowd: some are told to come again, and all are answered', async () => {
+  test('many checks at once all end, some with rate_limited', async () => {
     const all = await Promise.allSettled(
       Array.from({ length: 100 }, () => schemas.check({ type: 'string' })),
     );
@@ -129,7 +152,7 @@ describe('hostile ones', () => {
     assert.ok(codes.includes('ok') && codes.includes('rate_limited'), codes.join());
   });
 
-  test('a crowd of one key: another key is let in, and its schema is judged before the rest of the crowd', async () => {
+  test('a schema of another key is checked before the rest of a crowd of one key', async () => {
     const order: string[] = [];
     const check = (keyId: string): Promise<unknown> =>
       schemas.check({ type: 'string' }, keyId).then(
@@ -142,7 +165,7 @@ describe('hostile ones', () => {
   });
 });
 
-test('closed: nothing waits for ever', async () => {
+test('close rejects the checks that wait', async () => {
   const closing = createSchemas();
   const checks = Promise.allSettled([closing.check({ type: 'string' }), closing.check({ type: 'string' })]);
   await closing.close();

@@ -3,17 +3,22 @@ import { test } from 'node:test';
 import { planSpares } from './spares.ts';
 
 const rows: [string, string[], number, string[]][] = [
-  ['nothing asked yet: the default', [], 2, ['opus', 'opus']],
-  ['one spare: what was asked for last, when both were asked as often', ['sonnet', 'haiku'], 1, ['haiku']],
+  ['without requests all spares have the default model', [], 2, ['opus', 'opus']],
+  ['one spare has the later of two models that were requested as often', ['sonnet', 'haiku'], 1, ['haiku']],
   [
-    'one spare: a single stray request does not take it',
+    'one spare does not change for a single request',
     ['haiku', 'haiku', 'haiku', 'haiku', 'opus'],
     1,
     ['haiku'],
   ],
-  ['two spares, two models: one each', ['sonnet', 'haiku', 'sonnet', 'haiku'], 2, ['haiku', 'sonnet']],
-  ['three spares follow the shares', ['haiku', 'haiku', 'haiku', 'sonnet'], 3, ['haiku', 'haiku', 'sonnet']],
-  ['none allowed', ['opus'], 0, []],
+  ['two models get a spare each', ['sonnet', 'haiku', 'sonnet', 'haiku'], 2, ['haiku', 'sonnet']],
+  [
+    'three spares follow the shares of the models',
+    ['haiku', 'haiku', 'haiku', 'sonnet'],
+    3,
+    ['haiku', 'haiku', 'sonnet'],
+  ],
+  ['without places there is no spare', ['opus'], 0, []],
 ];
 
 for (const [name, recent, max, expected] of rows) {

@@ -4,7 +4,7 @@ import { ArrivalQueue } from './arrival-queue.ts';
 
 const nextRound = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-test('the arrival queue lets requests in in their order, a few at each round', async () => {
+test('the arrival queue admits requests in order, a few in each round', async () => {
   const queue = new ArrivalQueue();
   const entered: number[] = [];
   const all = Promise.all(

@@ -140,7 +140,7 @@ test('an event of any size, and the events after it, reach a client that reads',
   assert.ok(received().length > large && received().includes('event: last'));
 });
 
-test('the end of a stream waits for the client, but not for ever', async (t) => {
+test('the end of a stream waits for the client for a limited time', async (t) => {
   const { outgoing, client, exchange } = await pair(t);
   client.pause();
   const stream = openEventStream(exchange, outgoing, defaultTimes);

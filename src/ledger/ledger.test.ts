@@ -74,7 +74,7 @@ test('record writes rows later, by a timer', async () => {
   );
 });
 
-test('close writes the rows that wait', () => {
+test('close writes the waiting rows', () => {
   ledger.record(request());
   ledger.close();
   assert.equal(rows(), 1);

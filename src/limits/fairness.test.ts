@@ -58,7 +58,7 @@ const seeds = Array.from({ length: 25 }, (_, index) => index + 1);
 
 for (const [what, share] of [
   ['by default', (slots: number) => Math.max(1, slots - 1)],
-  ['where the owner lets one key use every slot', (slots: number) => slots],
+  ['if the owner lets one key use every slot', (slots: number) => slots],
 ] as const) {
   test(`a key without running requests starts within the promised time, ${what}`, async () => {
     for (const seed of seeds) {

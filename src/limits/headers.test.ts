@@ -27,9 +27,13 @@ test('limitHeaders returns one window in all three families', () => {
 });
 
 const tightest: [string, Omit<LaneState, 'concurrency'>, string][] = [
-  ['fewest left', { rpm: { ...rpm, remaining: 3 }, daily, globalDaily }, '20'],
-  ['as many left: the one that fills up later', { rpm, daily, globalDaily }, '200'],
-  ['the global one counts too', { rpm, daily, globalDaily: { ...globalDaily, remaining: 0 } }, '500'],
+  ['the window with the fewest requests left', { rpm: { ...rpm, remaining: 3 }, daily, globalDaily }, '20'],
+  ['of two equal windows, the window that is full again later', { rpm, daily, globalDaily }, '200'],
+  [
+    'the window of all keys, if it has the fewest left',
+    { rpm, daily, globalDaily: { ...globalDaily, remaining: 0 } },
+    '500',
+  ],
 ];
 
 for (const [what, state, limit] of tightest) {

@@ -60,9 +60,9 @@ test('the latest of several reset times applies', () => {
 });
 
 for (const [what, until, wait] of [
-  ['no number', Number.NaN, 60_000],
-  ['never', Infinity, 60_000],
-  ['seconds taken for milliseconds', 1_770_000_000, 60_000],
+  ['NaN', Number.NaN, 60_000],
+  ['infinity', Infinity, 60_000],
+  ['seconds instead of milliseconds', 1_770_000_000, 60_000],
   ['a year ahead', Date.parse('2027-03-10T12:00:00Z'), 8 * 24 * hourMs],
 ] as const) {
   test(`a reset time that is not plausible is bounded: ${what}`, () => {

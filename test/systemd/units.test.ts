@@ -138,7 +138,7 @@ test('a unit quotes paths with spaces, quotes, % and $', () => {
   assert.throws(() => commandWord('/a\nExecStart=/bin/evil'), /cannot hold/);
 });
 
-test('the unit asks for the manager’s socket from systemd 253 on', () => {
+test('the unit opens the manager’s socket from systemd 253 on', () => {
   assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=\/run\/user\/1000\/systemd\/notify:notify$/m);
   assert.match(relay(252, true), /^NotifyAccess=all\n#.*\nExecStart=/m);
 });

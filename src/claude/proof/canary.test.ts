@@ -72,7 +72,7 @@ for (const cli of clis) {
       assert.ok(requests.some((request) => request.body.includes(canary.markers.secret)));
     });
 
-    test('an unlocked CLI takes a prompt with a slash for a command', async () => {
+    test('an unlocked CLI runs a prompt with a slash as a command', async () => {
       const requests = await openTurn({ claudeBin: cli.path, home, args: [], prompt: '/context hello' });
       assert.equal(requests.length, 0);
     });

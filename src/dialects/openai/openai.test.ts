@@ -511,7 +511,7 @@ describe('a refused chat request names the place', () => {
     [{ user: 5 }, 'user', /must be a string/],
   ];
   for (const [fields, param, message] of cases) {
-    test(`${param} for ${message.source}`, () => {
+    test(`as ${param}: ${message.source}`, () => {
       const error = refusal({ model: 'opus', messages: hi, ...fields });
       assert.equal(error.details.param, param, error.message);
       assert.match(error.message, message);

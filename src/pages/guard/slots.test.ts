@@ -36,7 +36,7 @@ test('a task of one name does not wait for tasks of another', async () => {
   await held;
 });
 
-test('a full line refuses a task, and a task that leaves makes room', async () => {
+test('a full queue refuses a task, and a task that leaves makes room', async () => {
   const slots = createSlots({ each: 1, waiting: 1 });
   let release: () => void = () => {};
   const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
@@ -66,7 +66,7 @@ test('a single task of one key goes before the later tasks of another key', asyn
   assert.equal(order.join(''), 'abaaa');
 });
 
-test('a key fills at most half of the line, and each key’s first task finds a place', async () => {
+test('a key fills at most half of the queue, and each key’s first task finds a place', async () => {
   const slots = createSlots({ each: 1, waiting: 2 });
   let release: () => void = () => {};
   const held = slots.use('x', 'a', forever, () => new Promise<void>((resolve) => (release = resolve)));
