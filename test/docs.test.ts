@@ -24,7 +24,7 @@ const readme = read('README.md');
 const api = read('docs/api.md');
 const fetchDoc = read('docs/fetch.md');
 
-/** What a fetched page can come back with; the compiler holds it to the type. */
+/** The fields of a fetched page; the compiler holds it to the type. */
 const pageFields = {
   status: true,
   final_url: true,
@@ -43,7 +43,7 @@ const pageFields = {
   about: true,
 } as const satisfies Record<keyof AnyPage, true>;
 
-/** So are these. */
+/** The usage windows of a plan; the compiler holds them to the type. */
 const planFields = { five_hour: true, seven_day: true } as const satisfies Record<
   keyof NonNullable<UsageWindows>,
   true

@@ -85,7 +85,7 @@ describe('answers', () => {
     ],
   ];
   for (const [name, end, collected, expected] of rows) {
-    test(name, () => {
+    test(`${name} is an answer`, () => {
       assert.deepEqual(judge(end, collected, now), {
         ok: true,
         answer: {

@@ -1,6 +1,6 @@
 /**
- * The API under its own name, played on loopback: a proxy that leads each name to one TLS server, whose certificate is of an authority that
- * exists for the test. The CLI speaks to it as to the real host, with what it keeps for that one: settings, limits, the profile.
+ * The API under its own name, on loopback: a proxy that connects each name to one TLS server, whose certificate is from an authority that
+ * exists for the test only. The CLI treats it as the real host, and also asks for settings, limits and the profile.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -14,10 +14,10 @@ import { type FailingModel, startFailingModel } from './failing-model.ts';
 import { listenOn } from './ports.ts';
 
 export type ApiHost = {
-  /** What leads a CLI here, in place of `ANTHROPIC_BASE_URL`. */
+  /** The variables that lead a CLI here, in place of `ANTHROPIC_BASE_URL`. */
   env: Record<string, string | undefined>;
   model: FailingModel;
-  /** Everything that was asked for, such as `GET api.anthropic.com/api/oauth/profile`. */
+  /** Every request, such as `GET api.anthropic.com/api/oauth/profile`. */
   asked: string[];
   close: () => Promise<void>;
 };
@@ -37,7 +37,7 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
   const identity = { isServer: true, key: readFileSync(key), cert: readFileSync(cert) };
   const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
   const asked: string[] = [];
-  // The CLI keeps what it got, and takes an equal checksum for "the same as before".
+  // The CLI keeps the settings, and takes an equal checksum for unchanged settings.
   const checksum = createHash('sha256')
     .update(JSON.stringify(managedSettings ?? {}))
     .digest('hex');

@@ -1,4 +1,4 @@
-/** A table of cases, each run by each client in each of its runtimes, all at once: a client that behaves in another way fails a row. */
+/** Runs a table of cases with each client in each of its runtimes: a client that behaves differently fails a row. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ClientCall, ClientOutcome, ClientProgram, ClientRuntime } from './clients.ts';
@@ -13,13 +13,13 @@ export type Expected = {
   status?: number;
   /** Further fields of the error. */
   error?: Record<string, unknown>;
-  /** How often the client came. */
+  /** How many requests or connections the client made. */
   attempts?: number;
 };
 
 export type ClientCase = {
   name: string;
-  /** What is at the URL; a case without one names a URL. */
+  /** The server at the URL; a case without a server names a URL. */
   serve?: () => Promise<Faulty>;
   call?: ClientCall['call'];
   client?: ClientCall['client'];
@@ -31,19 +31,19 @@ export type ClientCase = {
   /** The client's URL; the server's by default. */
   url?: (server: Faulty | undefined) => string;
   expect: Expected;
-  /** What else has to hold, of the server, by then. */
+  /** Further checks of the server at the end. */
   check?: (server: Faulty, outcome: ClientOutcome) => void;
 };
 
 export const clientKey = 'crk_table';
 
-/** `env`: of the programs. */
+/** `env`: the environment of the programs. */
 export function checkCases(
   runtimes: ClientRuntime[],
   cases: readonly ClientCase[],
   env: Record<string, string> = {},
 ): void {
-  // More at once would make a busy machine miss the times that some cases are about.
+  // With more at once, a busy machine would miss the time limits of some cases.
   describe('in each runtime', { concurrency: 2 }, () => {
     for (const { name, skip, start } of runtimes) {
       describe(name, { concurrency: 16, skip }, () => {

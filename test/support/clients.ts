@@ -1,4 +1,4 @@
-/** Our clients as programs, one for each runtime: it makes many calls at once, and reports what came of each. */
+/** Our clients as programs, one for each runtime. A program makes many calls at once, and reports the outcome of each. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export type ClientCall = {
   options?: string | Record<string, unknown>;
   /** Leaves the loop over a stream after so many pieces. */
   leaveAfter?: number;
-  /** Only one such call can run at a time: in Python an interrupt ends what the main thread does. */
+  /** Only one such call can run at a time: in Python an interrupt ends the call of the main thread. */
   abortable?: boolean;
 };
 
@@ -36,7 +36,7 @@ export type ClientError = {
 export type ClientOutcome = { deltas: string[]; value?: unknown; error?: ClientError };
 
 export type ClientRun = {
-  /** Rejects when the program failed in a way that is not the client's error. */
+  /** Rejects if the program fails with anything but an error of the client. */
   outcome: Promise<ClientOutcome>;
   /** Resolves with the first piece of a stream. */
   begun: Promise<void>;
@@ -45,7 +45,7 @@ export type ClientRun = {
 
 export type ClientProgram = {
   run: (call: ClientCall) => ClientRun;
-  /** Resolves when the program has ended by itself; rejects when it left or printed something. */
+  /** Resolves when the program has ended by itself; rejects if it left or printed anything. */
   end: () => Promise<void>;
 };
 
@@ -63,7 +63,7 @@ export const bun = join(root, 'node_modules/bun/bin/bun.exe');
 export const deno = join(root, 'node_modules/deno/deno');
 
 /**
- * One runtime for each client; with `npm run test:all` every runtime that they support: of Node.js the oldest and ours. The package is
+ * One runtime for each client; with `npm run test:all` every supported runtime, including the oldest and our own Node.js. The package is
  * installed into `project`.
  */
 export function clientRuntimes(project: string): ClientRuntime[] {
@@ -80,7 +80,7 @@ export function clientRuntimes(project: string): ClientRuntime[] {
     start: (env = {}) => start(name, command, args, { ...settings, ...env }),
   });
   const strict = ['-X', 'dev', '-W', 'error', join(fixtures, 'driver.py')];
-  // The oldest Python is not on every machine: PYTHON names it for a run by hand.
+  // The oldest Python is not on every machine. Set PYTHON to its path to test it.
   const interpreter = process.env['PYTHON'] ?? 'python3';
   const file24 = runtime('Node.js 24, the file', process.execPath, [driver, file]);
   const sync = runtime('Python', interpreter, [...strict, 'sync'], python);
@@ -155,7 +155,7 @@ function start(name: string, command: string, args: string[], env: Record<string
     for (const line of lines) take(JSON.parse(line) as Line);
   });
   const exited = once(child, 'close').then(([code]) => {
-    // What Python could not raise, it prints.
+    // Python prints errors that it cannot raise.
     const printed = name.startsWith('Python') ? stderr : '';
     if (code === 0 && printed === '' && open.size === 0) return;
     const error = new Error(`${name} ended with ${code}, ${open.size} calls unanswered: ${stderr}`);

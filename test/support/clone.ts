@@ -1,13 +1,13 @@
-/** A clean clone of this checkout, as a newcomer has it after `git clone` and the first start's installation. */
+/** A clean clone of this checkout, as after `git clone` and the installation by the first start. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './relay.ts';
 
-/** What a checkout has in addition to the repository's files. */
+/** Names in a checkout that are not files of the repository. */
 const notCloned = new Set(['node_modules', '.git', 'config.env']);
 
-/** Clones into `directory`, which must not exist. What was changed and not committed yet is part of it. */
+/** Clones into `directory`, which must not exist. Changes that are not committed are included. */
 export function cleanClone(directory: string): void {
   if (existsSync(join(root, '.git'))) {
     git('clone', '--quiet', root, directory);
@@ -50,6 +50,6 @@ function linkPackages(directory: string): void {
   for (const name of readdirSync(from).filter((each) => each !== '.cache' && each !== '.package-lock.json')) {
     symlinkSync(join(from, name), join(to, name));
   }
-  // A copy is newer than the lock file, which is what `run.sh` looks at.
+  // Copied, so that it is newer than the lock file: `run.sh` compares the two.
   cpSync(join(from, '.package-lock.json'), join(to, '.package-lock.json'));
 }

@@ -1,4 +1,4 @@
-/** A line of a document or of a help, read as the shell and the program would read it. */
+/** Reads a command line of a document or of a help text as the shell and the program would. */
 import assert from 'node:assert/strict';
 import type { Command } from 'commander';
 
@@ -22,7 +22,7 @@ export function shellWords(text: string): string[] {
 
 /**
  * Finds `claude-relay ...` in a line (`bin/claude-relay`, `$(claude-relay ...)`, behind a pipe) and reads it with the program's own
- * commands and options. Fails when the program would not take it.
+ * commands and options. Fails if the program would refuse it.
  */
 export function readCommandLine(line: string, program: Command): ReadLine {
   const [, rest] =
@@ -46,7 +46,7 @@ export function readCommandLine(line: string, program: Command): ReadLine {
       if ((option.required || option.optional) && !word.includes('=')) {
         at += 1;
         const value = words[at] ?? assert.fail(`${flag} has no value: ${line}`);
-        // Throws what the program would say of a wrong one.
+        // Throws the program's error for an invalid value.
         option.parseArg?.(value, undefined as never);
       }
     } else if (command.commands.length > 0 && word === 'help')

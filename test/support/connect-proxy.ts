@@ -1,4 +1,4 @@
-/** A proxy that records what it is given, and leads every tunnel to this host. */
+/** A proxy that records its requests, and connects every tunnel to this host. */
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { listenOn } from './ports.ts';
@@ -6,16 +6,16 @@ import { eventually } from './relay.ts';
 
 export type ConnectProxy = {
   url: string;
-  /** Places that a tunnel was asked for. */
+  /** The targets of the requested tunnels. */
   tunnels: { place: string; credentials: string | undefined }[];
-  /** Requests that were given to it as they are. */
+  /** Requests that came without a tunnel. */
   plain: string[];
   /** Every byte that came from a client, in Latin-1. */
   text: () => string;
   close: () => Promise<void>;
 };
 
-/** `answer`: what it says to the request for a tunnel, instead of opening one. */
+/** `answer` replies to the request for a tunnel, instead of opening one. */
 export async function startConnectProxy(answer?: (client: Socket) => void): Promise<ConnectProxy> {
   const tunnels: ConnectProxy['tunnels'] = [];
   const plain: string[] = [];

@@ -1,11 +1,11 @@
-/** A connection that breaks: bytes are passed on, until what came back matches. */
+/** A proxy that cuts a connection when the answer so far matches a pattern. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { listenOn } from './ports.ts';
 
 export type CuttingProxy = {
   url: string;
-  /** Connections so far. */
+  /** The number of connections so far. */
   connections: () => number;
   /** Cuts each of the next connections, in turn, once its answer so far matches its pattern. */
   cutAt: (...patterns: RegExp[]) => void;

@@ -1,4 +1,4 @@
-/** The documents, and what a reader would copy out of them. */
+/** The documents, and the code that a reader would copy. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './relay.ts';
@@ -10,14 +10,14 @@ export const documents: Readonly<Record<string, string>> = Object.fromEntries(
     .map((name) => [name, readFileSync(join(root, name), 'utf8')]),
 );
 
-/** The code blocks of a language; '' for those that name none. */
+/** The code blocks of a language; '' for blocks without a language. */
 export function blocks(text: string, language: string): string[] {
   return [...text.matchAll(/^```([\w-]*)\n(.*?)^```$/gms)]
     .filter(([, found]) => found === language)
     .map(([, , block = '']) => block);
 }
 
-/** The commands of a shell block, each with its continued lines, without the comments behind them. */
+/** The commands of a shell block, each with its continuation lines and without its comment. */
 export function commands(block: string): string[] {
   return block
     .split(/(?<!\\)\n/)
@@ -25,7 +25,7 @@ export function commands(block: string): string[] {
     .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-/** What stands in backticks in the running text. */
+/** The code spans of the text outside code blocks. */
 export function inlineCode(text: string): string[] {
   const prose = text.replaceAll(/^```.*?^```$/gms, '');
   return [...prose.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);

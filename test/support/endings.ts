@@ -7,13 +7,13 @@ import type { ScriptedReply } from './scripted-cli.ts';
 export type Ending = {
   /** What the process prints after `init`. */
   lines: readonly object[];
-  /** What it does then, instead of waiting to be ended. */
+  /** How the process ends by itself, instead of waiting to be ended. */
   last?: 'exit' | 'garbage';
   /** The stop reason of an answer, or the code of an error. */
   says: string;
   /** The answer's text. */
   text?: string;
-  /** What the request holds in addition to its prompt. */
+  /** The request's fields in addition to its prompt. */
   asks?: 'tools' | 'schema' | 'list';
   /** Only a turn's time limit ends it. */
   silent?: true;
@@ -148,7 +148,7 @@ export const endings: Record<string, Ending> = {
   },
 };
 
-/** A request is about the ending that its prompt names. */
+/** A request's prompt names its ending. */
 export function playEnding({ json }: SeenRequest): ScriptedReply {
   const name = json === undefined ? '' : lastUserTexts(json).join('');
   const { lines, last } = endings[name] ?? assert.fail(`no ending "${name}"`);

@@ -5,9 +5,9 @@ export type Events = {
   events: SentEvent[];
   /** Comments, such as pings. */
   comments: number;
-  /** Whether the answer came to its end, or was cut. */
+  /** Whether the answer is complete, or was cut off. */
   whole: boolean;
-  /** All of it. */
+  /** The whole body. */
   text: string;
 };
 

@@ -50,7 +50,7 @@ async function streamed(reply: Reply): Promise<Event[]> {
   return events(await response.text());
 }
 
-/** What was read before the connection was cut. */
+/** The text that was read before the connection was cut. */
 async function readUntilCut(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';

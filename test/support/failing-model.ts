@@ -1,5 +1,5 @@
 /**
- * The failing model: an API that answers like the model, fails like the API, or breaks like a network, and that shows every byte that
+ * The failing model: an API that answers like the model, fails like the API or breaks like a network, and that records every byte that
  * reached it. It extends the stand-in of the proof.
  */
 import { once } from 'node:events';
@@ -49,7 +49,7 @@ export type Reply =
   | ({ kind: 'text'; text: string | readonly string[] } & AnswerOptions)
   | ({ kind: 'tool_use'; name: string; input: unknown; id?: string; text?: string } & AnswerOptions)
   | ({ kind: 'blocks'; blocks: readonly AnswerBlock[] } & AnswerOptions)
-  /** A stream as it was recorded, to the event; the connection then ends, or is cut in the middle of the body. */
+  /** A recorded stream, event by event. Then the connection ends, or is cut in the middle of the body. */
   | { kind: 'events'; events: readonly ApiEvent[]; eventDelayMs?: number; cut?: true }
   /** An HTTP error in the API's shape. */
   | { kind: 'error'; status: number; type: string; message: string; headers?: Record<string, string> }
@@ -192,7 +192,7 @@ async function answerMessage(
 /** Cuts the connection, or leaves it as it is until `close`. */
 function end(response: ServerResponse, cut: Extract<Reply, { after: string }>): void {
   if (cut.kind === 'hang') return;
-  // What was written has to leave first, or the client would never see it.
+  // Waits until the written bytes are sent: otherwise the client would never see them.
   response.socket?.destroySoon();
 }
 

@@ -1,4 +1,4 @@
-/** Servers that play something other than a relay, or a bad way to it. They count requests, and know whether every client has left. */
+/** Servers that are not a relay, or that act like a bad connection to it. They count requests, and know whether every client has left. */
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import { createServer as createTcp, type Server, type Socket } from 'node:net';
@@ -17,7 +17,7 @@ export type Faulty = {
 type Tls = { key: string; cert: string };
 export type Answering = (request: IncomingMessage, response: ServerResponse, count: number) => void;
 
-/** Answers once it has the whole request. */
+/** Answers after it has read the whole request. */
 export async function serveHttp(
   answer: Answering,
   { tls, host }: { tls?: Tls; host?: string } = {},
@@ -35,7 +35,7 @@ export async function serveHttp(
   };
 }
 
-/** `talk` gets each connection, and what it says first. */
+/** `talk` gets each connection and its first bytes. */
 export async function serveTcp(
   talk: { atOnce?: (socket: Socket) => void; atFirst?: (socket: Socket) => void },
   scheme = 'http',

@@ -1,9 +1,9 @@
-/** What a whole answer and a stream of each completion route hold, in one form, to compare them. */
+/** The content of whole answers and streams of each completion route, in one form for comparison. */
 import assert from 'node:assert/strict';
 import type { Ending } from './endings.ts';
 
 export type Json = Record<string, unknown>;
-/** What an answer comes to, or the code of its error. */
+/** The content of an answer, or the code of its error. */
 export type Held =
   | { error: unknown }
   | { text: unknown; calls: unknown; stop: unknown; usage: unknown; more?: unknown };
@@ -134,7 +134,7 @@ function messageOf(events: Json[]): Json {
   return message;
 }
 
-/** Of an input that was cut off nothing is known. */
+/** An input that was cut off is not compared. */
 function parsed(json: string): unknown {
   try {
     return JSON.parse(json === '' ? '{}' : json);

@@ -12,9 +12,9 @@ export type HostileHome = {
   marker: string;
   /** The secrets of the login in the home. */
   loginMarker: string;
-  /** The names of what ran. */
+  /** The names of the traps that ran. */
   ran: () => string[];
-  /** Forgets what ran. */
+  /** Clears the list of traps that ran. */
   reset: () => void;
   remove: () => void;
 };

@@ -1,8 +1,8 @@
-/** Texts that a program between a caller and a model is likely to take for something, or to change on the way. */
+/** Texts that a program between a caller and a model is likely to interpret or to change. */
 
 const c0 = Array.from({ length: 31 }, (_, index) => String.fromCodePoint(index + 1)).join('');
 
-/** Text that is not seen, but read by a model: Unicode's tag characters. */
+/** Text that is invisible to people but not to a model: Unicode's tag characters. */
 function tagCharacters(text: string): string {
   return Array.from(text, (char) => String.fromCodePoint(0xe0000 + (char.codePointAt(0) ?? 0))).join('');
 }

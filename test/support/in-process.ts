@@ -25,7 +25,7 @@ export type InProcessOptions = {
   reply?: ScriptedReplyFunction;
   /** A clock, shorter times, another proof. */
   overrides?: RelayOverrides;
-  /** A directory with the data of an earlier relay. It stays. */
+  /** A directory with the data of an earlier relay. It is not removed. */
   scratch?: string;
   /** A key of an earlier relay on the same data; a new one by default. */
   key?: string;
@@ -36,7 +36,7 @@ export type InProcessRelay = Post & {
   key: string;
   dataDir: string;
   model: ScriptedModel;
-  /** The log, as it would stand on stdout. */
+  /** The log, as it would be on stdout. */
   log: () => string;
   mint: (label: string, grants?: KeyGrants) => string;
   /** Runs `bin/<file>` with the relay's settings; returns its stdout, trimmed. The relay waits meanwhile: not for a command that asks it. */
@@ -84,7 +84,7 @@ export async function startInProcess(options: InProcessOptions = {}): Promise<In
   let log = '';
   const started = await startRelay({
     config,
-    // Only looked at: nothing starts it.
+    // The file only has to exist: it is never started.
     claudeBin: process.execPath,
     log: pino({ level: config.logLevel, base: null }, { write: (line: string) => (log += line) }),
     overrides: {

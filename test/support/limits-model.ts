@@ -1,6 +1,6 @@
 /**
- * What the limits promise, written down a second time in the plainest way: a list of every request there was, from which
- * everything is counted again each time. The simulation holds the real admission to it.
+ * A second, plainer implementation of the limits: a list of all requests, from which
+ * everything is counted again each time. The simulation compares the real admission with it.
  */
 import type { LimitName } from '../../src/errors.ts';
 import type { KeyLimits, Lane, LaneLimits } from '../../src/limits/lane-limits.ts';
@@ -26,7 +26,7 @@ export type Request = {
   phase: Phase;
   /** Whether it has a place in its key's minute. */
   inMinute: boolean;
-  /** Set when it is counted: in which day. */
+  /** The day in which it is counted; set when it is counted. */
   day?: string;
   ticket?: Ticket;
   abort: AbortController;
@@ -43,14 +43,14 @@ export class Model {
   readonly config: Config;
   readonly counts = new Map<string, number>();
   readonly requests: Request[] = [];
-  /** Those of `requests` that still matter to a limit. */
+  /** The requests that still matter to a limit. */
   #live: Request[] = [];
   /** The limits of each key as of its latest request. */
   readonly known = new Map<string, KeyLimits>();
   failReads = false;
   failAdds = false;
   draining = false;
-  /** Which start each key's latest was, of all of the lane. */
+  /** For each key, the number of its latest start among all starts of the lane. */
   readonly #latest = new Map<string, number>();
   #starts = 0;
   closed: { wall: number; monotonic: number } | undefined;
@@ -175,7 +175,7 @@ export class Model {
     return full;
   }
 
-  /** What has to become of a request that arrives now. */
+  /** The expected decision about a request that arrives now. */
   expect(lane: Lane, key: KeyLimits): Expected {
     const { keyId } = key;
     if (this.draining) return { kind: 'error', code: 'shutting_down' };
@@ -201,7 +201,7 @@ export class Model {
     return mayWait ? { kind: 'queued' } : { kind: 'refused', limits: new Set(['queue_full']) };
   }
 
-  /** Smaller goes first: by what runs, then by who was served longest ago. */
+  /** The smaller key goes first: fewest running requests, then served longest ago. */
   turn(lane: Lane, keyId: string): [number, number] {
     return [this.running(lane, keyId).length, this.#latest.get(`${lane} ${keyId}`) ?? 0];
   }
@@ -244,7 +244,7 @@ export class Model {
     if (this.trial === request) this.trial = undefined;
   }
 
-  /** Leaves the queue: everything it had reserved is free again. */
+  /** Removes a request from the queue and releases everything that it had reserved. */
   leave(request: Request): void {
     request.phase = 'refused';
     request.inMinute = false;

@@ -1,4 +1,4 @@
-/** Stand-ins for the tests: a clock that is moved by hand, and counts in memory that can fail. */
+/** A clock that tests move by hand, and counts in memory that can fail. */
 import type { DailyCounts } from '../../src/store/daily.ts';
 import type { Clock } from '../../src/limits/clock.ts';
 
@@ -34,7 +34,7 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** Lets time pass on both clocks and calls what is due, each at its own time. */
+  /** Lets time pass on both clocks and calls each due timer at its time. */
   advance(ms: number): void {
     const end = this.#monotonic + ms;
     for (;;) {
@@ -93,7 +93,7 @@ export class MemoryCounts implements DailyCounts {
   }
 }
 
-/** Lets everything run that is already promised. */
+/** Waits until all settled promises have run. */
 export function tick(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -1,4 +1,4 @@
-/** What a machine must have for a test, and how much of the tests runs. */
+/** The requirements of tests on a machine, and how many of the tests run. */
 import { existsSync } from 'node:fs';
 import { findProgram } from '../../src/find-program.ts';
 

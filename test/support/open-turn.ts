@@ -1,4 +1,4 @@
-/** One turn of a real CLI without the lock: the control that shows that a trap is one. */
+/** One turn of a real CLI without the lock: the control, which shows that a trap works. */
 import { startProcess } from '../../src/claude/process.ts';
 import { initializeLine } from '../../src/claude/protocol.ts';
 import { type Reply, type SeenRequest, startFailingModel } from './failing-model.ts';
@@ -8,7 +8,7 @@ export type OpenTurn = {
   home: string;
   /** Further flags. */
   args: readonly string[];
-  /** Further variables, such as another login; undefined takes one out. */
+  /** Further variables, such as another login; undefined removes a variable. */
   env?: Readonly<Record<string, string | undefined>>;
   prompt: string;
   /** What the model answers, in turn; then `done`. */
@@ -16,7 +16,7 @@ export type OpenTurn = {
   prepareCwd?: (cwd: string) => void;
 };
 
-/** Resolves to what reached the model, when the process is gone. */
+/** Resolves to the requests that reached the model, when the process is gone. */
 export async function openTurn(options: OpenTurn): Promise<readonly SeenRequest[]> {
   const standIn = await startFailingModel({
     reply: (_request, index) => options.replies?.[index] ?? { kind: 'text', text: 'done' },

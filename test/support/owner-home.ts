@@ -9,7 +9,7 @@ export const person = createPerson();
 
 export type OwnerHome = {
   home: string;
-  /** The person's and the login's variables; undefined takes one out that the environment would have. */
+  /** The person's and the login's variables; undefined removes a variable of the environment. */
   env: Record<string, string | undefined>;
   remove: () => void;
 };
@@ -23,7 +23,7 @@ export function makeOwnerHome(login: DummyLogin): OwnerHome {
   return {
     home,
     env: {
-      // `.claude.json` lies in it only where it is named.
+      // The CLI looks for `.claude.json` there only if the directory is named.
       CLAUDE_CONFIG_DIR: config,
       USER: person.user,
       LOGNAME: person.user,

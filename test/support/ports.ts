@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 
-/** Nothing can listen on it without being root. A free port that was just found could be the next server's. */
+/** Only root can listen on this port. A free port that was just found could be taken by the next server. */
 export const closedPort = 1;
 
 /** Lets a server listen on a port that the system chooses; resolves to the port. */

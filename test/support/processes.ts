@@ -14,7 +14,7 @@ export function processTable(): ProcessRow[] {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return [{ pid: Number(pid), ppid: Number(ppid), pgid: Number(pgid), state, command }];
       } catch {
-        // It has ended since.
+        // The process has ended in the meantime.
         return [];
       }
     });

@@ -1,6 +1,6 @@
 /**
  * For the tests of the dialects: repeatable random conversations and answers, in the relay's own types, and ways to spoil a
- * request. A test spells what is made here in its dialect, and expects the same back from the translation.
+ * request. A test writes them in its dialect, and expects the translation to return the same.
  */
 import type {
   Answer,
@@ -41,7 +41,7 @@ export function randomText(random: Random): string {
   return `${random.list(0, 4, () => random.pick(pieces)).join('')}${random.pick(['x', 'ß', '?'])}`;
 }
 
-/** Whatever JSON a tool may be given, keys that trip up careless copies among it. */
+/** Any JSON that a tool can get, including keys that break careless copies. */
 export function randomJson(random: Random, depth = 3): unknown {
   switch (random.below(depth > 0 ? 8 : 5)) {
     case 0:
@@ -209,14 +209,14 @@ function randomChoice(random: Random, tools: readonly Tool[]): ToolChoice {
   ] as const);
 }
 
-/** One message, or now and then two that mean one. */
+/** One message, or sometimes two messages that are joined to one. */
 function cut<T>(random: Random, blocks: T[]): T[][] {
   if (blocks.length < 2 || random.chance(0.8)) return [blocks];
   const at = 1 + random.below(blocks.length - 1);
   return [blocks.slice(0, at), blocks.slice(at)];
 }
 
-/** A whole answer of the model's. */
+/** A whole answer of the model. */
 export function randomAnswer(random: Random): Answer {
   const content = random.list(1, 4, (index): Answer['content'][number] => {
     switch (random.below(4)) {
@@ -299,7 +299,7 @@ function deltasOf(block: Answer['content'][number], random: Random): object[] {
 
 export type Path = readonly (string | number)[];
 
-/** Every place below a JSON value, itself left out; what `isOpaque` names is a place, and nothing below it is. */
+/** Every place below a JSON value. A value that `isOpaque` names is a place, but nothing below it is. */
 export function placesOf(value: unknown, isOpaque: (path: Path) => boolean, path: Path = []): Path[] {
   if (typeof value !== 'object' || value === null || isOpaque(path)) return [];
   const keys: (string | number)[] = Array.isArray(value) ? [...value.keys()] : Object.keys(value);
@@ -315,7 +315,7 @@ export function valueAt(value: unknown, path: Path): unknown {
   return path.reduce((at: unknown, key) => (at as Record<string | number, unknown>)[key], value);
 }
 
-/** A copy with another value at a place; `undefined` takes the place away. */
+/** A copy with another value at a place; `undefined` removes the place. */
 export function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   if (key === undefined) return by;
   const copy: unknown = Array.isArray(value)

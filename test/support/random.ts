@@ -1,7 +1,7 @@
 /** Repeatable random numbers (mulberry32), and how many rounds of them a test takes. */
 import { runsAll } from './needs.ts';
 
-/** Where a random test begins. A failure names the seed; `SEED=<n>` repeats it, or tries something else. */
+/** The seed of a random test. A failure names the seed; `SEED=<n>` repeats it, or tries another. */
 export const seed = Number(process.env['SEED'] ?? 20260801);
 
 /** All rounds with TESTS=all (`npm run test:all`), a tenth of them otherwise. */
@@ -25,12 +25,12 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number from `from` to `to`, both included. */
+  /** An integer from `from` to `to`, inclusive. */
   int(from: number, to: number): number {
     return from + this.below(to - from + 1);
   }
 
-  /** A whole number from 0 to `limit` - 1. */
+  /** An integer from 0 to `limit` - 1. */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
@@ -44,7 +44,7 @@ export class Random {
     return items[this.below(items.length)] as T;
   }
 
-  /** `least` to `most` of what `make` makes. */
+  /** From `least` to `most` items of `make`. */
   list<T>(least: number, most: number, make: (index: number) => T): T[] {
     return Array.from({ length: this.int(least, most) }, (_, index) => make(index));
   }

@@ -1,4 +1,4 @@
-/** Bytes on a socket, for what no HTTP client would send. */
+/** Bytes on a socket, for requests that no HTTP client would send. */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 

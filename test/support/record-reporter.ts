@@ -40,7 +40,7 @@ function recordOf(event: TestEvent, names: string[]): TestRecord | undefined {
   return details.type === 'suite' ? undefined : { type: 'pass', name: path, ms };
 }
 
-/** Fails because a test in it did, which is reported itself. */
+/** A suite that failed because of a test in it; the test is reported itself. */
 function isOfSubtests(error: object): boolean {
   return 'failureType' in error && error.failureType === 'subtestsFailed';
 }

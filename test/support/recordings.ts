@@ -1,4 +1,4 @@
-/** Streams of the Messages API as they are recorded: each a whole message, to be replayed with a reply of kind `events`. Pure. */
+/** Recorded streams of the Messages API: each is a whole message, to be replayed with a reply of kind `events`. Pure. */
 import type { ApiEvent } from './failing-model.ts';
 
 const usage = {

@@ -16,7 +16,7 @@ import { newest } from './real-cli.ts';
 export { descendants, processTable } from './processes.ts';
 export { clis, newest } from './real-cli.ts';
 
-/** A little less than a test may take: what it waits for is named, and a slow machine fails nothing. */
+/** A little less than a test's time limit, so that a failure names the awaited event and a slow machine does not fail. */
 const hopelessMs = 250_000;
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -45,7 +45,7 @@ export type TestRelayOptions = {
   cwd?: string;
   /** Requests that the stand-in keeps; 64 by default. */
   keep?: number;
-  /** The test's own directory for everything the relay writes, to start a second relay on the first one's data. It stays. */
+  /** The test's own directory for the relay's files, to start a second relay on the same data. It is not removed. */
   scratch?: string;
   /** A key of an earlier relay on the same data; a new one by default. */
   key?: string;
@@ -53,7 +53,7 @@ export type TestRelayOptions = {
   fileLimit?: number;
   /** Whether to wait until the lock is proved (the default) or only until the relay listens. */
   until?: 'ready' | 'listening';
-  /** Whether the relay proves the lock; false where the test is about something else (see unproved.ts). */
+  /** Whether the relay proves the lock; false if the test is about something else (see unproved.ts). */
   proof?: boolean;
 };
 
@@ -80,7 +80,7 @@ export type TestRelay = Post & {
   output: () => { stdout: string; stderr: string };
   /** Runs `bin/<command>` with the relay's settings; resolves to its stdout, trimmed. */
   command: (file: string, ...args: string[]) => string;
-  /** The processes in the relay's charge: every process whose parent is the relay or that runs in a group of its children. */
+  /** The relay's processes: its children, and every process in a group of its children. */
   children: () => number[];
   stop: (signal?: NodeJS.Signals) => Promise<void>;
 };
@@ -185,7 +185,7 @@ export function commandIn(env: Record<string, string>): (file: string, ...args: 
     }).trim();
 }
 
-/** Asks a relay with a key. */
+/** Sends requests to a relay with a key. */
 export function poster(url: string, key: string): Post {
   const post: Post['post'] = (body, { path = '/v1/complete', headers, ...init } = {}) =>
     fetch(`${url}${path}`, {
@@ -221,7 +221,7 @@ export function mintKey(dataDir: string, label = 'test', grants: KeyGrants = {})
   }
 }
 
-/** Polls until there is a value; fails when that is hopeless, or the relay has ended. */
+/** Polls until there is a value; fails after the time limit, or if the relay has ended. */
 async function waitFor<T>(probe: () => T | undefined, child: ChildProcess, output: () => string): Promise<T> {
   const until = Date.now() + hopelessMs;
   for (;;) {
@@ -234,7 +234,7 @@ async function waitFor<T>(probe: () => T | undefined, child: ChildProcess, outpu
   }
 }
 
-/** Polls until the condition holds; fails with `what` when that is hopeless. */
+/** Polls until the condition holds; fails with `what` after the time limit. */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const until = Date.now() + hopelessMs;
   while (!(await condition())) {

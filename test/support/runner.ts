@@ -1,4 +1,4 @@
-/** The runner on a real CLI and the stand-in, without HTTP: what a conversation becomes on both sides of the CLI. */
+/** The runner on a real CLI and the stand-in, without HTTP: shows a conversation on both sides of the CLI. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ export type Asked = {
   turn: FinishedTurn;
   warm: boolean;
   events: ModelEvent[];
-  /** What reached the model. */
+  /** The requests that reached the model. */
   requests: readonly SeenRequest[];
   answer: () => Answer;
   error: () => RelayError;
@@ -39,9 +39,9 @@ export async function startTestRunner(options: {
   reply?: ReplyFunction;
   spares?: number;
   timeoutMs?: number;
-  /** The test's own home, which stays. */
+  /** The test's own home directory, which is not removed. */
   home?: string;
-  /** Further environment (a login, a proxy); undefined takes a variable out. */
+  /** Further environment (a login, a proxy); undefined removes a variable. */
   env?: Readonly<Record<string, string | undefined>>;
 }): Promise<TestRunner> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'runner-home-'));

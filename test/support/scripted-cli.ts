@@ -24,7 +24,7 @@ export type ScriptedReplyFunction = (
 ) => ScriptedReply | Promise<ScriptedReply>;
 
 export type ScriptedModel = {
-  /** What reached the model, oldest first. Live. */
+  /** The requests that reached the model, oldest first. Live. */
   readonly requests: readonly SeenRequest[];
   setReply: (reply: ScriptedReplyFunction) => void;
   /** The replies to the next requests; the last one stays. */
@@ -214,7 +214,7 @@ function scriptedProcess(
         model: fullName(model),
         claude_code_version: scriptedVersion,
       });
-      // A reply that was being sent when the process ended has nobody to fail for.
+      // The process ended while the reply was sent: there is no caller for its error.
       void play(seen()).catch((reason: unknown) => {
         if (!stop.signal.aborted) throw reason;
       });
@@ -280,7 +280,7 @@ function start(request: SeenRequest, reply: AnswerReply, cut = false): ApiEvent[
   return cut ? events.slice(0, -3) : events;
 }
 
-/** The CLI names a used-up plan by the headers of the API's answer. */
+/** The CLI reports a used-up plan by the headers of the API's answer. */
 function planLines(headers: Record<string, string> = {}): object[] {
   const resetsAt = headers['anthropic-ratelimit-unified-reset'];
   if (resetsAt === undefined) return [];

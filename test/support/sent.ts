@@ -1,4 +1,4 @@
-/** What reached the model of a caller's request: the system prompt without the CLI's own additions, the rest to the byte. */
+/** A caller's request as it reached the model: the system prompt without the CLI's additions, the rest byte for byte. */
 import assert from 'node:assert/strict';
 import { type SeenRequest, blocksOf, textOf } from './failing-model.ts';
 

@@ -1,4 +1,4 @@
-/** A user of a throwaway HOME with a service manager that is played: `test/fixtures/service/stand-in.ts`. */
+/** A user with a throwaway HOME and a fake service manager: `test/fixtures/service/stand-in.ts`. */
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ export type Said = { status: number; stdout: string; stderr: string };
 
 export type ServiceUser = {
   home: string;
-  /** What the programs of the service manager keep: `calls`, `linger`, `<service>.log`; and what makes them fail. */
+  /** The files of the fake service manager: `calls`, `linger`, `<service>.log`; and files that make it fail. */
   state: string;
   configFile: string;
   dataDir: string;
@@ -25,7 +25,7 @@ export type ServiceUser = {
   shell: (script: string) => Promise<string>;
   /** Adds a program to this user's PATH. */
   program: (name: string, script: string) => void;
-  /** Notes a fact for the stand-in: `no-bus`, `no-namespaces`, ... */
+  /** Sets a condition of the fake service manager: `no-bus`, `no-namespaces`, ... */
   let: (fact: string, is?: boolean) => void;
   calls: () => string[];
   unit: (service?: string) => string;

@@ -1,4 +1,4 @@
-/** Runs a program on a separate terminal (with `script`): reads what it shows, and types. */
+/** Runs a program on a separate terminal (with `script`): reads its output, and types. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { findProgram } from '../../src/find-program.ts';
@@ -11,11 +11,11 @@ export type TestTerminal = {
   /** Everything that was shown so far, escape sequences included. */
   output: () => string;
   type: (text: string) => void;
-  /** Waits until what was shown since the last wait has the pattern; resolves to it, up to and with the match. */
+  /** Waits until the output since the last wait matches the pattern; resolves to the output up to the end of the match. */
   until: (pattern: RegExp, ms?: number) => Promise<string>;
   /** The program's exit status. */
   exited: Promise<number | null>;
-  /** Ends it, as a window that is closed does. */
+  /** Ends the program, as closing its window does. */
   close: () => Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-/** A tunnel's end: a small reverse proxy that cuts a connection on which nothing has moved for a while. */
+/** The end of a tunnel: a small reverse proxy that cuts an idle connection after a while. */
 import { once } from 'node:events';
 import { createServer, request as ask, type Server } from 'node:http';
 import { listenOn } from './ports.ts';

@@ -1,5 +1,5 @@
 /**
- * `claude-relay serve` without the proof and the check of the login, which start the CLI four times: for tests whose subject is neither.
+ * `claude-relay serve` without the proof and the check of the login, which start the CLI four times: for tests of anything else.
  * The runner and the CLI are the real ones. `relay.ts` starts it with `proof: false`.
  */
 import { findCli } from '../../src/claude/cli.ts';

@@ -17,13 +17,13 @@ const rounds: readonly (readonly AnswerBlock[])[] = [
   [{ type: 'text', text: 'It rains.' }],
 ];
 
-/** The model's part: what it says depends on how often it has spoken. */
+/** The model's answers: each depends on how many answers it has given. */
 export function weatherModel({ json }: SeenRequest): AnswerReply {
   const spoken = json?.messages.filter(({ role }) => role === 'assistant').length ?? 0;
   return { kind: 'blocks', blocks: rounds[spoken] ?? [] };
 }
 
-/** What the tool says of each city. */
+/** The tool's result for each city. */
 export const weatherOf: Readonly<Record<string, string>> = {
   Oslo: 'rain, 4 °C',
   Rome: 'no such city; did you mean Roma?',
@@ -37,7 +37,7 @@ export const citiesAsked = ['Oslo', 'Rome', 'Roma', 'Bergen'];
 type Turn = { role: string; content: object[] };
 
 /**
- * What has to have reached the model by the last round. `result` spells the content of a tool's result as the client does it; Rome's
+ * The messages that must reach the model by the last round. `result` writes the content of a tool's result as the client does; Rome's
  * is an error.
  */
 export function weatherTurns(
