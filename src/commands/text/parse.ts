@@ -1,14 +1,15 @@
 /** Strict parsers of command-line arguments. Pure. Each throws commander's `InvalidArgumentError` with what is valid. */
 import { InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { dayMs } from '../../time.ts';
 
-const unitMs: Readonly<Record<string, number>> = {
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-const longestMs = 3650 * 86_400_000;
+const unitMs: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: dayMs, w: 7 * dayMs };
+const longestMs = 3650 * dayMs;
+const moment = z.union([
+  z.iso.date(),
+  z.iso.datetime({ offset: true }),
+  z.iso.datetime({ offset: true, precision: -1 }),
+]);
 
 /** `90s`, `15m`, `24h`, `30d`, `2w`, or `0`: milliseconds. */
 export function parseDuration(text: string): number {
@@ -23,20 +24,11 @@ export function parseDuration(text: string): number {
 /** A duration from now, a UTC date (`2030-01-31`, its first moment) or a time with its zone: milliseconds since 1970. */
 export function parseExpiry(text: string, now: number): number {
   if (/^[0-9]+[a-z]$/.test(text)) return now + parseDuration(text);
-  const [, date] =
-    /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$/.exec(
-      text,
-    ) ?? [];
-  const at = date === undefined ? Number.NaN : Date.parse(text);
-  // `Date.parse` reads the 31st of a shorter month as a day of the next month.
-  const isDay =
-    date !== undefined && !Number.isNaN(at) && new Date(Date.parse(date)).toISOString().startsWith(date);
-  if (!isDay) {
-    throw new InvalidArgumentError(
-      'Use a duration such as 30d, a date such as 2030-01-31, or a time such as 2030-01-31T18:00Z.',
-    );
-  }
-  return at;
+  // Not `Date.parse` alone: it reads the 31st of a shorter month as a day of the next month.
+  if (moment.safeParse(text).success) return Date.parse(text);
+  throw new InvalidArgumentError(
+    'Use a duration such as 30d, a date such as 2030-01-31, or a time such as 2030-01-31T18:00Z.',
+  );
 }
 
 /** A whole number in a range. */
