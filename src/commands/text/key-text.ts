@@ -1,7 +1,7 @@
 /** A key as text for people and as JSON for programs. Pure. */
 import type { Key } from '../../keys/key.ts';
 import type { KeyEvent, Keys } from '../../keys/store.ts';
-import { iso } from '../../time.ts';
+import { iso, utcDay } from '../../time.ts';
 import { table, time } from './table.ts';
 
 type KeyState = 'live' | 'expired' | 'revoked';
@@ -29,44 +29,31 @@ export function keyJson(key: Key, now: number): Record<string, unknown> {
   };
 }
 
-const titles = [
-  'LABEL',
-  'STATE',
-  'CREATED',
-  'LAST USED',
-  'EXPIRES',
-  ' A DAY',
-  ' A MINUTE',
-  ' AT ONCE',
-  'ROUTES',
-  'MODELS',
-];
-
-function cells(key: Key, now: number): string[] {
-  return [
-    key.label,
-    keyState(key, now),
-    time(key.createdAt).slice(0, 10),
-    key.lastUsedAt === undefined ? 'never' : time(key.lastUsedAt).slice(0, 16),
-    key.expiresAt === undefined ? 'never' : time(key.expiresAt).slice(0, 16),
-    limit(key.dailyLimit),
-    limit(key.rpm),
-    limit(key.concurrency),
-    key.allowedRoutes?.join(',') ?? 'all',
-    key.allowedModels?.join(',') ?? 'all',
-  ];
-}
+const columns: Readonly<Record<string, (key: Key, now: number) => string>> = {
+  LABEL: ({ label }) => label,
+  STATE: keyState,
+  CREATED: ({ createdAt }) => utcDay(createdAt),
+  'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),
+  EXPIRES: ({ expiresAt }) => minute(expiresAt),
+  ' A DAY': ({ dailyLimit }) => limit(dailyLimit),
+  ' A MINUTE': ({ rpm }) => limit(rpm),
+  ' AT ONCE': ({ concurrency }) => limit(concurrency),
+  ROUTES: ({ allowedRoutes }) => allowedRoutes?.join(',') ?? 'all',
+  MODELS: ({ allowedModels }) => allowedModels?.join(',') ?? 'all',
+};
 
 export function keyTable(keys: readonly Key[], now: number): string {
-  return table(
-    titles,
-    keys.map((key) => cells(key, now)),
-  );
+  const rows = keys.map((key) => Object.values(columns).map((cell) => cell(key, now)));
+  return table(Object.keys(columns), rows);
 }
 
 export function keyText(key: Key, events: readonly KeyEvent[], now: number): string {
   const history = events.map(({ at, action, command }) => `${time(at)} UTC: ${action} by ${command}\n`);
   return `${keyTable([key], now)}\nid ${key.id}\n${history.join('')}`;
+}
+
+function minute(at: number | undefined): string {
+  return at === undefined ? 'never' : time(at).slice(0, 16);
 }
 
 function limit(value: number | undefined): string {
