@@ -1,4 +1,5 @@
 /** `claude-relay ask`: one prompt through the relay of this machine, the answer as it comes. */
+import { constants } from 'node:os';
 import { text as textOfStream } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
@@ -8,6 +9,7 @@ import { effortLevels } from '../conversation.ts';
 import { callRelay, parsedJson, textOf, type Answer } from '../service/call.ts';
 import { withRecords } from './context.ts';
 import { eventData, relayUrl } from './loopback.ts';
+import { listenForStop } from './stop-signals.ts';
 import { json } from './text/table.ts';
 import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 
@@ -59,13 +61,7 @@ async function ask(
   const url = relayUrl(config, options.url ?? (hostEnv['CLAUDE_RELAY_URL'] || undefined));
   const ownKey = options.key ?? (hostEnv['CLAUDE_RELAY_KEY'] || undefined);
   const prompt = await promptOf(words);
-  const stop = new AbortController();
-  const signals: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 130, SIGTERM: 143 };
-  const onSignal = (signal: NodeJS.Signals): void => {
-    process.exitCode = signals[signal];
-    stop.abort();
-  };
-  for (const signal of Object.keys(signals)) process.on(signal, onSignal);
+  using stop = listenForStop();
   const send = async (key: string): Promise<void> => {
     const { model, system, effort } = options;
     // JSON leaves out what is undefined.
@@ -77,7 +73,7 @@ async function ask(
         `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
       );
     }
-    await print(answer, options, terminal, stop);
+    await print(answer, options, terminal);
   };
   try {
     if (ownKey !== undefined) return await send(ownKey);
@@ -87,8 +83,7 @@ async function ask(
     });
   } catch (error) {
     if (!stop.signal.aborted) throw readable(error, url);
-  } finally {
-    for (const signal of Object.keys(signals)) process.off(signal, onSignal);
+    process.exitCode = 128 + constants.signals[stop.signal.reason as NodeJS.Signals];
   }
 }
 
@@ -97,15 +92,11 @@ async function promptOf(words: readonly string[]): Promise<string> {
   if (words.length === 0 && process.stdin.isTTY) {
     throw new CommandError('Give a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
   }
-  if (words.length > 0 && !words.includes('-')) return words.join(' ');
+  const at = words.indexOf('-');
+  if (words.length > 0 && at === -1) return words.join(' ');
   const input = await textOfStream(process.stdin);
   // Alone, stdin is the prompt byte for byte; next to words it is a separate paragraph.
-  if (words.every((word) => word === '-')) return input;
-  const paragraphs = [''];
-  for (const word of words) {
-    if (word === '-') paragraphs.push(input, '');
-    else paragraphs.push(`${paragraphs.pop() ?? ''} ${word}`.trimStart());
-  }
+  const paragraphs = [words.slice(0, at).join(' '), input, words.slice(at + 1).join(' ')];
   return paragraphs.filter((paragraph) => paragraph !== '').join('\n\n');
 }
 
@@ -118,12 +109,7 @@ const part = z.object({
 const refused = z.object({ error: z.string(), message: z.string(), request_id: z.string().optional() });
 
 /** A file or a pipe gets the answer exactly; a terminal gets it without control characters. */
-async function print(
-  answer: Answer,
-  options: AskOptions,
-  terminal: Terminal,
-  stop: AbortController,
-): Promise<void> {
+async function print(answer: Answer, options: AskOptions, terminal: Terminal): Promise<void> {
   const isStream = answer.headers['content-type']?.startsWith('text/event-stream') === true;
   let last = '\n';
   const endLine = (): void => {
@@ -150,8 +136,8 @@ async function print(
       terminal.out(shown);
       last = shown;
     }
-    // The reader has gone, as after `| head`.
-    if (terminal.gone()) stop.abort();
+    // The reader has gone, as after `| head`: leaving the loop closes the connection, and the relay ends the turn.
+    if (terminal.gone()) return;
     if (type !== undefined && type !== 'done') continue;
     endLine();
     if (!['end_turn', 'stop_sequence'].includes(reason ?? 'end_turn')) {

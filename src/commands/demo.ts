@@ -31,7 +31,7 @@ const prompt = 'Say hello.';
 
 /** Resolves after the call (`once`) or after a signal. Throws CommandError when the call fails. */
 export async function demo(config: Config, once: boolean): Promise<void> {
-  const stop = listenForStop();
+  using stop = listenForStop();
   const home = makeScratch('relay-demo-');
   const model = await startStandIn(cannedReply);
   try {
@@ -62,7 +62,6 @@ export async function demo(config: Config, once: boolean): Promise<void> {
   } finally {
     await model.close();
     rmSync(home, { recursive: true, force: true });
-    stop.close();
   }
 }
 

@@ -14,15 +14,11 @@ import { limitsOff, unfairLimits } from './settings-warnings.ts';
 export async function serve(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
   requireScratch();
-  const stop = listenForStop();
-  try {
-    const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, stop.signal);
-    if (loggedIn === false) throw notLoggedIn(claudeBin);
-    if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin);
-    say('claude-relay has stopped.');
-  } finally {
-    stop.close();
-  }
+  using stop = listenForStop();
+  const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, stop.signal);
+  if (loggedIn === false) throw notLoggedIn(claudeBin);
+  if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin);
+  say('claude-relay has stopped.');
 }
 
 async function serveUntil(stop: StopSignals, config: Config, claudeBin: string): Promise<void> {

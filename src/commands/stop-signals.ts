@@ -2,26 +2,26 @@
 import { once } from 'node:events';
 
 export type StopSignals = {
-  /** Aborts at the first signal. */
+  /** Aborts at the first signal; the reason is its name. */
   readonly signal: AbortSignal;
   /** Called for each further signal. */
   onAgain: () => void;
   /** Restores the default effect of the signals. */
-  close(): void;
+  [Symbol.dispose](): void;
 };
 
 const names = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 export function listenForStop(): StopSignals {
   const stop = new AbortController();
-  const onSignal = (): void => {
+  const onSignal = (name: NodeJS.Signals): void => {
     if (stop.signal.aborted) stopSignals.onAgain();
-    else stop.abort();
+    else stop.abort(name);
   };
   const stopSignals: StopSignals = {
     signal: stop.signal,
     onAgain: () => {},
-    close: () => {
+    [Symbol.dispose]: () => {
       for (const name of names) process.off(name, onSignal);
     },
   };

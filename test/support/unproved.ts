@@ -10,7 +10,7 @@ import { createLog } from '../../src/log.ts';
 import { startRelay } from '../../src/relay.ts';
 
 const config = loadConfig({ file: process.argv[2] ?? '' });
-const stop = listenForStop();
+using stop = listenForStop();
 const proof: Proof = {
   proved: true,
   cliVersion: undefined,
@@ -29,4 +29,3 @@ const relay = await startRelay({
 await aborted(stop.signal);
 stop.onAgain = () => relay.hurry();
 await relay.close();
-stop.close();
