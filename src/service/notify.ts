@@ -5,12 +5,14 @@
  * the descriptor is a datagram from this process (`NotifyAccess=main`). Before 253, `systemd-notify` sends each message. It is another
  * process of the group (`NotifyAccess=all`) and waits until the manager has read its identity.
  */
-import { execFile } from 'node:child_process';
 import { write } from 'node:fs';
 import type { HostEnv } from '../claude/lock.ts';
+import { runProgramWith } from './run-program.ts';
 
 /** Sends assignments such as `READY=1`. Resolves also when the message is lost: the watchdog notices that. */
-export type Notify = (...assignments: string[]) => Promise<void>;
+export type Notify = (...assignments: string[]) => Promise<unknown>;
+
+type Send = (assignments: string[]) => Promise<unknown>;
 
 /** The first descriptor that a service manager passes (sd_listen_fds(3)). */
 const firstDescriptor = 3;
@@ -20,7 +22,7 @@ export function serviceNotifier(env: HostEnv, pid = process.pid): Notify | undef
   const descriptor = handedOver(env, pid);
   const send = descriptor === undefined ? bySystemdNotify(env) : byDescriptor(descriptor);
   if (send === undefined) return undefined;
-  let last = Promise.resolve();
+  let last: Promise<unknown> = Promise.resolve();
   // In order: a status must not overtake the one before it.
   return (...assignments) => (last = last.then(() => send(assignments)));
 }
@@ -31,24 +33,16 @@ function handedOver(env: HostEnv, pid: number): number | undefined {
   return index === -1 || index >= Number(env['LISTEN_FDS']) ? undefined : firstDescriptor + index;
 }
 
-function byDescriptor(descriptor: number): (assignments: string[]) => Promise<void> {
+function byDescriptor(descriptor: number): Send {
   return (assignments) =>
-    new Promise((resolve) => {
+    new Promise<void>((resolve) => {
       // Asynchronous: a manager that does not read must not block the event loop.
       write(descriptor, assignments.join('\n'), () => resolve());
     });
 }
 
-function bySystemdNotify(env: HostEnv): ((assignments: string[]) => Promise<void>) | undefined {
-  const { NOTIFY_SOCKET, PATH } = env;
+function bySystemdNotify({ NOTIFY_SOCKET, PATH = '/usr/bin:/bin' }: HostEnv): Send | undefined {
   if (NOTIFY_SOCKET === undefined || NOTIFY_SOCKET === '') return undefined;
-  return (assignments) =>
-    new Promise((resolve) => {
-      execFile(
-        'systemd-notify',
-        assignments,
-        { env: { NOTIFY_SOCKET, PATH: PATH ?? '/usr/bin:/bin' }, timeout: 10_000 },
-        () => resolve(),
-      );
-    });
+  const run = runProgramWith({ NOTIFY_SOCKET, PATH });
+  return (assignments) => run('systemd-notify', assignments, { timeoutMs: 10_000 });
 }

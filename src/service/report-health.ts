@@ -36,7 +36,7 @@ export function reportHealth({
   let ready = false;
   let stopping = false;
   let closed = false;
-  let sent = Promise.resolve();
+  let sent: Promise<unknown> = Promise.resolve();
   const send = (...assignments: string[]): void => {
     sent = notify(...assignments);
   };
