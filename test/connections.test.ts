@@ -41,7 +41,7 @@ async function works({ url, key }: TestRelay): Promise<void> {
   const body = { prompt: 'hi', model: 'fixture-quick' };
   const answer = await callRelay(`${url}/v1/complete`, { key, body });
   const text = await textOf(answer);
-  assert.equal(answer.status, 200, text);
+  assert.equal(answer.statusCode, 200, text);
   assert.equal((parsedJson(text) as { text: string }).text, 'quick');
 }
 

@@ -1,12 +1,13 @@
 /** `claude-relay ask`: one prompt through the relay of this machine, the answer as it comes. */
 import { constants } from 'node:os';
+import type { IncomingMessage } from 'node:http';
 import { text as textOfStream } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
 import { effortLevels } from '../conversation.ts';
-import { callRelay, parsedJson, textOf, type Answer } from '../service/call.ts';
+import { callRelay, parsedJson, textOf } from '../service/call.ts';
 import { withRecords } from './context.ts';
 import { eventData, relayUrl } from './loopback.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -68,7 +69,7 @@ async function ask(
     const shape = options.json === true ? { output_format: 'json' } : { stream: options.stream };
     const body = { prompt, system, model, effort, ...shape };
     const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
-    if (answer.status === 401 && ownKey === undefined) {
+    if (answer.statusCode === 401 && ownKey === undefined) {
       throw new CommandError(
         `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
       );
@@ -109,13 +110,13 @@ const part = z.object({
 const refused = z.object({ error: z.string(), message: z.string(), request_id: z.string().optional() });
 
 /** A file or a pipe gets the answer exactly; a terminal gets it without control characters. */
-async function print(answer: Answer, options: AskOptions, terminal: Terminal): Promise<void> {
+async function print(answer: IncomingMessage, options: AskOptions, terminal: Terminal): Promise<void> {
   const isStream = answer.headers['content-type']?.startsWith('text/event-stream') === true;
   let last = '\n';
   const endLine = (): void => {
     if (!last.endsWith('\n')) terminal.out('\n');
   };
-  for await (const document of isStream ? eventData(answer.chunks) : [parsedJson(await textOf(answer))]) {
+  for await (const document of isStream ? eventData(answer) : [parsedJson(await textOf(answer))]) {
     const failed = refused.safeParse(document).data;
     if (failed !== undefined) {
       endLine();
@@ -123,9 +124,9 @@ async function print(answer: Answer, options: AskOptions, terminal: Terminal): P
       throw new CommandError(`${message} (${error}${id === undefined ? '' : `, ${id}`})`);
     }
     const read = part.safeParse(document).data;
-    if (read === undefined || answer.status !== 200) {
+    if (read === undefined || answer.statusCode !== 200) {
       throw new CommandError(
-        `The answer, with status ${answer.status}, is not from claude-relay. Does another program listen there?`,
+        `The answer, with status ${answer.statusCode}, is not from claude-relay. Does another program listen there?`,
       );
     }
     if (options.json === true) return terminal.out(json(document));

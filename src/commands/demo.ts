@@ -78,8 +78,8 @@ async function showCall(relay: Relay, key: string): Promise<void> {
     -H 'content-type: application/json' \\
     -d '{"prompt": "${prompt}"}'`);
   const answer = await callRelay(`${relay.url}/v1/complete`, { key, body: { prompt } });
-  say(`\nHTTP ${answer.status}\n${await textOf(answer)}`);
-  if (answer.status !== 200) throw new CommandError('The demo call failed.');
+  say(`\nHTTP ${answer.statusCode}\n${await textOf(answer)}`);
+  if (answer.statusCode !== 200) throw new CommandError('The demo call failed.');
 }
 
 /** It says what it is wherever a person can see it, and takes enough from the prompt to show that the prompt arrived. */

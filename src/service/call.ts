@@ -1,5 +1,5 @@
 /** Sends one HTTP request to a relay, on a separate connection, without a proxy, and follows no redirect. */
-import { request as requestHttp, type IncomingHttpHeaders } from 'node:http';
+import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
 export type Call = {
@@ -10,15 +10,12 @@ export type Call = {
   signal?: AbortSignal;
 };
 
-export type Answer = {
-  status: number;
-  headers: IncomingHttpHeaders;
-  chunks: AsyncIterable<Buffer>;
-};
-
 /** Rejects with the socket's error or an `AbortError`. */
-export async function callRelay(url: string, { key, headers, body, signal }: Call = {}): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+export async function callRelay(
+  url: string,
+  { key, headers, body, signal }: Call = {},
+): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const send = url.startsWith('https:') ? requestHttps : requestHttp;
   const options = {
     method: body === undefined ? 'GET' : 'POST',
@@ -31,20 +28,17 @@ export async function callRelay(url: string, { key, headers, body, signal }: Cal
     agent: false,
     ...(signal === undefined ? {} : { signal }),
   };
-  send(url, options, (response) => {
-    const { statusCode: status = 0, headers } = response;
-    resolve({ status, headers, chunks: response as AsyncIterable<Buffer> });
-  })
+  send(url, options, resolve)
     .on('error', reject)
     .end(body === undefined ? undefined : JSON.stringify(body));
   return promise;
 }
 
 /** Throws when the body is longer than `mostBytes`. */
-export async function textOf({ chunks }: Answer, mostBytes = Number.POSITIVE_INFINITY): Promise<string> {
+export async function textOf(answer: IncomingMessage, mostBytes = Infinity): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of chunks) {
+  for await (const part of answer as AsyncIterable<Buffer>) {
     bytes += part.length;
     if (bytes > mostBytes) throw new Error('the answer is too long');
     parts.push(part);
@@ -70,7 +64,7 @@ export async function probe(
   try {
     const answer = await callRelay(url, { headers, signal });
     const body = parsedJson(await textOf(answer, maxProbeBytes));
-    return { ok: true, status: answer.status, headers: answer.headers, body };
+    return { ok: true, status: answer.statusCode ?? 0, headers: answer.headers, body };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return { ok: false, reason: signal.aborted ? 'timeout' : (code ?? message) };

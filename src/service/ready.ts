@@ -17,11 +17,11 @@ const readyAnswer = z.object({
 type ReadyAnswer = z.infer<typeof readyAnswer>;
 
 /** The answer to GET /ready; undefined when no relay answers. */
-export async function askReady(url: string, timeoutMs?: number): Promise<ReadyAnswer | undefined> {
+export async function askReady(url: string, timeoutMs = 5000): Promise<ReadyAnswer | undefined> {
   const answer = await probe(new URL('/ready', url).href, {
     // A relay that listens on every address shows details only to a caller that names this machine.
     headers: { host: 'localhost' },
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    timeoutMs,
   });
   return answer.ok ? readyAnswer.safeParse(answer.body).data : undefined;
 }
