@@ -14,7 +14,7 @@ import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
 import type { Tunnel, TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
-import { root, type InstallContext } from './install.ts';
+import type { InstallContext } from './install.ts';
 import { parseCount } from './text/parse.ts';
 import { processTerminal } from './text/terminal.ts';
 import { exposureWarnings } from './settings-warnings.ts';
@@ -113,8 +113,7 @@ async function keepUp(
       `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
     );
   }
-  const relay = { config, root, home: env['HOME'] ?? '' };
-  const text = tunnelUnit(service, relay, await hasNamespaces(manager.run));
+  const text = tunnelUnit(service, config, env['HOME'] ?? '', await hasNamespaces(manager.run));
   const path = unitPath(env, service.unit);
   const change = options.dryRun !== true;
   say(`${change ? 'write' : 'would write'} ${path}, and start it: ${service.command}`);

@@ -1,7 +1,6 @@
 /** `claude-relay install`: installs the relay as a service of this user, or uninstalls it. `install.sh` runs it. */
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
@@ -18,8 +17,6 @@ import { requireScratch } from './scratch.ts';
 import { parseCount } from './text/parse.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 import { limitsOff } from './settings-warnings.ts';
-
-export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 /** For `install` and `expose`. */
 export type InstallContext = {
@@ -89,7 +86,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
   const manager = await userManager(env, { linger: options.print !== true });
   const path = unitPath(env, units.relay);
   try {
-    const setup = setupService({ root, file, shell, manager: manager.environment, cacheName: '.cache' });
+    const setup = setupService({ file, shell, manager: manager.environment, cacheName: '.cache' });
     if (options.print === true) {
       const namespaces = await hasNamespaces(manager.run);
       return terminal.out(relayUnit(setup, { ...manager, namespaces }));
@@ -109,7 +106,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
 async function installOnMac({ options, file, env, terminal, say }: Install, shell: Config): Promise<void> {
   const kept = Object.entries(env).filter(([name]) => ['HOME', 'USER', 'LOGNAME', 'TMPDIR'].includes(name));
   const manager = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...Object.fromEntries(kept) };
-  const setup = setupService({ root, file, shell, manager, cacheName: 'Library/Caches' });
+  const setup = setupService({ file, shell, manager, cacheName: 'Library/Caches' });
   if (options.print === true) return terminal.out(relayAgent(setup));
   await checkSetup(setup, say);
   await installLaunchd({ setup, run: runProgramWith(env), waitMs: options.wait * 1000, say });

@@ -14,8 +14,6 @@ import { setupService, type ServiceSetup } from './setup.ts';
 import { installSystemd, unitPath } from './systemd.ts';
 import type { UserManager } from './user-manager.ts';
 
-const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
-
 let scratch: string;
 let relay: Server;
 let port: number;
@@ -45,7 +43,6 @@ function setup(env: Record<string, string> = {}, manager: Record<string, string>
     env: { HOME: home, CLAUDE_BIN: process.execPath, PORT: String(port), ...env },
   });
   return setupService({
-    root,
     file: join(home, 'none.env'),
     shell,
     manager: { CLAUDE_BIN: process.execPath, PORT: String(port), ...manager },

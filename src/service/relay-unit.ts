@@ -1,8 +1,10 @@
 /** The relay's systemd unit, from its settings. */
 import { join } from 'node:path';
+import { configDirectory } from '../claude/proof/canary-home.ts';
 import type { Config } from '../config.ts';
 import { units } from './state.ts';
 import { commandWord, fillTemplate, unitWord } from './template.ts';
+import type { UserManager } from './user-manager.ts';
 
 /** What a unit needs in addition to the settings. */
 export type Host = {
@@ -13,17 +15,11 @@ export type Host = {
   home: string;
   /** The service's variables. */
   environment: Readonly<Record<string, string>>;
-  /** Where the CLI keeps its login, which it must be able to renew. */
-  claudeConfigDir: string;
   /** For Node's compiled code: the service cannot write to the checkout. */
   cacheDir: string;
 };
 
-export type SystemdFacts = {
-  /** Major version of systemd. */
-  version: number;
-  /** The manager's environment. XDG_RUNTIME_DIR is the directory of its sockets. */
-  environment: Readonly<Record<string, string>>;
+export type SystemdFacts = Pick<UserManager, 'version' | 'environment'> & {
   /** Whether this user's services can have namespaces. */
   namespaces: boolean;
   /** Whether the install turned lingering on, so that an uninstall turns it off. */
@@ -76,7 +72,8 @@ export function relayUnit({ config, host }: { config: Config; host: Host }, syst
       environment: words(Object.entries(host.environment).map(([name, value]) => `${name}=${value}`)),
       memory_mib: String(relayItself.mib + processes * perProcess.mib),
       tasks: String(relayItself.tasks + processes * perProcess.tasks),
-      writable: words([config.dataDir, host.cacheDir, `-${host.claudeConfigDir}`]),
+      // The CLI renews its login.
+      writable: words([config.dataDir, host.cacheDir, `-${configDirectory(config.hostEnv)}`]),
       hidden: words(hiddenPaths(host.home)),
       linger: systemd.lingerEnabled ? 'enabled-by-install' : 'as-it-was',
     },

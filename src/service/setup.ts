@@ -7,19 +7,17 @@ import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
 import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
+import { root } from './template.ts';
 
 export type ServiceSetup = {
   /** The settings that the service will read. */
   config: Config;
   host: Host;
-  claudeBin: string;
   /** Notes for the owner, one sentence each. */
   notices: string[];
 };
 
 export type SetupOptions = {
-  /** The checkout. */
-  root: string;
   /** config.env. */
   file: string;
   /** The settings in this shell. */
@@ -36,7 +34,7 @@ const carried = ['CLAUDE_CONFIG_DIR', 'XDG_DATA_HOME'] as const;
 const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XDG_CONFIG_HOME', ...carried]);
 
 /** Throws ConfigError, CliMissing or CommandError. */
-export function setupService({ root, file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
+export function setupService({ file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
   const home = shell.hostEnv['HOME'] ?? '';
   if (!isAbsolute(home))
     throw new CommandError('HOME is not set; cannot tell which user the service is for.');
@@ -56,11 +54,9 @@ export function setupService({ root, file, shell, manager, cacheName }: SetupOpt
       'PORT is 0, which picks another port at each start. Set a fixed PORT in config.env.',
     );
   }
-  const claudeConfigDir = config.hostEnv['CLAUDE_CONFIG_DIR'] ?? join(home, '.claude');
   return {
     config,
-    host: { root, file, home, environment, claudeConfigDir, cacheDir },
-    claudeBin: findCli(config.claudeBin, config.hostEnv),
+    host: { root, file, home, environment, cacheDir },
     notices: onlyInShell(shell, config).map(
       (name) =>
         `${name} is set in this shell only, and the service will not have it. Set it in config.env, or see docs/operations.md for a variable that is not a setting.`,
@@ -90,8 +86,9 @@ function onlyInShell(shell: Config, service: Config): string[] {
   );
 }
 
-/** Throws when the CLI reports that it is not logged in, in the environment of the service. */
-export async function requireServiceLogin({ config, claudeBin, notices }: ServiceSetup): Promise<void> {
+/** Throws when the service would find no CLI, or one that reports that it is not logged in. */
+export async function requireServiceLogin({ config, notices }: ServiceSetup): Promise<void> {
+  const claudeBin = findCli(config.claudeBin, config.hostEnv);
   const { loggedIn } = await loginStatus(claudeBin, config.hostEnv);
   if (loggedIn === false) throw new CommandError([notLoggedIn(claudeBin).message, ...notices].join('\n'));
 }

@@ -1,6 +1,11 @@
 /** Fills in the files of systemd/. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommandError } from '../command-error.ts';
+
+/** The checkout. */
+export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 /**
  * The text of a file of systemd/. Replaces `@name@` with its value and `@@` with `@`. Leaves out a line whose value is undefined and, with `namespaces: false`, the
@@ -11,7 +16,7 @@ export function fillTemplate(
   values: Readonly<Record<string, string | undefined>>,
   { namespaces = true } = {},
 ): string {
-  const template = readFileSync(new URL(`../../systemd/${file}`, import.meta.url), 'utf8');
+  const template = readFileSync(join(root, 'systemd', file), 'utf8');
   const marked = /^# \[namespaces\][^]*?^# \[\/namespaces\]\n/m;
   const lines = (namespaces ? template : template.replace(marked, '')).split('\n').flatMap((line) => {
     let leftOut = false;

@@ -1,27 +1,25 @@
 /** A tunnel as a service of the user's systemd. */
 import { rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { configDirectory } from '../claude/proof/canary-home.ts';
 import type { Config } from '../config.ts';
 import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
 import type { RunProgram } from './run-program.ts';
 import { units, type Unit } from './state.ts';
-import { fillTemplate, unitWord } from './template.ts';
+import { fillTemplate, root, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
 import { systemctl } from './user-manager.ts';
 
 /** The unit's text. It hides the relay's keys, settings and login from the tunnel. */
 export function tunnelUnit(
   { unit, values }: Pick<TunnelService, 'unit' | 'values'>,
-  relay: { config: Config; root: string; home: string },
+  config: Config,
+  home: string,
   namespaces: boolean,
 ): string {
-  const { config, root, home } = relay;
-  const login = config.hostEnv['CLAUDE_CONFIG_DIR'] ?? join(home, '.claude');
-  const hidden = [
-    ...[config.dataDir, join(root, 'config.env'), login].map((path) => `-${path}`),
-    ...hiddenPaths(home),
-  ];
+  const ofRelay = [config.dataDir, join(root, 'config.env'), configDirectory(config.hostEnv)];
+  const hidden = [...ofRelay.map((path) => `-${path}`), ...hiddenPaths(home)];
   return fillTemplate(unit, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 

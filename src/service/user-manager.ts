@@ -9,6 +9,7 @@ export type UserManager = {
   run: RunProgram;
   /** The variables of every service. XDG_RUNTIME_DIR is the directory of the manager's sockets. */
   environment: Record<string, string>;
+  /** Systemd's major version. */
   version: number;
   /** Why the user does not linger; undefined when the user does. */
   notLingering: string | undefined;

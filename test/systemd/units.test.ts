@@ -26,7 +26,6 @@ before(() => {
     file: '/home/me/100% "mine"/$HOME/config.env',
     home: '/home/me',
     environment: { PATH: '/home/me/my bin:/usr/bin', NODE_COMPILE_CACHE: '/home/me/.cache/claude-relay' },
-    claudeConfigDir: '/home/me/.claude',
     cacheDir: '/home/me/.cache/claude-relay',
   };
 });
@@ -43,7 +42,7 @@ const relay = (version: number, namespaces: boolean): string =>
     },
   );
 const tunnel = (unit: Unit, values: Record<string, string>): string =>
-  tunnelUnit({ unit, values }, { config, root, home: '/home/me' }, true);
+  tunnelUnit({ unit, values }, config, '/home/me', true);
 const word = commandWord('/bin/true');
 
 const units: Record<string, () => string> = {
