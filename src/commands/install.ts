@@ -68,6 +68,9 @@ async function install(options: Options, context: InstallContext): Promise<void>
       `A service is not supported on ${platform}. Run the relay in the foreground with ./run.sh. On Windows, use WSL.`,
     );
   }
+  if (!isAbsolute(env['HOME'] ?? '')) {
+    throw new CommandError('HOME is not set; cannot tell which user the service is for.');
+  }
   const run: Install = { options, file, env, terminal, say: (line) => terminal.err(`${line}\n`) };
   if (platform === 'darwin') {
     run.say('Note: the service for macOS is tested with a fake launchd only, not on a Mac.');
@@ -92,7 +95,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
       return terminal.out(relayUnit(setup, { ...manager, namespaces }));
     }
     await checkSetup(setup, say);
-    await installSystemd({ setup, manager, path, waitMs: options.wait * 1000, say });
+    await installSystemd({ setup, waitMs: options.wait * 1000, say }, manager, path);
     say(
       doneText(setup.config, 'systemctl --user status claude-relay', 'journalctl --user -u claude-relay -f'),
     );
@@ -109,7 +112,7 @@ async function installOnMac({ options, file, env, terminal, say }: Install, shel
   const setup = setupService({ file, shell, manager, cacheName: 'Library/Caches' });
   if (options.print === true) return terminal.out(relayAgent(setup));
   await checkSetup(setup, say);
-  await installLaunchd({ setup, run: runProgramWith(env), waitMs: options.wait * 1000, say });
+  await installLaunchd({ setup, waitMs: options.wait * 1000, say }, runProgramWith(env));
   const state = 'launchctl print gui/$(id -u)/claude-relay';
   say(doneText(setup.config, state, 'tail -f ~/Library/Logs/claude-relay.log'));
 }
@@ -138,8 +141,6 @@ async function uninstall(
   platform: 'darwin' | 'linux',
 ): Promise<void> {
   const home = env['HOME'] ?? '';
-  if (!isAbsolute(home))
-    throw new CommandError("HOME is not set; cannot tell which user's service to uninstall.");
   const run = runProgramWith(env);
   const found =
     platform === 'darwin' ? await uninstallLaunchd(run, home, say) : await uninstallSystemd(env, say);

@@ -78,7 +78,7 @@ function installOn(run: RunProgram, manager: Partial<UserManager> = {}, env = {}
     ...manager,
   };
   const path = unitPath({ HOME: home }, 'claude-relay.service');
-  return installSystemd({ setup: setup({}, env), manager: its, path, waitMs: 0, say });
+  return installSystemd({ setup: setup({}, env), waitMs: 0, say }, its, path);
 }
 const active = 'ActiveState=active\nNRestarts=0\n';
 const unit = (): string => readFileSync(unitPath({ HOME: home }, 'claude-relay.service'), 'utf8');
@@ -176,7 +176,7 @@ describe('an install on launchd', () => {
 
   test('refuses a port that another program uses, starts, upgrades and uninstalls', async () => {
     const run = launchd();
-    const install = (): Promise<void> => installLaunchd({ setup: setup(), run, waitMs: 0, say });
+    const install = (): Promise<void> => installLaunchd({ setup: setup(), waitMs: 0, say }, run);
     await assert.rejects(install(), /Port \d+ is in use by another program/);
     relay.close();
     relay.closeAllConnections();

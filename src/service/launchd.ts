@@ -7,7 +7,7 @@ import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { stopSeconds } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
-import type { ServiceSetup } from './setup.ts';
+import type { ServiceInstall, ServiceSetup } from './setup.ts';
 import { agentLabel, launchdDomain, launchdState } from './state.ts';
 import { fillTemplate } from './template.ts';
 
@@ -33,26 +33,18 @@ export function relayAgent({ config, host }: Pick<ServiceSetup, 'config' | 'host
   });
 }
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
-
 function escaped(text: string): string {
-  return text.replaceAll(/[&<>]/g, (character) => entities[character] ?? '');
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-export type LaunchdInstall = {
-  setup: ServiceSetup;
-  run: RunProgram;
-  waitMs: number;
-  say: (line: string) => void;
-};
-
 /** Writes the agent, starts it and waits until it is ready. Throws CommandError. */
-export async function installLaunchd({ setup, run, waitMs, say }: LaunchdInstall): Promise<void> {
+export async function installLaunchd({ setup, waitMs, say }: ServiceInstall, run: RunProgram): Promise<void> {
   const { config, host } = setup;
   const path = agentPath(host.home);
   const log = logPath(host.home);
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  for (const directory of [host.cacheDir, dirname(log)]) mkdirSync(directory, { recursive: true });
+  for (const directory of [config.dataDir, host.cacheDir, dirname(log)]) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
   const changed = writeOwnFile(path, relayAgent(setup));
   say(`${changed ? 'Wrote' : 'Kept'} ${path}`);
   await bootout(run);

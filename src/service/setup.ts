@@ -17,6 +17,15 @@ export type ServiceSetup = {
   notices: string[];
 };
 
+/** One install of the service. */
+export type ServiceInstall = {
+  setup: ServiceSetup;
+  /** Milliseconds in which the relay must be ready. */
+  waitMs: number;
+  /** Reports a step to the user. */
+  say: (line: string) => void;
+};
+
 export type SetupOptions = {
   /** config.env. */
   file: string;
@@ -36,8 +45,6 @@ const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XD
 /** Throws ConfigError, CliMissing or CommandError. */
 export function setupService({ file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
   const home = shell.hostEnv['HOME'] ?? '';
-  if (!isAbsolute(home))
-    throw new CommandError('HOME is not set; cannot tell which user the service is for.');
   const claudeBin = findCli(shell.claudeBin, shell.hostEnv);
   const cacheDir = join(manager['XDG_CACHE_HOME'] ?? join(home, cacheName), 'claude-relay');
   const environment: Record<string, string> = {

@@ -7,7 +7,7 @@ import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
-import type { ServiceSetup } from './setup.ts';
+import type { ServiceInstall } from './setup.ts';
 import { systemdState, units, type Unit } from './state.ts';
 import { removeTunnelSettings } from './tunnel-service.ts';
 import { disableLinger, hasNamespaces, runOnBus, systemctl, type UserManager } from './user-manager.ts';
@@ -23,28 +23,20 @@ export async function journal(run: RunProgram, unit: Unit, lines: number): Promi
   return saidBy(await run('journalctl', args));
 }
 
-export type SystemdInstall = {
-  setup: ServiceSetup;
-  manager: UserManager;
-  /** The unit's path. */
-  path: string;
-  waitMs: number;
-  /** Reports a step to the user. */
-  say: (line: string) => void;
-};
-
-/** Writes the unit, starts the service and waits until it is ready. Throws CommandError. */
-export async function installSystemd(install: SystemdInstall): Promise<void> {
-  const { setup, manager, path, waitMs, say } = install;
+/** Writes the unit to `path`, starts the service and waits until it is ready. Throws CommandError. */
+export async function installSystemd(
+  { setup, waitMs, say }: ServiceInstall,
+  manager: UserManager,
+  path: string,
+): Promise<void> {
   const { run } = manager;
   const before = readOwnFile(path);
   const namespaces = await hasNamespaces(run);
   const lingerEnabled = manager.lingerEnabled || (before !== undefined && enabledLinger(before));
-  const text = relayUnit(setup, { ...manager, namespaces, lingerEnabled });
   for (const directory of [setup.config.dataDir, setup.host.cacheDir]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
-  const changed = writeOwnFile(path, text);
+  const changed = writeOwnFile(path, relayUnit(setup, { ...manager, namespaces, lingerEnabled }));
   say(`${changed ? 'Wrote' : 'Kept'} ${path}`);
   if (manager.lingerEnabled)
     say('Turned lingering on: the relay starts with the machine and keeps running when you log out.');

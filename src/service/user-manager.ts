@@ -28,10 +28,9 @@ export function runOnBus(env: Readonly<Record<string, string>>): RunProgram {
 }
 
 /** Throws CommandError when systemctl fails. */
-export async function systemctl(run: RunProgram, ...args: string[]): Promise<string> {
+export async function systemctl(run: RunProgram, ...args: string[]): Promise<void> {
   const ran = await run('systemctl', ['--user', ...args]);
-  if (ran.status === 0) return ran.stdout;
-  throw new CommandError(`systemctl --user ${args.join(' ')} failed: ${saidBy(ran)}`);
+  if (ran.status !== 0) throw new CommandError(`systemctl --user ${args.join(' ')} failed: ${saidBy(ran)}`);
 }
 
 /** Finds the user's service manager and, with `linger`, turns lingering on. Throws CommandError when the user has no manager. */
@@ -39,8 +38,6 @@ export async function userManager(
   env: Readonly<Record<string, string>>,
   { linger }: { linger: boolean },
 ): Promise<UserManager> {
-  const first = await runOnBus(env)('systemctl', ['--user', 'show-environment']);
-  if (first.missing) throw noSystemd('there is no systemctl');
   let notLingering: string | undefined;
   let lingerEnabled = false;
   if (linger && !(await lingers(runOnBus(env)))) {
@@ -58,9 +55,9 @@ export async function userManager(
       const version = Number(/^systemd (\d+)/.exec(stdout)?.[1] ?? 0);
       return { run, environment: variables(shown.stdout), version, notLingering, lingerEnabled };
     }
-    if (Date.now() > until) {
+    if (shown.missing || Date.now() > until) {
       if (lingerEnabled) await disableLinger(run);
-      throw noSystemd(`\`systemctl --user\` reports: ${firstLine(shown)}`);
+      throw noSystemd(shown.missing ? 'there is no systemctl' : `systemctl reports: ${firstLine(shown)}`);
     }
     await delay(200);
   }
