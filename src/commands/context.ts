@@ -13,8 +13,6 @@ export type CommandContext = {
   terminal?: Terminal;
   /** Milliseconds since 1970. */
   now?: () => number;
-  /** Ends `logs -f`. */
-  signal?: AbortSignal;
 };
 
 export type Records = { store: Store; keys: Keys; terminal: Terminal; now: () => number };

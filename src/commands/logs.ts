@@ -20,13 +20,10 @@ export function addLogsCommand(program: Command, context: CommandContext): void 
     .option('-n, --lines <n>', 'number of requests to show', parseCount(0, 100_000), 20)
     .option('--key <label>', 'only this key')
     .option('--json', 'one JSON object per line')
-    .action((options: LogsOptions) =>
-      withRecords(context, (records) => show(records, options, context.signal)),
-    );
+    .action((options: LogsOptions) => withRecords(context, (records) => show(records, options)));
 }
 
-async function show(records: Records, options: LogsOptions, signal?: AbortSignal): Promise<void> {
-  const { store, keys, terminal } = records;
+async function show({ store, keys, terminal }: Records, options: LogsOptions): Promise<void> {
   const keyId = options.key === undefined ? undefined : keys.show(options.key).key.id;
   const reader = openLedgerReader(store);
   let labels = keyLabels(keys);
@@ -37,12 +34,11 @@ async function show(records: Records, options: LogsOptions, signal?: AbortSignal
     return;
   }
   let lastId = first.at(-1)?.id ?? 0;
-  const ended = () => signal?.aborted === true || terminal.gone();
-  while (!ended()) {
+  while (!terminal.gone()) {
     const rows = reader.after(lastId, keyId);
     print(rows);
     lastId = rows.at(-1)?.id ?? lastId;
-    if (rows.length === 0) await delay(pollMs, undefined, { signal }).catch(() => undefined);
+    if (rows.length === 0) await delay(pollMs);
   }
 
   function print(rows: readonly NumberedRow[]): void {

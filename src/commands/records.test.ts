@@ -35,14 +35,13 @@ async function run(
   const terminal = {
     out: (text: string) => void (ran.out += text),
     err: (text: string) => void (ran.err += text),
-    gone: () => false,
+    gone: () => options.signal?.aborted === true,
   };
   const context = {
     dataDir: () => dir,
     relayUrl: () => options.relayUrl,
     terminal,
     now: () => now,
-    ...(options.signal !== undefined && { signal: options.signal }),
   };
   const program = new Command('claude-relay')
     .exitOverride()
