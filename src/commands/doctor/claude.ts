@@ -5,12 +5,12 @@ import { configDirectory } from '../../claude/proof/canary-home.ts';
 import { CliMissing, findCli, isScript, loginStatus, type Login } from '../../claude/cli.ts';
 import { proveLock, type Proof } from '../../claude/proof/proof.ts';
 import type { Config } from '../../config.ts';
+import { dayMs, iso } from '../../time.ts';
 import { failure, ok, warning, type Line } from './line.ts';
 import { requireScratch } from '../scratch.ts';
 
 /** The newest version that this project tests: the version to go back to when a newer one fails. */
 const testedVersion = '2.1.332';
-const day = 86_400_000;
 
 export async function* claudeLines(config: Config): AsyncGenerator<Line> {
   let claudeBin: string;
@@ -71,11 +71,8 @@ export function loginLine(login: Login, env: Config['hostEnv'], now: number): Li
   }
   const expiresAt = Date.parse(login.expiresAt ?? '');
   if (expiresAt <= now) return failure('login', `${method}, which has expired`, inFix);
-  if (expiresAt - now < 7 * day) {
-    return warning('login', `${method}, until ${new Date(expiresAt).toISOString()}`, inFix);
-  }
-  const until = Number.isNaN(expiresAt) ? '' : `, until ${new Date(expiresAt).toISOString().slice(0, 10)}`;
-  return ok('login', `${method}${until}`);
+  const detail = Number.isNaN(expiresAt) ? method : `${method}, until ${iso(expiresAt)}`;
+  return expiresAt - now < 7 * dayMs ? warning('login', detail, inFix) : ok('login', detail);
 }
 
 function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string {
