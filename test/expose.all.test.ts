@@ -107,7 +107,7 @@ async function expose(
   let stderr = '';
   const program = new Command().exitOverride();
   addExposeCommand(program, {
-    file: () => file,
+    configFile: () => file,
     env: { ...user.env, ...env },
     terminal: { out: () => {}, err: (text) => void (stderr += text), gone: () => false },
   });

@@ -50,7 +50,7 @@ async function install(
   };
   const program = new Command().exitOverride();
   addInstallCommand(program, {
-    file: () => user.configFile,
+    configFile: () => user.configFile,
     env: { ...user.env, ...env },
     terminal,
     platform: 'linux',

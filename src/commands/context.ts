@@ -1,15 +1,19 @@
 /** What the commands on the records (keys, ledger) share: the data directory and the terminal. */
 import { CommandError } from '../command-error.ts';
+import type { Config } from '../config.ts';
 import { openKeys, type Keys } from '../keys/store.ts';
 import { storeFailure, StoreError } from '../store/errors.ts';
 import { openStore, type Store } from '../store/sqlite.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
 
+/** For the commands on the settings. */
+export type SettingsContext = { config(): Config; configFile(): string };
+
 export type CommandContext = {
   /** The relay's data directory, from its settings. */
   dataDir(): string;
-  /** Where the relay of these settings answers; undefined where nobody can know. */
-  relayUrl?(): string | undefined;
+  /** Where the relay of these settings answers. */
+  relayUrl(): string;
   terminal?: Terminal;
   /** Milliseconds since 1970. */
   now?: () => number;
@@ -22,7 +26,7 @@ export const waitMs = 5000;
 
 /** Runs a command's work on the open database and closes it. Throws KeyError, StoreError or CommandError for a problem that the user can fix. */
 export async function withRecords<T>(
-  context: CommandContext,
+  context: Omit<CommandContext, 'relayUrl'>,
   work: (records: Records) => T | Promise<T>,
 ): Promise<T> {
   const { now = Date.now, terminal = processTerminal() } = context;

@@ -63,7 +63,7 @@ type Expose = {
 
 async function expose(tool: Tool | 'check', options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), env: shell = processEnv } = context;
-  const { config: readable, env } = loadConfigIfValid(context.file(), shell);
+  const { config: readable, env } = loadConfigIfValid(context.configFile(), shell);
   const run = runProgramWith(env);
   const say = (line: string): void => terminal.err(`${line}\n`);
   const its: Expose = { options, env, run, say };
@@ -71,7 +71,7 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
     if (tool === 'check') throw new CommandError('--off requires a tunnel.');
     return takeDown(its, tool);
   }
-  const config = readable ?? loadConfig({ env: shell, file: context.file() });
+  const config = readable ?? loadConfig({ env: shell, file: context.configFile() });
   for (const { detail, fix } of exposureWarnings(config)) {
     say(`Warning: ${detail}\n         -> ${fix}`);
   }
@@ -84,11 +84,10 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
   }
   say(`ok   the relay answers on ${local}`);
   if (tool === 'check') return verify(its, requireUrl(options.url));
-  const home = env['HOME'] ?? '';
   const change = options.dryRun !== true;
   const { hostname } = options;
   const httpsPort = Number(options.httpsPort);
-  const tunnel = await tools[tool]({ config, home, run, local, hostname, httpsPort, change, say });
+  const tunnel = await tools[tool]({ config, run, local, hostname, httpsPort, change, say });
   const publicUrl = options.url ?? tunnel.publicUrl;
   if (tunnel.service !== undefined) await keepUp(its, tunnel.service, config, publicUrl);
   if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
@@ -113,7 +112,7 @@ async function keepUp(
       `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
     );
   }
-  const text = tunnelUnit(service, config, env['HOME'] ?? '', await hasNamespaces(manager.run));
+  const text = tunnelUnit(service, config, await hasNamespaces(manager.run));
   const path = unitPath(env, service.unit);
   const change = options.dryRun !== true;
   say(`${change ? 'write' : 'would write'} ${path}, and start it: ${service.command}`);

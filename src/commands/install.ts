@@ -20,8 +20,7 @@ import { limitsOff } from './settings-warnings.ts';
 
 /** For `install` and `expose`. */
 export type InstallContext = {
-  /** config.env. */
-  file: () => string;
+  configFile(): string;
   /** The process's own by default. */
   env?: ConfigSources['env'];
   terminal?: Terminal;
@@ -53,7 +52,7 @@ type Install = {
 /** Throws CommandError, ConfigError or CliMissing. */
 async function install(options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), platform = process.platform, env: shellEnv = processEnv } = context;
-  const file = resolve(context.file());
+  const file = resolve(context.configFile());
   const { config, env } = loadConfigIfValid(file, shellEnv);
   if (options.purge === true && options.uninstall !== true) {
     throw new CommandError('--purge requires --uninstall.');

@@ -8,6 +8,7 @@ import { findCli } from '../claude/cli.ts';
 import { lockedEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
+import type { SettingsContext } from './context.ts';
 import { hiddenInput, processTerminal, type Terminal } from './text/terminal.ts';
 import { relayState, startCommand } from '../service/state.ts';
 import { runOnBus } from '../service/user-manager.ts';
@@ -16,9 +17,7 @@ import { makeScratch } from './scratch.ts';
 
 const variable = 'CLAUDE_CODE_OAUTH_TOKEN';
 
-export type LoginContext = { config(): Config; configFile(): string };
-
-export function addLoginCommand(program: Command, context: LoginContext): void {
+export function addLoginCommand(program: Command, context: SettingsContext): void {
   program
     .command('login')
     .description('create a long-lived token with claude setup-token and save it to config.env')
@@ -26,7 +25,7 @@ export function addLoginCommand(program: Command, context: LoginContext): void {
     .action((options: { paste?: boolean }) => login(context, options.paste === true, processTerminal()));
 }
 
-async function login(context: LoginContext, paste: boolean, terminal: Terminal): Promise<void> {
+async function login(context: SettingsContext, paste: boolean, terminal: Terminal): Promise<void> {
   const config = context.config();
   const file = context.configFile();
   const token = checkedToken(await readToken(config, paste, terminal));

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig, type Config } from '../config.ts';
+import { localUrl } from '../service/ready.ts';
 import { addAskCommand } from './ask.ts';
 import { addDoctorCommand } from './doctor/doctor.ts';
 import { addExposeCommand } from './expose.ts';
@@ -11,7 +12,6 @@ import { addKeyCommand } from './key.ts';
 import { addLoginCommand } from './login.ts';
 import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
-import { relayUrl } from './loopback.ts';
 import { addUsageCommand } from './usage.ts';
 
 const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
@@ -24,20 +24,18 @@ export function createProgram(): Command {
     .showHelpAfterError('(see --help)');
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });
-  const records = {
-    dataDir: () => config().dataDir,
-    relayUrl: () => (config().port === 0 ? undefined : relayUrl(config())),
-  };
+  const settings = { config, configFile };
+  const records = { dataDir: () => config().dataDir, relayUrl: () => localUrl(config()) };
 
   addServeCommand(program, config);
-  addDoctorCommand(program, { config, configFile });
-  addLoginCommand(program, { config, configFile });
+  addDoctorCommand(program, settings);
+  addLoginCommand(program, settings);
   addAskCommand(program, config);
   addKeyCommand(program, records);
   addUsageCommand(program, records);
   addLogsCommand(program, records);
-  addInstallCommand(program, { file: configFile });
-  addExposeCommand(program, { file: configFile });
+  addInstallCommand(program, settings);
+  addExposeCommand(program, settings);
   return program.addHelpText(
     'after',
     `

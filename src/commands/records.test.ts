@@ -39,7 +39,7 @@ async function run(
   };
   const context = {
     dataDir: () => dir,
-    relayUrl: () => options.relayUrl,
+    relayUrl: () => options.relayUrl ?? 'http://127.0.0.1:0',
     terminal,
     now: () => now,
   };

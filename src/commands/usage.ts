@@ -24,7 +24,7 @@ export function addUsageCommand(program: Command, context: CommandContext): void
         throw new CommandError('Use either --json or --csv.');
       }
       return withRecords(context, async (records) =>
-        show(records, options, await planClosed(context.relayUrl?.())),
+        show(records, options, await planClosed(context.relayUrl())),
       );
     });
 }

@@ -12,7 +12,8 @@ import { runTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts'
 const tunnelName = 'claude-relay';
 /** With `change`, creates the tunnel and its DNS record if they are missing. Throws CommandError. */
 export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
-  const { run, local, home, change, say } = options;
+  const { config, run, local, change, say } = options;
+  const home = config.hostEnv['HOME'] ?? '';
   say(`ok   ${firstLine(await runTool(run, 'cloudflared', ['--version']))}`);
   const hostname = options.hostname?.toLowerCase();
   if (hostname === undefined || !isHostname(hostname)) {

@@ -35,8 +35,8 @@ export function whyNotReady({ checks }: ReadyAnswer): string {
 }
 
 /** When the plan limit ends; undefined when the plan is not used up, or no relay answers. */
-export async function planClosed(url: string | undefined): Promise<string | undefined> {
-  const answer = url === undefined ? undefined : await askReady(url, 2000);
+export async function planClosed(url: string): Promise<string | undefined> {
+  const answer = await askReady(url, 2000);
   return answer?.checks.find(({ name }) => name === 'plan')?.detail;
 }
 

@@ -15,11 +15,10 @@ import { systemctl } from './user-manager.ts';
 export function tunnelUnit(
   { unit, values }: Pick<TunnelService, 'unit' | 'values'>,
   config: Config,
-  home: string,
   namespaces: boolean,
 ): string {
   const ofRelay = [config.dataDir, join(root, 'config.env'), configDirectory(config.hostEnv)];
-  const hidden = [...ofRelay.map((path) => `-${path}`), ...hiddenPaths(home)];
+  const hidden = [...ofRelay.map((path) => `-${path}`), ...hiddenPaths(config.hostEnv['HOME'] ?? '')];
   return fillTemplate(unit, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 

@@ -8,7 +8,6 @@ import { commandWord } from './template.ts';
 
 export type TunnelOptions = {
   config: Config;
-  home: string;
   run: RunProgram;
   /** The relay's address on this machine, such as `http://127.0.0.1:8799`. */
   local: string;

@@ -42,7 +42,7 @@ const relay = (version: number, namespaces: boolean): string =>
     },
   );
 const tunnel = (unit: Unit, values: Record<string, string>): string =>
-  tunnelUnit({ unit, values }, config, '/home/me', true);
+  tunnelUnit({ unit, values }, config, true);
 const word = commandWord('/bin/true');
 
 const units: Record<string, () => string> = {

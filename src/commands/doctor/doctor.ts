@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { ConfigError, type Config } from '../../config.ts';
 import { relayState } from '../../service/state.ts';
 import { runOnBus } from '../../service/user-manager.ts';
+import type { SettingsContext } from '../context.ts';
 import { json } from '../text/table.ts';
 import { processTerminal } from '../text/terminal.ts';
 import { claudeLines } from './claude.ts';
@@ -12,9 +13,7 @@ import { relayLines } from './relay.ts';
 import { serviceLines, tunnelLines } from './service.ts';
 import { settingsFailures, settingsLines } from './settings.ts';
 
-export type DoctorContext = { config(): Config; configFile(): string };
-
-export function addDoctorCommand(program: Command, context: DoctorContext): void {
+export function addDoctorCommand(program: Command, context: SettingsContext): void {
   program
     .command('doctor')
     .description('check this machine and prove the lock; each problem has the command that fixes it')
@@ -24,7 +23,7 @@ export function addDoctorCommand(program: Command, context: DoctorContext): void
 }
 
 /** Prints each line as soon as it is known. */
-async function examine(context: DoctorContext, asJson: boolean): Promise<void> {
+async function examine(context: SettingsContext, asJson: boolean): Promise<void> {
   const terminal = processTerminal();
   const lines: Line[] = [];
   for await (const line of everyLine(context)) {
@@ -32,18 +31,12 @@ async function examine(context: DoctorContext, asJson: boolean): Promise<void> {
     lines.push(line);
   }
   const failed = lines.some(({ state }) => state === 'failure');
-  const checks = lines.map(({ name, state, detail, fix = null }) => ({
-    name,
-    state,
-    ok: state !== 'failure',
-    detail,
-    fix,
-  }));
+  const checks = lines.map(({ fix = null, ...line }) => ({ ...line, ok: line.state !== 'failure', fix }));
   terminal.out(asJson ? json({ ok: !failed, checks }) : `\n${summary(lines)}`);
   if (failed) process.exitCode = 1;
 }
 
-async function* everyLine(context: DoctorContext): AsyncGenerator<Line> {
+async function* everyLine(context: SettingsContext): AsyncGenerator<Line> {
   let config: Config;
   try {
     config = context.config();
