@@ -8,11 +8,12 @@ import { checkExposure } from '../service/exposure.ts';
 import { ngrok } from '../service/ngrok.ts';
 import { localUrl } from '../service/ready.ts';
 import { runProgramWith, type RunProgram } from '../service/run-program.ts';
+import type { Say } from '../service/setup.ts';
 import { units } from '../service/state.ts';
 import { journal, removeUnit, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
-import type { Tunnel, TunnelService } from '../service/tunnel.ts';
+import type { TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import type { InstallContext } from './install.ts';
 import { parseCount } from './text/parse.ts';
@@ -44,9 +45,7 @@ export function addExposeCommand(program: Command, context: InstallContext): voi
     .option('--off', 'remove the tunnel')
     .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
     .addOption(
-      new Option('--https-port <port>', 'tailscale: the public port')
-        .choices(funnelPorts.map(String))
-        .default('443'),
+      new Option('--https-port <port>', 'tailscale: the public port').choices(funnelPorts).default('443'),
     )
     .option('--url <url>', "the public URL, if it differs from the tool's settings")
     .option('--wait <seconds>', 'how long to wait for the public URL to answer', parseCount(0, 600), 60)
@@ -58,14 +57,14 @@ type Expose = {
   options: Options;
   env: Record<string, string>;
   run: RunProgram;
-  say: (line: string) => void;
+  say: Say;
 };
 
 async function expose(tool: Tool | 'check', options: Options, context: InstallContext): Promise<void> {
   const { terminal = processTerminal(), env: shell = processEnv } = context;
   const { config: readable, env } = loadConfigIfValid(context.configFile(), shell);
   const run = runProgramWith(env);
-  const say = (line: string): void => terminal.err(`${line}\n`);
+  const say: Say = (line) => terminal.err(`${line}\n`);
   const its: Expose = { options, env, run, say };
   if (options.off === true) {
     if (tool === 'check') throw new CommandError('--off requires a tunnel.');
@@ -83,16 +82,24 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
     );
   }
   say(`ok   the relay answers on ${local}`);
-  if (tool === 'check') return verify(its, requireUrl(options.url));
+  if (tool === 'check') {
+    const problem = await problemAt(requireUrl(options.url), its);
+    if (problem !== undefined) throw new CommandError(problem);
+    return;
+  }
   const change = options.dryRun !== true;
-  const { hostname } = options;
-  const httpsPort = Number(options.httpsPort);
+  const { hostname, httpsPort } = options;
   const tunnel = await tools[tool]({ config, run, local, hostname, httpsPort, change, say });
   const publicUrl = options.url ?? tunnel.publicUrl;
   if (tunnel.service !== undefined) await keepUp(its, tunnel.service, config, publicUrl);
   if (!change) return say(`Nothing was exposed. Without --dry-run the public URL would be ${publicUrl}`);
-  await verify(its, publicUrl, { tool, tunnel });
-  const port = tool === 'tailscale' && httpsPort !== 443 ? ` --https-port ${httpsPort}` : '';
+  const problem = await problemAt(publicUrl, its);
+  if (problem !== undefined) {
+    const log = tunnel.service === undefined ? '' : await journal(run, tunnel.service.unit, 15);
+    await takeDown(its, tool);
+    throw new CommandError(`${problem}\nThe tunnel was removed.${log && `\n\nIts log:\n${log}`}`);
+  }
+  const port = tool === 'tailscale' && httpsPort !== '443' ? ` --https-port ${httpsPort}` : '';
   say(`     to remove it: bin/claude-relay expose ${tool} --off${port}`);
 }
 
@@ -103,15 +110,12 @@ async function keepUp(
   config: Config,
   publicUrl: string,
 ): Promise<void> {
-  const manager = await userManager(env, { linger: false }).catch((error: unknown) => {
-    if (error instanceof CommandError) return undefined;
-    throw error;
-  });
-  if (manager === undefined) {
+  const manager = await userManager(env, { linger: false }).catch((cause: unknown) => {
     throw new CommandError(
       `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
+      { cause },
     );
-  }
+  });
   const text = tunnelUnit(service, config, await hasNamespaces(manager.run));
   const path = unitPath(env, service.unit);
   const change = options.dryRun !== true;
@@ -119,31 +123,24 @@ async function keepUp(
   if (change) await startTunnel(manager.run, path, text, service);
 }
 
-/** Removes the tunnel and throws CommandError unless the relay answers at the URL and requires a key. */
-async function verify(its: Expose, url: string, made?: { tool: Tool; tunnel: Tunnel }): Promise<void> {
-  const { options, run, say } = its;
+/** Resolves to undefined when the relay answers at the URL and requires a key, and otherwise to what is wrong. */
+async function problemAt(url: string, { options, say }: Expose): Promise<string | undefined> {
   const exposure = await checkExposure(url, options.wait * 1000);
-  if (exposure.state === 'safe') {
-    say(`ok   ${url} leads to the relay, which requires a key`);
-    if (exposure.showsDetails) {
-      say(
-        `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Make the proxy pass Host, or send X-Forwarded-For.`,
-      );
-    }
-    return;
+  if (exposure.state !== 'safe') {
+    return `${url} ${exposure.state === 'open' ? 'is open' : 'does not reach the relay'}: ${exposure.reason}.`;
   }
-  const what = `${url} ${exposure.state === 'open' ? 'is open' : 'does not reach the relay'}: ${exposure.reason}.`;
-  if (made === undefined) throw new CommandError(what);
-  const { tool, tunnel } = made;
-  const log = tunnel.service === undefined ? '' : await journal(run, tunnel.service.unit, 15);
-  await takeDown(its, tool);
-  const shown = log === '' ? '' : `\n\nThe log of the tunnel:\n${log}`;
-  throw new CommandError(`${what}\nThe tunnel was removed.${shown}`);
+  say(`ok   ${url} leads to the relay, which requires a key`);
+  if (exposure.showsDetails) {
+    say(
+      `Warning: ${url}/ready shows its details to strangers, because they look like programs of this machine. Make the proxy pass Host, or send X-Forwarded-For.`,
+    );
+  }
+  return undefined;
 }
 
 async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise<void> {
   if (tool === 'tailscale') {
-    await tailscaleOff(run, Number(options.httpsPort));
+    await tailscaleOff(run, options.httpsPort);
     return say(`Turned Funnel off on port ${options.httpsPort}.`);
   }
   if (!(await removeUnit(env, units[tool], say))) say(`${units[tool]} is not installed.`);

@@ -8,7 +8,7 @@ import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
 import { runProgramWith } from '../service/run-program.ts';
-import { requireServiceLogin, setupService, type ServiceSetup } from '../service/setup.ts';
+import { requireServiceLogin, setupService, type Say, type ServiceSetup } from '../service/setup.ts';
 import { units } from '../service/state.ts';
 import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.ts';
 import { funnelUrl } from '../service/tailscale.ts';
@@ -46,7 +46,7 @@ type Install = {
   file: string;
   env: Record<string, string>;
   terminal: Terminal;
-  say: (line: string) => void;
+  say: Say;
 };
 
 /** Throws CommandError, ConfigError or CliMissing. */
@@ -116,7 +116,7 @@ async function installOnMac({ options, file, env, terminal, say }: Install, shel
   say(doneText(setup.config, state, 'tail -f ~/Library/Logs/claude-relay.log'));
 }
 
-async function checkSetup(setup: ServiceSetup, say: (line: string) => void): Promise<void> {
+async function checkSetup(setup: ServiceSetup, say: Say): Promise<void> {
   requireScratch();
   await requireServiceLogin(setup);
   for (const notice of setup.notices) say(`Note: ${notice}`);
@@ -156,7 +156,7 @@ async function uninstall(
   say(`Keys and usage stay ${where} (--purge removes them). config.env and this directory stay.`);
 }
 
-function purge(dataDir: string, say: (line: string) => void): void {
+function purge(dataDir: string, say: Say): void {
   // By name: the directory may hold other files.
   for (const file of ['relay.db', 'relay.db-wal', 'relay.db-shm']) {
     rmSync(join(dataDir, file), { force: true });

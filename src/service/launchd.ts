@@ -7,7 +7,7 @@ import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { stopSeconds } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
-import type { ServiceInstall, ServiceSetup } from './setup.ts';
+import type { Say, ServiceInstall, ServiceSetup } from './setup.ts';
 import { agentLabel, launchdDomain, launchdState } from './state.ts';
 import { fillTemplate } from './template.ts';
 
@@ -82,11 +82,7 @@ async function progress(run: RunProgram): Promise<'starting' | 'running' | 'fail
 }
 
 /** Resolves to whether an agent was installed. */
-export async function uninstallLaunchd(
-  run: RunProgram,
-  home: string,
-  say: (line: string) => void,
-): Promise<boolean> {
+export async function uninstallLaunchd(run: RunProgram, home: string, say: Say): Promise<boolean> {
   await bootout(run);
   const path = agentPath(home);
   if (!removeOwnFile(path)) return false;

@@ -17,13 +17,15 @@ export type ServiceSetup = {
   notices: string[];
 };
 
+/** Reports a step to the user. */
+export type Say = (line: string) => void;
+
 /** One install of the service. */
 export type ServiceInstall = {
   setup: ServiceSetup;
   /** Milliseconds in which the relay must be ready. */
   waitMs: number;
-  /** Reports a step to the user. */
-  say: (line: string) => void;
+  say: Say;
 };
 
 export type SetupOptions = {

@@ -7,7 +7,7 @@ import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
-import type { ServiceInstall } from './setup.ts';
+import type { Say, ServiceInstall } from './setup.ts';
 import { systemdState, units, type Unit } from './state.ts';
 import { removeTunnelSettings } from './tunnel-service.ts';
 import { disableLinger, hasNamespaces, runOnBus, systemctl, type UserManager } from './user-manager.ts';
@@ -75,10 +75,7 @@ async function progress(run: RunProgram, oldInvocation: string): Promise<'starti
 }
 
 /** Stops and removes the service and the tunnels. Resolves to whether any was installed. */
-export async function uninstallSystemd(
-  env: Record<string, string>,
-  say: (line: string) => void,
-): Promise<boolean> {
+export async function uninstallSystemd(env: Record<string, string>, say: Say): Promise<boolean> {
   const relay = readOwnFile(unitPath(env, units.relay));
   let found = false;
   for (const unit of [units.ngrok, units.cloudflared, units.relay]) {
@@ -91,11 +88,7 @@ export async function uninstallSystemd(
 }
 
 /** Stops a service and removes its unit. Resolves to whether it was installed. */
-export async function removeUnit(
-  env: Record<string, string>,
-  unit: Unit,
-  say: (line: string) => void,
-): Promise<boolean> {
+export async function removeUnit(env: Record<string, string>, unit: Unit, say: Say): Promise<boolean> {
   const run = runOnBus(env);
   const path = unitPath(env, unit);
   if (readOwnFile(path) === undefined) return false;

@@ -12,7 +12,7 @@ type ServeConfig = {
 };
 
 /** The ports that Funnel supports (tailscale.com/kb/1223/funnel). */
-export const funnelPorts = [443, 8443, 10000] as const;
+export const funnelPorts = ['443', '8443', '10000'];
 
 function adviceFor(output: string): string | undefined {
   if (/funnel is not enabled|not available; .?funnel/i.test(output)) {
@@ -54,11 +54,11 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
   say(`${change ? 'run ' : 'would run'} tailscale ${args.join(' ')}`);
   // When Funnel is not allowed, it prints an address and waits until somebody opens it.
   if (change) await runTool(run, 'tailscale', args, adviceFor);
-  return { publicUrl: httpsPort === 443 ? `https://${name}` : `https://${name}:${httpsPort}` };
+  return { publicUrl: httpsPort === '443' ? `https://${name}` : `https://${name}:${httpsPort}` };
 }
 
 /** Turns Funnel off. Throws CommandError. */
-export async function tailscaleOff(run: RunProgram, httpsPort: number): Promise<void> {
+export async function tailscaleOff(run: RunProgram, httpsPort: string): Promise<void> {
   await runTool(run, 'tailscale', ['version']);
   const args = ['funnel', `--https=${httpsPort}`, 'off'];
   const ran = await run('tailscale', args);

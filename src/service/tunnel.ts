@@ -3,6 +3,7 @@ import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
 import { saidBy, type Ran, type RunProgram } from './run-program.ts';
+import type { Say } from './setup.ts';
 import type { Unit } from './state.ts';
 import { commandWord } from './template.ts';
 
@@ -14,10 +15,10 @@ export type TunnelOptions = {
   /** The requested public name (cloudflared). */
   hostname: string | undefined;
   /** The public port (tailscale). */
-  httpsPort: number;
+  httpsPort: string;
   /** Whether the tool may change its account and its settings. */
   change: boolean;
-  say: (line: string) => void;
+  say: Say;
 };
 
 /** A service that keeps the tunnel up. */
