@@ -2,7 +2,6 @@
  * `claude-relay serve --demo`: runs the real CLI against the stand-in, without a login or internet access. The keys are in a
  * temporary directory, and every answer says that it is canned.
  */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { standInEnv } from '../claude/lock.ts';
@@ -32,37 +31,31 @@ const prompt = 'Say hello.';
 /** Resolves after the call (`once`) or after a signal. Throws CommandError when the call fails. */
 export async function demo(config: Config, once: boolean): Promise<void> {
   using stop = listenForStop();
-  const home = makeScratch('relay-demo-');
-  const model = await startStandIn(cannedReply);
-  try {
-    const demoConfig: Config = {
-      ...config,
-      // On a terminal the log would appear between the messages.
-      logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
-      dataDir: join(home, 'data'),
-      hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },
-    };
-    delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
-    const relay = await startLogged(demoConfig, findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv));
-    try {
-      say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
-      say(`claude-relay listens on ${relay.url}; proving the lock ...`);
-      stop.onAgain = () => relay.hurry();
-      const key = await withRecords(
-        { dataDir: () => demoConfig.dataDir },
-        ({ keys }) => keys.create('demo', {}, 'demo').token,
-      );
-      await Promise.race([showCall(relay, key), aborted(stop.signal)]);
-      if (once || stop.signal.aborted) return;
-      say('\nThe demo keeps serving until Ctrl-C.');
-      await aborted(stop.signal);
-    } finally {
-      await relay.close();
-    }
-  } finally {
-    await model.close();
-    rmSync(home, { recursive: true, force: true });
-  }
+  using scratch = makeScratch('relay-demo-');
+  const home = scratch.path;
+  await using running = new AsyncDisposableStack();
+  const model = running.adopt(await startStandIn(cannedReply), (model) => model.close());
+  const demoConfig: Config = {
+    ...config,
+    // On a terminal the log would appear between the messages.
+    logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
+    dataDir: join(home, 'data'),
+    hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },
+  };
+  delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
+  const cli = findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv);
+  const relay = running.adopt(await startLogged(demoConfig, cli), (relay) => relay.close());
+  say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
+  say(`claude-relay listens on ${relay.url}; proving the lock ...`);
+  stop.onAgain = () => relay.hurry();
+  const key = await withRecords(
+    { dataDir: () => demoConfig.dataDir },
+    ({ keys }) => keys.create('demo', {}, 'demo').token,
+  );
+  await Promise.race([showCall(relay, key), aborted(stop.signal)]);
+  if (once || stop.signal.aborted) return;
+  say('\nThe demo keeps serving until Ctrl-C.');
+  await aborted(stop.signal);
 }
 
 async function showCall(relay: Relay, key: string): Promise<void> {

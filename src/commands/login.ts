@@ -1,7 +1,6 @@
 /** `claude-relay login`: runs `claude setup-token` and saves its token to config.env, where a service finds it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { text as textOfStream } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { findCli } from '../claude/cli.ts';
@@ -16,6 +15,7 @@ import { setVariable } from './settings-edit.ts';
 import { makeScratch } from './scratch.ts';
 
 const variable = 'CLAUDE_CODE_OAUTH_TOKEN';
+const otherLogins = ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'];
 
 export function addLoginCommand(program: Command, context: SettingsContext): void {
   program
@@ -31,7 +31,7 @@ async function login(context: SettingsContext, paste: boolean, terminal: Termina
   const token = checkedToken(await readToken(config, paste, terminal));
   setVariable(file, variable, token);
   terminal.err(`Saved ${variable} to ${file} (mode 600).\n`);
-  for (const name of ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN']) {
+  for (const name of otherLogins) {
     if ((config.hostEnv[name] ?? '') === '') continue;
     terminal.err(
       `Warning: ${name} is also set, and versions of Claude Code differ in which one they use. Keep one.\n`,
@@ -63,26 +63,20 @@ async function readToken(config: Config, paste: boolean, terminal: Terminal): Pr
 /** Runs on this terminal, as the owner would run it: it requires one. */
 async function setupToken(config: Config): Promise<void> {
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
-  const scratch = makeScratch('relay-login-');
-  try {
-    const env = lockedEnv(config.hostEnv, scratch);
-    // It creates a new login, so it must not see an old one; and it needs the terminal's variables.
-    for (const name of [variable, 'ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN']) delete env[name];
-    for (const name of terminalVariables) {
-      if (config.hostEnv[name] !== undefined) env[name] = config.hostEnv[name];
-    }
-    const child = spawn(claudeBin, ['setup-token'], { env, cwd: scratch, stdio: 'inherit' });
-    // The terminal sends Ctrl-C to both processes, and the child decides what to do.
-    const ignore = (): void => {};
-    process.on('SIGINT', ignore);
-    const [code] = (await once(child, 'exit')) as [number | null];
-    process.off('SIGINT', ignore);
-    if (code !== 0) {
-      throw new CommandError('claude setup-token failed. Nothing was changed.');
-    }
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+  using scratch = makeScratch('relay-login-');
+  const env = lockedEnv(config.hostEnv, scratch.path);
+  // It creates a new login, so it must not see an old one; and it needs the terminal's variables.
+  for (const name of [variable, ...otherLogins]) delete env[name];
+  for (const name of terminalVariables) {
+    if (config.hostEnv[name] !== undefined) env[name] = config.hostEnv[name];
   }
+  const child = spawn(claudeBin, ['setup-token'], { env, cwd: scratch.path, stdio: 'inherit' });
+  // The terminal sends Ctrl-C to both processes, and the child decides what to do.
+  const ignore = (): void => {};
+  process.on('SIGINT', ignore);
+  const [code] = (await once(child, 'exit')) as [number | null];
+  process.off('SIGINT', ignore);
+  if (code !== 0) throw new CommandError('claude setup-token failed. Nothing was changed.');
 }
 
 /** What a browser and a terminal need. */

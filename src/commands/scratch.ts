@@ -1,18 +1,19 @@
 /** A temporary directory for a command. */
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError } from '../command-error.ts';
 
 /** Throws CommandError when the relay could not create one for each process of the CLI. */
 export function requireScratch(): void {
-  rmdirSync(makeScratch('relay-start-'));
+  using _scratch = makeScratch('relay-start-');
 }
 
-/** Throws CommandError. The caller removes it. */
-export function makeScratch(prefix: string): string {
+/** Is removed at the end of the scope that uses it. Throws CommandError. */
+export function makeScratch(prefix: string): { path: string } & Disposable {
   try {
-    return mkdtempSync(join(tmpdir(), prefix));
+    const path = mkdtempSync(join(tmpdir(), prefix));
+    return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
     throw new CommandError(
