@@ -215,7 +215,7 @@ test('the doctor gives no login of config.env to the service manager', async () 
 test('text output shows a fix once when several lines in a row share it, and ends with a summary', async () => {
   const { status, text } = await run([], { PER_KEY_RPM: '0' });
   assert.equal(status, 1);
-  assert.match(text, /^warn limits: off: PER_KEY_RPM\n {5}-> set it above 0/m);
+  assert.match(text, /^warn limits: off: PER_KEY_RPM\n {5}-> set each above 0/m);
   assert.match(
     text,
     /^FAIL claude-version: .*\n {5}-> npm install.*\nFAIL lock\/starts: .*\nFAIL lock-proved: .*\n(?! {5}->)/m,

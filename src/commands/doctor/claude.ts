@@ -31,13 +31,9 @@ export async function* claudeLines(config: Config): AsyncGenerator<Line> {
 
 /** A script can start another program after an update, and the relay does not notice that. */
 function programLine(claudeBin: string): Line {
-  return isScript(claudeBin)
-    ? warning(
-        'claude',
-        `${claudeBin} is a script: when it starts another version, the relay notices only at the next turn, which fails`,
-        'set CLAUDE_BIN to the program that the script starts',
-      )
-    : ok('claude', claudeBin);
+  if (!isScript(claudeBin)) return ok('claude', claudeBin);
+  const detail = `${claudeBin} is a script: when it starts another version, the relay notices only at the next turn, which fails`;
+  return warning('claude', detail, 'set CLAUDE_BIN to the program that the script starts');
 }
 
 /** An organisation's settings apply under the lock. The CLI keeps fetched ones in a file. */

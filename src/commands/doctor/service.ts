@@ -21,16 +21,11 @@ export async function serviceLines(service: ServiceState, run: RunProgram): Prom
   switch (service.kind) {
     case 'not installed':
       return [ok('service', 'not installed: run the relay with ./run.sh, or install it with ./install.sh')];
-    case 'launchd':
-      return [
-        service.running
-          ? ok('service', `running; ${untested}`)
-          : failure(
-              'service',
-              `installed but not running; ${untested}`,
-              startCommand(service, { again: true }),
-            ),
-      ];
+    case 'launchd': {
+      const fix = startCommand(service, { again: true });
+      const stopped = failure('service', `installed but not running; ${untested}`, fix);
+      return [service.running ? ok('service', `running; ${untested}`) : stopped];
+    }
     case 'systemd':
       return [activeLine(units.relay, service), await bootLine(service, run)];
   }

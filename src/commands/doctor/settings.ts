@@ -37,26 +37,15 @@ function fileLine(file: string, mode: number, set: readonly string[]): Line {
 }
 
 function bindLine({ host }: Config): Line {
-  return isLoopback(host)
-    ? ok('bind', `${host}, only this machine`)
-    : warning(
-        'bind',
-        `HOST is ${host}: other machines can reach the relay, without TLS`,
-        'set HOST=127.0.0.1, and use a tunnel or a proxy with TLS',
-      );
+  if (isLoopback(host)) return ok('bind', `${host}, only this machine`);
+  const detail = `HOST is ${host}: other machines can reach the relay, without TLS`;
+  return warning('bind', detail, 'set HOST=127.0.0.1, and use a tunnel or a proxy with TLS');
 }
 
 function limitsLine(config: Config, file: string): Line {
   const off = limitsOff(config);
+  if (off.length > 0) return warning('limits', `off: ${off.join(', ')}`, `set each above 0 in ${file}`);
   const { keyRpm, keyDaily, globalDaily } = config.limits.lanes.complete;
-  return off.length === 0
-    ? ok(
-        'limits',
-        `a key has ${keyRpm} requests a minute and ${keyDaily} a day, all together ${globalDaily} a day`,
-      )
-    : warning(
-        'limits',
-        `off: ${off.join(', ')}`,
-        `set ${off.length === 1 ? 'it' : 'each'} above 0 in ${file}`,
-      );
+  const each = `a key has ${keyRpm} requests a minute and ${keyDaily} a day`;
+  return ok('limits', `${each}, all together ${globalDaily} a day`);
 }
