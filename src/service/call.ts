@@ -26,7 +26,7 @@ export async function callRelay(
     },
     // A kept connection would not show whether a new one is accepted, and the default agent may use a proxy.
     agent: false,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   };
   send(url, options, resolve)
     .on('error', reject)
