@@ -23,7 +23,7 @@ export async function serve(config: Config): Promise<void> {
 
 async function serveUntil(stop: StopSignals, config: Config, claudeBin: string): Promise<void> {
   const relay = await startLogged(config, claudeBin);
-  const report = reportHealth({ relay, env: config.hostEnv });
+  const report = reportHealth(relay, config.hostEnv);
   say(`claude-relay listens on ${relay.url}`);
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
   for (const sentence of unfairLimits(config)) say(`Warning: ${sentence}`);

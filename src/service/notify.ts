@@ -18,8 +18,8 @@ type Send = (assignments: string[]) => Promise<unknown>;
 const firstDescriptor = 3;
 
 /** Undefined when no manager listens: the relay runs in a terminal, or under another manager. */
-export function serviceNotifier(env: HostEnv, pid = process.pid): Notify | undefined {
-  const descriptor = handedOver(env, pid);
+export function serviceNotifier(env: HostEnv): Notify | undefined {
+  const descriptor = handedOver(env);
   const send = descriptor === undefined ? bySystemdNotify(env) : byDescriptor(descriptor);
   if (send === undefined) return undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -27,8 +27,8 @@ export function serviceNotifier(env: HostEnv, pid = process.pid): Notify | undef
   return (...assignments) => (last = last.then(() => send(assignments)));
 }
 
-function handedOver(env: HostEnv, pid: number): number | undefined {
-  if (env['LISTEN_PID'] !== String(pid)) return undefined;
+function handedOver(env: HostEnv): number | undefined {
+  if (env['LISTEN_PID'] !== String(process.pid)) return undefined;
   const index = (env['LISTEN_FDNAMES'] ?? '').split(':').indexOf('notify');
   return index === -1 || index >= Number(env['LISTEN_FDS']) ? undefined : firstDescriptor + index;
 }

@@ -16,16 +16,13 @@ test('the watchdog gets no message while the relay does not answer', async () =>
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const sent: string[][] = [];
-  const report = reportHealth({
-    relay: {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      readiness: { settled: () => Promise.resolve() },
-    },
-    env: { WATCHDOG_USEC: '4000000' },
-    notify: (...assignments) => {
-      sent.push(assignments);
-      return Promise.resolve();
-    },
+  const relay = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    readiness: { settled: () => Promise.resolve() },
+  };
+  const report = reportHealth(relay, { WATCHDOG_USEC: '4000000' }, (...assignments) => {
+    sent.push(assignments);
+    return Promise.resolve();
   });
   await askedOften;
   await report.close();

@@ -1,7 +1,7 @@
 /** Reports the relay's health to systemd: ready, status, watchdog, stopping. */
 import type { HostEnv } from '../claude/lock.ts';
 import type { Relay } from '../relay.ts';
-import { serviceNotifier, type Notify } from './notify.ts';
+import { serviceNotifier } from './notify.ts';
 import { askReady, whyNotReady } from './ready.ts';
 
 export type HealthReport = {
@@ -11,24 +11,16 @@ export type HealthReport = {
   close(): Promise<void>;
 };
 
-export type HealthReportOptions = {
-  relay: { url: string; readiness: Pick<Relay['readiness'], 'settled'> };
-  /** The relay's environment, with the service manager's variables. */
-  env: HostEnv;
-  /** For tests. */
-  notify?: Notify;
-};
-
 const longestIntervalMs = 30_000;
 /** The interval until the relay has answered once. */
 const retryMs = 1000;
 
-/** Does nothing when no service manager listens. */
-export function reportHealth({
-  relay,
-  env,
+/** Does nothing when no service manager listens. `env` has the manager's variables. */
+export function reportHealth(
+  relay: { url: string; readiness: Pick<Relay['readiness'], 'settled'> },
+  env: HostEnv,
   notify = serviceNotifier(env),
-}: HealthReportOptions): HealthReport {
+): HealthReport {
   if (notify === undefined) return { stopping: () => {}, close: () => Promise.resolve() };
   const watchdogMs = Number(env['WATCHDOG_USEC'] ?? 0) / 1000;
   const intervalMs = watchdogMs > 0 ? Math.min(watchdogMs / 4, longestIntervalMs) : longestIntervalMs;
