@@ -176,7 +176,7 @@ const cases: Case[] = [
     'tailscale',
     'ts-logged-out',
     [],
-    /not connected \(NeedsLogin\): log in with `sudo tailscale up`/,
+    /not connected \(NeedsLogin\): sudo tailscale up/,
   ],
   [
     'Funnel is not allowed',

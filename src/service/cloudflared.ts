@@ -22,11 +22,7 @@ export async function cloudflared(options: TunnelOptions): Promise<Tunnel> {
     );
   }
   let id = await tunnelId(options);
-  say(
-    id === undefined
-      ? `     the tunnel ${tunnelName} does not exist yet`
-      : `ok   tunnel ${tunnelName} is ${id}`,
-  );
+  if (id !== undefined) say(`ok   tunnel ${tunnelName} is ${id}`);
   const steps = [
     ...(id === undefined ? [['tunnel', 'create', tunnelName]] : []),
     ['tunnel', 'route', 'dns', tunnelName, hostname],

@@ -32,10 +32,7 @@ export async function tailscale({ run, local, httpsPort, change, say }: TunnelOp
     throw new CommandError('tailscaled is not running: sudo systemctl enable --now tailscaled');
   }
   if (status.BackendState !== 'Running') {
-    const fix = status.BackendState === 'NeedsLogin' ? 'log in' : 'connect';
-    throw new CommandError(
-      `tailscale is not connected (${status.BackendState}): ${fix} with \`sudo tailscale up\`.`,
-    );
+    throw new CommandError(`tailscale is not connected (${status.BackendState}): sudo tailscale up`);
   }
   const name = status.Self?.DNSName?.replace(/\.$/, '') ?? '';
   if (name === '')
