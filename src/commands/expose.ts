@@ -21,6 +21,7 @@ import { processTerminal } from './text/terminal.ts';
 import { exposureWarnings } from './settings-warnings.ts';
 
 const tools = { ngrok, tailscale, cloudflared };
+const choices = [...Object.keys(tools), 'check'];
 type Tool = keyof typeof tools;
 type Options = {
   dryRun?: boolean;
@@ -35,12 +36,7 @@ export function addExposeCommand(program: Command, context: InstallContext): voi
   program
     .command('expose')
     .description('give the relay a public URL through your tunnel, and check that it requires a key')
-    .addArgument(
-      new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices([
-        ...Object.keys(tools),
-        'check',
-      ]),
-    )
+    .addArgument(new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices(choices))
     .option('--dry-run', 'check the tool and print the steps; expose nothing')
     .option('--off', 'remove the tunnel')
     .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
@@ -76,9 +72,9 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
   }
   const local = localUrl(config);
   const health = await probe(`${local}/health`);
-  if (!health.ok || health.status !== 200) {
+  if (health.status !== 200) {
     throw new CommandError(
-      `The relay does not answer on ${local} (${health.ok ? `status ${health.status}` : health.reason}). Start the relay first: ./install.sh, or ./run.sh in another terminal.`,
+      `The relay does not answer on ${local} (${health.result}). Start the relay first: ./install.sh, or ./run.sh in another terminal.`,
     );
   }
   say(`ok   the relay answers on ${local}`);

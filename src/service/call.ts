@@ -49,11 +49,15 @@ export async function textOf(answer: IncomingMessage, mostBytes = Infinity): Pro
 /** Longer than any answer that a probe expects. */
 const maxProbeBytes = 64 * 1024;
 
-export type Probed =
-  /** `body` is undefined when it is not JSON. */
-  | { ok: true; status: number; headers: IncomingHttpHeaders; body: unknown }
-  /** `reason` is the system's code, such as `ECONNREFUSED` or `ENOTFOUND`, or `timeout`. */
-  | { ok: false; reason: string };
+export type Probed = {
+  /** 0 when there was no answer. */
+  status: number;
+  headers: IncomingHttpHeaders;
+  /** Undefined when it is not JSON. */
+  body?: unknown;
+  /** For a message: `status 200`, the system's code, such as `ECONNREFUSED` or `ENOTFOUND`, or `timeout`. */
+  result: string;
+};
 
 /** Sends one GET. Never rejects. */
 export async function probe(
@@ -64,10 +68,11 @@ export async function probe(
   try {
     const answer = await callRelay(url, { headers, signal });
     const body = parsedJson(await textOf(answer, maxProbeBytes));
-    return { ok: true, status: answer.statusCode ?? 0, headers: answer.headers, body };
+    const { statusCode: status = 0, headers: received } = answer;
+    return { status, headers: received, body, result: `status ${status}` };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return { ok: false, reason: signal.aborted ? 'timeout' : (code ?? message) };
+    return { status: 0, headers: {}, result: signal.aborted ? 'timeout' : (code ?? message) };
   }
 }
 

@@ -50,7 +50,7 @@ export async function installLaunchd({ setup, waitMs, say }: ServiceInstall, run
   await bootout(run);
   const url = localUrl(config);
   // launchd does not report whether its program is the one that answers.
-  if ((await probe(`${url}/health`)).ok) {
+  if ((await probe(`${url}/health`)).status > 0) {
     throw new CommandError(
       `Port ${config.port} is in use by another program. Stop that program, or set PORT.`,
     );

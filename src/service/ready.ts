@@ -23,7 +23,7 @@ export async function askReady(url: string, timeoutMs = 5000): Promise<ReadyAnsw
     headers: { host: 'localhost' },
     timeoutMs,
   });
-  return answer.ok ? readyAnswer.safeParse(answer.body).data : undefined;
+  return readyAnswer.safeParse(answer.body).data;
 }
 
 /** The checks that failed, in one line. */

@@ -27,7 +27,7 @@ export async function relayLines(config: Config, service: ServiceState, timeoutM
 
 async function isRelay(url: string, timeoutMs: number): Promise<boolean> {
   const answer = await probe(`${url}/health`, { timeoutMs });
-  return answer.ok && answer.status === 200 && String(answer.headers['request-id']).startsWith('req_');
+  return answer.status === 200 && String(answer.headers['request-id']).startsWith('req_');
 }
 
 async function readyLines(url: string, service: ServiceState, timeoutMs: number): Promise<Line[]> {
