@@ -38,15 +38,11 @@ function show(
   const period = { days, ...(key !== undefined && { keyId: keys.show(key).key.id }) };
   const labels = keyLabels(keys);
   const rows = usage.rows(period);
-  if (csv === true) {
-    terminal.out(usageCsv(rows, labels));
-    return;
-  }
+  if (csv === true) return terminal.out(usageCsv(rows, labels));
   const report = usage.report(period);
   const byKey = totalsByKey(rows, labels);
   if (asJson === true) {
-    terminal.out(json({ ...usageJson(report, byKey, key), plan_closed: closed ?? null }));
-    return;
+    return terminal.out(json({ ...usageJson(report, byKey, key), plan_closed: closed ?? null }));
   }
   terminal.out(usageTables(report, byKey, key));
   if (closed !== undefined) terminal.out(`\nNow ${closed}.\n`);
