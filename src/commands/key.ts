@@ -39,7 +39,11 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--json', 'the key and its secret as JSON')
     .action((label: string, options: CreateOptions) =>
       withRecords(context, (records) => {
-        const created = records.keys.create(label, grants(options), 'key create');
+        const { daily: dailyLimit, rpm, concurrency, expires: expiresAt, models: allowedModels } = options;
+        // The key store checks the names of routes and models.
+        const allowedRoutes = options.routes as KeyRoute[] | undefined;
+        const grants = { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels };
+        const created = records.keys.create(label, grants, 'key create');
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
@@ -103,18 +107,6 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
-}
-
-/** The key store checks the names of routes and models. */
-function grants({ daily, rpm, concurrency, expires, routes, models }: CreateOptions) {
-  return {
-    ...(daily !== undefined && { dailyLimit: daily }),
-    ...(rpm !== undefined && { rpm }),
-    ...(concurrency !== undefined && { concurrency }),
-    ...(expires !== undefined && { expiresAt: expires }),
-    ...(routes !== undefined && { allowedRoutes: routes as KeyRoute[] }),
-    ...(models !== undefined && { allowedModels: models }),
-  };
 }
 
 /** Only the secret is on stdout, so that `KEY=$(claude-relay key create my-app)` works. */

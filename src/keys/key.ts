@@ -8,15 +8,15 @@ export type KeyRoute = (typeof keyRoutes)[number];
 /** A key's own limits and permissions. If one is absent, the relay's default applies. */
 export type KeyGrants = {
   /** Milliseconds since 1970. */
-  expiresAt?: number;
+  expiresAt?: number | undefined;
   /** Requests a UTC day. */
-  dailyLimit?: number;
+  dailyLimit?: number | undefined;
   /** Requests a minute. */
-  rpm?: number;
+  rpm?: number | undefined;
   /** Requests at the same time. */
-  concurrency?: number;
-  allowedRoutes?: readonly KeyRoute[];
-  allowedModels?: readonly string[];
+  concurrency?: number | undefined;
+  allowedRoutes?: readonly KeyRoute[] | undefined;
+  allowedModels?: readonly string[] | undefined;
 };
 
 /** A key without its secrets. Times are milliseconds since 1970. */
