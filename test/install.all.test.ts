@@ -53,7 +53,6 @@ async function install(
     configFile: () => user.configFile,
     env: { ...user.env, ...env },
     terminal,
-    platform: 'linux',
   });
   try {
     await program.parseAsync(['install', ...args], { from: 'user' });

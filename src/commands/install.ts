@@ -8,7 +8,13 @@ import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
 import { runProgramWith } from '../service/run-program.ts';
-import { requireServiceLogin, setupService, type Say, type ServiceSetup } from '../service/setup.ts';
+import {
+  cacheDirectory,
+  requireServiceLogin,
+  setupService,
+  type Say,
+  type ServiceSetup,
+} from '../service/setup.ts';
 import { units } from '../service/state.ts';
 import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.ts';
 import { funnelUrl } from '../service/tailscale.ts';
@@ -24,8 +30,9 @@ export type InstallContext = {
   /** The process's own by default. */
   env?: ConfigSources['env'];
   terminal?: Terminal;
-  platform?: NodeJS.Platform;
 };
+
+const isMac = process.platform === 'darwin';
 
 type Options = { uninstall?: boolean; purge?: boolean; print?: boolean; wait: number };
 
@@ -51,7 +58,7 @@ type Install = {
 
 /** Throws CommandError, ConfigError or CliMissing. */
 async function install(options: Options, context: InstallContext): Promise<void> {
-  const { terminal = processTerminal(), platform = process.platform, env: shellEnv = processEnv } = context;
+  const { terminal = processTerminal(), env: shellEnv = processEnv } = context;
   const file = resolve(context.configFile());
   const { config, env } = loadConfigIfValid(file, shellEnv);
   if (options.purge === true && options.uninstall !== true) {
@@ -62,25 +69,23 @@ async function install(options: Options, context: InstallContext): Promise<void>
       'Run this without sudo, as the user who is logged in to Claude Code. The service belongs to that user.',
     );
   }
-  if (platform !== 'darwin' && platform !== 'linux') {
+  if (!isMac && process.platform !== 'linux') {
     throw new CommandError(
-      `A service is not supported on ${platform}. Run the relay in the foreground with ./run.sh. On Windows, use WSL.`,
+      `A service is not supported on ${process.platform}. Run the relay in the foreground with ./run.sh. On Windows, use WSL.`,
     );
   }
   if (!isAbsolute(env['HOME'] ?? '')) {
     throw new CommandError('HOME is not set; cannot tell which user the service is for.');
   }
   const run: Install = { options, file, env, terminal, say: (line) => terminal.err(`${line}\n`) };
-  if (platform === 'darwin') {
-    run.say('Note: the service for macOS is tested with a fake launchd only, not on a Mac.');
-  }
+  if (isMac) run.say('Note: the service for macOS is tested with a fake launchd only, not on a Mac.');
   if (options.uninstall === true) {
     // Invalid settings do not block an uninstall. A purge requires valid ones: they name the files that are lost.
     const settings = options.purge === true ? loadConfig({ env: shellEnv, file }) : config;
-    return uninstall(run, settings, platform);
+    return uninstall(run, settings);
   }
   const shell = config ?? loadConfig({ env: shellEnv, file });
-  return platform === 'darwin' ? installOnMac(run, shell) : installOnLinux(run, shell);
+  return isMac ? installOnMac(run, shell) : installOnLinux(run, shell);
 }
 
 async function installOnLinux(run: Install, shell: Config): Promise<void> {
@@ -88,7 +93,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
   const manager = await userManager(env, { linger: options.print !== true });
   const path = unitPath(env, units.relay);
   try {
-    const setup = setupService({ file, shell, manager: manager.environment, cacheName: '.cache' });
+    const setup = setupService(file, shell, manager.environment);
     if (options.print === true) {
       const namespaces = await hasNamespaces(manager.run);
       return terminal.out(relayUnit(setup, { ...manager, namespaces }));
@@ -108,7 +113,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
 async function installOnMac({ options, file, env, terminal, say }: Install, shell: Config): Promise<void> {
   const kept = Object.entries(env).filter(([name]) => ['HOME', 'USER', 'LOGNAME', 'TMPDIR'].includes(name));
   const manager = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...Object.fromEntries(kept) };
-  const setup = setupService({ file, shell, manager, cacheName: 'Library/Caches' });
+  const setup = setupService(file, shell, manager);
   if (options.print === true) return terminal.out(relayAgent(setup));
   await checkSetup(setup, say);
   await installLaunchd({ setup, waitMs: options.wait * 1000, say }, runProgramWith(env));
@@ -134,18 +139,11 @@ The relay is ready on ${localUrl(config)}. It restarts after a crash and after a
 }
 
 /** `config` is undefined when the settings are not valid. */
-async function uninstall(
-  { options, env, say }: Install,
-  config: Config | undefined,
-  platform: 'darwin' | 'linux',
-): Promise<void> {
-  const home = env['HOME'] ?? '';
+async function uninstall({ options, env, say }: Install, config: Config | undefined): Promise<void> {
   const run = runProgramWith(env);
-  const found =
-    platform === 'darwin' ? await uninstallLaunchd(run, home, say) : await uninstallSystemd(env, say);
+  const found = await (isMac ? uninstallLaunchd(run, env['HOME'] ?? '', say) : uninstallSystemd(env, say));
   if (!found) say('The relay is not installed as a service.');
-  const caches = env['XDG_CACHE_HOME'] ?? join(home, platform === 'darwin' ? 'Library/Caches' : '.cache');
-  rmSync(join(caches, 'claude-relay'), { recursive: true, force: true });
+  rmSync(cacheDirectory(env), { recursive: true, force: true });
   if (config !== undefined && (await funnelUrl(run, localUrl(config))) !== undefined) {
     say(
       `Warning: Tailscale Funnel still forwards to port ${config.port}. To turn it off: bin/claude-relay expose tailscale --off`,

@@ -42,12 +42,8 @@ function setup(env: Record<string, string> = {}, manager: Record<string, string>
   const shell = loadConfig({
     env: { HOME: home, CLAUDE_BIN: process.execPath, PORT: String(port), ...env },
   });
-  return setupService({
-    file: join(home, 'none.env'),
-    shell,
-    manager: { CLAUDE_BIN: process.execPath, PORT: String(port), ...manager },
-    cacheName: '.cache',
-  });
+  const inManager = { CLAUDE_BIN: process.execPath, PORT: String(port), ...manager };
+  return setupService(join(home, 'none.env'), shell, inManager);
 }
 
 const ran = (stdout: string, status = 0): Ran => ({ status, stdout, stderr: '', missing: false });

@@ -15,7 +15,6 @@ export type Host = {
   home: string;
   /** The service's variables. */
   environment: Readonly<Record<string, string>>;
-  /** For Node's compiled code: the service cannot write to the checkout. */
   cacheDir: string;
 };
 

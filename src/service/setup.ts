@@ -28,27 +28,25 @@ export type ServiceInstall = {
   say: Say;
 };
 
-export type SetupOptions = {
-  /** config.env. */
-  file: string;
-  /** The settings in this shell. */
-  shell: Config;
-  /** The variables that the service manager gives to every service. */
-  manager: HostEnv;
-  /** The directory of this system's caches, below the home directory. */
-  cacheName: string;
-};
-
 /** These decide where the relay finds its login and its data, so the service gets the shell's values. */
 const carried = ['CLAUDE_CONFIG_DIR', 'XDG_DATA_HOME'] as const;
 /** Every program has these, and the relay needs no note about them. */
 const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XDG_CONFIG_HOME', ...carried]);
 
-/** Throws ConfigError, CliMissing or CommandError. */
-export function setupService({ file, shell, manager, cacheName }: SetupOptions): ServiceSetup {
+/** For Node's compiled code: the service cannot write to the checkout. */
+export function cacheDirectory(env: HostEnv): string {
+  const caches = process.platform === 'darwin' ? 'Library/Caches' : '.cache';
+  return join(env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? '', caches), 'claude-relay');
+}
+
+/**
+ * `file` is config.env, `shell` has the settings in this shell, and `manager` the variables that every service gets. Throws
+ * ConfigError, CliMissing or CommandError.
+ */
+export function setupService(file: string, shell: Config, manager: HostEnv): ServiceSetup {
   const home = shell.hostEnv['HOME'] ?? '';
   const claudeBin = findCli(shell.claudeBin, shell.hostEnv);
-  const cacheDir = join(manager['XDG_CACHE_HOME'] ?? join(home, cacheName), 'claude-relay');
+  const cacheDir = cacheDirectory({ HOME: home, ...manager });
   const environment: Record<string, string> = {
     PATH: pathOf(claudeBin, shell.hostEnv['PATH'], manager['PATH']),
     NODE_COMPILE_CACHE: cacheDir,
