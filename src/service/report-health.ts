@@ -4,13 +4,6 @@ import type { Relay } from '../relay.ts';
 import { serviceNotifier } from './notify.ts';
 import { askReady, whyNotReady } from './ready.ts';
 
-export type HealthReport = {
-  /** Reports that a stop has begun. The watchdog gets messages until the requests have finished. */
-  stopping(): void;
-  /** Resolves when the last message has been sent. */
-  close(): Promise<void>;
-};
-
 const longestIntervalMs = 30_000;
 /** The interval until the relay has answered once. */
 const retryMs = 1000;
@@ -20,7 +13,7 @@ export function reportHealth(
   relay: { url: string; readiness: Pick<Relay['readiness'], 'settled'> },
   env: HostEnv,
   notify = serviceNotifier(env),
-): HealthReport {
+) {
   if (notify === undefined) return { stopping: () => {}, close: () => Promise.resolve() };
   const watchdogMs = Number(env['WATCHDOG_USEC'] ?? 0) / 1000;
   const intervalMs = watchdogMs > 0 ? Math.min(watchdogMs / 4, longestIntervalMs) : longestIntervalMs;
@@ -53,10 +46,12 @@ export function reportHealth(
   // Also after a failed proof: a restart would find the same CLI, and the running relay reports the reason and tries again.
   void relay.readiness.settled().then(tick);
   return {
+    /** Reports that a stop has begun. The watchdog gets messages until the requests have finished. */
     stopping: () => {
       stopping = true;
       send('STOPPING=1', 'STATUS=finishing running requests');
     },
+    /** Resolves when the last message has been sent. */
     close: async () => {
       closed = true;
       clearTimeout(timer);
