@@ -6,9 +6,6 @@ import { units } from './state.ts';
 import { commandWord } from './template.ts';
 import { runTool, toolWord, type Tunnel, type TunnelOptions } from './tunnel.ts';
 
-const noToken =
-  'ngrok has no valid authtoken. Set one: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken';
-
 /** Prepares the tunnel and starts nothing. Throws CommandError when ngrok is missing or not set up. */
 export async function ngrok({ config, run, local, say }: TunnelOptions): Promise<Tunnel> {
   say(`ok   ${firstLine(await runTool(run, 'ngrok', ['version']))}`);
@@ -20,7 +17,9 @@ export async function ngrok({ config, run, local, say }: TunnelOptions): Promise
   const checked = await run('ngrok', ['config', 'check']);
   const file = /configuration file at (.+)$/m.exec(saidBy(checked))?.[1]?.trim();
   if (checked.status !== 0 || file === undefined || !hasToken(file)) {
-    throw new CommandError(`ngrok is not set up (${firstLine(checked)}). ${noToken}`);
+    throw new CommandError(
+      `ngrok is not set up (${firstLine(checked)}). Set its authtoken: ngrok config add-authtoken <token>, from https://dashboard.ngrok.com/get-started/your-authtoken`,
+    );
   }
   say(`ok   ngrok has an authtoken in ${file}`);
   const publicUrl = `https://${config.ngrokDomain}`;

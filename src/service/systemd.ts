@@ -17,7 +17,6 @@ export function unitPath(env: HostEnv, unit: Unit): string {
   return join(config, 'systemd/user', unit);
 }
 
-/** The last lines of a service's log. */
 export async function journal(run: RunProgram, unit: Unit, lines: number): Promise<string> {
   const args = ['--user', '--unit', unit, `--lines=${lines}`, '--output=cat', '--no-pager'];
   return saidBy(await run('journalctl', args));

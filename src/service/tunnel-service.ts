@@ -22,7 +22,6 @@ export function tunnelUnit(
   return fillTemplate(unit, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }
 
-/** The path of the settings for cloudflared's service. */
 export function cloudflaredSettings(home: string): string {
   return join(home, '.config/claude-relay/cloudflared.yml');
 }

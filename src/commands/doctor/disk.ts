@@ -19,13 +19,10 @@ export function diskLines({ dataDir }: Config, now: number): Line[] {
   if (mode === undefined) {
     let parent = dirname(dataDir);
     while (!existsSync(parent)) parent = dirname(parent);
+    const missing = `${dataDir} does not exist and cannot be created: ${parent} cannot be written`;
     const line = isWritable(parent)
       ? ok('data-dir', `${dataDir}, which the first key or start creates`)
-      : failure(
-          'data-dir',
-          `${dataDir} does not exist and cannot be created: ${parent} cannot be written`,
-          'set DATA_DIR to a directory that you can write to',
-        );
+      : failure('data-dir', missing, 'set DATA_DIR to a directory that you can write to');
     return [line, keysLine(0), ...spaceLines(parent)];
   }
   const lines = [directoryLine(dataDir, mode)];

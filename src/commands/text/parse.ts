@@ -31,7 +31,6 @@ export function parseExpiry(text: string, now: number): number {
   );
 }
 
-/** A whole number in a range. */
 export function parseCount(least: number, most: number): (text: string) => number {
   return (text) => {
     const count = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
