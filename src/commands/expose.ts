@@ -16,7 +16,7 @@ import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
 import type { TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
 import type { InstallContext } from './install.ts';
-import { parseCount } from './text/parse.ts';
+import { parseCount, parseUrl } from './text/parse.ts';
 import { processTerminal } from './text/terminal.ts';
 import { exposureWarnings } from './settings-warnings.ts';
 
@@ -43,7 +43,7 @@ export function addExposeCommand(program: Command, context: InstallContext): voi
     .addOption(
       new Option('--https-port <port>', 'tailscale: the public port').choices(funnelPorts).default('443'),
     )
-    .option('--url <url>', "the public URL, if it differs from the tool's settings")
+    .option('--url <url>', "the public URL, if it differs from the tool's settings", parseUrl)
     .option('--wait <seconds>', 'how long to wait for the public URL to answer', parseCount(0, 600), 60)
     .action((tool: Tool | 'check', options: Options) => expose(tool, options, context));
 }
@@ -79,7 +79,10 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
   }
   say(`ok   the relay answers on ${local}`);
   if (tool === 'check') {
-    const problem = await problemAt(requireUrl(options.url), its);
+    if (options.url === undefined) {
+      throw new CommandError('Give the public URL: --url https://relay.example.com');
+    }
+    const problem = await problemAt(options.url, its);
     if (problem !== undefined) throw new CommandError(problem);
     return;
   }
@@ -140,9 +143,4 @@ async function takeDown({ options, env, run, say }: Expose, tool: Tool): Promise
     return say(`Turned Funnel off on port ${options.httpsPort}.`);
   }
   if (!(await removeUnit(env, units[tool], say))) say(`${units[tool]} is not installed.`);
-}
-
-function requireUrl(url: string | undefined): string {
-  if (url !== undefined && URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
-  throw new CommandError('Give the public URL: --url https://relay.example.com');
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCount, parseDuration, parseExpiry, parseList } from './parse.ts';
+import { parseCount, parseDuration, parseExpiry, parseList, parseUrl } from './parse.ts';
 
 const refused = { code: 'commander.invalidArgument' };
 
@@ -67,4 +67,11 @@ test('parseCount and parseList accept valid text only', () => {
     assert.throws(() => parse(text), refused, text);
   assert.deepEqual(parseList('opus, haiku,opus'), ['opus', 'haiku']);
   for (const text of ['', ',', 'a,,b', 'a,']) assert.throws(() => parseList(text), refused, text);
+});
+
+test('parseUrl accepts http and https URLs only', () => {
+  for (const text of ['https://relay.example.com', 'http://127.0.0.1:8799/'])
+    assert.equal(parseUrl(text), text);
+  for (const text of ['', 'relay.example.com', 'ftp://relay.example.com', 'https://', 'https://a b'])
+    assert.throws(() => parseUrl(text), refused, text);
 });

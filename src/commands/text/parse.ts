@@ -39,6 +39,12 @@ export function parseCount(least: number, most: number): (text: string) => numbe
   };
 }
 
+/** An http or https URL, as it was written. */
+export function parseUrl(text: string): string {
+  if (/^https?:/.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError('Use a URL such as https://relay.example.com.');
+}
+
 /** `a,b,c`, with no empty entries. */
 export function parseList(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
