@@ -71,23 +71,20 @@ export function loginLine(login: Login, env: Config['hostEnv'], now: number): Li
   return expiresAt - now < 7 * dayMs ? warning('login', detail, inFix) : ok('login', detail);
 }
 
+const methods = new Map([
+  ['api_key', 'an API key'],
+  ['bedrock', 'Amazon Bedrock, with its own credentials (not checked)'],
+  ['vertex', 'Google Vertex AI, with its own credentials (not checked)'],
+]);
+
 function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string {
-  switch (method) {
-    case 'claude.ai':
-      return `a subscription, by Claude Code's login${plan === undefined ? '' : ` (${plan})`}`;
-    case 'oauth_token':
-      return (env['CLAUDE_CODE_OAUTH_TOKEN'] ?? '') === ''
-        ? 'a bearer token (ANTHROPIC_AUTH_TOKEN)'
-        : 'a subscription, by a token of claude setup-token (CLAUDE_CODE_OAUTH_TOKEN)';
-    case 'api_key':
-      return 'an API key';
-    case 'bedrock':
-      return 'Amazon Bedrock, with its own credentials (not checked)';
-    case 'vertex':
-      return 'Google Vertex AI, with its own credentials (not checked)';
-    default:
-      return method;
+  if (method === 'claude.ai') {
+    return `a subscription, by Claude Code's login${plan === undefined ? '' : ` (${plan})`}`;
   }
+  if (method !== 'oauth_token') return methods.get(method) ?? method;
+  return (env['CLAUDE_CODE_OAUTH_TOKEN'] ?? '') === ''
+    ? 'a bearer token (ANTHROPIC_AUTH_TOKEN)'
+    : 'a subscription, by a token of claude setup-token (CLAUDE_CODE_OAUTH_TOKEN)';
 }
 
 function* proofLines(proof: Proof): Generator<Line> {
