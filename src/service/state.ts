@@ -22,16 +22,17 @@ export type SystemdState = {
   invocation: string;
 };
 
+/** Perhaps because this user has no systemd or launchd, as in a container. */
+type NotInstalled = { kind: 'not installed' };
+
 export type ServiceState =
-  /** Perhaps because this user has no systemd or launchd, as in a container. */
-  { kind: 'not installed' } | SystemdState | { kind: 'launchd'; running: boolean; failed: boolean };
+  | NotInstalled
+  | SystemdState
+  | { kind: 'launchd'; running: boolean; failed: boolean };
 
 const properties = 'LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState,InvocationID';
 
-export async function systemdState(
-  run: RunProgram,
-  unit: Unit,
-): Promise<Exclude<ServiceState, { kind: 'launchd' }>> {
+export async function systemdState(run: RunProgram, unit: Unit): Promise<NotInstalled | SystemdState> {
   const args = ['--user', 'show', unit, `--property=${properties}`];
   const shown = await run('systemctl', args, { timeoutMs: 5000 });
   const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(shown.stdout)?.[1] ?? '';
