@@ -45,33 +45,27 @@ async function show({ store, keys, terminal }: Records, options: LogsOptions): P
     // A new key's label is read once.
     if (rows.some(({ key_id }) => key_id !== null && !labels.has(key_id))) labels = keyLabels(keys);
     for (const row of rows) {
-      const label = row.key_id === null ? undefined : (labels.get(row.key_id) ?? row.key_id);
+      const label = labels.get(row.key_id ?? '') ?? row.key_id;
       terminal.out(options.json === true ? logJson(row, label) : logLine(row, label));
     }
   }
 }
 
 /** `2030-01-31 18:00:05  200  complete  my-app  opus  2.4s  in 10  out 20  $0.0123  req_...`, with the error and what else is unusual. */
-function logLine(row: NumberedRow, label = '-'): string {
+function logLine(row: NumberedRow, label: string | null): string {
   const parts = [
     time(row.at),
     row.status === 0 ? '---' : String(row.status),
     row.route.padEnd(8),
-    label.padEnd(12),
+    (label ?? '-').padEnd(12),
     (row.model ?? '-').padEnd(8),
     seconds(row.total_ms).padStart(6),
   ];
   if (row.tokens_in + row.tokens_out > 0) {
-    parts.push(
-      `in ${row.tokens_in + row.cache_read + row.cache_write}`,
-      `out ${row.tokens_out}`,
-      cost(row.cost_usd),
-    );
+    const input = row.tokens_in + row.cache_read + row.cache_write;
+    parts.push(`in ${input}`, `out ${row.tokens_out}`, cost(row.cost_usd));
   }
-  if (row.error !== null) {
-    const limit = row.limit_hit === null ? '' : ` (${row.limit_hit})`;
-    parts.push(`${row.error}${limit}`);
-  }
+  if (row.error !== null) parts.push(row.limit_hit === null ? row.error : `${row.error} (${row.limit_hit})`);
   if (row.stop_reason !== null && row.stop_reason !== 'end_turn') parts.push(row.stop_reason);
   if ((row.queue_ms ?? 0) >= 1000) parts.push(`queued ${seconds(row.queue_ms ?? 0)}`);
   if (row.client_gone === 1) parts.push('client gone');
@@ -79,12 +73,8 @@ function logLine(row: NumberedRow, label = '-'): string {
   return `${parts.join('  ')}\n`;
 }
 
-function logJson(row: NumberedRow, label: string | undefined): string {
-  const { id: _, at, client_gone, ...columns } = row;
-  return `${JSON.stringify({
-    at: iso(at),
-    ...columns,
-    key_label: label ?? null,
-    client_gone: client_gone === 1,
-  })}\n`;
+function logJson(row: NumberedRow, label: string | null): string {
+  const { id: _, at, ...columns } = row;
+  const client_gone = columns.client_gone === 1;
+  return `${JSON.stringify({ at: iso(at), ...columns, key_label: label, client_gone })}\n`;
 }
