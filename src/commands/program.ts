@@ -1,9 +1,10 @@
 /** All commands, with their options, help and examples: what `main` runs and the documents are held to. */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig, type Config } from '../config.ts';
 import { localUrl } from '../service/ready.ts';
+import { root } from '../service/template.ts';
 import { addAskCommand } from './ask.ts';
 import { addDoctorCommand } from './doctor/doctor.ts';
 import { addExposeCommand } from './expose.ts';
@@ -14,13 +15,11 @@ import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
 import { addUsageCommand } from './usage.ts';
 
-const defaultFile = fileURLToPath(new URL('../../config.env', import.meta.url));
-
 export function createProgram(): Command {
   const program = new Command('claude-relay')
     .description('A secured HTTP API around the Claude Code of this machine.')
     .version(manifest.version, '--version', 'the version of the relay')
-    .option('--config <file>', 'settings file', defaultFile)
+    .option('--config <file>', 'settings file', join(root, 'config.env'))
     .showHelpAfterError('(see --help)');
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });
