@@ -6,10 +6,8 @@ import { probe, type Probed } from './call.ts';
 export type Exposure =
   /** `showsDetails`: the relay mistakes strangers for programs of its machine, and `/ready` shows them details. */
   | { state: 'safe'; showsDetails: boolean }
-  /** The relay does not answer: the tunnel is down, the name is unknown, or another server answers. */
-  | { state: 'unreachable'; reason: string }
-  /** A stranger without a key gets an answer. */
-  | { state: 'open'; reason: string };
+  /** `unreachable`: the tunnel is down, the name is unknown, or another server answers. `open`: a stranger gets an answer. */
+  | { state: 'unreachable' | 'open'; reason: string };
 
 /** Asks until the URL answers as the relay does, or until `waitMs` have passed. */
 export async function checkExposure(publicUrl: string, waitMs: number): Promise<Exposure> {
