@@ -69,12 +69,9 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .action((label: string, options: { json?: boolean }) =>
       withRecords(context, ({ keys, terminal, now }) => {
         const { key, events } = keys.show(label);
-        if (options.json === true) {
-          const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
-          terminal.out(json({ ...keyJson(key, now()), events: history }));
-        } else {
-          terminal.out(keyText(key, events, now()));
-        }
+        if (options.json !== true) return terminal.out(keyText(key, events, now()));
+        const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
+        terminal.out(json({ ...keyJson(key, now()), events: history }));
       }),
     );
 
@@ -87,12 +84,8 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       withRecords(context, (records) => {
         const created = records.keys.rotate(label, grace, 'key rotate');
         const until = grace === 0 ? 'is revoked' : `works until ${time(records.now() + grace)} UTC`;
-        showSecret(
-          records,
-          created,
-          asJson,
-          `The old secret of ${label} ${until}. The new secret, shown once:`,
-        );
+        const sentence = `The old secret of ${label} ${until}. The new secret, shown once:`;
+        showSecret(records, created, asJson, sentence);
       }),
     );
 

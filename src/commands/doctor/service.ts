@@ -43,9 +43,7 @@ function activeLine(unit: Unit, { active, sub, result, restarts }: SystemdState)
     return failure(name, `${unit} has failed (${result})`, `${why}; systemctl --user restart ${unit}`);
   }
   // `auto-restart`: systemd waits before it starts a failed service again.
-  if (sub === 'auto-restart') {
-    return failure(name, `${unit} keeps failing and restarting (${result})`, why);
-  }
+  if (sub === 'auto-restart') return failure(name, `${unit} keeps failing and restarting (${result})`, why);
   return warning(name, `${unit} is installed but ${active}`, `systemctl --user start ${unit}`);
 }
 
