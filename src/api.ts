@@ -45,12 +45,12 @@ const completeMessage = z.discriminatedUnion('role', [
 ]);
 
 export const completeRequest = z.strictObject({
-  prompt: nonBlank.optional().describe('What the model is asked; reaches it byte for byte. Or `messages`.'),
+  prompt: nonBlank.optional().describe('The prompt, sent byte for byte. Required without `messages`.'),
   messages: z
     .array(completeMessage)
     .min(1)
     .optional()
-    .describe('A conversation instead of `prompt`: turns of user and assistant, the last of the user.'),
+    .describe('A conversation instead of `prompt`: messages of user and assistant, the last of the user.'),
   system: text.optional().describe("The system prompt. The CLI's coding prompt is never used."),
   model: z.string().optional().describe('An alias or a full model id; DEFAULT_MODEL when absent.'),
   effort: z.enum(effortLevels).optional().describe('How hard the model thinks before it answers.'),
@@ -70,7 +70,7 @@ export const completeRequest = z.strictObject({
     .optional()
     .describe('Texts at which the model stops.'),
   timeout: z.int().min(1).optional().describe('Seconds the turn may take; REQ_TIMEOUT at most.'),
-  async: z.boolean().optional().describe('Answer 202 at once with a job to ask for the result.'),
+  async: z.boolean().optional().describe('Return 202 at once, with a job that will have the result.'),
 });
 
 export type CompleteRequest = z.infer<typeof completeRequest>;
@@ -120,7 +120,7 @@ export const errorBody = z.strictObject({
   request_id: z.string(),
   retry_after: z.int().optional().describe('Whole seconds.'),
   limit: z.enum(limitNames).optional().describe('Which limit refused.'),
-  hop: z.int().optional().describe('Of a page fetch: after how many redirects it happened.'),
+  hop: z.int().optional().describe('For a page fetch: the number of redirects before the error.'),
 });
 
 export type ErrorBody = z.infer<typeof errorBody>;
@@ -129,12 +129,15 @@ export const job = z.strictObject({
   id: z.string(),
   status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
   created_at: z.iso.datetime(),
-  expires_at: z.iso.datetime().nullable().describe('When the result is forgotten; null until it has ended.'),
+  expires_at: z.iso
+    .datetime()
+    .nullable()
+    .describe('When the result is dropped; null until the job has ended.'),
   url: z.string(),
   response: z
     .strictObject({ status: z.int(), body: z.record(z.string(), z.unknown()) })
     .optional()
-    .describe('What the request would have been answered with, once it has ended.'),
+    .describe('The answer to the request, once the job has ended.'),
 });
 
 export const jobResponse = z.strictObject({ ok: z.literal(true), job });

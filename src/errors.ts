@@ -102,7 +102,7 @@ export class RelayError extends Error {
 
 /** `why` says how the answer fails. No retry by an SDK: each would spend as much again. */
 export function invalidOutput(why: string): RelayError {
-  return new RelayError('invalid_output', `No answer that satisfies the schema: ${why}.`, {
+  return new RelayError('invalid_output', `The answer does not satisfy the schema: ${why}.`, {
     shouldRetry: false,
   });
 }

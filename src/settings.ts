@@ -107,7 +107,8 @@ const groups = {
       description: 'TCP port. 0 picks a free port at each start.',
     }),
     host: setting('HOST', '127.0.0.1', host, {
-      description: 'Address to listen on. One that other machines can reach requires ALLOW_REMOTE_BIND=1.',
+      description:
+        'Address to listen on. An address that other machines can reach requires ALLOW_REMOTE_BIND=1.',
     }),
     allowRemoteBind: setting('ALLOW_REMOTE_BIND', '0', flag, {
       description: '1 allows a HOST that other machines can reach. Prefer a tunnel or a proxy with TLS.',
@@ -126,7 +127,7 @@ const groups = {
   },
   Models: {
     defaultModel: setting('DEFAULT_MODEL', 'opus', model, {
-      description: 'Model for requests that name none.',
+      description: 'Model for requests without a model.',
     }),
     allowedModels: setting('ALLOWED_MODELS', 'opus,sonnet,haiku', modelList, {
       description:
@@ -213,7 +214,7 @@ const groups = {
         'FETCH_USER_AGENT',
         'claude-relay/0.1 (+https://github.com/claude-relay)',
         userAgent,
-        { description: 'User agent of a page fetch that names none.' },
+        { description: 'User agent of page fetches without their own.' },
       ),
     },
   },

@@ -131,7 +131,7 @@ describe('the prompt', () => {
 
   test('ask without a prompt on a terminal exits with an error', async () => {
     const terminal = openTerminal(`'${join(root, 'bin/claude-relay')}' ask`, { env: environment() });
-    await terminal.until(/Give a prompt: bin\/claude-relay ask "Say hello\."/);
+    await terminal.until(/Pass a prompt: bin\/claude-relay ask "Say hello\."/);
     assert.equal(await terminal.exited, 1);
   });
 });
@@ -187,7 +187,7 @@ describe('the key', () => {
       env: { DATA_DIR: join(scratch, 'others'), PORT: '0', CLAUDE_RELAY_URL: relay.url },
     });
     assert.equal(status, 1);
-    assert.match(stderr, /does not know the keys in .*others.*--key/);
+    assert.match(stderr, /does not use the keys in .*others.*--key/);
   });
 
   test('ask removes its secret after a call that fails', async () => {

@@ -162,7 +162,7 @@ describe('a CLI that changes', () => {
     assert.doesNotMatch(JSON.stringify(body), /Bash|a secret answer/);
     const { status: readyStatus, lock } = await readiness(relay);
     assert.equal(readyStatus, 503);
-    assert.match(lock, /a turn listed what is not allowed \(tools: Bash\)/);
+    assert.match(lock, /a turn listed something that is not allowed \(tools: Bash\)/);
     await assertNotServing(relay);
     await eventually('the proof has passed again', isReady);
     await eventually('it ran for that', () => countProved(relay) === 3);

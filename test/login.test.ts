@@ -97,12 +97,12 @@ describe('a token on stdin', () => {
   });
 
   const wrong: [name: string, input: string, message: RegExp][] = [
-    ['nothing', ' \n', /held no token/],
+    ['nothing', ' \n', /contained no token/],
     ['an API key', 'sk-ant-api03-secret-marker', /API key/],
-    ['half a token', 'sk-ant-oat01-marker', /not one whole token/],
-    ['two tokens', `${token} ${token}!`, /not one whole token/],
-    ["a key of the relay's", 'crk_marker', /not one whole token/],
-    ['something else', 'marker', /begin with sk-ant-oat/],
+    ['half a token', 'sk-ant-oat01-marker', /not one complete token/],
+    ['two tokens', `${token} ${token}!`, /not one complete token/],
+    ["a key of the relay's", 'crk_marker', /not one complete token/],
+    ['something else', 'marker', /begins with sk-ant-oat/],
   ];
   for (const [name, input, message] of wrong) {
     test(`that is ${name} is refused and not repeated, and the file does not change`, () => {

@@ -110,7 +110,7 @@ describe('a path without a route', () => {
     function isNotFound(error: unknown): boolean {
       assert.ok(error instanceof NotFoundError);
       assert.equal(error.code, 'not_found');
-      assert.match(error.message, /nothing at this path.*ends with \/v1/);
+      assert.match(error.message, /This path does not exist.*ends with \/v1/);
       return true;
     }
   });
@@ -126,7 +126,7 @@ describe('a path without a route', () => {
       await assert.rejects(Promise.resolve(call(client)), (error) => {
         assert.ok(error instanceof AnthropicNotFoundError);
         assert.equal(error.type, 'not_found_error');
-        assert.match(error.message, /nothing at this path/);
+        assert.match(error.message, /This path does not exist/);
         return true;
       });
     }

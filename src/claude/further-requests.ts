@@ -15,7 +15,7 @@ export function asksAgain(stopReason: string, message: ModelMessage): boolean {
   return !finalStops.has(stopReason) || message.text().trim() === '' || message.usesTool;
 }
 
-/** Whether it may have done so before it was ended. After a tool call it has no turn left (`--max-turns`). */
+/** Whether the CLI may have asked again before it was ended. After a tool call it has no turn left (`--max-turns`). */
 export function mayHaveAskedAgain(end: TurnEnd, { stopReason }: ModelMessage): boolean {
   return end.cause === 'broken_off' || (end.cause === 'stopped' && stopReason !== 'tool_use');
 }

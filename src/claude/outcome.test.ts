@@ -300,7 +300,7 @@ describe('errors', () => {
       half,
       { code: 'upstream_error', message: /before it answered/ },
     ],
-    ['garbage', { cause: 'garbage' }, half, { code: 'upstream_error', message: /not its protocol/ }],
+    ['garbage', { cause: 'garbage' }, half, { code: 'upstream_error', message: /printed unexpected output/ }],
     [
       'a turn that reaches REQ_TIMEOUT',
       { cause: 'timeout', afterMs: 300_000, limit: 'relay' },
@@ -311,7 +311,7 @@ describe('errors', () => {
       'a turn that reaches the request’s own timeout',
       { cause: 'timeout', afterMs: 20_000, limit: 'request' },
       half,
-      { code: 'upstream_timeout', message: /20 seconds, which is what the request allowed/ },
+      { code: 'upstream_timeout', message: /20 seconds, the timeout of the request/ },
     ],
     [
       'a client that has left',

@@ -70,7 +70,7 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
     case 'exit':
       return upstreamError(
         evidence.initModel === undefined
-          ? 'Claude Code could not be started. The owner of the host can find out why with `claude-relay doctor`.'
+          ? 'Claude Code could not be started. The owner of the host can run `claude-relay doctor` for the reason.'
           : 'Claude Code exited before it answered. Try again.',
       );
     case 'garbage':
@@ -79,7 +79,7 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
       const advice =
         end.limit === 'relay'
           ? ' (REQ_TIMEOUT). Ask for less, or raise the limit on the host.'
-          : ', which is what the request allowed. Ask for less, or allow more.';
+          : ', the timeout of the request. Ask for less, or raise the timeout.';
       const seconds = Math.round(end.afterMs / 1000);
       return new RelayError('upstream_timeout', `No complete answer within ${seconds} seconds${advice}`);
     }
@@ -98,12 +98,12 @@ function lockBroken({ kind }: Breach): RelayError {
       );
     case 'hook':
       return upstreamError(
-        'Claude Code ran a hook, so the request was stopped. The relay takes no requests until its owner has looked at it.',
+        'Claude Code ran a hook, so the request was stopped. The relay accepts no requests until its owner has removed the hook and restarted the relay.',
         { shouldRetry: false },
       );
     case 'listing':
       return upstreamError(
-        'Claude Code offered something that the relay did not allow, so the request was stopped. The relay takes no requests until the lock is proved again.',
+        'Claude Code offered something that the relay did not allow, so the request was stopped. The relay accepts no requests until the lock is proved again.',
       );
   }
 }
@@ -129,7 +129,7 @@ function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): 
 }
 
 const lostOnTheWay = 'The connection to the model was lost in the middle of the answer. Try again.';
-const garbage = 'Claude Code printed something that is not its protocol. Try again.';
+const garbage = 'Claude Code printed unexpected output. Try again.';
 
 function upstreamError(message: string, details?: ErrorDetails): RelayError {
   return new RelayError('upstream_error', message, details);
@@ -146,10 +146,14 @@ const limitsOfAllModels: ReadonlySet<string | undefined> = new Set(['five_hour',
 function rateLimited({ planRefusal, initModel }: TurnEvidence, nowMs: number): RelayError {
   const waitMs = (planRefusal?.resetsAt ?? 0) * 1000 - nowMs;
   if (waitMs <= 0) {
-    return new RelayError('rate_limited', 'The model limits requests at the moment. Try again in a moment.', {
-      retryAfter: 30,
-      limit: 'plan',
-    });
+    return new RelayError(
+      'rate_limited',
+      'Too many requests to the model at the moment. Try again in a moment.',
+      {
+        retryAfter: 30,
+        limit: 'plan',
+      },
+    );
   }
   const until = new Date(nowMs + waitMs).toISOString();
   const closesModel = limitsOfAllModels.has(planRefusal?.type) ? undefined : initModel;

@@ -51,7 +51,7 @@ export type ProcessOptions = {
 export type ClaudeProcess = {
   /** Also the id of its group; undefined when the process could not be started (then `onExit` follows). */
   readonly pid: number | undefined;
-  /** A spare's changes when a request claims it. */
+  /** Replaced when a request claims a spare. */
   listener: ProcessListener;
   /** Writes to stdin; does nothing once the process is gone. */
   write: (text: string) => void;
@@ -59,7 +59,7 @@ export type ClaudeProcess = {
   finish: () => void;
   /** SIGTERM to the group, SIGKILL after the grace. May be called at any time and more than once. */
   terminate: () => void;
-  /** SIGKILL to the group, at once: for a process that must not do one thing more. */
+  /** SIGKILL to the group, at once: for a process that must do nothing more. */
   kill: () => void;
   /**
    * Resolves once no process of the group is left and its directory is removed. After a kill or an exit with another status than 0,

@@ -11,7 +11,7 @@ export type JsonSchema = Record<string, unknown>;
 export type Verdict = { refused?: string; unsatisfied?: string };
 
 const options: Options = {
-  // Keywords that are not known are notes, as the specification has it; so is `format`.
+  // Unknown keywords and `format` are annotations, as in the specification.
   strict: false,
   validateFormats: false,
   logger: false,
@@ -22,7 +22,7 @@ const options: Options = {
   inlineRefs: false,
   code: { optimize: false, regExp: Object.assign(regExp, { code: 'regExp' }) },
 };
-/** The draft's own schema is looked at with a compiler that never meets a caller's. */
+/** A separate compiler checks a schema against its draft, so a caller's schema cannot change the draft. */
 const forCallers: Options = { ...options, meta: false, validateSchema: false };
 
 const usualDraft = 'https://json-schema.org/draft/2020-12/schema';

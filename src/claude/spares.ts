@@ -139,7 +139,7 @@ export function createSpares(options: SparesOptions) {
       const all = [...waiting];
       return {
         waiting: all.length,
-        /** Those of them that are warmed up. */
+        /** The number of waiting spares that are warmed up. */
         warm: all.filter(({ warmUp }) => warmUp?.isDone() ?? true).length,
         /** Resident memory of all of them in bytes; 0 where there is no /proc. */
         rssBytes: all.reduce((sum, { process }) => sum + residentBytes(process.pid), 0),

@@ -1,7 +1,7 @@
 /**
  * Processes that left their group: no signal to the group reaches a descendant that started its own session.
  *
- * It still has the environment it was born with, and in that the throwaway directory that only its process has. Linux only:
+ * Its initial environment still names the throwaway directory of the process that started it. Linux only:
  * elsewhere there is no /proc to look into, and such a process would stay.
  */
 import { readdir, readFile } from 'node:fs/promises';

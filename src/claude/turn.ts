@@ -23,7 +23,7 @@ export type TurnOptions = {
   process: ClaudeProcess;
   /** Milliseconds until the turn is given up. */
   timeoutMs: number;
-  /** Whose limit that is. */
+  /** Whether `timeoutMs` is the relay's limit or the request's. */
   timeoutOf?: 'relay' | 'request';
   /** Aborted when the client has gone or the relay stops; `reason` is the error of `endings.ts`. */
   signal: AbortSignal;
@@ -73,7 +73,7 @@ const interruptGraceMs = 100;
 /** A process that was killed has closed its output by then. */
 const killGraceMs = 500;
 
-/** The outcome stands for these. */
+/** Events that are not passed on: the outcome replaces them. */
 const notPassedOn = new Set(['message_delta', 'message_stop', 'ping']);
 
 export function runTurn(options: TurnOptions): Turn {

@@ -71,7 +71,7 @@ async function ask(
     const answer = await callRelay(`${url}/v1/complete`, { key, body, signal: stop.signal });
     if (answer.statusCode === 401 && ownKey === undefined) {
       throw new CommandError(
-        `The relay at ${url} does not know the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Give one of its keys with --key.`,
+        `The relay at ${url} does not use the keys in ${config.dataDir}: it has another DATA_DIR, as the demo does. Pass one of its keys with --key.`,
       );
     }
     await print(answer, options, terminal);
@@ -91,7 +91,7 @@ async function ask(
 /** The words, with stdin in the place of `-`. */
 async function promptOf(words: readonly string[]): Promise<string> {
   if (words.length === 0 && process.stdin.isTTY) {
-    throw new CommandError('Give a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
+    throw new CommandError('Pass a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
   }
   const at = words.indexOf('-');
   if (words.length > 0 && at === -1) return words.join(' ');

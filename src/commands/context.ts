@@ -35,7 +35,7 @@ export async function withRecords<T>(
     return await work({ store, keys: openKeys(store, { now }), terminal, now });
   } catch (error) {
     const reason = error instanceof StoreError ? undefined : storeFailure(error);
-    throw reason === undefined ? error : new CommandError(`This could not be done: ${reason}.`);
+    throw reason === undefined ? error : new CommandError(`The command failed: ${reason}.`);
   } finally {
     store.close();
   }

@@ -111,7 +111,7 @@ async function keepUp(
 ): Promise<void> {
   const manager = await userManager(env, { linger: false }).catch((cause: unknown) => {
     throw new CommandError(
-      `This user has no systemd to keep the tunnel up. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
+      `This user has no systemd to keep the tunnel running. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
       { cause },
     );
   });

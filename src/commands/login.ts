@@ -98,10 +98,10 @@ export function checkedToken(text: string): string {
     .replaceAll(/\s/g, '')
     .replace(new RegExp(`^(?:export)?${variable}=`), '')
     .replaceAll(/^["']|["']$/g, '');
-  if (token === '') throw new CommandError('stdin held no token. Nothing was changed.');
+  if (token === '') throw new CommandError('stdin contained no token. Nothing was changed.');
   if (/^sk-ant-oat\d{2}-[\w-]{32,}$/.test(token) && token.length <= 1000) return token;
   const hint = token.startsWith('sk-ant-api') ? ' An API key goes into config.env as ANTHROPIC_API_KEY.' : '';
   throw new CommandError(
-    `That is not one whole token of claude setup-token: those begin with sk-ant-oat.${hint} Nothing was changed.`,
+    `This is not one complete token of claude setup-token, which begins with sk-ant-oat.${hint} Nothing was changed.`,
   );
 }

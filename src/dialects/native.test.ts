@@ -182,7 +182,7 @@ describe('the answer of /v1/complete', () => {
     const refusal = {
       code: 'invalid_output',
       message:
-        'No answer that satisfies the schema: the model stopped before the value was complete (max_tokens).',
+        'The answer does not satisfy the schema: the model stopped before the value was complete (max_tokens).',
     };
     assert.throws(() => whole({ schema: {} }, cut), refusal);
     const stream = native.parse({ prompt: 'x', schema: {}, stream: true }).responder.stream(() => facts);

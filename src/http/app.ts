@@ -72,7 +72,7 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
 function nothingHere(): never {
   throw new RelayError(
     'not_found',
-    'There is nothing at this path. The base URL of an OpenAI SDK ends with /v1; the base URL of an Anthropic SDK does not.',
+    'This path does not exist. The base URL of an OpenAI SDK ends with /v1; the base URL of an Anthropic SDK does not.',
   );
 }
 

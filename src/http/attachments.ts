@@ -24,7 +24,7 @@ export function requireRoom(
   if (bodyBytes - attached > maxInputBytes) {
     throw new RelayError(
       'payload_too_large',
-      `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES), without the data of images and documents.`,
+      `The request body is larger than ${maxInputBytes} bytes (MAX_INPUT_BYTES), not counting the data of images and documents.`,
     );
   }
 }

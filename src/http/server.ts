@@ -17,7 +17,7 @@ export type ServerOptions = {
   longestAnswerMs: number;
   connections: Connections;
   times: Times;
-  /** Of requests that are not valid HTTP. */
+  /** The error format for requests that are not valid HTTP. */
   errorFormat: ErrorFormat;
 };
 

@@ -94,7 +94,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
 
     /** A new secret for the same key. Earlier secrets are valid for at most `graceMs` more milliseconds; 0 ends them now. */
     rotate(label: string, graceMs: number, command: string): NewSecret {
-      if (!Number.isSafeInteger(graceMs) || graceMs < 0) throw new KeyError('The grace cannot be negative.');
+      if (!Number.isSafeInteger(graceMs) || graceMs < 0)
+        throw new KeyError('The grace period cannot be negative.');
       return store.transaction(() => {
         const at = now();
         const key = liveKey(label);

@@ -9,8 +9,8 @@ const sentences = {
   global_daily: 'This relay has used its requests for this UTC day.',
   queue_full: 'Every slot is in use, and the queue has no free place for this key.',
   queue_timeout: 'No slot became free in time.',
-  plan: "The upstream says that the account's plan is used up for now.",
-  unauthenticated: 'Too many requests from this address had a key that is not valid.',
+  plan: "The account's plan is used up for now.",
+  unauthenticated: 'This address sent too many requests with an invalid key.',
 } as const satisfies Partial<Record<LimitName, string>>;
 
 /** A limit that has room again in `waitMs`. `family`: the models that the plan is used up for; absent: all. */
@@ -24,7 +24,7 @@ export function refusal({ limit, waitMs, family }: Blocked): RelayError {
   const sentence =
     family === undefined
       ? `${sentences[limit]} Try again in ${retryAfter} s.`
-      : `The upstream says that the account's plan is used up for ${family} models. Use another model, or try again in ${retryAfter} s.`;
+      : `The account's plan is used up for ${family} models. Use another model, or try again in ${retryAfter} s.`;
   return new RelayError('rate_limited', sentence, {
     limit,
     retryAfter,

@@ -116,7 +116,7 @@ describe('an install on systemd', () => {
   test('warns when the user cannot linger or has no namespaces', async () => {
     await installOn(systemd(active, { namespaces: false }).run, { notLingering: 'Access denied' });
     assert.match(said.join('\n'), /Warning: lingering is off \(Access denied\)/);
-    assert.match(said.join('\n'), /Warning: this kernel gives an ordinary user no namespaces/);
+    assert.match(said.join('\n'), /Warning: this kernel does not give namespaces to ordinary users/);
     assert.doesNotMatch(unit(), /^(PrivateUsers|ProtectSystem|ReadWritePaths)/m);
     assert.match(unit(), /^SystemCallFilter/m);
   });

@@ -46,7 +46,7 @@ export async function installSystemd(
   }
   if (!namespaces) {
     say(
-      'Warning: this kernel gives an ordinary user no namespaces. The service runs without the hardening that needs them: see docs/operations.md.',
+      'Warning: this kernel does not give namespaces to ordinary users. The service runs without the hardening that needs them: see docs/operations.md.',
     );
   }
   await systemctl(run, 'daemon-reload');

@@ -44,7 +44,7 @@ const errors = {
   },
   outdated: hostProblem('Claude Code is too old for this model or its organization: update it on the host.'),
   host: hostProblem(
-    'Claude Code cannot send requests as it is set up on the host. The owner of the host can find out why with `claude-relay doctor`.',
+    'Claude Code cannot send requests with its setup on the host. The owner of the host can run `claude-relay doctor` for the reason.',
   ),
   /** Something else answered in place of the API. */
   network: hostProblem(

@@ -22,7 +22,7 @@ export class CanaryRun {
   readonly results: CliResult[] = [];
   /** The model's answer came as events. */
   streamed = false;
-  /** Of the tools that the model asked for. */
+  /** The results of the tools that the model asked for. */
   readonly toolResults: ToolResult[] = [];
   /** Names of session files of the run's working directory. */
   sessions: readonly string[] = [];

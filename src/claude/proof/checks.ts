@@ -99,7 +99,7 @@ export function addedTexts(run: CanaryRun): number[] {
   return (sentBy(run)[0]?.listed ?? []).map((text) => text.length);
 }
 
-/** Of each turn that reached the model. */
+/** Compares each turn that reached the model with its conversation. */
 function sentBy({ asked, requests }: CanaryRun): Sent[] {
   const [{ system }] = asked;
   return asked.flatMap((conversation, turn) => {
@@ -140,7 +140,7 @@ function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
     : undefined;
 }
 
-/** To a conversation without tools. */
+/** The tools that a request offered although its conversation had none. */
 function offeredTools({ asked, requests }: CanaryRun): string[] {
   return asked.flatMap((conversation, turn) => {
     const request = requests[turn];

@@ -119,7 +119,7 @@ test('a missing file is not ready, and is proved when it comes back', async () =
   file.identity = undefined;
   assert.notEqual(reason(readiness), 'ready');
   await readiness.settled();
-  assert.match(reason(readiness), /is gone/);
+  assert.match(reason(readiness), /does not exist any more/);
   assert.equal(begun(), 1);
   file.identity = 'v1';
   assert.notEqual(reason(readiness), 'ready');
@@ -131,7 +131,7 @@ test('a turn that breaks the lock ends readiness until the proof passes again', 
   const { readiness, end, begun, phases } = world();
   await end(proof());
   readiness.lockBroken(listing);
-  assert.match(reason(readiness), /a turn listed what is not allowed \(tools: Bash\)/);
+  assert.match(reason(readiness), /a turn listed something that is not allowed \(tools: Bash\)/);
   assert.equal(begun(), 2);
   await end(proof());
   assert.equal(reason(readiness), 'ready');

@@ -52,7 +52,8 @@ export function startReadiness(options: ReadinessOptions) {
   const proveOnce = async (): Promise<void> => {
     const identity = options.identity();
     examined = identity;
-    if (identity === undefined) return enter({ phase: 'failed', reason: 'the Claude Code program is gone' });
+    if (identity === undefined)
+      return enter({ phase: 'failed', reason: 'the Claude Code program does not exist any more' });
     const proof = await options.prove(stop.signal);
     if (stop.signal.aborted || outdated || waitsFor !== undefined) return;
     if (!proof.proved) {
@@ -87,7 +88,7 @@ export function startReadiness(options: ReadinessOptions) {
   const notReady = (): RelayError =>
     new RelayError(
       'not_ready',
-      `The relay takes no requests at the moment: ${state.phase === 'proved' ? 'unknown' : state.reason}. The owner can see more with \`claude-relay doctor\`.`,
+      `The relay accepts no requests at the moment: ${state.phase === 'proved' ? 'unknown' : state.reason}. The owner can run \`claude-relay doctor\` for details.`,
       waitsFor === undefined ? { retryAfter: state.phase === 'proving' ? 5 : 30 } : { shouldRetry: false },
     );
 
@@ -153,10 +154,10 @@ function brokenBy(kind: Breach['kind'], found: string, waitsFor: 'restart' | 'ch
     case 'version':
       return `this version of Claude Code is not proved (${found})`;
     case 'listing': {
-      const what = `a turn listed what is not allowed (${found})`;
+      const what = `a turn listed something that is not allowed (${found})`;
       return waitsFor === undefined
         ? what
-        : `${what}, again after the lock had been proved. Install another version of Claude Code or remove the setting that brings it, then restart the relay`;
+        : `${what}, again after the lock had been proved. Install another version of Claude Code or remove the setting that causes it, then restart the relay`;
     }
   }
 }

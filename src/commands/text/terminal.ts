@@ -26,7 +26,7 @@ export function processTerminal(): Terminal {
   };
 }
 
-/** More than a person needs between two keys of a paste, less than anyone notices. */
+/** A pasted text has ended after this many milliseconds without input. */
 const settleMs = 200;
 const longest = 10_000;
 

@@ -74,7 +74,10 @@ export class Jobs {
   get(id: string, keyId: string): Job {
     const job = this.#cache.get(id);
     if (job === undefined || job.keyId !== keyId) {
-      throw new RelayError('not_found', 'There is no such job. It belongs to another key, or was forgotten.');
+      throw new RelayError(
+        'not_found',
+        'This key has no such job. The job may have expired, or belong to another key.',
+      );
     }
     return job;
   }

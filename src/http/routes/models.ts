@@ -81,7 +81,7 @@ export function chooseModel(
   if (listed === undefined) {
     throw new RelayError(
       unknown,
-      `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them a further name.`,
+      `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them another name.`,
       { reason: 'unknown_model' },
     );
   }

@@ -79,7 +79,7 @@ export const routes: readonly Route<RouteParts>[] = [
     scope: 'usage',
     handler: usage,
     id: 'usage',
-    summary: 'The limits of this key, and what it used.',
+    summary: 'The limits and the usage of this key.',
     answer: { Usage: api.usageResponse },
   },
   {
@@ -161,7 +161,7 @@ export const routes: readonly Route<RouteParts>[] = [
     ledger: 'jobs',
     handler: deleteJob,
     id: 'deleteJob',
-    summary: 'Cancel a job; forget one that has ended.',
+    summary: 'Cancel a job, or delete one that has ended.',
     answer: { JobAnswer: api.jobResponse },
   },
 ];
