@@ -4,6 +4,7 @@
  * The reader pulls the decoders, so a bomb costs one buffer and stops where its reader stops. (zlib's `maxOutputLength` does
  * not apply to streams.)
  */
+import { pipeline } from 'node:stream/promises';
 import {
   createBrotliDecompress,
   createInflate,
@@ -73,9 +74,9 @@ const decoders = {
   deflate: async function* (source: ByteSource): AsyncGenerator<Buffer> {
     // Some servers send raw deflate under this name. RFC 1950: the low four bits of a zlib stream are 8.
     const [first = 8] = await source.peek(1);
-    yield* run((first & 0x0f) === 8 ? createInflate() : createInflateRaw(), source);
+    yield* run((first & 0x0f) === 8 ? createInflate(options) : createInflateRaw(options), source);
   },
-  br: (source: ByteSource) => run(createBrotliDecompress(), source),
+  br: (source: ByteSource) => run(createBrotliDecompress(options), source),
 } as const satisfies Record<Exclude<Coding, 'identity'>, (source: ByteSource) => AsyncGenerator<Buffer>>;
 
 /**
@@ -88,7 +89,7 @@ async function* gunzip(source: ByteSource): AsyncGenerator<Buffer> {
       if (member > 0) return;
       throw Object.assign(new Error('no gzip header'), { code: 'Z_DATA_ERROR' });
     }
-    yield* run(createInflateRaw(), source);
+    yield* run(createInflateRaw(options), source);
     await source.take(8);
   }
 }
@@ -109,7 +110,7 @@ async function skipGzipHeader(source: ByteSource): Promise<boolean> {
 }
 
 async function skipText(source: ByteSource): Promise<void> {
-  for (let piece = await source.next(); piece !== undefined; piece = await source.next()) {
+  for await (const piece of source) {
     const end = piece.indexOf(0);
     if (end === -1) continue;
     source.putBack(piece.subarray(end + 1));
@@ -122,61 +123,27 @@ const maxGzipMembers = 100;
 
 /** Small, because all of a damaged piece is lost. */
 const pieceBytes = 16_384;
+/** The decoder works on one piece at a time, and only once its output has been read. */
+const options = { chunkSize: pieceBytes, highWaterMark: 1 };
 
 /** The decoder's whole output. Puts unread input back. Throws the decoder's error after the output before it. */
 async function* run(decoder: InflateRaw | BrotliDecompress, source: ByteSource): AsyncGenerator<Buffer> {
-  let wake: () => void = () => {};
-  const state: { idle: boolean; ended: boolean; error?: Error } = { idle: true, ended: false };
-  decoder.on('readable', () => wake());
-  decoder.on('error', (error) => {
-    state.error = error;
-    wake();
-  });
-  decoder.on('end', () => {
-    state.ended = true;
-    wake();
-  });
-  const written = (): void => {
-    state.idle = true;
-    wake();
-  };
-
   let fed = 0;
   let piece: Buffer = Buffer.alloc(0);
-  let finishing = false;
-  try {
-    for (;;) {
-      const woken = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      const chunk = decoder.read() as Buffer | null;
-      if (chunk !== null) {
-        yield chunk;
-      } else if (state.error !== undefined) {
-        throw state.error;
-      } else if (state.ended) {
-        const unread = fed - decoder.bytesWritten;
-        if (unread > 0) source.putBack(piece.subarray(piece.length - unread));
-        return;
-      } else if (state.idle && !finishing && decoder.bytesWritten === fed) {
-        const next = await source.next();
-        state.idle = false;
-        if (next === undefined) {
-          finishing = true;
-          decoder.end();
-          continue;
-        }
-        piece = next.subarray(0, pieceBytes);
-        if (next.length > piece.length) source.putBack(next.subarray(piece.length));
-        fed += piece.length;
-        decoder.write(piece, written);
-      } else {
-        await woken;
-      }
+  const pieces = async function* (): AsyncGenerator<Buffer> {
+    for await (const next of source) {
+      piece = next.subarray(0, pieceBytes);
+      source.putBack(next.subarray(piece.length));
+      fed += piece.length;
+      yield piece;
+      // The stream has ended inside this piece.
+      if (decoder.bytesWritten < fed) return;
     }
-  } finally {
-    decoder.destroy();
-  }
+  };
+  // An error of either side ends the decoder, and so the loop over its output.
+  pipeline(pieces, decoder).catch(() => {});
+  yield* decoder as AsyncIterable<Buffer>;
+  source.putBack(piece.subarray(piece.length - (fed - decoder.bytesWritten)));
 }
 
 function isZlibError(error: unknown): error is Error & { code: string } {
