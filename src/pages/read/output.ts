@@ -2,17 +2,16 @@
 export class Output {
   /** Bytes of UTF-8. */
   readonly max: number;
-  readonly #written: Buffer[] = [];
+  readonly #bytes: Buffer;
   #length = 0;
   #full = false;
   #incomplete = false;
-  /** Pieces that fit, not yet written. Most are a few characters long. */
-  #waiting = '';
   /** The first half of a surrogate pair whose second half is in the next piece. */
   #half = '';
 
   constructor(maxBytes: number) {
     this.max = maxBytes;
+    this.#bytes = Buffer.allocUnsafe(maxBytes);
   }
 
   /** True once something did not fit. Nothing is added after that. */
@@ -27,7 +26,6 @@ export class Output {
 
   /** Bytes of UTF-8. */
   get length(): number {
-    this.#flush();
     return this.#length;
   }
 
@@ -37,18 +35,19 @@ export class Output {
     const text = this.#half + piece;
     this.#half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? '';
     const whole = text.slice(0, text.length - this.#half.length);
-    if (this.fits(whole)) return this.#append(whole);
-    this.#full = true;
+    this.#full = !this.fits(whole);
+    const start = this.#length;
     // Buffer's `write` ends between two characters.
-    const room = Buffer.alloc(this.max - this.#length);
-    const kept = room.toString('utf8', 0, room.write(whole));
-    this.#append(references ? withoutHalfReference(kept, whole) : kept);
+    this.#length += this.#bytes.write(whole, start);
+    if (!this.#full || !references) return;
+    const kept = this.#bytes.toString('utf8', start, this.#length);
+    this.#length = start + Buffer.byteLength(withoutHalfReference(kept, whole));
   }
 
   /** Adds the whole piece or nothing. */
   addWhole(piece: string): void {
     this.#full ||= !this.fits(piece);
-    if (!this.#full) this.#append(piece);
+    if (!this.#full) this.#length += this.#bytes.write(piece, this.#length);
   }
 
   /** Records that a large piece is missing. Later pieces are still added. */
@@ -57,28 +56,11 @@ export class Output {
   }
 
   fits(piece: string): boolean {
-    // A UTF-16 unit is at most three bytes of UTF-8.
-    if (this.#length + 3 * (this.#waiting.length + piece.length) <= this.max) return true;
-    this.#flush();
     return Buffer.byteLength(piece) <= this.max - this.#length;
   }
 
   toString(): string {
-    this.#flush();
-    return Buffer.concat(this.#written).toString();
-  }
-
-  #append(text: string): void {
-    this.#waiting += text;
-    if (this.#waiting.length > 16_384) this.#flush();
-  }
-
-  #flush(): void {
-    if (this.#waiting === '') return;
-    const bytes = Buffer.from(this.#waiting);
-    this.#written.push(bytes);
-    this.#length += bytes.length;
-    this.#waiting = '';
+    return this.#bytes.toString('utf8', 0, this.#length);
   }
 }
 
