@@ -9,8 +9,6 @@ import {
   create,
   type DomElement,
   type DomNode,
-  first,
-  having,
   lineOf,
   named,
   nodesOf,
@@ -76,21 +74,18 @@ function block(element: DomElement): DomElement {
 
 function writeTable(table: DomElement, rows: readonly Row[], header: boolean): void {
   const grid = gridOf(rows);
+  const withHeader = rows[0]?.head === true;
+  if (header && !withHeader) grid.unshift([]);
   const width = grid.reduce((most, row) => Math.max(most, row.length), 0);
   const padded = width * grid.length <= maxCells;
-  const empty = (name: string, from: number): DomElement[] =>
-    Array.from({ length: padded || name === 'th' ? Math.max(0, width - from) : 0 }, () =>
-      create(table, name),
-    );
-  const withHeader = rows[0]?.head === true;
-  const lines = grid.map((cells, index) => {
-    const name = index === 0 && withHeader ? 'th' : 'td';
-    const written = cells.map((cell) =>
-      cell === undefined ? create(table, name) : create(cell, name, {}, ...cellContent(cell)),
-    );
-    return create(table, 'tr', {}, ...written, ...empty(name, cells.length));
+  const lines = grid.map((row, y) => {
+    const name = y === 0 && (header || withHeader) ? 'th' : 'td';
+    const cells = Array.from({ length: padded || name === 'th' ? width : row.length }, (_, x) => {
+      const cell = row[x];
+      return cell === undefined ? create(table, name) : create(cell, name, {}, ...cellContent(cell));
+    });
+    return create(table, 'tr', {}, ...cells);
   });
-  if (header && !withHeader) lines.unshift(create(table, 'tr', {}, ...empty('th', 0)));
   const captions = captionsOf(table).map(({ textContent }) => lineOf(textContent));
   const paragraphs = captions.filter((text) => text !== '').map((text) => create(table, 'p', {}, text));
   table.replaceWith(...paragraphs, create(table, 'table', {}, ...lines));
@@ -100,31 +95,27 @@ function captionsOf(table: DomElement): DomElement[] {
   return table.children.filter(named('CAPTION'));
 }
 
-/** The cells by row and column; undefined where a cell extends from the left or from above. */
-function gridOf(rows: readonly Row[]): (DomElement | undefined)[][] {
-  const spans = rows.reduce(
-    (sum, { cells }) =>
-      sum + cells.reduce((cellSum, cell) => cellSum + span(cell, 'colspan') * span(cell, 'rowspan'), 0),
-    0,
-  );
+/** The cells by row and column, with holes where a cell extends from the left or from above. */
+function gridOf(rows: readonly Row[]): DomElement[][] {
+  const spans = rows
+    .flatMap(({ cells }) => cells)
+    .reduce((sum, cell) => sum + span(cell, 'colspan') * span(cell, 'rowspan'), 0);
   if (spans > maxCells) return rows.map(({ cells }) => [...cells]);
-  const grid: (DomElement | undefined)[][] = rows.map(() => []);
   const taken = rows.map(() => new Set<number>());
-  for (const [y, { cells }] of rows.entries()) {
+  return rows.map(({ cells }, y) => {
+    const row: DomElement[] = [];
     let x = 0;
     for (const cell of cells) {
       while (taken[y]?.has(x) === true) x += 1;
-      const width = span(cell, 'colspan');
-      for (let down = 0; down < span(cell, 'rowspan'); down += 1) {
-        for (let right = 0; right < width; right += 1) taken[y + down]?.add(x + right);
-      }
-      const row = grid[y] ?? [];
       row[x] = cell;
-      x += width;
+      const end = x + span(cell, 'colspan');
+      const height = span(cell, 'rowspan');
+      for (; x < end; x += 1) {
+        for (let down = 0; down < height; down += 1) taken[y + down]?.add(x);
+      }
     }
-  }
-  // Turns holes into undefined, also at the end of a row.
-  return grid.map((row) => Array.from(row));
+    return row;
+  });
 }
 
 function span(cell: DomElement, name: string): number {
@@ -134,25 +125,27 @@ function span(cell: DomElement, name: string): number {
 
 /** A cell's blocks. In a table inside it, each row is a line with commas between its cells. */
 function cellContent(cell: DomElement): readonly DomNode[] {
-  if (first(cell, needsLine) === undefined) return cell.childNodes;
-  for (const heading of all(cell, named('H1 H2 H3 H4 H5 H6 PRE'))) {
-    const name = heading.nodeName === 'PRE' ? 'code' : 'strong';
-    heading.replaceWith(create(heading, 'p', {}, create(heading, name, {}, ...heading.childNodes)));
-  }
-  for (const rule of all(cell, named('HR'))) rule.remove();
-  for (const formula of all(cell, having('data-tex'))) formula.setAttribute('data-tex', 'inline');
-  for (const inner of all(cell, named('TR'))) {
-    const line: (DomNode | string)[] = [];
-    for (const { childNodes } of inner.children) {
-      if (childNodes.length > 0) line.push(...(line.length === 0 ? [] : [', ']), ...childNodes);
+  for (const part of all(cell, needsLine)) {
+    if (part.nodeName === 'HR') part.remove();
+    else if (part.hasAttribute('data-tex')) part.setAttribute('data-tex', 'inline');
+    else {
+      const name = part.nodeName === 'PRE' ? 'code' : 'strong';
+      part.replaceWith(create(part, 'p', {}, create(part, name, {}, ...part.childNodes)));
     }
-    inner.replaceWith(create(inner, 'p', {}, ...line));
   }
-  for (const inner of all(cell, named('TABLE THEAD TBODY TFOOT')).toReversed())
-    inner.replaceWith(...inner.childNodes);
+  for (const part of all(cell, named('TABLE THEAD TBODY TFOOT TR')).toReversed()) {
+    if (part.nodeName !== 'TR') part.replaceWith(...part.childNodes);
+    else {
+      const line: (DomNode | string)[] = [];
+      for (const { childNodes } of part.children) {
+        if (childNodes.length > 0) line.push(', ', ...childNodes);
+      }
+      part.replaceWith(create(part, 'p', {}, ...line.slice(1)));
+    }
+  }
   return cell.childNodes;
 }
 
 function needsLine(element: DomElement): boolean {
-  return /^(H[1-6]|HR|PRE|TABLE)$/.test(element.nodeName) || element.hasAttribute('data-tex');
+  return /^(H[1-6]|HR|PRE)$/.test(element.nodeName) || element.hasAttribute('data-tex');
 }
