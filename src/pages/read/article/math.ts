@@ -9,6 +9,7 @@ import {
   type DomElement,
   type DomNode,
   first,
+  having,
   isText,
   lineOf,
   named,
@@ -21,39 +22,35 @@ const maxLength = 20_000;
 type Formula = { readonly tex: string; readonly display: boolean };
 
 export function readMath(body: DomElement): void {
-  const isTex = (script: DomElement): boolean => script.getAttribute('type')?.startsWith('math/tex') === true;
-  for (const script of all(body, named('SCRIPT')).filter(isTex)) {
+  for (const script of all(body, named('SCRIPT'))) {
+    const type = attribute(script, 'type');
+    if (!type.startsWith('math/tex')) continue;
     // The output of MathJax 2 is before its source.
     let before = script.previousElementSibling;
-    while (before !== null && classesOf(before).some((name) => /^(MathJax|MJX)/.test(name))) {
+    while (before !== null && /(^|\s)(MathJax|MJX)/.test(attribute(before, 'class'))) {
       before.remove();
       before = script.previousElementSibling;
     }
-    put(script, { tex: script.textContent, display: /mode=display/.test(attribute(script, 'type')) });
+    put(script, { tex: script.textContent, display: type.includes('mode=display') });
   }
   for (const element of all(body, isRendered)) {
-    const done = !body.contains(element) || first(element, hasTex) !== undefined;
-    if (!done) put(element, formulaOf(element));
-  }
-  for (const image of all(body, named('IMG'))) {
-    const classes = attribute(image, 'class');
-    if (!/(^|\s)(mwe-math-[\w-]+|math(-[\w-]+)?|latex|tex)(\s|$)/.test(classes)) continue;
-    put(image, { tex: attribute(image, 'alt'), display: /-display(\s|$)/.test(classes) });
+    const done = !body.contains(element) || first(element, having('data-tex')) !== undefined;
+    if (!done) put(element, renderedFormula(element));
   }
   for (const element of all(body, isSource)) {
-    if (element.children.length === 0) put(element, delimited(element.textContent) ?? byClass(element));
+    if (element.children.length === 0) put(element, sourceFormula(element));
   }
   for (const text of textsWithDelimiters(body)) readDelimited(text);
 }
 
 const isMath = (element: DomElement): boolean => element.nodeName.toUpperCase() === 'MATH';
-const hasTex = (element: DomElement): boolean => element.hasAttribute('data-tex');
 const renderedClass = /(^|\s)(katex(-display)?|mwe-math-element|MathJax(_Display)?)(\s|$)/;
+const imageClass = /(^|\s)(mwe-math-[\w-]+|math(-[\w-]+)?|latex|tex)(\s|$)/;
 
 function isRendered(element: DomElement): boolean {
-  return (
-    isMath(element) || element.nodeName === 'MJX-CONTAINER' || renderedClass.test(attribute(element, 'class'))
-  );
+  const classes = attribute(element, 'class');
+  if (element.nodeName === 'IMG' && imageClass.test(classes)) return true;
+  return isMath(element) || element.nodeName === 'MJX-CONTAINER' || renderedClass.test(classes);
 }
 
 /** The source of a formula that a script would render. */
@@ -64,16 +61,15 @@ function isSource(element: DomElement): boolean {
   );
 }
 
-function formulaOf(element: DomElement): Formula | undefined {
+function renderedFormula(element: DomElement): Formula {
   const math = isMath(element) ? element : first(element, isMath);
+  const image = element.nodeName === 'IMG' ? element : first(element, named('IMG'));
   const source = math === undefined ? undefined : texOf(math);
   const display =
     math?.getAttribute('display') === 'block' ||
     element.getAttribute('display') === 'true' ||
-    classesOf(element).some((name) => name === 'katex-display' || name === 'MathJax_Display') ||
-    first(element, (each) => /mwe-math-[\w-]+-display/.test(attribute(each, 'class'))) !== undefined;
-  const tex = source ?? first(element, named('IMG'))?.getAttribute('alt') ?? '';
-  return tex === '' ? undefined : { tex, display };
+    [element, image].some((each) => /[-_]display(\s|$)/i.test(each?.getAttribute('class') ?? ''));
+  return { tex: source ?? image?.getAttribute('alt') ?? '', display };
 }
 
 /** From the page's annotation, or translated. */
@@ -93,19 +89,17 @@ function texOf(math: DomElement): string | undefined {
   }
 }
 
-function byClass(element: DomElement): Formula | undefined {
-  const classes = classesOf(element);
-  if (!classes.includes('math')) return undefined;
-  if (classes.includes('display')) return { tex: element.textContent, display: true };
-  return classes.includes('inline') ? { tex: element.textContent, display: false } : undefined;
-}
-
-function delimited(text: string): Formula | undefined {
-  const trimmed = text.trim();
-  const display = /^(?:\$\$([^]+)\$\$|\\\[([^]+)\\\])$/.exec(trimmed);
+/** TeX between delimiters, or in an element whose class says how it is shown. */
+function sourceFormula(element: DomElement): Formula | undefined {
+  const text = element.textContent.trim();
+  const display = /^(?:\$\$([^]+)\$\$|\\\[([^]+)\\\])$/.exec(text);
   if (display !== null) return { tex: display[1] ?? display[2] ?? '', display: true };
-  const inline = /^(?:\$([^$]+)\$|\\\(([^]+)\\\))$/.exec(trimmed);
-  return inline === null ? undefined : { tex: inline[1] ?? inline[2] ?? '', display: false };
+  const inline = /^(?:\$([^$]+)\$|\\\(([^]+)\\\))$/.exec(text);
+  if (inline !== null) return { tex: inline[1] ?? inline[2] ?? '', display: false };
+  const classes = classesOf(element);
+  const shown = classes.find((name) => name === 'display' || name === 'inline');
+  if (!classes.includes('math') || shown === undefined) return undefined;
+  return { tex: text, display: shown === 'display' };
 }
 
 function put(place: DomElement, formula: Formula | undefined): void {
