@@ -1,5 +1,5 @@
 /** The language of a code block, from the class names and attributes of highlighters. */
-import { all, attribute, classesOf, type DomElement, isElement, named } from './dom.ts';
+import { all, attribute, classesOf, type DomElement, named, parentsOf } from './dom.ts';
 
 /** Names that are a language without a prefix, as in `class="hljs python"`. */
 const names = new Set(
@@ -21,25 +21,21 @@ export function codeLanguage(block: DomElement): string {
     const language = fromAttributes(element) ?? fromClasses(element) ?? bareName(element);
     if (language !== undefined) return language;
   }
-  let around = block.parentNode;
-  for (
-    let level = 0;
-    level < 4 &&
-    isElement(around) &&
-    /^(DIV|FIGURE|SPAN|TD|TR|TBODY|TABLE|[\w]+-[\w-]+)$/.test(around.nodeName);
-    level += 1
-  ) {
-    const language = fromAttributes(around) ?? fromClasses(around) ?? fromFigure(around);
+  for (const parent of parentsOf(block).take(4)) {
+    if (!/^(DIV|FIGURE|SPAN|TD|TR|TBODY|TABLE|[\w]+-[\w-]+)$/.test(parent.nodeName)) break;
+    // `<figure class="highlight js">`, `<div class="syntaxhighlighter js">`.
+    const isHighlighted = /highlight/.test(attribute(parent, 'class'));
+    const language =
+      fromAttributes(parent) ?? fromClasses(parent) ?? (isHighlighted ? bareName(parent) : undefined);
     // The names of a much larger element are about something else.
-    if (language !== undefined && around.textContent.length <= 2 * block.textContent.length + 200)
+    if (language !== undefined && parent.textContent.length <= 2 * block.textContent.length + 200)
       return language;
-    around = around.parentNode;
   }
   return '';
 }
 
 function usable(name: string | null | undefined): string | undefined {
-  return name !== null && name !== undefined && wellFormed.test(name) && !none.test(name) ? name : undefined;
+  return typeof name === 'string' && wellFormed.test(name) && !none.test(name) ? name : undefined;
 }
 
 function fromAttributes(element: DomElement): string | undefined {
@@ -49,29 +45,18 @@ function fromAttributes(element: DomElement): string | undefined {
   );
 }
 
-const patterns = [
-  /(?:^|\s)lang(?:uage)?-([\w+#.-]+)/i,
-  /(?:^|\s)highlight-(?:source|text)-([\w+#.]+)/i,
-  /(?:^|\s)brush:\s*([\w+#.-]+)/i,
-  /(?:^|\s)src-([\w+#.-]+)/,
-  /(?:^|\s)sourceCode\s+([\w+#.-]+)/,
-];
+const prefixed = /(?:^|\s)(?:lang-|language-|brush:\s*|src-)([\w+#.-]+)/i;
+/** Of GitHub and pandoc. */
+const marked = /(?:^|\s)(?:highlight-source-|highlight-text-|sourceCode\s+)([\w+#.]+)/i;
 
 function fromClasses(element: DomElement): string | undefined {
   const classes = attribute(element, 'class');
-  for (const pattern of patterns) {
-    const language = usable(pattern.exec(classes)?.[1]);
-    if (language !== undefined) return language;
-  }
+  const language = usable(prefixed.exec(classes)?.[1]) ?? usable(marked.exec(classes)?.[1]);
+  if (language !== undefined) return language;
   const highlighted = /(?:^|\s)highlight-([\w+#.]+)/.exec(classes)?.[1];
   return names.has(highlighted?.toLowerCase() ?? '') ? highlighted : undefined;
 }
 
 function bareName(element: DomElement): string | undefined {
   return classesOf(element).find((name) => names.has(name.toLowerCase()));
-}
-
-/** `<figure class="highlight js">`, `<div class="syntaxhighlighter js">`. */
-function fromFigure(element: DomElement): string | undefined {
-  return /highlight/.test(attribute(element, 'class')) ? bareName(element) : undefined;
 }

@@ -15,6 +15,7 @@ import {
   isElement,
   lineOf,
   named,
+  parentsOf,
   replaceWrapped,
 } from './dom.ts';
 
@@ -54,13 +55,10 @@ function writeCode(block: DomElement): DomElement {
     /^copy( code)?$/i.test(node.textContent.trim()) ||
     (language !== '' && node.textContent.trim().toLowerCase() === language.toLowerCase());
   replaceWrapped(block, pre, (element) => !elsewhere.test(namesOf(element)), isLabel);
-  for (
-    let parent = pre.parentNode;
-    parent?.nodeName === 'DIV' && !elsewhere.test(namesOf(parent));
-    parent = parent.parentNode
-  ) {
-    if (!meaningless.test(namesOf(parent)) || parent.textContent.length > 3 * pre.textContent.length + 200)
-      continue;
+  for (const parent of parentsOf(pre)) {
+    const names = namesOf(parent);
+    if (parent.nodeName !== 'DIV' || elsewhere.test(names)) break;
+    if (!meaningless.test(names) || parent.textContent.length > 3 * pre.textContent.length + 200) continue;
     parent.removeAttribute('class');
     parent.removeAttribute('id');
   }

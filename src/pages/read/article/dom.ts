@@ -103,11 +103,14 @@ export function* nodesOf(
   }
 }
 
+/** The elements around a node, the nearest first. */
+export function* parentsOf(node: DomNode): Generator<DomElement> {
+  for (let parent = node.parentNode; isElement(parent); parent = parent.parentNode) yield parent;
+}
+
 /** The nearest element of a kind around a node. */
 export function around(node: DomNode, is: (element: DomElement) => boolean): DomElement | undefined {
-  let parent = node.parentNode;
-  while (isElement(parent) && !is(parent)) parent = parent.parentNode;
-  return isElement(parent) ? parent : undefined;
+  return parentsOf(node).find(is);
 }
 
 export const blockNames: ReadonlySet<string> = new Set(
@@ -140,9 +143,8 @@ export function replaceWrapped(
   isNothing: (node: DomNode) => boolean = () => false,
 ): void {
   let outer = inner;
-  for (let level = 0; level < 4; level += 1) {
-    const parent = outer.parentNode;
-    if (!isElement(parent) || !/^(DIV|FIGURE|P)$/.test(parent.nodeName) || !isWrapper(parent)) break;
+  for (const parent of parentsOf(inner).take(4)) {
+    if (!/^(DIV|FIGURE|P)$/.test(parent.nodeName) || !isWrapper(parent)) break;
     const inside = outer;
     if (parent.childNodes.some((node) => node !== inside && holdsContent(node) && !isNothing(node))) break;
     outer = parent;
