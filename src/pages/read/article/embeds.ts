@@ -24,15 +24,11 @@ export function readEmbeds(body: DomElement, base: string): void {
     }
     const title = lineOf(element.getAttribute('title') ?? element.getAttribute('aria-label'));
     const kind = kinds[element.nodeName] ?? 'Embedded page';
-    const link = create(
-      element,
-      'span',
-      { 'data-href': url },
-      title === '' ? `${kind}: ${hostOf(url)}` : `${kind}: ${title}`,
-    );
-    const amongWords =
-      element.parentNode?.childNodes.some((node) => node !== element && holdsContent(node)) === true;
-    if (amongWords && !/^(DIV|SECTION|ARTICLE|MAIN|FIGURE|BODY)$/.test(element.parentNode?.nodeName ?? ''))
+    const words = `${kind}: ${title === '' ? new URL(url).host : title}`;
+    const link = create(element, 'span', { 'data-href': url }, words);
+    const parent = element.parentNode;
+    const amongWords = parent?.childNodes.some((node) => node !== element && holdsContent(node)) === true;
+    if (amongWords && !/^(DIV|SECTION|ARTICLE|MAIN|FIGURE|BODY)$/.test(parent.nodeName))
       element.replaceWith(link);
     else replaceWrapped(element, create(element, 'p', {}, link), () => true);
   }
@@ -62,8 +58,4 @@ function isInvisible(element: DomElement): boolean {
     element.hasAttribute('hidden') ||
     /display:\s*none|visibility:\s*hidden/i.test(attribute(element, 'style'))
   );
-}
-
-function hostOf(url: string): string {
-  return URL.parse(url)?.host ?? url;
 }

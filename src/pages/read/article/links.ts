@@ -8,9 +8,9 @@ import {
   type DomElement,
   type DomNode,
   first,
+  holdsContent,
   isElement,
   isText,
-  lineOf,
   named,
   nodesOf,
 } from './dom.ts';
@@ -26,28 +26,26 @@ export function readLinks(body: DomElement, base: string): void {
   for (const link of all(body, named('A'))) {
     if (!link.hasAttribute('href')) continue;
     const url = readableUrl(link.getAttribute('href'), base);
-    const nothing = link.textContent.trim() === '' && first(link, named('IMG')) === undefined;
-    if (url === undefined || nothing) link.replaceWith(...link.childNodes);
-    else link.setAttribute('href', url);
-    if (url !== undefined && !nothing && holdsBlock(link)) flatten(link);
+    if (url === undefined || !holdsContent(link)) {
+      link.replaceWith(...link.childNodes);
+      continue;
+    }
+    link.setAttribute('href', url);
+    if (holdsBlock(link)) flatten(link, url);
   }
 }
 
 const isHeading = named('H1 H2 H3 H4 H5 H6');
 
-function flatten(link: DomElement): void {
-  const parts = inlineParts(link);
-  const flat = create(link, 'a', { href: attribute(link, 'href') }, ...parts);
-  const alone = neighbours(link).every((node) => !isText(node) || lineOf(node.nodeValue) === '');
+function flatten(link: DomElement, url: string): void {
+  const flat = create(link, 'a', { href: url }, ...inlineParts(link));
+  const neighbours = [link.previousSibling, link.nextSibling];
+  const alone = neighbours.every((node) => node === null || !isText(node) || node.textContent.trim() === '');
   link.replaceWith(
     alone && /^(DIV|SECTION|ARTICLE|MAIN|BODY)$/.test(link.parentNode?.nodeName ?? '')
       ? create(link, 'p', {}, flat)
       : flat,
   );
-}
-
-function neighbours(node: DomNode): DomNode[] {
-  return [node.previousSibling, node.nextSibling].filter((each) => each !== null);
 }
 
 function holdsBlock(link: DomElement): boolean {
@@ -71,13 +69,7 @@ function inlineParts(link: DomElement): (DomNode | string)[] {
     else if (isKept(node)) parts.push(node);
     else if (node.nodeName === 'BR') parts.push(' ');
   }
-  while (isSpace(parts[0])) parts.shift();
-  while (isSpace(parts.at(-1))) parts.pop();
   return parts;
-}
-
-function isSpace(part: DomNode | string | undefined): boolean {
-  return typeof part === 'string' && part.trim() === '';
 }
 
 function blockOf(node: DomNode): DomElement | undefined {

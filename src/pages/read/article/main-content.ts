@@ -3,8 +3,9 @@ import { Readability } from '@mozilla/readability';
 import { parseHTML } from 'linkedom';
 import { parse, serialize } from 'parse5';
 
+import { line } from '../metadata.ts';
 import { readCode } from './code.ts';
-import { type DomDocument, type DomElement, first, lineOf, named } from './dom.ts';
+import { type DomDocument, type DomElement, first, named } from './dom.ts';
 import { linkEmbeds, readEmbeds } from './embeds.ts';
 import { findTitle, hideHeadings, showHeadings } from './headings.ts';
 import { readImages } from './images.ts';
@@ -14,9 +15,9 @@ import { readTasks } from './tasks.ts';
 
 export type MainContent = {
   readonly content: DomElement;
-  /** Found by Readability, for pages that do not declare it. */
-  readonly byline?: string;
-  readonly excerpt?: string;
+  /** Found in the content, for pages that do not declare it. */
+  readonly byline: string | undefined;
+  readonly excerpt: string | undefined;
 };
 
 /** If Readability finds no article, the body is the content. */
@@ -42,13 +43,7 @@ export function mainContent(html: string, url: string, title: string): MainConte
   showHeadings(content, heading);
   linkEmbeds(content);
   content.normalize();
-  const byline = short(article?.byline);
-  const excerpt = short(article?.excerpt);
-  return { content, ...(byline === '' ? {} : { byline }), ...(excerpt === '' ? {} : { excerpt }) };
-}
-
-function short(text: string | null | undefined): string {
-  return lineOf(text?.slice(0, 2000)).toWellFormed();
+  return { content, byline: line(article?.byline), excerpt: line(article?.excerpt) };
 }
 
 function baseOf(href: string, url: string): string {

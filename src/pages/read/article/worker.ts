@@ -1,6 +1,6 @@
 /** Reads the main content of a page in a worker: the tree of a hostile page can take any time and memory. See article.ts. */
 import { answerJobs } from '../../../bounded-worker.ts';
-import { mainContent } from './main-content.ts';
+import { mainContent, type MainContent } from './main-content.ts';
 import { toMarkdown } from './markdown.ts';
 import { toText } from './text.ts';
 
@@ -12,12 +12,7 @@ export type ArticleJob = {
   readonly title: string;
 };
 
-export type Article = {
-  readonly text: string;
-  /** Found in the content, for pages that do not declare it. */
-  readonly byline?: string;
-  readonly excerpt?: string;
-};
+export type Article = { readonly text: string } & Omit<MainContent, 'content'>;
 
 export function readContent({ html, url, format, title }: ArticleJob): Article {
   const { content, ...found } = mainContent(html, url, title);
