@@ -73,16 +73,9 @@ async function namedInside(
   start: Buffer,
   rule: EncodingRule,
 ): Promise<string | undefined> {
-  switch (rule) {
-    case 'html':
-      return (await findMetaCharset(source)) ?? xmlDeclaration(start);
-    case 'xml':
-      return xmlDeclaration(start) ?? 'utf-8';
-    case 'json':
-      return 'utf-8';
-    case 'text':
-      return xmlDeclaration(start);
-  }
+  if (rule === 'json') return 'utf-8';
+  const inMeta = rule === 'html' ? await findMetaCharset(source) : undefined;
+  return inMeta ?? xmlDeclaration(start) ?? (rule === 'xml' ? 'utf-8' : undefined);
 }
 
 function xmlDeclaration(start: Buffer): string | undefined {

@@ -22,15 +22,9 @@ export type ContentType = {
 /** One of the comma-separated values of a header: a comma in quotes does not end it. */
 const oneValue = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
 /** Sent for a file of unknown type, and to make a browser save a file. */
-const fileTypes = new Set([
-  'application/octet-stream',
-  'binary/octet-stream',
-  'application/download',
-  'application/force-download',
-  'application/x-download',
-]);
+const fileType = /^(?:(?:application|binary)\/octet-stream|application\/(?:x-|force-)?download)$/;
 /** MIME Sniffing section 7: no type at all. */
-const unknownTypes = new Set(['*/*', 'unknown/unknown', 'application/unknown']);
+const unknownType = /^(?:unknown|application)\/unknown$/;
 
 /** Structured syntax suffixes (RFC 6839 and the IANA registry) whose syntax is text. */
 const suffix = /^(application|chemical|message|model)\/[^+]+\+(json|xml|yaml|json-seq)$/;
@@ -73,28 +67,22 @@ function parse(value: string): MIMEType | undefined {
 
 function kindOf(essence: string): ContentKind {
   if (essence === 'text/html' || essence === 'application/xhtml+xml') return 'html';
-  if (unknownTypes.has(essence)) return 'unknown';
-  if (fileTypes.has(essence)) return 'file';
+  if (unknownType.test(essence)) return 'unknown';
+  if (fileType.test(essence)) return 'file';
   return isTextual(essence) ? 'text' : 'unsupported';
 }
 
 function encodingRule(essence: string): EncodingRule {
   if (essence === 'text/html') return 'html';
-  return /[/+](json|xml)$/.exec(essence)?.[1] === 'json' ? 'json' : /[/+]xml$/.test(essence) ? 'xml' : 'text';
+  if (/[/+]json$/.test(essence)) return 'json';
+  return /[/+]xml$/.test(essence) ? 'xml' : 'text';
 }
 
 /** Whether a media type, in lower case and without parameters, holds text. */
 function isTextual(essence: string): boolean {
-  const [type = '', subtype = ''] = essence.split('/');
-  switch (type) {
-    case 'text':
-      // A stream has no end.
-      return subtype !== 'event-stream';
-    case 'message':
-      return true;
-    case 'application':
-      return subtypes.has(subtype.replace(/^x-/, '')) || suffix.test(essence);
-    default:
-      return suffix.test(essence);
-  }
+  const [type, subtype = ''] = essence.split('/');
+  // A stream has no end.
+  if (type === 'text') return subtype !== 'event-stream';
+  if (type === 'application' && subtypes.has(subtype.replace(/^x-/, ''))) return true;
+  return type === 'message' || suffix.test(essence);
 }
