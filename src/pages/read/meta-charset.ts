@@ -40,6 +40,10 @@ export async function findMetaCharset(source: ByteSource): Promise<string | unde
     onEndTag: (tag) => {
       if (!isOver(tag) && !headNames.has(tag.tagName)) search.inHead = false;
     },
+    onCharacter() {},
+    onComment() {},
+    onDoctype() {},
+    onEof() {},
   });
   let looked = 0;
   for (let size = everywhereBytes; !search.done && size <= headBytes; size *= 2) {

@@ -2,7 +2,7 @@
  * parse5's tokenizer with bounded memory for one token. A page can be one tag of ten megabytes. In JavaScript, a name that grows
  * letter by letter, or a value with many replaced characters, takes thirty times its length.
  */
-import { Token, Tokenizer, TokenizerMode } from 'parse5';
+import { Token, type TokenHandler, Tokenizer, TokenizerMode } from 'parse5';
 
 /** At least this much of a name or a value is kept: more than any rule compares. UTF-16 units. */
 export const knownLength = 4096;
@@ -26,13 +26,8 @@ const textModes = new Map<string, Tokenizer['state']>([
   ['plaintext', TokenizerMode.PLAINTEXT],
 ]);
 
-export type PageHandler = {
-  onStartTag(tag: Token.TagToken): void;
-  onEndTag(tag: Token.TagToken): void;
-  onCharacter?(token: Token.CharacterToken): void;
-  onComment?(token: Token.CommentToken): void;
-  onDoctype?(token: Token.DoctypeToken): void;
-  onEof?(token: Token.EOFToken): void;
+/** The other two kinds of text do not occur: see _ensureCharacterToken. */
+export type PageHandler = Omit<TokenHandler, 'onNullCharacter' | 'onWhitespaceCharacter'> & {
   /** The source of an unfinished token, up to `end` in the page, is about to be dropped. */
   onDropSource?(token: Token.Token, end: number): void;
 };
@@ -41,20 +36,7 @@ export class PageTokenizer extends Tokenizer {
   readonly #handler: PageHandler;
 
   constructor(handler: PageHandler) {
-    super(
-      { sourceCodeLocationInfo: true },
-      {
-        onStartTag: (tag) => handler.onStartTag(tag),
-        onEndTag: (tag) => handler.onEndTag(tag),
-        onCharacter: (token) => handler.onCharacter?.(token),
-        // These two are never called: see _ensureCharacterToken.
-        onNullCharacter: () => {},
-        onWhitespaceCharacter: () => {},
-        onComment: (token) => handler.onComment?.(token),
-        onDoctype: (token) => handler.onDoctype?.(token),
-        onEof: (token) => handler.onEof?.(token),
-      },
-    );
+    super({ sourceCodeLocationInfo: true }, handler as TokenHandler);
     this.#handler = handler;
   }
 
