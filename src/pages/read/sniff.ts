@@ -14,20 +14,14 @@ const utf16Start = /^(?:\xfe\xff|\xff\xfe|<\0\?\0|\0<\0\?)/;
 const utf8Mark = '\xef\xbb\xbf';
 
 /** The kind of a page without a type: MIME Sniffing section 7.1. */
-export function sniffKind(start: Uint8Array): 'html' | 'text' | 'unsupported' {
-  const text = latin1(start);
+export function sniffKind(start: Buffer): 'html' | 'text' | 'unsupported' {
+  const text = start.toString('latin1', 0, sniffBytes);
   if (isBinary(start) || documentStart.test(text)) return 'unsupported';
   return htmlStart.test(text.startsWith(utf8Mark) ? text.slice(utf8Mark.length) : text) ? 'html' : 'text';
 }
 
 /** MIME Sniffing section 7.2: bytes that no text has. */
-export function isBinary(start: Uint8Array): boolean {
-  const text = latin1(start);
+export function isBinary(start: Buffer): boolean {
+  const text = start.toString('latin1', 0, sniffBytes);
   return !utf16Start.test(text) && binaryByte.test(text);
-}
-
-function latin1(start: Uint8Array): string {
-  return Buffer.from(start.buffer, start.byteOffset, Math.min(start.byteLength, sniffBytes)).toString(
-    'latin1',
-  );
 }

@@ -15,15 +15,13 @@ export function readImages(body: DomElement, base: string): void {
   }
   for (const image of all(body, named('IMG'))) {
     const source = sourceOf(image, base);
-    const alt = image.getAttribute('alt');
-    const isData = source?.startsWith('data:') === true;
-    const spacer =
-      isData && (alt?.trim() ?? '') === '' && (alt !== null || attribute(image, 'src').length < shortestData);
+    const alt = attribute(image, 'alt');
+    const wordless = source?.startsWith('data:') === true && alt.trim() === '';
+    const spacer = wordless && (image.hasAttribute('alt') || attribute(image, 'src').length < shortestData);
     const pixel = ['width', 'height'].every((side) => /^[01](px)?$/.test(attribute(image, side)));
     if (source === undefined || spacer || pixel) {
       // A picture without a URL is replaced with its alt text.
-      if (source === undefined && (alt?.trim() ?? '') !== '') image.replaceWith(alt ?? '');
-      else image.remove();
+      image.replaceWith(source === undefined ? alt : '');
       continue;
     }
     for (const name of ['srcset', 'sizes', ...lateSources, ...lateSets]) image.removeAttribute(name);
@@ -33,20 +31,17 @@ export function readImages(body: DomElement, base: string): void {
 }
 
 function sourceOf(image: DomElement, base: string): string | undefined {
-  const url = (text: string | null | undefined): string | undefined => readableUrl(text ?? null, base);
-  const attribute = (name: string): string | null => image.getAttribute(name);
   const picture = pictureOf(image);
   const sources = picture === undefined ? [] : all(picture, named('SOURCE'));
   const candidates = [
     // A script replaces `src` with these later; until then `src` is a placeholder.
-    ...lateSources.map(attribute),
-    ...lateSets.map((name) => largest(attribute(name))),
-    attribute('src'),
-    largest(attribute('srcset')),
-    ...sources.flatMap((source) =>
-      ['srcset', 'data-srcset'].map((name) => largest(source.getAttribute(name))),
+    ...lateSources.map((name) => image.getAttribute(name)),
+    ...lateSets.map((name) => largest(image.getAttribute(name))),
+    image.getAttribute('src'),
+    ...[image, ...sources].flatMap((each) =>
+      ['srcset', 'data-srcset'].map((name) => largest(each.getAttribute(name))),
     ),
-  ].map(url);
+  ].map((text) => readableUrl(text, base));
   return (
     candidates.find((source) => source !== undefined && !source.startsWith('data:')) ??
     candidates.find(Boolean)
