@@ -20,10 +20,9 @@ const mathNames = new Set([
 export class Ambiguity {
   #math = false;
   /** Set once the content of `<math>` or `<select>` is unusual: then its end is unknown. */
-  #mathForever = false;
+  #forever = false;
   #mathLeaf = '';
   #select = false;
-  #selectForever = false;
   #noscript = false;
   #frameset = false;
 
@@ -38,7 +37,7 @@ export class Ambiguity {
     const name = tag.tagName;
     if (name === 'math' && !tag.selfClosing) this.#math = true;
     if (name === 'select') this.#select = true;
-    if (name === 'template' && this.#select) this.#selectForever = true;
+    if (name === 'template' && this.#select) this.#forever = true;
     if (name === 'noscript') this.#noscript = true;
     if (name === 'frameset') this.#frameset = true;
   }
@@ -47,24 +46,20 @@ export class Ambiguity {
   end(name: string): void {
     if (name === 'noscript') this.#noscript = false;
     if (name === 'select') this.#select = false;
-    if (name === 'math') {
-      this.#math = false;
-      this.#mathLeaf = '';
-    } else if (name === this.#mathLeaf) {
-      this.#mathLeaf = '';
-    }
+    if (name === 'math') this.#math = false;
+    if (name === 'math' || name === this.#mathLeaf) this.#mathLeaf = '';
   }
 
   /** Whether the text of this element may be read as markup. */
   covers(name: string): boolean {
-    if (this.#math || this.#mathForever || this.#noscript) return true;
+    if (this.#math || this.#forever || this.#noscript) return true;
     if (this.#frameset && name !== 'noframes') return true;
-    return (this.#select || this.#selectForever) && name !== 'script';
+    return this.#select && name !== 'script';
   }
 
   #insideMath(tag: Token.TagToken): void {
     const name = tag.tagName;
-    if (!mathNames.has(name) || this.#mathLeaf !== '') this.#mathForever = true;
+    if (!mathNames.has(name) || this.#mathLeaf !== '') this.#forever = true;
     if (mathLeaves.has(name) && !tag.selfClosing) this.#mathLeaf = name;
   }
 }
