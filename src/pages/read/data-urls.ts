@@ -51,16 +51,12 @@ export class DataUrls {
     this.#place = place;
   }
 
-  write(piece: string): string {
-    return this.#read(piece, false);
-  }
-
   /** The rest, at the end of the text. */
   end(): string {
-    return this.#read('', true);
+    return this.write('', true);
   }
 
-  #read(piece: string, last: boolean): string {
+  write(piece: string, last = false): string {
     this.#waiting += piece;
     const out: string[] = [];
     while (this.#url === undefined ? this.#toUrl(out, last) : this.#throughUrl(out, last));

@@ -59,8 +59,9 @@ export class TagSource {
       run.lastIndex = index;
       const text = run.exec(piece)?.[0] ?? '';
       index += text.length;
-      if (this.#value !== undefined) this.#addToValue(this.#value.urls.write(text));
-      else this.#add(text);
+      const value = this.#value;
+      if (value === undefined) this.#add(text);
+      else value.text = joined(value.text, value.urls.write(text), longestValue);
       if (this.#state === 'name') this.#name = (this.#name + text).slice(0, knownName);
       const next = piece[index];
       if (next === undefined) break;
@@ -89,22 +90,20 @@ export class TagSource {
   #endValue(): void {
     const value = this.#value;
     if (value === undefined) return;
-    this.#addToValue(value.urls.end());
     this.#value = undefined;
-    this.#complete &&= value.text !== undefined;
-    this.#add(value.text ?? omittedValue);
-  }
-
-  #addToValue(text: string): void {
-    const value = this.#value;
-    if (value?.text === undefined) return;
-    value.text = value.text.length + text.length > longestValue ? undefined : value.text + text;
+    const text = joined(value.text, value.urls.end(), longestValue);
+    this.#complete &&= text !== undefined;
+    this.#add(text ?? omittedValue);
   }
 
   #add(text: string): void {
-    if (this.#text === undefined) return;
-    this.#text = this.#text.length + text.length > longestTag ? undefined : this.#text + text;
+    this.#text = joined(this.#text, text, longestTag);
   }
+}
+
+/** Undefined once the text is too long. */
+function joined(text: string | undefined, more: string, longest: number): string | undefined {
+  return text === undefined || text.length + more.length > longest ? undefined : text + more;
 }
 
 /** The state after the character that ended a run, and whether that character belongs to the run. */

@@ -93,7 +93,7 @@ export class PageTokenizer extends Tokenizer {
     const { gapStack } = this.preprocessor as unknown as { gapStack: number[] };
     if (gapStack.length > knownLength) gapStack.splice(0, gapStack.length - knownLength);
 
-    this.currentAttr.name = shorten(this.currentAttr.name);
+    this.currentAttr.name = this.currentAttr.name.slice(0, knownLength);
     const token = this.currentToken;
     if (token === null) return;
     const { offset, droppedBufferSize } = this.preprocessor;
@@ -104,15 +104,11 @@ export class PageTokenizer extends Tokenizer {
       this.preprocessor.dropParsedChunk(stepBack);
       this.entityStartPos -= this.preprocessor.droppedBufferSize - droppedBufferSize;
     }
-    if ('tagName' in token) token.tagName = shorten(token.tagName);
+    if ('tagName' in token) token.tagName = token.tagName.slice(0, knownLength);
     if ('publicId' in token) {
-      token.name &&= shorten(token.name);
-      token.publicId &&= shorten(token.publicId);
-      token.systemId &&= shorten(token.systemId);
+      token.name &&= token.name.slice(0, knownLength);
+      token.publicId &&= token.publicId.slice(0, knownLength);
+      token.systemId &&= token.systemId.slice(0, knownLength);
     }
   }
-}
-
-function shorten(name: string): string {
-  return name.length > knownLength ? name.slice(0, knownLength) : name;
 }
