@@ -22,13 +22,8 @@ export function readArticle(
       return await worker.run(job, signal);
     } catch (error) {
       if (!(error instanceof WorkerEnded)) throw error;
-      throw new RelayError(
-        'page_too_complex',
-        'The page is too large or too deep to be read as an article.',
-        {
-          cause: error,
-        },
-      );
+      const message = 'The page is too large or too deep to be read as an article.';
+      throw new RelayError('page_too_complex', message, { cause: error });
     } finally {
       await worker.close();
     }

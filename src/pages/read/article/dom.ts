@@ -73,9 +73,7 @@ export function having(name: string): (element: DomElement) => boolean {
 }
 
 export function classesOf(element: DomElement): string[] {
-  return attribute(element, 'class')
-    .split(/\s+/)
-    .filter((name) => name !== '');
+  return attribute(element, 'class').match(/\S+/g) ?? [];
 }
 
 /**

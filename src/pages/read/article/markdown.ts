@@ -1,7 +1,7 @@
 /** Writes the content as Markdown: CommonMark with GitHub's tables, task lists, strikethrough and formulas. */
 import TurndownService from 'turndown';
 
-import { attribute, type DomElement, first, having, named } from './dom.ts';
+import { all, attribute, type DomElement, first, having, named } from './dom.ts';
 import { readTables } from './tables.ts';
 
 export function toMarkdown(content: DomElement): string {
@@ -30,16 +30,12 @@ export function toMarkdown(content: DomElement): string {
     const tex = formula.textContent;
     return attribute(formula, 'data-tex') === 'display' ? `\n\n$$\n${tex}\n$$\n\n` : `$${tex}$`;
   });
-  const positions = new WeakMap<DomElement, ReadonlyMap<DomElement, number>>();
-  const positionOf = (item: DomElement, list: DomElement): number => {
-    const places = positions.get(list) ?? new Map(list.children.map((each, index) => [each, index]));
-    positions.set(list, places);
-    return places.get(item) ?? 0;
-  };
+  for (const list of all(content, named('OL'))) {
+    const start = Number(list.getAttribute('start') ?? 1) || 1;
+    for (const [index, item] of list.children.entries()) item.setAttribute('value', `${start + index}`);
+  }
   rule('item', named('LI'), (words, item) => {
-    const list = item.parentNode;
-    const start = Number(list?.getAttribute('start') ?? 1) || 1;
-    const marker = list?.nodeName === 'OL' ? `${start + positionOf(item, list)}.  ` : '-   ';
+    const marker = item.parentNode?.nodeName === 'OL' ? `${attribute(item, 'value')}.  ` : '-   ';
     const apart = words.endsWith('\n') ? '\n' : '';
     const lines = words.replace(/^\n+|\n+$/g, '').replace(/\n(?=[^\n])/g, `\n${' '.repeat(marker.length)}`);
     return `${marker}${lines}${apart}${item.nextSibling === null ? '' : '\n'}`;
@@ -63,9 +59,7 @@ export function toMarkdown(content: DomElement): string {
 const isBlockOfLines = named('BLOCKQUOTE DL HR OL PRE TABLE UL');
 
 function longestRun(text: string): number {
-  let longest = 0;
-  for (const [run] of text.matchAll(/`+/g)) longest = Math.max(longest, run.length);
-  return longest;
+  return text.matchAll(/`+/g).reduce((longest, [run]) => Math.max(longest, run.length), 0);
 }
 
 /** Puts the mark around the words of each paragraph in an element. */
