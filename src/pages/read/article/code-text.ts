@@ -37,7 +37,7 @@ export function codeText(block: DomElement): string {
   const starts = new Map<DomElement, number>();
   const enter = (node: DomNode): void => {
     if (isText(node)) {
-      const text = node.nodeValue ?? '';
+      const text = node.textContent;
       const written = structureNames.has(node.parentNode?.nodeName ?? '') && text.trim() === '';
       if (text === '' || written) return;
       if (lineEnded !== false && !/^\r?\n/.test(text)) add('\n');

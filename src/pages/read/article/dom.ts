@@ -2,7 +2,6 @@
 export type DomNode = {
   readonly nodeType: number;
   readonly nodeName: string;
-  readonly nodeValue: string | null;
   readonly textContent: string;
   readonly firstChild: DomNode | null;
   readonly nextSibling: DomNode | null;

@@ -65,7 +65,7 @@ function inlineParts(link: DomElement): (DomNode | string)[] {
     // A space between the parts of two blocks.
     if (last !== undefined && blockOf(node) !== blockOf(last)) parts.push(' ');
     last = node;
-    if (isText(node)) parts.push(node.nodeValue ?? '');
+    if (isText(node)) parts.push(node.textContent);
     else if (isKept(node)) parts.push(node);
     else if (node.nodeName === 'BR') parts.push(' ');
   }

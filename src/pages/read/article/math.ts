@@ -10,6 +10,7 @@ import {
   type DomNode,
   first,
   having,
+  isElement,
   isText,
   lineOf,
   named,
@@ -40,10 +41,10 @@ export function readMath(body: DomElement): void {
   for (const element of all(body, isSource)) {
     if (element.children.length === 0) put(element, sourceFormula(element));
   }
-  for (const text of textsWithDelimiters(body)) readDelimited(text);
+  for (const text of [...nodesOf(body, mayHoldSource)].filter(isText)) readDelimited(text);
 }
 
-const isMath = (element: DomElement): boolean => element.nodeName.toUpperCase() === 'MATH';
+const isMath = named('MATH math');
 const renderedClass = /(^|\s)(katex(-display)?|mwe-math-element|MathJax(_Display)?)(\s|$)/;
 const imageClass = /(^|\s)(mwe-math-[\w-]+|math(-[\w-]+)?|latex|tex)(\s|$)/;
 
@@ -74,9 +75,9 @@ function renderedFormula(element: DomElement): Formula {
 
 /** From the page's annotation, or translated. */
 function texOf(math: DomElement): string | undefined {
-  const isAnnotation = (element: DomElement): boolean =>
-    element.nodeName.toUpperCase() === 'ANNOTATION' && /tex/i.test(attribute(element, 'encoding'));
-  const annotation = first(math, isAnnotation);
+  const annotation = all(math, named('ANNOTATION annotation')).find((each) =>
+    /tex/i.test(attribute(each, 'encoding')),
+  );
   if (annotation !== undefined) return annotation.textContent;
   const alternative = math.getAttribute('alttext');
   if (alternative !== null && alternative.trim() !== '') return alternative;
@@ -118,21 +119,17 @@ function elementOf(place: DomNode, { tex, display }: Formula): DomElement {
   return create(place, display ? 'p' : 'span', { 'data-tex': display ? 'display' : 'inline' }, tex);
 }
 
-function textsWithDelimiters(body: DomElement): DomNode[] {
-  const isRead = ({ nodeName }: DomNode): boolean => !/^(PRE|CODE|SCRIPT|STYLE|TEXTAREA)$/.test(nodeName);
-  return [...nodesOf(body, isRead)].filter(
-    (node) =>
-      isText(node) &&
-      /\\[([]|\$\$/.test(node.nodeValue ?? '') &&
-      node.parentNode?.hasAttribute('data-tex') === false,
-  );
+/** Whether `$$` inside can begin a formula. */
+function mayHoldSource(node: DomNode): boolean {
+  const isVerbatim = /^(PRE|CODE|SCRIPT|STYLE|TEXTAREA)$/.test(node.nodeName);
+  return isElement(node) && !isVerbatim && !node.hasAttribute('data-tex');
 }
 
 const closings: Readonly<Record<string, string>> = { '\\(': '\\)', '\\[': '\\]', $$: '$$' };
 
 /** TeX between delimiters, which a script of the page would have rendered. */
 function readDelimited(node: DomNode): void {
-  const text = node.nodeValue ?? '';
+  const text = node.textContent;
   const parts: (DomNode | string)[] = [];
   const openings = /\\[([]|\$\$/g;
   let end = 0;

@@ -52,9 +52,9 @@ export function toText(content: DomElement): string {
     else lines = Math.max(lines, count);
   };
   const enter = (node: DomNode): void => {
-    const text = node.nodeType === 3 ? (node.nodeValue ?? '') : '';
+    const text = node.nodeType === 3 ? node.textContent : '';
     if (preformatted > 0 && text !== '') add(text);
-    else if (text !== '') addWords(text);
+    else addWords(text);
     if (node.nodeName === 'PRE') preformatted += 1;
     if (node.nodeName === 'BR') lineBreak(Math.min(2, lines + 1));
     if (node.nodeName === 'IMG' && isElement(node)) addWords(lineOf(node.getAttribute('alt')));
