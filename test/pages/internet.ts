@@ -18,7 +18,8 @@ const { certificates } = JSON.parse(process.env['INTERNET'] ?? '{}') as { certif
 const strays: string[] = [];
 let bodiesRead = 0;
 let open = 0;
-let mostOpen = 0;
+let answering = 0;
+let mostAtOnce = 0;
 const offeredProtocols: string[] = [];
 
 const raw = new Map<string, RawReply>(
@@ -30,6 +31,14 @@ const published = (address: string): boolean =>
   /^(93\.184\.217|1\.1\.1|45\.60\.250)\.\d+$/.test(address);
 
 const web = createHttp((request, response) => {
+  answering += 1;
+  mostAtOnce = Math.max(mostAtOnce, answering);
+  // Ahead of the client's next request, unlike the end of a connection. A broken answer only closes.
+  const end = (): void => {
+    answering -= 1;
+    response.off('finish', end).off('close', end);
+  };
+  response.on('finish', end).on('close', end);
   serve(request, response, () => {
     bodiesRead += 1;
   });
@@ -56,7 +65,6 @@ function accept(socket: Socket): void {
     return;
   }
   open += 1;
-  mostOpen = Math.max(mostOpen, open);
   socket.on('close', () => {
     open -= 1;
   });
@@ -103,7 +111,7 @@ process.on('message', (message: { id: number; type: 'observe'; name?: string }) 
   const queries = message.name === undefined ? 0 : dns.queries(message.name);
   process.send?.({
     id: message.id,
-    value: { strays, bodiesRead, open, mostOpen, offeredProtocols, queries },
+    value: { strays, bodiesRead, open, mostAtOnce, offeredProtocols, queries },
   });
 });
 process.once('disconnect', () => process.exit());

@@ -93,7 +93,7 @@ describe('names, on a network of the test', { skip: networkMissing() }, () => {
       network.fetch({ url: 'http://polite.site.com/type?type=text/plain' }),
     );
     for (const fetched of await Promise.all(fetches)) assert.ok(fetched.ok);
-    assert.equal((await network.internet()).mostOpen, 2);
+    assert.equal((await network.internet()).mostAtOnce, 2);
   });
 
   test('a caller that leaves ends its connection', async () => {

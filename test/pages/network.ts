@@ -31,7 +31,7 @@ export type Network = {
   internet(name?: string): Promise<{
     bodiesRead: number;
     open: number;
-    mostOpen: number;
+    mostAtOnce: number;
     offeredProtocols: string[];
     queries: number;
   }>;
