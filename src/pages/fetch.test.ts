@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { createFetcher, type PageFetcher } from './fetch.ts';
 import { pageRequest } from './request.ts';
@@ -75,6 +78,21 @@ test('a fetch ends at its deadline, when its caller leaves, and when the relay s
   await fetcher.close();
   await last;
   await assert.rejects(fetcher.fetchPage(request('http://example.com/'), forever), { code: 'shutting_down' });
+});
+
+test('a fetch that has ended leaves no outcome in memory', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const fetcher = create();
+  const outcome = async (): Promise<WeakRef<object>> =>
+    new WeakRef(
+      await fetcher.fetchPage(request('http://127.0.0.1/'), forever).catch((error: object) => error),
+    );
+  const left = await outcome();
+  await setImmediate();
+  collect();
+  assert.equal(left.deref(), undefined);
+  await fetcher.close();
 });
 
 test('an invalid network in the settings throws an error that names it', () => {

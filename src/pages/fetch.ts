@@ -3,6 +3,7 @@
  * nothing else in the program connects to a page. docs/fetch.md describes the steps. `guard/` decides where a connection may
  * go; `read/` reads the reply.
  */
+import { addAbortListener } from 'node:events';
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import { readArticle } from './read/article/article.ts';
@@ -160,9 +161,12 @@ export function createFetcher(config: PageConfig): PageFetcher {
       const signal = AbortSignal.any([caller, deadline.signal, closing.signal]);
       const work = run(request, signal, keyId).finally(() => underWay.delete(work));
       underWay.add(work);
+      // Every step obeys the signal. The race makes sure that the answer does too.
+      const { promise: ended, reject } = Promise.withResolvers<never>();
+      // Removed at the end: Node keeps a combined signal with a listener, and so the answer, until it aborts.
+      using _listener = addAbortListener(signal, () => reject(signal.reason as Error));
       try {
-        // Every step obeys the signal. The race makes sure that the answer does too.
-        return await Promise.race([work, rejection(signal)]);
+        return await Promise.race([work, ended]);
       } finally {
         clearTimeout(timer);
       }
@@ -172,14 +176,6 @@ export function createFetcher(config: PageConfig): PageFetcher {
       await Promise.allSettled(underWay);
     },
   };
-}
-
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 /** An invalid URL in a redirect is the page's mistake, not the caller's. */
