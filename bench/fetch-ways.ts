@@ -36,7 +36,7 @@ export function createWays(relay: HttpTarget): { ways: Way[]; close: () => Promi
 
   const guarded = async (url: string, strip: boolean): Promise<string> => {
     const page = await fetcher.fetchPage(pageRequest.parse({ url, max_bytes: maxBytes, strip }), never);
-    if (page.status !== 200 || page.truncated || !('html' in page))
+    if (page.status !== 200 || page.truncated || page.html === undefined)
       throw new Error(`${url} did not come whole`);
     return page.html;
   };

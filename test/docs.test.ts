@@ -16,7 +16,7 @@ import { errorTable, limitNames } from '../src/errors.ts';
 import { jobBounds } from '../src/http/async/jobs.ts';
 import { repeatBounds } from '../src/http/async/remembered-runs.ts';
 import { pageRequest } from '../src/pages/request.ts';
-import type { AnyPage } from './pages/network.ts';
+import type { PageResult } from '../src/pages/fetch.ts';
 import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -41,7 +41,7 @@ const pageFields = {
   elapsed_ms: true,
   json_ld: true,
   about: true,
-} as const satisfies Record<keyof AnyPage, true>;
+} as const satisfies Record<keyof PageResult, true>;
 
 /** The usage windows of a plan; the compiler holds them to the type. */
 const planFields = { five_hour: true, seven_day: true } as const satisfies Record<

@@ -4,6 +4,7 @@
  * go; `read/` reads the reply.
  */
 import { addAbortListener } from 'node:events';
+import type { PageResponse } from '../api.ts';
 import { shuttingDown } from '../endings.ts';
 import { RelayError } from '../errors.ts';
 import { readArticle } from './read/article/article.ts';
@@ -11,7 +12,6 @@ import { defaultCaps, type PageCaps } from './caps.ts';
 import { acceptEncoding } from './read/decode.ts';
 import { visit, type HopRules, readRedirect } from './guard/hop.ts';
 import { createHostJudge } from './guard/address.ts';
-import type { PageAbout, PageMetadata } from './read/metadata.ts';
 import { Output } from './read/output.ts';
 import { readPage, type PageText } from './read/read.ts';
 import type { PageRequest } from './request.ts';
@@ -33,31 +33,8 @@ export type PageConfig = {
   readonly caps?: Partial<PageCaps>;
 };
 
-export type PageResult = {
-  /** The status of the last reply. */
-  readonly status: number;
-  readonly final_url: string;
-  readonly truncated: boolean;
-  /** As sent by the host; '' when it sent none. */
-  readonly content_type: string;
-  readonly charset: string;
-  /** The status and target of each redirect that was followed. */
-  readonly redirects: readonly { readonly status: number; readonly url: string }[];
-  /** Bytes of the body as sent, decoded, and as returned. */
-  readonly bytes: { readonly wire: number; readonly decoded: number; readonly output: number };
-  readonly elapsed_ms: number;
-  /** The page's JSON-LD blocks, unchanged, also those after a cut. */
-  readonly json_ld: readonly string[];
-  readonly about: PageAbout;
-} & PageContent;
-
-/** `body`: a page that is not HTML comes back unchanged in every format. */
-type PageContent =
-  | { readonly html: string }
-  | { readonly body: string }
-  | { readonly text: string }
-  | { readonly markdown: string }
-  | { readonly metadata: PageMetadata & { readonly json_ld: readonly string[] } };
+/** The answer. A page that is not HTML is unchanged, and in `body`, in every format. */
+export type PageResult = Omit<PageResponse, 'ok'>;
 
 export type PageFetcher = {
   /**
@@ -107,48 +84,43 @@ export function createFetcher(config: PageConfig): PageFetcher {
       );
       if (outcome.page !== undefined) {
         const { page, status } = outcome;
-        const { content, truncated, about, output } = await present(page, here.url, request, signal, keyId);
-        return {
-          status,
-          final_url: here.url,
-          truncated,
-          ...content,
-          content_type: page.contentType,
-          charset: page.charset,
-          redirects,
-          bytes: { wire: page.wireBytes, decoded: page.decodedBytes, output },
-          elapsed_ms: Math.round(performance.now() - started),
-          json_ld: page.jsonLd,
-          about,
-        };
+        const presented = await present(page, here.url, request, signal, keyId);
+        const elapsed_ms = Math.round(performance.now() - started);
+        return { status, final_url: here.url, ...presented, redirects, elapsed_ms };
       }
       target = await atHop(redirects.length + 1, () => parseRedirect(outcome.location, rules(), here));
       redirects.push({ status: outcome.status, url: target.url });
     }
   };
 
-  /** The page in the requested format. `output`: its bytes. */
+  /** The page in the requested format. */
   const present = async (
     page: PageText,
     url: string,
     { format, max_bytes: maxBytes }: PageRequest,
     signal: AbortSignal,
     keyId: string,
-  ): Promise<{ content: PageContent; output: number } & Pick<PageText, 'truncated' | 'about'>> => {
-    const { about, truncated, text } = page;
-    const output = Buffer.byteLength(text);
-    if (page.kind === 'text') return { content: { body: text }, output, truncated, about };
-    if (format === 'html') return { content: { html: text }, output, truncated, about };
+  ): Promise<Omit<PageResult, 'status' | 'final_url' | 'redirects' | 'elapsed_ms'>> => {
+    const { about, truncated, text, charset, jsonLd } = page;
+    const bytes = { wire: page.wireBytes, decoded: page.decodedBytes, output: Buffer.byteLength(text) };
+    const facts = { truncated, content_type: page.contentType, charset, bytes, json_ld: jsonLd, about };
+    if (page.kind === 'text') return { ...facts, body: text };
+    if (format === 'html') return { ...facts, html: text };
     if (format === 'metadata') {
-      const metadata = { ...page.metadata, json_ld: page.jsonLd };
-      return { content: { metadata }, output: 0, truncated, about };
+      const metadata = { ...page.metadata, json_ld: jsonLd };
+      return { ...facts, metadata, bytes: { ...bytes, output: 0 } };
     }
     const job = { html: text, url, format, title: about.title ?? '' };
     const { text: article, ...found } = await readArticle(job, caps.articleMs, articles, signal, keyId);
     const cut = new Output(maxBytes);
     cut.addText(article);
-    const content = format === 'text' ? { text: cut.toString() } : { markdown: cut.toString() };
-    return { content, output: cut.length, truncated: truncated || cut.full, about: { ...found, ...about } };
+    return {
+      ...facts,
+      ...(format === 'text' ? { text: cut.toString() } : { markdown: cut.toString() }),
+      truncated: truncated || cut.full,
+      bytes: { ...bytes, output: cut.length },
+      about: { ...found, ...about },
+    };
   };
 
   return {

@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { eventually } from '../support/relay.ts';
 import { checkRows } from '../support/rows.ts';
-import { type AnyPage, networkMissing, startNetwork, type Network } from './network.ts';
+import type { PageResult } from '../../src/pages/fetch.ts';
+import { networkMissing, startNetwork, type Network } from './network.ts';
 import { rawHost } from './raw-replies.ts';
 import { encodings } from './site.ts';
 
@@ -14,7 +15,7 @@ describe('pages, on a network of the test', { skip: networkMissing() }, () => {
   });
   after(() => network.close());
 
-  const page = async (path: string, request: Record<string, unknown> = {}): Promise<AnyPage> => {
+  const page = async (path: string, request: Record<string, unknown> = {}): Promise<PageResult> => {
     const fetched = await network.fetch({ url: `http://www.site.com${path}`, ...request });
     assert.ok(fetched.ok, JSON.stringify(fetched));
     return fetched.result;

@@ -8,17 +8,8 @@ import { needs } from '../support/needs.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeNamespaces, ready } from './namespaces.ts';
 
-/** Every field that can hold a page. */
-export type AnyPage = PageResult & {
-  html?: string;
-  body?: string;
-  text?: string;
-  markdown?: string;
-  metadata?: Record<string, unknown>;
-};
-
 export type Fetched =
-  | { ok: true; result: AnyPage }
+  | { ok: true; result: PageResult }
   | { ok: false; code: string; message: string; hop?: number };
 
 export type Network = {
