@@ -57,8 +57,8 @@ export function createFetcher(config: PageConfig): PageFetcher {
     selfNames: config.selfNames.map((name) => name.toLowerCase().replace(/\.$/, '')),
     denied: currentJudge(),
   });
-  const hosts = createSlots({ each: caps.perHost, waiting: caps.waiting });
-  const articles = createSlots({ each: caps.articles, waiting: caps.waiting });
+  const useHost = createSlots({ each: caps.perHost, waiting: caps.waiting });
+  const useWorker = createSlots({ each: caps.articles, waiting: caps.waiting });
   const closing = new AbortController();
   const underWay = new Set<Promise<unknown>>();
 
@@ -70,7 +70,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
     for (;;) {
       const here = target;
       const outcome = await atHop(redirects.length, () =>
-        hosts.use(here.host, keyId, signal, () =>
+        useHost(here.host, keyId, signal, () =>
           visit(here, headers, rules(), signal, async (reply) => {
             const location = readRedirect(reply.status, reply.headers['location']);
             if (location === undefined) {
@@ -111,7 +111,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       return { ...facts, metadata, bytes: { ...bytes, output: 0 } };
     }
     const job = { html: text, url, format, title: about.title ?? '' };
-    const { text: article, ...found } = await readArticle(job, caps.articleMs, articles, signal, keyId);
+    const { text: article, ...found } = await readArticle(job, caps.articleMs, useWorker, signal, keyId);
     const cut = new Output(maxBytes);
     cut.addText(article);
     return {

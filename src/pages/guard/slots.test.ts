@@ -12,16 +12,14 @@ test('a name has at most the given number of tasks at a time, in order, even if 
   let running = 0;
   let most = 0;
   const work = (name: string, index: number): Promise<unknown> =>
-    slots
-      .use(name, 'key', forever, async () => {
-        running += 1;
-        most = Math.max(most, running);
-        events.push(`${index}`);
-        await setImmediate();
-        running -= 1;
-        if (index % 2 === 0) throw new Error('fails');
-      })
-      .catch(() => {});
+    slots(name, 'key', forever, async () => {
+      running += 1;
+      most = Math.max(most, running);
+      events.push(`${index}`);
+      await setImmediate();
+      running -= 1;
+      if (index % 2 === 0) throw new Error('fails');
+    }).catch(() => {});
   await Promise.all(Array.from({ length: 9 }, (_, index) => work('host', index)));
   assert.deepEqual(events, ['0', '1', '2', '3', '4', '5', '6', '7', '8']);
   assert.equal(most, 2);
@@ -30,8 +28,8 @@ test('a name has at most the given number of tasks at a time, in order, even if 
 test('a task of one name does not wait for tasks of another', async () => {
   const slots = createSlots({ each: 1, waiting: 10 });
   let release: () => void = () => {};
-  const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
-  assert.equal(await slots.use('b', 'key', forever, async () => 'b'), 'b');
+  const held = slots('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  assert.equal(await slots('b', 'key', forever, async () => 'b'), 'b');
   release();
   await held;
 });
@@ -39,11 +37,11 @@ test('a task of one name does not wait for tasks of another', async () => {
 test('a full queue refuses a task, and a task that leaves makes room', async () => {
   const slots = createSlots({ each: 1, waiting: 1 });
   let release: () => void = () => {};
-  const held = slots.use('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  const held = slots('a', 'key', forever, () => new Promise<void>((resolve) => (release = resolve)));
   const leaving = new AbortController();
-  const waiting = slots.use('a', 'key', leaving.signal, async () => 'ran');
+  const waiting = slots('a', 'key', leaving.signal, async () => 'ran');
   await assert.rejects(
-    slots.use('a', 'key', forever, async () => 'ran'),
+    slots('a', 'key', forever, async () => 'ran'),
     { code: 'rate_limited', details: { limit: 'target_host', retryAfter: 5 } },
   );
   leaving.abort(new Error('left'));
@@ -51,14 +49,14 @@ test('a full queue refuses a task, and a task that leaves makes room', async () 
   release();
   await assert.rejects(waiting, /left/);
   await held;
-  assert.equal(await slots.use('a', 'key', forever, async () => 'ran'), 'ran');
+  assert.equal(await slots('a', 'key', forever, async () => 'ran'), 'ran');
 });
 
 test('a single task of one key goes before the later tasks of another key', async () => {
   const slots = createSlots({ each: 1, waiting: 100 });
   const order: string[] = [];
   const use = (keyId: string): Promise<void> =>
-    slots.use('host', keyId, forever, async () => {
+    slots('host', keyId, forever, async () => {
       order.push(keyId);
       await setImmediate();
     });
@@ -69,10 +67,10 @@ test('a single task of one key goes before the later tasks of another key', asyn
 test('a key fills at most half of the queue, and each key’s first task finds a place', async () => {
   const slots = createSlots({ each: 1, waiting: 2 });
   let release: () => void = () => {};
-  const held = slots.use('x', 'a', forever, () => new Promise<void>((resolve) => (release = resolve)));
-  const waits = ['a', 'b', 'c'].map((keyId) => slots.use('x', keyId, forever, async () => keyId));
+  const held = slots('x', 'a', forever, () => new Promise<void>((resolve) => (release = resolve)));
+  const waits = ['a', 'b', 'c'].map((keyId) => slots('x', keyId, forever, async () => keyId));
   await assert.rejects(
-    slots.use('x', 'a', forever, async () => 'a'),
+    slots('x', 'a', forever, async () => 'a'),
     { code: 'rate_limited' },
   );
   release();

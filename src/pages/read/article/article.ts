@@ -1,7 +1,7 @@
 /** Reads the main content of a page, as text or Markdown, in a bounded worker that reads only this page. */
 import { BoundedWorker, WorkerEnded } from '../../../bounded-worker.ts';
 import { RelayError } from '../../../errors.ts';
-import type { Slots } from '../../guard/slots.ts';
+import type { UseSlot } from '../../guard/slots.ts';
 import type { Article, ArticleJob } from './worker.ts';
 
 /** For a page of at most 2 MB. */
@@ -12,11 +12,11 @@ const workerFile = new URL('./worker.ts', import.meta.url);
 export function readArticle(
   job: ArticleJob,
   jobMs: number,
-  slots: Slots,
+  useSlot: UseSlot,
   signal: AbortSignal,
   keyId: string,
 ): Promise<Article> {
-  return slots.use('article', keyId, signal, async () => {
+  return useSlot('article', keyId, signal, async () => {
     const worker = new BoundedWorker<ArticleJob, Article>(workerFile, { resources, jobMs });
     try {
       return await worker.run(job, signal);
