@@ -64,3 +64,18 @@ test('an aborted dial rejects with the signal’s reason', async () => {
   gone.abort(new Error('gone'));
   await assert.rejects(dial(['127.0.0.1'], 9, 5000, gone.signal), /gone/);
 });
+
+test('a signal that aborts while the socket of an unread reply closes has no effect', async () => {
+  const server = createServer((socket) => {
+    socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok'));
+    socket.on('error', () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const caller = new AbortController();
+  const socket = await dial(['127.0.0.1'], port, 5000, caller.signal);
+  assert.equal(await get(socket, target, {}, limits, caller.signal, async ({ status }) => status), 200);
+  caller.abort();
+  await new Promise((resolve) => socket.once('close', resolve));
+  server.close();
+});

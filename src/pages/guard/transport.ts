@@ -141,7 +141,8 @@ export async function get<T>(
     throw error instanceof RelayError ? error : protocolError(error);
   } finally {
     clearInterval(meter);
-    socket.destroy();
+    // With an error: undici takes any other close for the end of a reply, and a signal that aborts meanwhile ends the process.
+    socket.destroy(new Error('the reply was used'));
     // Not awaited: the answer does not wait for the library.
     client.destroy().catch(() => {});
   }
