@@ -17,7 +17,9 @@ export const defaultCaps = {
   articleMs: 6000,
 
   // Bytes.
+  /** Of the status line and the headers. */
   headerBytes: 16_384,
+  /** With chunk framing and informational replies. */
   wireBytes: 5_000_000,
   decodedBytes: 10_000_000,
   jsonLdBytes: 500_000,

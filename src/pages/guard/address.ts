@@ -93,12 +93,11 @@ function lastIpv4(hextets: readonly number[]): string {
 }
 
 function nat64Network(text: string): BlockList {
-  const list = new BlockList();
-  const network = parseNat64(text.trim());
-  if (network === undefined) {
+  if (parseNat64(text.trim()) === undefined) {
     throw new RangeError(`Not a /96 that NAT64 addresses can be decoded from: ${JSON.stringify(text)}`);
   }
-  list.addSubnet(network.address, network.prefix, network.family);
+  const list = new BlockList();
+  addNetwork(list, text);
   return list;
 }
 

@@ -1,4 +1,5 @@
 /** One hop of a fetch: from a judged URL to the reply of one judged address. */
+import { isUtf8 } from 'node:buffer';
 import { RelayError } from '../../errors.ts';
 import type { PageCaps } from '../caps.ts';
 import type { AddressJudge } from './address.ts';
@@ -51,9 +52,6 @@ export function readRedirect(status: number, header: string | string[] | undefin
 
 /** Header values arrive as latin1, but servers send other characters in UTF-8. */
 function asUtf8(latin1: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
-  } catch {
-    return latin1;
-  }
+  const bytes = Buffer.from(latin1, 'latin1');
+  return isUtf8(bytes) ? bytes.toString() : latin1;
 }

@@ -6,6 +6,7 @@
  * nothing is cached and cancelling one does not touch another.
  */
 import { Resolver } from 'node:dns/promises';
+import { addAbortListener } from 'node:events';
 
 import { RelayError } from '../../errors.ts';
 
@@ -24,7 +25,7 @@ export async function resolve(host: string, options: ResolveOptions, signal: Abo
   if (options.servers !== undefined) resolver.setServers([...options.servers]);
   const cancel = (): void => resolver.cancel();
   const timer = setTimeout(cancel, options.timeoutMs);
-  signal.addEventListener('abort', cancel, { once: true });
+  using _listener = addAbortListener(signal, cancel);
   try {
     const answers = await Promise.allSettled([
       resolver.resolve4(host),
@@ -38,6 +39,5 @@ export async function resolve(host: string, options: ResolveOptions, signal: Abo
     return addresses;
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', cancel);
   }
 }

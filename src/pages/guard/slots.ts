@@ -1,4 +1,5 @@
 /** Limits the tasks of each name that run at once. The others wait in a bounded queue that is fair to the keys. */
+import { addAbortListener } from 'node:events';
 import { RelayError } from '../../errors.ts';
 import { FairQueue, mayWait } from '../../fair-queue.ts';
 
@@ -34,14 +35,13 @@ export function createSlots({ each, waiting: maxWaiting }: { each: number; waiti
       });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const abort = (): void => {
+    waiting.add(keyId, resolve);
+    using _listener = addAbortListener(signal, () => {
       // Immediately, so that a task that has left is not given a slot.
       waiting.remove(keyId, resolve);
       reject(signal.reason as Error);
-    };
-    waiting.add(keyId, resolve);
-    signal.addEventListener('abort', abort, { once: true });
-    await promise.finally(() => signal.removeEventListener('abort', abort));
+    });
+    await promise;
   };
 
   return async (name, keyId, signal, work) => {

@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream';
 
 import { RelayError } from '../../errors.ts';
 import { canonicalAddress } from '../../network.ts';
+import type { PageCaps } from '../caps.ts';
 import type { Target } from './url.ts';
 
 export type Reply = {
@@ -18,15 +19,6 @@ export type Reply = {
   /** Names in lower case. A header that was sent more than once is an array. Values are latin1. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Readable;
-};
-
-export type ReplyLimits = {
-  /** Bytes of the status line and the headers. */
-  readonly headerBytes: number;
-  /** Bytes on the wire, including chunk framing and informational replies. */
-  readonly wireBytes: number;
-  /** Milliseconds before the headers of the reply, and between two pieces of its body. */
-  readonly silenceMs: number;
 };
 
 /** How often the wire is measured, in milliseconds: undici reports neither chunk extensions nor 1xx replies. */
@@ -102,7 +94,7 @@ export async function get<T>(
   socket: Socket,
   target: Target,
   headers: Readonly<Record<string, string>>,
-  limits: ReplyLimits,
+  limits: Pick<PageCaps, 'headerBytes' | 'wireBytes' | 'silenceMs'>,
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
 ): Promise<T> {
