@@ -13,7 +13,7 @@ export const anthropic: Dialect = {
   errorBody,
   // The API's own status for it: the SDKs choose their error class by it.
   errorStatus: (error) => (error.code === 'upstream_overloaded' ? 529 : error.status),
-  errorEvents: (error, requestId) => serialise({ ...errorBody(error, requestId), type: 'error' }),
+  errorEvents: (error, requestId) => serialise(errorBody(error, requestId)),
 };
 
 const responder: Responder = {
@@ -27,39 +27,35 @@ function messageOf(answer: Answer): object {
     type: 'message',
     role: 'assistant',
     model: answer.resolvedModel,
-    container: null,
     content: answer.content,
-    stop_reason: answer.stopReason,
-    stop_sequence: answer.stopSequence,
-    stop_details: answer.stopDetails ?? null,
+    ...stopOf(answer),
     diagnostics: null,
     usage: { ...answer.rawUsage, ...answer.usage },
   };
 }
 
-/** The totals that `message_delta` adds to the token counts. `message_start` holds the other fields. */
-const deltaUsage = ['output_tokens_details', 'server_tool_use'] as const;
-
 function endOf(answer: Answer): string {
-  const { stopReason, stopSequence, stopDetails, rawUsage, usage } = answer;
-  const more = Object.fromEntries(
-    deltaUsage.flatMap((name) => (name in rawUsage ? [[name, rawUsage[name]]] : [])),
-  );
+  // `message_start` holds the other fields of the usage.
+  const { output_tokens_details, server_tool_use } = answer.rawUsage;
   return (
     serialise({
       type: 'message_delta',
-      delta: {
-        stop_reason: stopReason,
-        stop_sequence: stopSequence,
-        stop_details: stopDetails ?? null,
-        container: null,
-      },
-      usage: { ...usage, ...more },
+      delta: stopOf(answer),
+      usage: { ...answer.usage, output_tokens_details, server_tool_use },
     }) + serialise({ type: 'message_stop' })
   );
 }
 
-function errorBody(error: RelayError, requestId: string): { type: 'error' } & Record<string, unknown> {
+function stopOf({ stopReason, stopSequence, stopDetails }: Answer): object {
+  return {
+    stop_reason: stopReason,
+    stop_sequence: stopSequence,
+    stop_details: stopDetails ?? null,
+    container: null,
+  };
+}
+
+function errorBody(error: RelayError, requestId: string): ModelEvent {
   const { apiDetails } = error.details;
   return {
     type: 'error',
