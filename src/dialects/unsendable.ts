@@ -17,17 +17,15 @@ export function findUnsendable(
   if (typeof value === 'number' && !Number.isFinite(value)) return { path: [], predicate: tooLarge };
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth === maxDepth) return { path: [], predicate: `is nested more than ${maxDepth} levels deep` };
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) {
-      const found = findUnsendable(value[index], depth + 1);
-      if (found !== undefined) return { ...found, path: [index, ...found.path] };
+  const parts: Iterable<[string | number, unknown]> = Array.isArray(value)
+    ? value.entries()
+    : Object.entries(value);
+  for (const [step, inner] of parts) {
+    if (typeof step === 'string' && !step.isWellFormed()) {
+      return { path: [], predicate: `has a name that ${loneSurrogate}` };
     }
-    return undefined;
-  }
-  for (const [name, inner] of Object.entries(value)) {
-    if (!name.isWellFormed()) return { path: [], predicate: `has a name that ${loneSurrogate}` };
     const found = findUnsendable(inner, depth + 1);
-    if (found !== undefined) return { ...found, path: [name, ...found.path] };
+    if (found !== undefined) return { ...found, path: [step, ...found.path] };
   }
   return undefined;
 }
