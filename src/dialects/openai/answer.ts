@@ -3,8 +3,6 @@ import type { Answer, TokenUsage } from '../../conversation.ts';
 import { writtenAs } from '../../exact-json.ts';
 import type { AnswerFacts } from '../dialect.ts';
 
-type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter';
-
 /** Without thinking and citations of documents: the API has no place for them. */
 export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
   const calls = toolCalls(answer);
@@ -61,7 +59,7 @@ export function argumentsOf(input: unknown): string {
   return writtenAs(input ?? {});
 }
 
-const finishReasons: ReadonlyMap<string, FinishReason> = new Map<string, FinishReason>([
+const finishReasons: ReadonlyMap<string, string> = new Map([
   ['max_tokens', 'length'],
   ['model_context_window_exceeded', 'length'],
   // The answer is not complete, which is what `length` means to a client.
@@ -70,7 +68,7 @@ const finishReasons: ReadonlyMap<string, FinishReason> = new Map<string, FinishR
   ['refusal', 'content_filter'],
 ]);
 
-export function finishReason(stopReason: string): FinishReason {
+export function finishReason(stopReason: string): string {
   return finishReasons.get(stopReason) ?? 'stop';
 }
 

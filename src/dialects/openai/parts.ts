@@ -1,4 +1,5 @@
 /** Parts of a message of the OpenAI dialect -> content blocks. Pure. */
+import { isUtf8 } from 'node:buffer';
 import { imageTypes, type DocumentBlock, type TextBlock, type UserBlock } from '../../conversation.ts';
 import { refuse } from './problem.ts';
 import type { UserPart } from './request.ts';
@@ -54,10 +55,7 @@ function imageBlock(url: string, path: Path): UserBlock {
   return { type: 'image', source: { type: 'base64', media_type: type, data: data.base64 } };
 }
 
-function fileBlock(
-  file: { file_data?: string | null | undefined; filename?: string | null | undefined; file_id?: unknown },
-  path: Path,
-): DocumentBlock {
+function fileBlock(file: Extract<UserPart, { type: 'file' }>['file'], path: Path): DocumentBlock {
   if ((file.file_id ?? undefined) !== undefined) {
     refuse([...path, 'file_id'], 'names an uploaded file, but the relay keeps no files: send file_data');
   }
@@ -93,15 +91,10 @@ function checkBase64(data: string, path: Path): string {
   return data;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 function readText(base64: string, path: Path): string {
-  let text: string;
-  try {
-    text = utf8.decode(Buffer.from(base64, 'base64'));
-  } catch {
-    return refuse(path, 'is not text in UTF-8');
-  }
+  const bytes = Buffer.from(base64, 'base64');
+  if (!isUtf8(bytes)) refuse(path, 'is not text in UTF-8');
+  const text = bytes.toString();
   if (text.trim() === '') refuse(path, 'must not be blank');
   return text;
 }
