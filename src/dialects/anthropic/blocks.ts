@@ -10,12 +10,8 @@ import type {
 import { given } from '../given.ts';
 import type { AssistantRequestBlock, RequestText, UserRequestBlock } from './schema.ts';
 
-/** What the request's blocks mention. */
-export type Notes = {
-  ignore: (parameter: string) => void;
-  /** A tool result named this tool. */
-  reference: (tool: string) => void;
-};
+/** What the request mentions: parameters without effect, and tools that a tool result names. */
+export type Notes = { ignored: Set<string>; referenced: Set<string> };
 
 type RequestOf<Type extends UserRequestBlock['type']> = Extract<UserRequestBlock, { type: Type }>;
 
@@ -34,7 +30,7 @@ function shownBlock(
     case 'text':
       return textBlock(block);
     case 'image':
-      if (block.transformations) notes.ignore('transformations');
+      if (block.transformations) notes.ignored.add('transformations');
       return { type: 'image', source: block.source };
     case 'document': {
       const { type, source, title, context } = block;
@@ -52,8 +48,8 @@ export function assistantBlock(block: AssistantRequestBlock, notes: Notes): Assi
   return { type: 'tool_use', id: block.id, name: block.name, input: block.input };
 }
 
-export function noteCacheControl(block: object, { ignore }: Notes): void {
-  if ('cache_control' in block && block.cache_control) ignore('cache_control');
+export function noteCacheControl(block: object, { ignored }: Notes): void {
+  if ('cache_control' in block && block.cache_control) ignored.add('cache_control');
 }
 
 function textBlock({ type, text, citations }: RequestText): TextBlock {
@@ -69,7 +65,7 @@ function toolResult(block: RequestOf<'tool_result'>, notes: Notes): ToolResultBl
       ? content
       : content?.flatMap((part) => {
           if (part.type !== 'tool_reference') return [shownBlock(part, notes)];
-          notes.reference(part.tool_name);
+          notes.referenced.add(part.tool_name);
           return [];
         });
   return { type, tool_use_id, ...given({ content: shown, is_error }) };

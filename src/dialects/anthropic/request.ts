@@ -15,12 +15,11 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
   requireSendable(body, [], problem);
   const request = parseBody(messagesRequest, withoutNulls(body), problem);
   const ignored = new Set(Object.keys(ignoredParameters).filter((name) => name in request));
-  const referenced = new Set<string>();
-  const notes: Notes = { ignore: (name) => ignored.add(name), reference: (tool) => referenced.add(tool) };
+  const notes: Notes = { ignored, referenced: new Set() };
   const system = systemTexts(request.system ?? [], notes);
   const { messages, effort } = readMessages(request.messages, notes);
   requireOrder(messages);
-  const tools = offeredTools(request.tools ?? [], referenced, notes);
+  const tools = offeredTools(request.tools ?? [], notes);
   requireChoice(request.tool_choice, tools);
   requireBudget(request);
   return {
