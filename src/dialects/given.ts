@@ -1,4 +1,4 @@
-type Given<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], null | undefined> };
+export type Given<Fields> = { [Name in keyof Fields]?: Exclude<Fields[Name], null | undefined> };
 
 /** The fields that have a value. For a dialect, null means absent; the CLI must get neither. */
 export function given<Fields extends object>(fields: Fields): Given<Fields> {

@@ -23,19 +23,20 @@ export const openai: Dialect = {
 
 function parse(body: unknown): ParsedRequest {
   requireSendable(body, [], problem);
-  const request = parseBody(chatCompletionRequest, body, problem);
+  const { messages, ...parameters } = parseBody(chatCompletionRequest, body, problem);
+  const request: ChatRequest = given(parameters);
   const ignored = new Set(ignoredParameters(request));
   const includeUsage = request.stream_options?.include_usage === true;
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');
   return {
     conversation: {
-      ...readMessages(request.messages, ignored),
+      ...readMessages(messages, ignored),
       ...readSampling(request, ignored),
       ...readThinking(request),
       ...readTools(request),
       ...readFormat(request),
     },
-    model: request.model ?? undefined,
+    model: request.model,
     stream: request.stream === true,
     ignored: [...ignored],
     responder: {
@@ -47,33 +48,29 @@ function parse(body: unknown): ParsedRequest {
 
 function readSampling(request: ChatRequest, ignored: Set<string>): Partial<Conversation> {
   const { temperature, stop } = request;
-  if (isGiven(request.max_tokens) && isGiven(request.max_completion_tokens)) {
+  if (request.max_tokens !== undefined && request.max_completion_tokens !== undefined) {
     refuse(['max_tokens'], 'cannot be sent together with max_completion_tokens, its newer name');
   }
   const stopSequences = typeof stop === 'string' ? [stop] : (stop ?? []);
   // The model's scale ends at 1.
-  if (isGiven(temperature) && temperature > 1) ignored.add('temperature');
+  if (temperature !== undefined && temperature > 1) ignored.add('temperature');
   return given({
     maxTokens: request.max_completion_tokens ?? request.max_tokens,
-    temperature: isGiven(temperature) ? Math.min(temperature, 1) : undefined,
+    temperature: temperature === undefined ? undefined : Math.min(temperature, 1),
     topP: request.top_p,
     stopSequences: stopSequences.length > 0 ? stopSequences : undefined,
   });
 }
 
 function readThinking({ reasoning_effort: effort }: ChatRequest): Pick<Conversation, 'effort' | 'thinking'> {
-  if (!isGiven(effort)) return {};
+  if (effort === undefined) return {};
   if (effort === 'none') return { thinking: { type: 'disabled' } };
   return { effort: effort === 'minimal' ? 'low' : effort };
 }
 
 function readFormat({ response_format: format }: ChatRequest): Pick<Conversation, 'schema'> {
-  if (!isGiven(format) || format.type === 'text') return {};
+  if (format === undefined || format.type === 'text') return {};
   if (format.type === 'json_object') return { schema: { type: 'object' } };
   const { schema, description } = format.json_schema;
   return { schema: { ...given({ description }), ...(schema ?? { type: 'object' }) } };
-}
-
-function isGiven<T>(value: T | null | undefined): value is T {
-  return value !== null && value !== undefined;
 }

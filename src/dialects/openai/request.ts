@@ -2,6 +2,7 @@
  * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). Any other field is refused by name.
  */
 import { z } from 'zod';
+import type { Given } from '../given.ts';
 
 const cacheHint = { prompt_cache_breakpoint: z.unknown().optional() };
 
@@ -185,16 +186,16 @@ export const chatCompletionRequest = z.strictObject({
   ...refusedParameters,
 });
 
-export type ChatRequest = z.infer<typeof chatCompletionRequest>;
+/** The parameters that have a value. */
+export type ChatRequest = Given<Omit<z.infer<typeof chatCompletionRequest>, 'messages'>>;
 export type ChatMessage = z.infer<typeof message>;
 export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;
 export type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>;
 
 /** The parameters without effect that this request uses. */
 export function ignoredParameters(request: ChatRequest): string[] {
-  const given: Record<string, unknown> = request;
-  return Object.keys(parametersWithoutEffect).filter((name) => {
-    const value = given[name] ?? undefined;
-    return value !== undefined && !(asksNothing[name] ?? []).includes(value);
-  });
+  const used: Record<string, unknown> = request;
+  return Object.keys(parametersWithoutEffect).filter(
+    (name) => name in used && !asksNothing[name]?.includes(used[name]),
+  );
 }
