@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { eventually } from '../support/relay.ts';
 import { checkRows } from '../support/rows.ts';
 import { networkMissing, startNetwork, type Network } from './network.ts';
 
@@ -99,7 +100,7 @@ describe('names, on a network of the test', { skip: networkMissing() }, () => {
   test('a caller that leaves ends its connection', async () => {
     const fetched = await network.fetch({ url: 'http://www.site.com/type?type=text/plain' }, 50);
     assert.deepEqual([fetched.ok, !fetched.ok && fetched.code], [false, 'Error: gone']);
-    assert.equal((await network.internet()).open, 0);
+    await eventually('the connections are closed', async () => (await network.internet()).open === 0);
   });
 
   test('no name led to a connection to an address that is not public', async () => {

@@ -451,7 +451,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
   'a choice without tools': [{ tool_choice: { type: 'any' } }, 'tool_choice: requires tools'],
   'a choice of an unknown tool': [
     { tools: [tool], tool_choice: { type: 'tool', name: 'put' } },
-    /^tool_choice\.name: names none/,
+    /^tool_choice\.name: is not one of the offered tools/,
   ],
   'an unknown tool choice': [
     { tools: [tool], tool_choice: { type: 'some' } },

@@ -28,6 +28,6 @@ export function requireChoice(choice: MessagesRequest['tool_choice'], tools: rea
   if (choice === undefined || choice.type === 'auto' || choice.type === 'none') return;
   if (tools.length === 0) throw problem(['tool_choice'], 'requires tools');
   if (choice.type === 'tool' && !tools.some(({ name }) => name === choice.name)) {
-    throw problem(['tool_choice', 'name'], 'names none of the offered tools');
+    throw problem(['tool_choice', 'name'], 'is not one of the offered tools');
   }
 }

@@ -14,7 +14,7 @@ export function requireOrder(messages: readonly Placed[]): void {
   const [first] = messages;
   const last = messages.findLast(({ message }) => message.role !== 'system');
   if (first === undefined || last === undefined) {
-    throw problem(['messages'], 'must hold a message of the user');
+    throw problem(['messages'], 'must contain a user message');
   }
   if (first.message.role !== 'user') {
     throw problem([...first.path, 'role'], 'must be user in the first message');

@@ -59,9 +59,9 @@ export function readMessages(
     last = path;
   });
   closeCalls();
-  if (last === undefined) refuse(['messages'], 'must hold a message of the role user');
+  if (last === undefined) refuse(['messages'], 'must contain a message with the role user');
   if (messages.at(-1)?.role !== 'user') {
-    refuse(last, 'must be of the role user or tool: the relay cannot continue a text of the assistant');
+    refuse(last, 'must have the role user or tool: the relay cannot continue a text of the assistant');
   }
   return { system, messages };
 }

@@ -347,11 +347,15 @@ describe('a refused chat request names the place', () => {
       /^'messages\[0\]\.foo' is not a known field\.$/,
     ],
     [{ messages: [{ role: 'user', content: 'a\ud800b' }] }, 'messages[0].content', /lone surrogate/],
-    [{ messages: [{ role: 'system', content: 'x' }] }, 'messages', /must hold a message of the role user/],
+    [
+      { messages: [{ role: 'system', content: 'x' }] },
+      'messages',
+      /must contain a message with the role user/,
+    ],
     [
       { messages: [...hi, { role: 'assistant', content: 'x' }] },
       'messages[1]',
-      /must be of the role user or tool/,
+      /must have the role user or tool/,
     ],
     [
       part({ type: 'video' }),
@@ -491,7 +495,7 @@ describe('a refused chat request names the place', () => {
     [
       { tools: [weather], tool_choice: { type: 'function', function: { name: 'x' } } },
       'tool_choice.function.name',
-      /none of the tools/,
+      /not one of the tools/,
     ],
     [{ tools: [weather], tool_choice: 'any' }, 'tool_choice', /must be one of/],
     [{ tools: [weather], tool_choice: { type: 'custom' } }, 'tool_choice.type', /must be one of/],
@@ -504,7 +508,7 @@ describe('a refused chat request names the place', () => {
         },
       },
       'tool_choice.allowed_tools.tools[0].function.name',
-      /none of the tools/,
+      /not one of the tools/,
     ],
     [{ stream: 'yes' }, 'stream', /must be a boolean/],
     [{ stream_options: { foo: 1 } }, 'stream_options.foo', /is not a known field/],

@@ -25,7 +25,7 @@ export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: 
     return { tools, ...chosen({ type, ...oneAtATime }) };
   }
   const known = (name: string, path: Path): void => {
-    if (!tools.some((tool) => tool.name === name)) refuse(path, 'names none of the tools');
+    if (!tools.some((tool) => tool.name === name)) refuse(path, 'is not one of the tools');
   };
   if (choice.type === 'function') {
     const { name } = choice.function;
