@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
-import { demo } from './demo.ts';
-import { serve } from './serve.ts';
 
 export function addServeCommand(program: Command, config: () => Config): void {
   program
@@ -11,8 +9,13 @@ export function addServeCommand(program: Command, config: () => Config): void {
     .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
     .option('--once', 'with --demo: make one call, then stop')
     .action(async (options: { demo?: boolean; once?: boolean }) => {
-      if (options.demo === true) await demo(config(), options.once === true);
-      else if (options.once === true) throw new CommandError('--once requires --demo.');
-      else await serve(config());
+      // Loaded here, because the relay takes most of the time that a program with all commands takes to load.
+      if (options.demo === true) {
+        const { demo } = await import('./demo.ts');
+        return demo(config(), options.once === true);
+      }
+      if (options.once === true) throw new CommandError('--once requires --demo.');
+      const { serve } = await import('./serve.ts');
+      return serve(config());
     });
 }
