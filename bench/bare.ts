@@ -8,7 +8,8 @@ import { initializeLine, parseLine } from '../src/claude/protocol.ts';
 
 export type Bench = {
   claudeBin: string;
-  upstreamUrl: string;
+  /** The variables that lead a CLI to the stand-in. */
+  upstream: Record<string, string>;
   /** Removed at the end. */
   scratch: string;
   model: string;
@@ -25,7 +26,7 @@ export function bareEnv(bench: Bench): Record<string, string> {
       HOME: join(bench.scratch, 'home'),
       PATH: process.env['PATH'],
       ANTHROPIC_API_KEY: 'sk-ant-stub',
-      ANTHROPIC_BASE_URL: bench.upstreamUrl,
+      ...bench.upstream,
     },
     join(bench.scratch, 'tmp'),
   );

@@ -2,8 +2,7 @@
  * The relay with everything but the CLI: keys, limits, ledger and log are on, and a runner that answers at once takes the place of
  * Claude Code. A separate process, configured by its environment; it prints its address when the lock is proved.
  */
-import type { Runner } from '../src/claude/runner.ts';
-import type { FinishedTurn } from '../src/claude/turn.ts';
+import type { RunningTurn, Runner } from '../src/claude/runner.ts';
 import { loadConfig } from '../src/config.ts';
 import { createLog } from '../src/log.ts';
 import { startRelay } from '../src/relay.ts';
@@ -16,7 +15,7 @@ const usage = {
 };
 
 /** A turn of no duration. */
-function finishedTurn(): FinishedTurn {
+function finishedTurn(): Awaited<RunningTurn['finished']> {
   const now = performance.now();
   return {
     outcome: {
@@ -35,17 +34,19 @@ function finishedTurn(): FinishedTurn {
     },
     times: { startedAt: now, initAt: now, firstTextAt: now, endedAt: now },
     usage,
-    requests: 1,
     mayHaveSpent: true,
-    exitedBeforeRequest: false,
+    failedUnasked: false,
+    start: 'claim',
   };
 }
 
 const runner: Runner = {
   checkSchema: () => Promise.resolve(),
-  run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), warm: true }),
+  run: () => ({ finished: Promise.resolve(finishedTurn()), gone: Promise.resolve(), start: 'claim' }),
   reconcile: () => {},
   spares: () => ({ waiting: 0, warm: 0, rssBytes: 0 }),
+  hot: () => ({ resting: 0, rssBytes: 0, off: undefined }),
+  valve: () => ({ exact: true, detail: undefined }),
   close: async () => {},
 };
 

@@ -10,11 +10,12 @@ import type { Bench } from './bare.ts';
 import { measureFetch } from './fetch.ts';
 import { measureGrowth, measureHttpSide } from './http.ts';
 import { measureLatency } from './latency.ts';
+import { measureNetwork } from './network.ts';
 import { report, type Result } from './report.ts';
 import { measureSaturation } from './saturation.ts';
 import { startUpstream } from './upstream.ts';
 
-const sections = ['latency', 'saturation', 'http', 'growth', 'fetch'] as const;
+const sections = ['latency', 'saturation', 'network', 'http', 'growth', 'fetch'] as const;
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,7 +30,7 @@ const { values: flags } = parseArgs({
 });
 
 const help = `npm run bench -- [options]
-  --quick          ends within two minutes
+  --quick          three minutes in place of half an hour, more on a busy machine
   --cli VERSION    ${everyCli.map(({ version }) => version).join(' or ')}, or the path of a Claude Code CLI
   --rounds N       rounds of the first section (30; with --quick as many as fit)
   --delay MS       time that the stand-in upstream takes before it answers (0)
@@ -50,7 +51,7 @@ async function main(): Promise<void> {
   const upstream = await startUpstream(delayMs);
   const bench: Bench = {
     claudeBin,
-    upstreamUrl: upstream.url,
+    upstream: { ANTHROPIC_BASE_URL: upstream.url },
     scratch,
     model: 'opus',
     system: 'Answer in one sentence.',
@@ -61,7 +62,8 @@ async function main(): Promise<void> {
     const latency = wanted('latency')
       ? await measureLatency(bench, {
           rounds: Number(flags.rounds ?? 30),
-          maxMs: quick ? 12_000 : Number.POSITIVE_INFINITY,
+          maxMs: quick ? 10_000 : Number.POSITIVE_INFINITY,
+          cpu: quick ? { batches: 1, requests: 3 } : { batches: 3, requests: 8 },
         })
       : undefined;
     const saturation = wanted('saturation')
@@ -69,6 +71,13 @@ async function main(): Promise<void> {
           batches: quick ? 2 : 6,
           requests: quick ? 4 : 24,
           maxMs: quick ? 10_000 : Number.POSITIVE_INFINITY,
+        })
+      : undefined;
+    const network = wanted('network')
+      ? await measureNetwork(bench, {
+          rounds: 10,
+          maxMs: quick ? 10_000 : Number.POSITIVE_INFINITY,
+          hotRequests: quick ? 5 : 20,
         })
       : undefined;
     const httpSide = wanted('http') ? await measureHttpSide(bench, http) : undefined;
@@ -92,6 +101,7 @@ async function main(): Promise<void> {
       seconds: Math.round((performance.now() - startedAt) / 1000),
       ...(latency && { latency }),
       ...(saturation && { saturation }),
+      ...(network && { network }),
       ...(httpSide && { http: httpSide }),
       ...(growth && { growth }),
       ...(fetch && { fetch }),

@@ -24,6 +24,11 @@ export function ownCpuSeconds(pid: number): number {
   return times(pid)?.own ?? 0;
 }
 
+/** CPU seconds of all that the process has started and that has ended. */
+export function reapedCpuSeconds(pid: number): number {
+  return times(pid)?.reaped ?? 0;
+}
+
 /** CPU seconds of the process and of everything it has started: the children that have ended, and those that live. */
 export function treeCpuSeconds(pid: number): number {
   let total = 0;

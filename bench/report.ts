@@ -3,7 +3,8 @@ import type { FetchSide } from './fetch.ts';
 import { fetchLines } from './fetch-report.ts';
 import type { GrowthRow, HttpSide } from './http.ts';
 import type { Latency } from './latency.ts';
-import type { Saturation } from './saturation.ts';
+import type { Network } from './network.ts';
+import { hotFactor, type Saturation } from './saturation.ts';
 import { table } from './table.ts';
 
 export type Result = {
@@ -16,6 +17,7 @@ export type Result = {
   seconds: number;
   latency?: Latency;
   saturation?: Saturation;
+  network?: Network;
   http?: HttpSide;
   growth?: GrowthRow[];
   fetch?: FetchSide;
@@ -25,6 +27,7 @@ const names = {
   bare: '`claude -p`, a process a request',
   cold: 'relay, cold',
   warm: 'relay, warm',
+  hot: 'relay, hot',
   parked: 'a parked process by hand (the floor)',
 } as const;
 
@@ -35,6 +38,7 @@ export function report(result: Result): string {
     `upstream delay ${options.delayMs} ms${options.quick ? ', --quick' : ''}, load average ${load.start} at the start and ${load.end} at the end, ${result.seconds} s`,
     ...(result.latency === undefined ? [] : latencyLines(result.latency)),
     ...(result.saturation === undefined ? [] : saturationLines(result.saturation)),
+    ...(result.network === undefined ? [] : networkLines(result.network)),
     ...(result.http === undefined ? [] : httpLines(result.http)),
     ...(result.growth === undefined ? [] : growthLines(result.growth)),
     ...(result.fetch === undefined ? [] : fetchLines(result.fetch)),
@@ -42,7 +46,7 @@ export function report(result: Result): string {
   ].join('\n');
 }
 
-function latencyLines({ rounds, rows }: Latency): string[] {
+function latencyLines({ rounds, rows, cpu, added }: Latency): string[] {
   return [
     '',
     `Time to first text and to the whole answer, ms (${rounds} rounds)`,
@@ -61,28 +65,63 @@ function latencyLines({ rounds, rows }: Latency): string[] {
         share(row.wholeToParked),
       ]),
     ),
+    '',
+    `CPU a request (${cpu.batches} x ${cpu.requestsPerBatch} requests, one after the other)`,
+    '',
+    ...table(
+      ['', 'CPU s a request', 'to bare'],
+      cpu.rows.map((row) => [names[row.name], row.cpuSeconds.toFixed(3), share(row.toBare)]),
+    ),
+    '',
+    `tokens that the CLI adds to a prompt: about ${added.tokens} (${added.characters} characters of text, all in the system prompt; ${added.bytes} bytes of the body in all)`,
   ];
 }
 
-function saturationLines(result: Saturation): string[] {
-  const { bare, relay } = result;
+function saturationLines({ processes, batches, requestsPerBatch, rows }: Saturation): string[] {
+  const name = {
+    bare: '`xargs -P` of `claude -p`',
+    singleUse: 'relay, a process a request',
+    hot: `relay, hot (${hotFactor} x the requests)`,
+  } as const;
   return [
     '',
-    `Saturation, ${result.processes} processes at once (${result.batches} batches of ${result.requestsPerBatch})`,
+    `Saturation, ${processes} processes at once (${batches} batches of ${requestsPerBatch})`,
     '',
     ...table(
-      ['', 'requests/s', 'ratio', 'CPU s a request', 'ratio'],
-      [
-        ['`xargs -P` of `claude -p`', bare.perSecond.toFixed(2), '1.00', bare.cpuSeconds.toFixed(3), '1.00'],
-        [
-          'relay',
-          relay.perSecond.toFixed(2),
-          share(result.throughputRatio),
-          relay.cpuSeconds.toFixed(3),
-          share(result.cpuRatio),
-        ],
-      ],
+      ['', 'requests/s', 'ratio', 'CPU s a request', 'ratio', 'on a hot process'],
+      rows.map((row) => [
+        name[row.name],
+        row.perSecond.toFixed(2),
+        share(row.throughputRatio),
+        row.cpuSeconds.toFixed(3),
+        share(row.cpuRatio),
+        `${whole(row.hotShare * 100)} %`,
+      ]),
     ),
+  ];
+}
+
+function networkLines(result: Network): string[] {
+  if ('skipped' in result) return ['', `Over a network: skipped (${result.skipped})`];
+  const { answerDelayMs, oneWayMs, rounds, rows, hot } = result;
+  return [
+    '',
+    `Over a network: ${oneWayMs} ms each way, TLS, ${answerDelayMs} ms before the answer; ms (${rounds} rounds)`,
+    '',
+    ...table(
+      ['', 'first', 'p90', 'to bare', 'whole', 'p90', 'to bare'],
+      rows.map((row) => [
+        names[row.name],
+        whole(row.first.median),
+        whole(row.first.p90),
+        share(row.firstToBare),
+        whole(row.whole.median),
+        whole(row.whole.p90),
+        share(row.wholeToBare),
+      ]),
+    ),
+    '',
+    `upstream connections of a hot process: ${hot.connections} for its first request and ${hot.requests} hot ones`,
   ];
 }
 

@@ -9,66 +9,79 @@ import { startTestRelay, type TestRelay } from '../test/support/relay.ts';
 import { bareEnv, turnLines, type Bench } from './bare.ts';
 import { ask } from './client.ts';
 import { settled, treeCpuSeconds } from './proc.ts';
+import { inTurns } from './rounds.ts';
 import { median, ratio } from './stats.ts';
 
-type Batch = { perSecond: number; cpuSeconds: number };
+/** `singleUse`: a relay whose processes serve one request each. `hot`: one whose processes rest for their key's next request. */
+const rowNames = ['bare', 'singleUse', 'hot'] as const;
+type RowName = (typeof rowNames)[number];
+
+type Batch = {
+  perSecond: number;
+  cpuSeconds: number;
+  /** The part of its requests that began on a resting process. */
+  hotShare: number;
+};
 
 export type Saturation = {
   batches: number;
   requestsPerBatch: number;
   processes: number;
-  bare: Batch;
-  relay: Batch;
-  /** Medians of the ratios of batches next to one another. */
-  throughputRatio: number;
-  cpuRatio: number;
+  /** Medians: of the batches, and of their ratios to the bare CLI's in the same round. */
+  rows: (Batch & { name: RowName; throughputRatio: number; cpuRatio: number })[];
 };
+
+type SaturationEffort = { batches: number; requests: number; maxMs: number };
+
+/** A batch of the hot relay has so many times the requests, and takes about as long as the others. */
+export const hotFactor = 5;
 
 export async function measureSaturation(
   bench: Bench,
-  { batches, requests, maxMs }: { batches: number; requests: number; maxMs: number },
+  { batches, requests, maxMs }: SaturationEffort,
 ): Promise<Saturation> {
-  const until = performance.now() + maxMs;
   const processes = availableParallelism();
-  const relay = await startTestRelay({
-    claudeBin: bench.claudeBin,
-    settings: {
-      GLOBAL_CONCURRENCY: String(processes),
-      PER_KEY_CONCURRENCY: String(processes),
-      WARM_SPARES: '1',
-      QUEUE_MAX: '64',
-    },
-    env: { ANTHROPIC_BASE_URL: bench.upstreamUrl },
-  });
-  const seen = { bare: [] as Batch[], relay: [] as Batch[] };
-  try {
-    for (let batch = 0; batch < batches && (batch < 2 || performance.now() < until); batch += 1) {
-      const both = [
-        async () => seen.bare.push(await bareBatch(bench, processes, requests)),
-        async () => seen.relay.push(await relayBatch(relay, bench, processes, requests)),
-      ];
-      for (const run of batch % 2 === 0 ? both : both.toReversed()) {
-        await settled(relay.process.pid ?? 0);
-        await run();
-      }
-    }
-  } finally {
-    await relay.stop();
-  }
-  const of = (list: readonly Batch[], field: keyof Batch): number[] => list.map((batch) => batch[field]);
-  const typical = (list: readonly Batch[]): Batch => ({
-    perSecond: median(of(list, 'perSecond')),
-    cpuSeconds: median(of(list, 'cpuSeconds')),
-  });
-  return {
-    batches: seen.relay.length,
-    requestsPerBatch: requests,
-    processes,
-    bare: typical(seen.bare),
-    relay: typical(seen.relay),
-    throughputRatio: ratio(of(seen.relay, 'perSecond'), of(seen.bare, 'perSecond')),
-    cpuRatio: ratio(of(seen.relay, 'cpuSeconds'), of(seen.bare, 'cpuSeconds')),
+  const start = (settings: Record<string, string>): Promise<TestRelay> =>
+    startTestRelay({
+      claudeBin: bench.claudeBin,
+      settings: {
+        GLOBAL_CONCURRENCY: String(processes),
+        PER_KEY_CONCURRENCY: String(processes),
+        QUEUE_MAX: '64',
+        ...settings,
+      },
+      env: bench.upstream,
+    });
+  const [singleUse, hot] = await Promise.all([
+    start({ HOT_PROCESSES: '0', WARM_SPARES: '1' }),
+    start({ HOT_PROCESSES: String(processes), HOT_IDLE: '300', WARM_SPARES: '0' }),
+  ]);
+  const run: Record<RowName, () => Promise<Batch>> = {
+    bare: () => bareBatch(bench, processes, requests),
+    singleUse: () => relayBatch(singleUse, bench, processes, requests),
+    hot: () => relayBatch(hot, bench, processes, requests * hotFactor),
   };
+  const fromRest = async (name: RowName): Promise<Batch> => {
+    for (const relay of [singleUse, hot]) await settled(relay.process.pid ?? 0);
+    return run[name]();
+  };
+  try {
+    // The processes that the first measured batch finds at rest.
+    await relayBatch(hot, bench, processes, processes * 2);
+    const seen = await inTurns(rowNames, fromRest, { rounds: batches, maxMs }, 2);
+    const of = (name: RowName, field: keyof Batch): number[] => seen[name].map((batch) => batch[field]);
+    const rows = rowNames.map((name) => ({
+      name,
+      perSecond: median(of(name, 'perSecond')),
+      cpuSeconds: median(of(name, 'cpuSeconds')),
+      hotShare: median(of(name, 'hotShare')),
+      throughputRatio: ratio(of(name, 'perSecond'), of('bare', 'perSecond')),
+      cpuRatio: ratio(of(name, 'cpuSeconds'), of('bare', 'cpuSeconds')),
+    }));
+    return { batches: seen.bare.length, requestsPerBatch: requests, processes, rows };
+  } finally {
+    await Promise.all([singleUse.stop(), hot.stop()]);
+  }
 }
 
 /** The shell's `times` tells what its children, all of them ended by then, have used. */
@@ -89,7 +102,7 @@ async function bareBatch(bench: Bench, processes: number, requests: number): Pro
   let cpu = 0;
   for (const [, minutes, rest] of children.matchAll(/(\d+)m([\d.]+)s/g))
     cpu += Number(minutes) * 60 + Number(rest);
-  return { perSecond: requests / seconds, cpuSeconds: cpu / requests };
+  return { perSecond: requests / seconds, cpuSeconds: cpu / requests, hotShare: 0 };
 }
 
 /** Twice as many callers as slots, so that a slot never waits for a caller. */
@@ -103,12 +116,17 @@ async function relayBatch(
   const cpuBefore = treeCpuSeconds(pid);
   const startedAt = performance.now();
   let left = requests;
+  let onHot = 0;
   const caller = async (): Promise<void> => {
-    while (left-- > 0) await ask(relay, bench);
+    while (left-- > 0) {
+      const { start } = await ask(relay, bench);
+      if (start === 'hot') onHot += 1;
+    }
   };
   await Promise.all(Array.from({ length: processes * 2 }, caller));
   const seconds = (performance.now() - startedAt) / 1000;
   // The spare that is started after the last request is there to be paid for, too.
   await settled(pid);
-  return { perSecond: requests / seconds, cpuSeconds: (treeCpuSeconds(pid) - cpuBefore) / requests };
+  const cpuSeconds = (treeCpuSeconds(pid) - cpuBefore) / requests;
+  return { perSecond: requests / seconds, cpuSeconds, hotShare: onHot / requests };
 }
