@@ -151,6 +151,19 @@ export const readyResponse = z.strictObject({
   ok: z.boolean(),
   checks: z.array(z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
   spares: z.strictObject({ waiting: z.int(), warm: z.int(), rss_bytes: z.int() }).optional(),
+  hot: z
+    .strictObject({
+      resting: z.int(),
+      rss_bytes: z.int(),
+      off: z.string().optional().describe('Why no process can rest.'),
+    })
+    .optional(),
+  valve: z
+    .strictObject({
+      exact: z.boolean().describe('Whether an answer asks the model exactly once.'),
+      detail: z.string().optional(),
+    })
+    .optional(),
   connections: z.strictObject({ open: z.int(), most: z.int() }).optional(),
 });
 
@@ -206,6 +219,8 @@ const usageTotals = {
   errors: z.int(),
   ...tokenUsage,
   cost_usd: z.number(),
+  answers: z.int().describe('Requests that a turn answered.'),
+  hot_answers: z.int().describe('Those that a hot process answered, without a start.'),
 };
 
 const usagePeriod = z.strictObject({

@@ -105,6 +105,12 @@ function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment):
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(host)}`,
     );
   }
+  for (const name of ['ANTHROPIC_BASE_URL', 'HTTPS_PROXY', 'https_proxy']) {
+    const value = hostEnv[name] ?? '';
+    const url = name === 'ANTHROPIC_BASE_URL' || value.includes('://') ? value : `http://${value}`;
+    if (value !== '' && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+      problems.push(`${name} must be an http or https URL`);
+  }
   const { CLAUDE_CONFIG_DIR } = hostEnv;
   if (CLAUDE_CONFIG_DIR !== undefined && !isAbsolute(CLAUDE_CONFIG_DIR)) {
     problems.push(

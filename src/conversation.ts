@@ -104,6 +104,10 @@ export type TokenUsage = typeof noTokens;
 /** An event of the Messages API's stream, unchanged (`message_start`, `content_block_delta`, ...). */
 export type ModelEvent = { type: string; [field: string]: unknown };
 
+/** How a turn came by its process: a hot process of its app, a spare, or a new process. */
+export const turnStarts = ['hot', 'claim', 'spawn'] as const;
+export type TurnStart = (typeof turnStarts)[number];
+
 /** The whole message of the model. */
 export type Answer = {
   /** The model's id of the message, `msg_...`. */

@@ -31,6 +31,8 @@ export function logReadiness(log: Logger, state: ReadinessState): void {
       return;
     case 'proved':
       log.info({ cli: state.proof.cliVersion, ms: state.proof.durationMs }, 'the lock is proved');
+      if (state.proof.hotProblem !== undefined)
+        log.warn({ reason: state.proof.hotProblem }, 'no hot processes');
       return;
     case 'failed': {
       const failed = state.proof?.checks.filter((check) => !check.ok) ?? [];

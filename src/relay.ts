@@ -6,6 +6,7 @@ import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
+import { startValveProxy } from './claude/valve/proxy.ts';
 import type { Config } from './config.ts';
 import { native } from './dialects/native.ts';
 import { createApp, type AppParts } from './http/app.ts';
@@ -84,22 +85,26 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal })),
   });
   readiness.onChange((state) => logReadiness(log, state));
+  const { hostEnv } = config;
+  const valves = await startValveProxy(hostEnv);
   const runner =
     overrides.runner ??
     createRunner({
       claudeBin,
-      hostEnv: config.hostEnv,
+      hostEnv,
+      valves,
       readiness,
       timeoutMs: config.requestTimeoutMs,
-      spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
+      pool: { ...config.pool, defaultModel: config.defaultModel },
+      standingOf: (keyId) => keys.standing(keyId),
       queued: () => admission.queued('complete'),
     });
   readiness.onChange(() => runner.reconcile());
-  const plan = overrides.plan ?? createUsageReader({ claudeBin, hostEnv: config.hostEnv, readiness });
+  const plan = overrides.plan ?? createUsageReader({ claudeBin, hostEnv, valves, readiness });
   const connections = new Connections(
     connectionsFor(fileLimit(), {
       concurrency: config.limits.lanes.complete.concurrency,
-      spares: config.warmSpares,
+      waiting: config.pool.spares + config.pool.hot,
       fetches: config.limits.lanes.fetch.concurrency,
     }),
   );
@@ -131,6 +136,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
 
   const closeParts = async (): Promise<void> => {
     await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
+    await valves.close();
     ledger.close();
     keys.close();
     store.close();

@@ -31,6 +31,7 @@ const whole = (least: number, most: number) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`);
 const milliseconds = (least: number, most: number) => whole(least, most).transform((value) => value * 1000);
+const mebibytes = (least: number, most: number) => whole(least, most).transform((value) => value * 2 ** 20);
 const limit = whole(0, 1_000_000);
 const bytes = (least: number) => whole(least, 64 * 1024 * 1024);
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
@@ -222,12 +223,26 @@ const groups = {
     drainTimeoutMs: setting('DRAIN_TIMEOUT', '20', milliseconds(0, 600), {
       description: 'Seconds that running and waiting requests have to finish when the relay stops.',
     }),
-    warmSpares: setting('WARM_SPARES', '1', whole(0, 8), {
-      description: 'Processes kept ready for the next request, about 150 MiB each. 0: none.',
-    }),
-    spareMaxAgeMs: setting('SPARE_MAX_AGE', '1800', milliseconds(10, 86_400), {
-      description: 'Seconds before a ready process is replaced by a new one.',
-    }),
+    pool: {
+      spares: setting('WARM_SPARES', '1', whole(0, 8), {
+        description:
+          'Spares: processes that wait for the next request of anybody, about 150 MiB each. 0: none.',
+      }),
+      hot: setting('HOT_PROCESSES', '3', whole(0, 64), {
+        description:
+          'Hot processes: processes that rest after a request for the next one of the same key with the same model and system prompt, about 200 MiB each. 0: each process serves one request.',
+      }),
+      hotIdleMs: setting('HOT_IDLE', '300', milliseconds(1, 86_400), {
+        description: 'Seconds that a hot process rests before it ends.',
+      }),
+      maxAgeMs: setting('SPARE_MAX_AGE', '1800', milliseconds(10, 86_400), {
+        description: 'Seconds after its start when a waiting process is replaced by a new one.',
+      }),
+      memoryBytes: setting('WAITING_MEMORY', '1024', mebibytes(64, 1_048_576), {
+        description:
+          'MiB of memory that spares and hot processes can use together. Beyond it, the hot process that has rested longest ends.',
+      }),
+    },
   },
   Records: {
     jobTtlMs: setting('JOB_TTL', '600', milliseconds(10, 86_400), {

@@ -117,41 +117,41 @@ for (const cli of clis) {
 
     for (const [name, { events, cut, says }] of Object.entries(endings)) {
       test(`${name} makes one request, and its usage is recorded`, async () => {
-        // As a model paces them: in a burst, the CLI can ask again before anything can keep it from that.
+        // Of a burst that ends in a cut, the CLI reads nothing at times, with or without a proxy.
         replies.set(name, {
           kind: 'events',
           events,
-          eventDelayMs: 60,
-          ...(cut === undefined ? {} : { cut }),
+          ...(cut === undefined ? {} : { cut, eventDelayMs: 60 }),
         });
         const { turn } = await runner.ask({ messages: [ask(name)], tools });
         const said = turn.outcome.ok ? turn.outcome.answer.stopReason : turn.outcome.error.code;
         // After a broken stream one build says why; the other asks again instead, and is ended.
         if (says !== 'upstream_error') assert.equal(said, says);
         else assert.match(said, /^upstream_(?:error|overloaded)$/);
-        assert.deepEqual([requestsOf(name), turn.requests], [1, 1]);
+        assert.equal(requestsOf(name), 1);
         assert.equal(turn.usage.input_tokens, inputTokens);
         if (!turn.outcome.ok) assert.equal(turn.outcome.error.details.shouldRetry, false);
       });
     }
   });
 
-  test(`further requests of a CLI that a busy relay ends late are in the usage on ${cli.version}`, async (t) => {
+  test(`a busy relay lets the CLI ask once on ${cli.version}`, async (t) => {
     let reply: Reply = { kind: 'text', text: '' };
     const runner = await startTestRunner({ claudeBin: cli.path, reply: () => reply });
-    t.after(() => runner.close());
+    // Each time, several events, and the request after them, wait to be read.
+    const load = setInterval(() => {
+      const until = performance.now() + 40;
+      while (performance.now() < until);
+    }, 1);
+    t.after(() => {
+      clearInterval(load);
+      return runner.close();
+    });
     for (const events of [recordedMessage('max_tokens', [half]), unfinished(half)]) {
       reply = { kind: 'events', events };
-      const { turn, requests } = await runner.ask({
-        onEvent: ({ type }) => {
-          if (type !== 'content_block_start') return;
-          const until = performance.now() + 300;
-          while (performance.now() < until);
-        },
-      });
-      assert.ok(turn.requests >= requests.length, `${turn.requests} of ${requests.length}`);
-      assert.equal(turn.usage.input_tokens, inputTokens * turn.requests);
-      if (turn.outcome.ok) assert.deepEqual(turn.outcome.answer.usage, turn.usage);
+      const { turn, requests } = await runner.ask({});
+      assert.equal(requests.length, 1);
+      assert.equal(turn.usage.input_tokens, inputTokens);
     }
   });
 }

@@ -48,7 +48,7 @@ function assertHeaders(response: Response, requestId: string | null): void {
   assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
   assert.match(
     response.headers.get('server-timing') ?? '',
-    /^queue;dur=[\d.]+, (?:spawn|claim);dur=[\d.]+, upstream;dur=[\d.]+, relay;dur=[\d.]+(?:, \w+;dur=[\d.]+)*$/,
+    /^queue;dur=[\d.]+, (?:(?:hot|claim|spawn);dur=[\d.]+, )?upstream;dur=[\d.]+, relay;dur=[\d.]+(?:, \w+;dur=[\d.]+)*$/,
   );
 }
 
@@ -290,7 +290,7 @@ describe('the details of /ready', () => {
       const body = JSON.parse(received.slice(received.indexOf('\r\n\r\n'))) as Record<string, unknown>;
       const checks = body['checks'] as { name: string; ok: boolean }[];
       if (detailed) {
-        assert.deepEqual(Object.keys(body), ['ok', 'checks', 'spares', 'connections']);
+        assert.deepEqual(Object.keys(body), ['ok', 'checks', 'spares', 'hot', 'valve', 'connections']);
         assert.deepEqual(
           checks.map(({ name }) => name),
           ['lock_proved', 'accepting', 'login', 'plan', 'database', 'ledger', 'last_answer'],

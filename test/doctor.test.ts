@@ -189,6 +189,7 @@ test('the doctor reports a running relay and its keys', async () => {
 test('the doctor names the failed check of a relay that is not ready', async () => {
   const failed = {
     proved: false,
+    hotProblem: undefined,
     cliVersion: undefined,
     provedAt: '2026-01-01T00:00:00.000Z',
     durationMs: 0,

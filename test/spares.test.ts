@@ -99,8 +99,8 @@ for (const cli of clis) {
           runner.runner.reconcile();
           await eventually('the spares are warm', () => runner.runner.spares().warm === spareCount);
           assert.deepEqual(runner.model.requests, []);
-          const { warm: onSpare, requests } = await runner.ask(request);
-          assert.equal(onSpare, spareCount > 0);
+          const { start, requests } = await runner.ask(request);
+          assert.equal(start, spareCount > 0 ? 'claim' : 'spawn');
           seen.push(...requests);
         } finally {
           await runner.close();
@@ -145,18 +145,18 @@ for (const cli of clis) {
       await eventually('it is gone', () => !claudeProcesses(warm).includes(spare));
     });
 
-    test('a claimed spare that was stopped is a timeout and is ended', async () => {
+    test('a claimed spare that was stopped is replaced, and ended', async () => {
       const relay = await startTestRelay({
         proof: false,
         claudeBin: cli.path,
-        settings: { REQ_TIMEOUT: '8', WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
+        settings: { WARM_SPARES: '1', GLOBAL_CONCURRENCY: '1' },
       });
       try {
         const spare = await onlySpare(relay);
         process.kill(spare, 'SIGSTOP');
-        assert.equal((await relay.complete({ prompt: 'never read' })).status, 504);
-        assert.equal((await relay.complete({ prompt: 'again' })).status, 200);
-        assert.ok(!claudeProcesses(relay).includes(spare), 'the stopped process is still there');
+        assert.equal((await relay.complete({ prompt: 'read by another' })).status, 200);
+        assert.equal(relay.model.requests.length, 1);
+        await eventually('the stopped process is gone', () => !claudeProcesses(relay).includes(spare));
       } finally {
         await relay.stop();
       }

@@ -89,7 +89,6 @@ describe('a whole answer and a stream hold the same', () => {
       const [whole, streamed] = ids.map((id) => rows.get(id));
       assert.deepEqual(streamed, whole, name);
       assert.ok(Number(whole?.['tokens_in']) > 0 || name.includes('before the answer'), name);
-      if (name.includes('two more requests')) assert.equal(whole?.['tokens_in'], 75);
     }
   });
 });

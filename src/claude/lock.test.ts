@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { unexpectedInInit } from './breach.ts';
-import { lockedArgs, lockedEnv, standInEnv } from './lock.ts';
+import { lockedArgs, lockedEnv, standInHost } from './lock.ts';
 
 describe('the environment', () => {
   const host = {
@@ -41,15 +41,39 @@ describe('the environment', () => {
       assert.ok(!(name in env), name);
   });
 
-  test('standInEnv has a dummy login and no other way to an upstream', () => {
-    const env = standInEnv(host, '/own', 'http://127.0.0.1:1');
+  test('the way through the valve replaces the proxies of the host, in both spellings', () => {
+    const proxied = {
+      ...host,
+      https_proxy: 'http://proxy',
+      HTTP_PROXY: 'http://proxy',
+      http_proxy: 'http://proxy',
+      NO_PROXY: '*',
+      no_proxy: '*',
+    };
+    const proxies = (env: Record<string, string>): string[][] =>
+      Object.entries(env).filter(([name]) => /proxy/i.test(name));
+    const wayOut = { HTTPS_PROXY: 'http://relay:secret@127.0.0.1:1' };
+    assert.deepEqual(proxies(lockedEnv(proxied, '/own', wayOut)), Object.entries(wayOut));
+    assert.deepEqual(proxies(lockedEnv(proxied, '/own', {})), [], 'a way out without a variable');
+    assert.equal(
+      proxies(lockedEnv(proxied, '/own')).length,
+      6,
+      'a model elsewhere needs the proxy of the host',
+    );
+    const fixed = lockedEnv(host, '/own', { TMPDIR: '/y', CLAUDE_CODE_RESTRICTED: '0' });
+    assert.deepEqual([fixed['TMPDIR'], fixed['CLAUDE_CODE_RESTRICTED']], ['/own', '1']);
+  });
+
+  test('standInHost has a dummy login and no other way to an upstream', () => {
+    const env = standInHost(host, 'http://127.0.0.1:1');
     assert.equal(env['ANTHROPIC_API_KEY'], 'sk-ant-stub');
     assert.equal(env['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:1');
+    assert.equal(env['HOME'], '/home/owner');
     assert.ok(!('CLAUDE_CODE_OAUTH_TOKEN' in env));
     assert.ok(!('HTTPS_PROXY' in env));
-    const token = standInEnv(host, '/own', 'http://127.0.0.1:1', 'setup-token');
+    const token = standInHost(host, 'http://127.0.0.1:1', 'setup-token');
     assert.equal(token['CLAUDE_CODE_OAUTH_TOKEN'], 'sk-ant-oat01-stub');
-    const stored = standInEnv(host, '/own', 'http://127.0.0.1:1', 'stored-login');
+    const stored = standInHost(host, 'http://127.0.0.1:1', 'stored-login');
     assert.ok(!('CLAUDE_CODE_OAUTH_TOKEN' in stored));
     for (const other of [token, stored]) assert.ok(!('ANTHROPIC_API_KEY' in other));
   });

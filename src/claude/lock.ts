@@ -60,6 +60,9 @@ const fixedEnv = {
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
   // After a refusal 2.1.330 would ask once more.
   CLAUDE_CODE_DISABLE_REFUSAL_RETRY: '1',
+  // It keeps its own conversation, which no model sees, and would summarise it or refuse when that is as long as the window.
+  DISABLE_COMPACT: '1',
+  CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: '1000000000',
   // After a refusal with a category it would ask another model, and leave the details out of the answer (2.1.330).
   CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
 } as const;
@@ -86,6 +89,8 @@ const loginEnv = [
   'HTTPS_PROXY',
   'http_proxy',
   'https_proxy',
+  'NO_PROXY',
+  'no_proxy',
 ] as const;
 
 /** What passes from the host's environment: the login, the way to the upstream, and the locale. An allow-list, never a copy with removals. */
@@ -109,8 +114,6 @@ export const passedEnv: ReadonlySet<string> = new Set([
   'ANTHROPIC_VERTEX_PROJECT_ID',
   'CLOUD_ML_REGION',
   'GOOGLE_CLOUD_PROJECT',
-  'NO_PROXY',
-  'no_proxy',
   'NODE_EXTRA_CA_CERTS',
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
@@ -118,13 +121,26 @@ export const passedEnv: ReadonlySet<string> = new Set([
 
 export type HostEnv = Readonly<Record<string, string | undefined>>;
 
-/** The environment of a locked process. `tmpDir` is its temporary directory. */
-export function lockedEnv(host: HostEnv, tmpDir: string): Record<string, string> {
+const proxyVariables: ReadonlySet<string> = new Set(
+  ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
+);
+
+/**
+ * The environment of a locked process. `tmpDir` is its temporary directory. `wayOut`: the variables that lead it through its valve, in
+ * place of the proxy of the host; undefined when it has none.
+ */
+export function lockedEnv(
+  host: HostEnv,
+  tmpDir: string,
+  wayOut?: Readonly<Record<string, string>>,
+): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(host)) {
-    if (value !== undefined && (passedEnv.has(name) || name.startsWith('LC_'))) env[name] = value;
+    const passes = passedEnv.has(name) || name.startsWith('LC_');
+    if (value === undefined || !passes || (wayOut !== undefined && proxyVariables.has(name))) continue;
+    env[name] = value;
   }
-  return { ...env, TMPDIR: tmpDir, ...fixedEnv };
+  return { ...env, ...wayOut, TMPDIR: tmpDir, ...fixedEnv };
 }
 
 /** The ways in which owners are logged in: a key of the API, a token of `claude setup-token`, and the login that the CLI stored. */
@@ -148,16 +164,15 @@ export const dummyHeaders: Readonly<Record<DummyLogin, readonly [name: string, v
 };
 
 /**
- * The same environment with a dummy login for the stand-in at `baseUrl`: for the proof and the demo. A stored login has no variable;
+ * The host's environment with a dummy login for the stand-in at `baseUrl`: for the proof and the demo. A stored login has no variable;
  * it is in the configuration directory.
  */
-export function standInEnv(
-  host: HostEnv,
-  tmpDir: string,
+export function standInHost<Value extends string | undefined>(
+  host: Readonly<Record<string, Value>>,
   baseUrl: string,
   login: DummyLogin = 'api-key',
-): Record<string, string> {
-  const env = lockedEnv(host, tmpDir);
+): Record<string, Value | string> {
+  const env: Record<string, Value> = { ...host };
   for (const name of loginEnv) delete env[name];
   return {
     ...env,

@@ -27,6 +27,9 @@ function seen({ text, stopReason, started = true, ...fields }: Seen): TurnEviden
   return {
     message,
     initModel: 'claude-asked',
+    asked: true,
+    dialFailure: undefined,
+    costBefore: 0,
     tools: false,
     failure: undefined,
     planRefusal: undefined,
@@ -72,6 +75,12 @@ describe('answers', () => {
   ][] = [
     ['a result', result(), whole, { text: 'the answer', stopReason: 'end_turn', costUsd: 0.5 }],
     [
+      'a result after turns that cost something',
+      result({ total_cost_usd: 0.1 + 0.2 + 0.3 }),
+      { ...whole, costBefore: 0.1 + 0.2 },
+      { text: 'the answer', stopReason: 'end_turn', costUsd: 0.3 },
+    ],
+    [
       'an answer that stopped at its limit',
       { cause: 'stopped' },
       seen({ text: 'the answer', stopReason: 'max_tokens' }),
@@ -82,6 +91,24 @@ describe('answers', () => {
       { cause: 'stopped' },
       seen({ text: '', stopReason: 'end_turn' }),
       { text: '', stopReason: 'end_turn', costUsd: null },
+    ],
+    [
+      'a later result of a process',
+      result({ total_cost_usd: 0.75 }),
+      { ...whole, costBefore: 0.25 },
+      { text: 'the answer', stopReason: 'end_turn', costUsd: 0.5 },
+    ],
+    [
+      'a result below the costs of earlier turns',
+      result({ total_cost_usd: 0.125 }),
+      { ...whole, costBefore: 0.25 },
+      { text: 'the answer', stopReason: 'end_turn', costUsd: 0 },
+    ],
+    [
+      'a call of an offered tool that the CLI reports as its last turn',
+      result({ subtype: 'error_max_turns', is_error: true, result: undefined }),
+      seen({ text: 'the answer', stopReason: 'tool_use', tools: true }),
+      { text: 'the answer', stopReason: 'tool_use', costUsd: 0.5 },
     ],
   ];
   for (const [name, end, collected, expected] of rows) {
@@ -239,6 +266,30 @@ describe('errors', () => {
       { code: 'bad_request', message: /^.{1,400}$/ },
     ],
     ['500', error(500), none, { code: 'upstream_error' }],
+    [
+      'an API that no connection could be made to',
+      error(null),
+      { ...none, asked: false, dialFailure: 'connect ECONNREFUSED 10.1.2.3:443' },
+      { code: 'upstream_error', message: /could not reach the model/ },
+    ],
+    [
+      'a proxy of the host that refuses',
+      error(null),
+      { ...none, asked: false, dialFailure: 'the proxy of the host answered 407' },
+      { code: 'upstream_error', message: /^A proxy, a web filter/, shouldRetry: false },
+    ],
+    [
+      'an error of the API after a connection that failed',
+      error(529),
+      { ...none, dialFailure: 'connect ECONNREFUSED 10.1.2.3:443' },
+      { code: 'upstream_overloaded', retryAfter: 10 },
+    ],
+    [
+      'a call of a tool that was not offered, reported as one turn too many',
+      result({ subtype: 'error_max_turns', is_error: true, result: undefined }),
+      seen({ text: '', stopReason: 'tool_use' }),
+      { code: 'upstream_error' },
+    ],
     ['a lost connection', error(null), half, { code: 'upstream_error' }],
     [
       'an error of the CLI itself',
@@ -343,6 +394,7 @@ describe('errors', () => {
 });
 
 test('mayHaveSpent is false only for a turn that cannot have cost anything', () => {
+  const unasked = { ...none, asked: false };
   const free: [TurnEnd, TurnEvidence][] = [
     [error(429), none],
     [error(500), none],
@@ -361,6 +413,11 @@ test('mayHaveSpent is false only for a turn that cannot have cost anything', () 
       { ...none, initModel: undefined },
     ],
     [{ cause: 'lock_broken', breach: { kind: 'listing', found: [] } }, none],
+    // Nothing went out, whatever the CLI reports or does.
+    [error(null, 'API Error: Connection to the API was lost (ECONNRESET). Try again.'), unasked],
+    [{ cause: 'timeout', afterMs: 1, limit: 'relay' }, unasked],
+    [{ cause: 'aborted', error: clientGone() }, unasked],
+    [{ cause: 'exit' }, unasked],
   ];
   const spent: [TurnEnd, TurnEvidence][] = [
     [result(), whole],

@@ -2,8 +2,8 @@
  * How a turn ended -> an answer or an error. Pure: the one place that decides what a caller gets.
  *
  * Facts of the CLI (2.1.197, 2.1.330): a `result` of subtype `success` with `is_error` is a failure whose text is an error
- * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again, up to three times, so
- * the relay ends the turn at the first stop reason of that kind.
+ * sentence, never an answer; after `max_tokens`, `refusal` or a cut stream the CLI would ask the model again, up to three times, which
+ * the valve does not let it, so the relay ends the turn at the first stop reason of that kind.
  */
 import type { Answer } from '../conversation.ts';
 import { RelayError, type ErrorDetails } from '../errors.ts';
@@ -12,6 +12,7 @@ import { errorOf } from './failure/errors.ts';
 import { causeOf, type Refusal } from './failure/causes.ts';
 import { familyOf } from '../model-family.ts';
 import { MalformedEvent, type ModelMessage } from './message.ts';
+import { proxyFailure } from './valve/dial.ts';
 import type { CliFailure, CliResult, PlanRefusal } from './protocol.ts';
 
 /** What ended the turn; the first cause wins. */
@@ -34,8 +35,14 @@ export type TurnEvidence = {
   message: ModelMessage;
   /** The id of the model that the CLI is about to ask; undefined until it has checked in. */
   initModel: string | undefined;
+  /** False: nothing went out to the API. */
+  asked: boolean;
+  /** Why no connection to the API could be made. */
+  dialFailure: string | undefined;
   /** The request offers tools: a call of one is an answer. */
   tools: boolean;
+  /** What the CLI counts as the cost of earlier turns. */
+  costBefore: number;
   failure: CliFailure | undefined;
   planRefusal: PlanRefusal | undefined;
 };
@@ -109,14 +116,21 @@ function lockBroken({ kind }: Breach): RelayError {
 }
 
 function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): Answer | RelayError {
-  const { message, failure } = evidence;
+  const { message, failure, dialFailure } = evidence;
+  // Rounded: the difference of two sums would be 0.30000000000000004 where a new process reports 0.3.
+  const costUsd = Number(Math.max(0, result.total_cost_usd - evidence.costBefore).toFixed(9));
+  // The CLI runs no tool, and may not ask again: it reports the limit of its turns.
+  if (message.stopReason === 'tool_use' && evidence.tools && result.subtype === 'error_max_turns')
+    return answered(evidence, costUsd);
   if (!result.is_error && result.subtype === 'success') {
     // A result without a message of the model is the CLI's own text: it took the prompt for a command.
     if (!message.started) return upstreamError('Claude Code answered without asking the model.');
     // The stream broke off, and the CLI got another answer in another way.
     if (message.stopReason === undefined) return upstreamError(lostOnTheWay);
-    return answered(evidence, result.total_cost_usd);
+    return answered(evidence, costUsd);
   }
+  if (!evidence.asked && dialFailure !== undefined)
+    return errorOf(dialFailure.startsWith(proxyFailure) ? 'network' : 'unreachable', undefined, '', nowMs);
   const refusal: Refusal = {
     status: result.api_error_status ?? undefined,
     ...(failure ?? { kind: undefined, code: undefined, apiType: undefined, typed: false }),
@@ -198,6 +212,7 @@ function answered({ message, initModel }: TurnEvidence, costUsd: number | null):
  */
 export function mayHaveSpent(end: TurnEnd, evidence: TurnEvidence): boolean {
   if (evidence.message.started) return true;
+  if (!evidence.asked) return false;
   if (end.cause === 'result') return lostAfterAsking(end.result);
   return evidence.initModel !== undefined && end.cause !== 'lock_broken';
 }

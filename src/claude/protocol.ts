@@ -20,21 +20,17 @@ export function usageRequestLine(requestId: string): string {
   return controlLine(requestId, { subtype: 'get_usage', skip_behaviors: true });
 }
 
-/** Settings that a process takes while it runs, with no trace in the conversation. */
+/** Settings that a process takes while it runs, with no trace in the conversation. Those that are not named stay as they are. */
 export type FlagSettings = {
-  effortLevel?: Effort | undefined;
-  /** Variables of the process's environment; those that are not named stay as they are. */
-  env?: Readonly<Record<string, string | undefined>>;
+  /** Null: the model's own. */
+  effortLevel?: Effort | null;
+  /** Variables of the process's environment; empty: not set. */
+  env?: Readonly<Record<string, string>>;
 };
 
-/** Sets them for the turn to come (2.1.197, 2.1.330). */
+/** Sets them for the turns to come (2.1.197, 2.1.330, 2.1.332). */
 export function settingsLine(requestId: string, settings: FlagSettings): string {
   return controlLine(requestId, { subtype: 'apply_flag_settings', settings });
-}
-
-/** Ends the turn that runs: the connection to the model is closed, and a `result` says so. */
-export function interruptLine(requestId: string): string {
-  return controlLine(requestId, { subtype: 'interrupt' });
 }
 
 /** Asks the model outside the conversation, which stays as it is. */

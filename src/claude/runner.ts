@@ -1,15 +1,18 @@
-/** Runs requests on the installed CLI: checks that the lock is proved, claims a spare or starts a process, and starts the turn. */
+/** Runs requests on the installed CLI: checks that the lock is proved, claims a waiting process or starts one, and starts the turn. */
+import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { startProcess, type ClaudeProcess } from './process.ts';
+import type { HostEnv } from './lock.ts';
+import { startLocked, type LockedProcess } from './locked-process.ts';
 import type { Readiness } from './proof/readiness.ts';
-import { createSpares } from './spares.ts';
+import { createPool, type App, type Claimed, type PoolLimits, type PoolOptions } from './pool.ts';
 import { createSchemas } from './schemas.ts';
-import { canWarmUp } from './warm-up.ts';
-import type { Conversation, ModelEvent } from '../conversation.ts';
+import type { Conversation, ModelEvent, TurnStart } from '../conversation.ts';
 import { runTurn, type FinishedTurn, type Turn } from './turn.ts';
+import type { ValveProxy } from './valve/proxy.ts';
 
 export type RunRequest = Conversation & {
+  /** The key that asks: only its own requests share a process. */
+  keyId: string;
   model: string;
   /** Milliseconds the turn may take, if less than the relay's own limit. */
   timeoutMs?: number;
@@ -19,56 +22,60 @@ export type RunRequest = Conversation & {
 
 export type Runner = ReturnType<typeof createRunner>;
 
-/** `warm`: the turn began on a spare. */
-export type RunningTurn = Turn & { warm: boolean };
+/** `start`: as it began; the one of the end differs when a process that had waited was replaced. */
+export type RunningTurn = Pick<Turn, 'gone'> & {
+  start: TurnStart;
+  finished: Promise<FinishedTurn & { start: TurnStart }>;
+};
 
 export type RunnerOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
-  readiness: Pick<Readiness, 'check' | 'lockBroken' | 'provedIdentity' | 'provedVersion'>;
+  valves: Pick<ValveProxy, 'begin' | 'exact'>;
+  readiness: Pick<Readiness, 'check' | 'lockBroken' | 'provedIdentity' | 'provedVersion' | 'hotProblem'>;
   timeoutMs: number;
-  spares: { max: number; maxAgeMs: number; defaultModel: string };
+  pool: PoolLimits;
+  standingOf: PoolOptions['standingOf'];
   /** Requests that wait for a slot. */
   queued: () => number;
   /** Starts a locked process of a model; tests replace it. */
-  start?: (model: string) => ClaudeProcess;
+  start?: (model: string) => LockedProcess;
 };
 
+/** A process that a turn takes. */
+type Taken = Omit<Claimed, 'start'> & { waited: boolean };
+
 export function createRunner(options: RunnerOptions) {
-  const { claudeBin, hostEnv, readiness, timeoutMs } = options;
+  const { claudeBin, hostEnv, valves, readiness, timeoutMs } = options;
   const processors = availableParallelism();
   /** The processes of turns before the model's first block: only these keep the processors busy. */
-  const starting = new Set<ClaudeProcess>();
+  const starting = new Set<LockedProcess>();
 
   const schemas = createSchemas();
-
-  const startLocked =
-    options.start ??
-    ((model: string): ClaudeProcess =>
-      startProcess({
-        command: claudeBin,
-        args: lockedArgs(model),
-        env: (tmpDir) => lockedEnv(hostEnv, tmpDir),
-        // Its spare or its turn reads it.
-        listener: { onLine: () => {} },
-      }));
-  const spares = createSpares({
-    ...options.spares,
-    start: startLocked,
-    warmUp: canWarmUp(hostEnv),
+  const start = options.start ?? ((model: string) => startLocked({ claudeBin, hostEnv, valves, model }));
+  const pool = createPool({
+    ...options.pool,
+    // Without its valve, nothing shows whether a process is done.
+    hot: valves.exact ? options.pool.hot : 0,
+    start,
     readiness,
     // On two processors a start would slow down a turn that has just begun.
     hasRoom: () => options.queued() === 0 && (starting.size === 0 || starting.size + 1 < processors),
+    standingOf: options.standingOf,
   });
 
-  const begin = (process: ClaudeProcess, request: RunRequest, signal: AbortSignal, ms: number): Turn => {
+  const begin = (taken: Taken, app: App, request: RunRequest, signal: AbortSignal, ms: number): Turn => {
+    const { process, past } = taken;
     starting.add(process);
     const leave = (): void => {
-      if (starting.delete(process)) setImmediate(() => spares.reconcile());
+      if (starting.delete(process)) setImmediate(() => pool.reconcile());
     };
     const turn = runTurn({
       request,
       process,
+      ...(past === undefined ? {} : { past }),
+      waited: taken.waited,
+      rest: (now) => pool.rest(app, now, taken),
       timeoutMs: ms,
       timeoutOf: (request.timeoutMs ?? timeoutMs) < timeoutMs ? 'request' : 'relay',
       signal,
@@ -85,41 +92,68 @@ export function createRunner(options: RunnerOptions) {
   return {
     /** See `createSchemas`. */
     checkSchema: schemas.check,
-    /** Throws `not_ready` when the lock is not proved. The turn's process serves only this request. */
+    /** Throws `not_ready` when the lock is not proved. */
     run: (request: RunRequest, signal: AbortSignal): RunningTurn => {
       readiness.check();
+      const identity = readiness.provedIdentity() ?? '';
+      const app = appOf(request);
       const ms = Math.min(timeoutMs, request.timeoutMs ?? timeoutMs);
-      const spare = spares.claim(request.model);
-      // The replacement starts when that delays no request, and this one first of all.
-      setImmediate(() => spares.reconcile());
-      const startCold = (spentMs: number): Turn =>
-        begin(startLocked(request.model), request, signal, Math.max(1, ms - spentMs));
-      if (spare === undefined) return { ...startCold(0), warm: false };
-      return onSpare(begin(spare, request, signal, ms), startCold);
+      const claimed = pool.claim(app);
+      // What is missing now starts when that delays no request, and this one first of all.
+      setImmediate(() => pool.reconcile());
+      const startCold = (spentMs: number): Turn => {
+        const taken = {
+          process: start(request.model),
+          identity,
+          startedAt: performance.now(),
+          past: undefined,
+          waited: false,
+        };
+        return begin(taken, app, request, signal, Math.max(1, ms - spentMs));
+      };
+      if (claimed === undefined) return startedBy('spawn', startCold(0));
+      return orElse(
+        startedBy(claimed.start, begin({ ...claimed, waited: true }, app, request, signal, ms)),
+        startCold,
+      );
     },
-    /** See `createSpares`. */
-    reconcile: spares.reconcile,
-    spares: spares.state,
-    /** Ends the spares and the judge of schemas, not the turns. */
+    /** See `createPool`. */
+    reconcile: pool.reconcile,
+    spares: pool.spares,
+    hot: () => ({ ...pool.hot(), ...(valves.exact ? {} : { off: elsewhere }) }),
+    /** Whether valves hold what a process asks beyond its request, and why not. */
+    valve: () => ({ exact: valves.exact, detail: valves.exact ? undefined : elsewhere }),
+    /** Ends the waiting processes and the judge of schemas, not the turns. */
     close: async (): Promise<void> => {
-      await Promise.all([spares.close(), schemas.close()]);
+      await Promise.all([pool.close(), schemas.close()]);
     },
   };
+}
+
+const elsewhere =
+  'the model is asked at another provider, where the relay cannot hold a further request of the CLI';
+
+function appOf({ keyId, model, system }: RunRequest): App {
+  return { keyId, model, system: createHash('sha256').update(JSON.stringify(system)).digest('hex') };
 }
 
 /** After this long a request is on its way, and the process waits for the model. */
 const askingMs = 250;
 
-/** A spare may have died unnoticed. If it exits before it was about to ask the model, a fresh process takes its place. */
-function onSpare(first: Turn, startCold: (spentMs: number) => Turn): RunningTurn {
+function startedBy(start: TurnStart, { finished, gone }: Turn): RunningTurn {
+  return { start, finished: finished.then((turn) => ({ ...turn, start })), gone };
+}
+
+/** A process may have died unnoticed while it waited. If it fails before it asks the model, a new one takes its place. */
+function orElse(first: RunningTurn, startCold: (spentMs: number) => Turn): RunningTurn {
   const ends = [first.gone];
-  const finished = first.finished.then(async (turn): Promise<FinishedTurn> => {
-    if (!turn.exitedBeforeRequest) return turn;
-    const second = startCold(turn.times.endedAt - turn.times.startedAt);
+  const finished = first.finished.then(async (turn) => {
+    if (!turn.failedUnasked) return turn;
+    const second = startedBy('spawn', startCold(turn.times.endedAt - turn.times.startedAt));
     ends.push(second.gone);
     const outcome = await second.finished;
     return { ...outcome, times: { ...outcome.times, startedAt: turn.times.startedAt } };
   });
   const gone = finished.then(() => Promise.all(ends)).then(() => {});
-  return { finished, gone, warm: true };
+  return { start: first.start, finished, gone };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planSpares } from './spares.ts';
+import { planSpares } from './spare-plan.ts';
 
 const rows: [string, string[], number, string[]][] = [
   ['without requests all spares have the default model', [], 2, ['opus', 'opus']],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Conversation } from '../conversation.ts';
-import { turnLines } from './turn-lines.ts';
+import { restLine, turnLines } from './turn-lines.ts';
 
 const simple: Conversation = {
   system: ['The system prompt.'],
@@ -10,12 +10,16 @@ const simple: Conversation = {
 
 type Line = {
   type: string;
-  request?: { subtype: string; settings?: { effortLevel?: string; env?: Record<string, string> } };
+  request_id?: string;
+  request?: { subtype: string; settings?: { effortLevel?: string | null; env?: Record<string, string> } };
   message?: { content: unknown };
 };
 
 function linesOf(conversation: Conversation): Line[] {
-  const text = turnLines(conversation);
+  return parsed(turnLines(conversation));
+}
+
+function parsed(text: string): Line[] {
   assert.ok(text.endsWith('\n'));
   return text
     .slice(0, -1)
@@ -25,7 +29,7 @@ function linesOf(conversation: Conversation): Line[] {
 
 function settingsOf(
   conversation: Conversation,
-): { effortLevel?: string; env?: Record<string, string> } | undefined {
+): { effortLevel?: string | null; env?: Record<string, string> } | undefined {
   return linesOf(conversation).find(({ request }) => request?.subtype === 'apply_flag_settings')?.request
     ?.settings;
 }
@@ -37,22 +41,42 @@ function bodyOf(conversation: Conversation): Record<string, unknown> {
   >;
 }
 
-test('a turn is three lines and sets only what was asked for', () => {
-  const lines = linesOf(simple);
-  assert.deepEqual(
-    lines.map(({ type, request }) => request?.subtype ?? type),
-    ['apply_flag_settings', 'initialize', 'user'],
-  );
-  const names = (fields: Partial<Conversation>): string[] =>
-    Object.keys(settingsOf({ ...simple, ...fields })?.env ?? {});
-  assert.deepEqual(names({}), ['CLAUDE_CODE_EXTRA_BODY']);
+const namesOf = (line: Line | undefined): string[] => Object.keys(line?.request?.settings?.env ?? {});
+
+test('a first turn is three lines, and a later one does not set the system prompt', () => {
+  const kinds = (text: string): string[] => parsed(text).map(({ type, request }) => request?.subtype ?? type);
+  assert.deepEqual(kinds(turnLines(simple)), ['apply_flag_settings', 'initialize', 'user']);
+  const later = turnLines({ ...simple, system: ['Not sent.'] }, 'settings-7', false);
+  assert.deepEqual(kinds(later), ['apply_flag_settings', 'user']);
+  assert.equal(parsed(later)[0]?.request_id, 'settings-7');
+  assert.ok(!later.includes('Not sent.'));
+});
+
+test('a turn sets every setting, also to nothing', () => {
+  assert.deepEqual(settingsOf(simple), {
+    effortLevel: null,
+    env: {
+      CLAUDE_CODE_MAX_OUTPUT_TOKENS: '',
+      CLAUDE_CODE_DISABLE_THINKING: '',
+      CLAUDE_CODE_EXTRA_BODY: JSON.stringify(bodyOf(simple)),
+    },
+  });
   assert.deepEqual(Object.keys(bodyOf(simple)), ['messages']);
-  assert.equal(settingsOf({ ...simple, effort: 'low' })?.effortLevel, 'low');
-  assert.deepEqual(names({ maxTokens: 5 }), [
-    'CLAUDE_CODE_MAX_OUTPUT_TOKENS',
-    'CLAUDE_CODE_DISABLE_THINKING',
-    'CLAUDE_CODE_EXTRA_BODY',
-  ]);
+  const full = settingsOf({ ...simple, effort: 'low', maxTokens: 5 });
+  assert.equal(full?.effortLevel, 'low');
+  assert.equal(full?.env?.['CLAUDE_CODE_MAX_OUTPUT_TOKENS'], '5');
+  assert.equal(full?.env?.['CLAUDE_CODE_DISABLE_THINKING'], '1');
+});
+
+test('a rest takes back every setting of a turn', () => {
+  const [turn] = linesOf({ ...simple, effort: 'low', maxTokens: 5, temperature: 1 });
+  const [rest, ...others] = parsed(restLine('rest-3'));
+  assert.deepEqual(others, []);
+  assert.equal(rest?.request_id, 'rest-3');
+  assert.deepEqual(Object.keys(rest?.request?.settings ?? {}), Object.keys(turn?.request?.settings ?? {}));
+  assert.deepEqual(namesOf(rest), namesOf(turn));
+  assert.equal(rest?.request?.settings?.effortLevel, null);
+  assert.deepEqual(new Set(Object.values(rest?.request?.settings?.env ?? {})), new Set(['']));
 });
 
 test('a message of the CLI has no text of the conversation', () => {

@@ -9,13 +9,26 @@
 import type { Conversation, Message, Tool } from '../conversation.ts';
 import { initializeLine, settingsLine, startLine, type FlagSettings } from './protocol.ts';
 
-/** In one write: the CLI reads the lines in order, and applies the settings before the turn begins. */
-export function turnLines(conversation: Conversation): string {
+/**
+ * In one write: the CLI reads the lines in order, and applies the settings before the turn begins. `id` names the settings, which the
+ * process confirms before it does anything else. Only the first turn of a process sets the system prompt.
+ */
+export function turnLines(conversation: Conversation, id = 'settings', first = true): string {
   return (
-    settingsLine('settings', settingsOf(conversation)) +
-    initializeLine('initialize', conversation.system) +
+    settingsLine(id, settingsOf(conversation)) +
+    (first ? initializeLine('initialize', conversation.system) : '') +
     startLine()
   );
+}
+
+/** Takes back every setting of a turn, with the conversation in it. */
+export function restLine(id: string): string {
+  const env = {
+    CLAUDE_CODE_MAX_OUTPUT_TOKENS: '',
+    CLAUDE_CODE_DISABLE_THINKING: '',
+    CLAUDE_CODE_EXTRA_BODY: '',
+  };
+  return settingsLine(id, { effortLevel: null, env });
 }
 
 /** Neighbours of one role are one message. */
@@ -29,14 +42,14 @@ function mergeNeighbours(messages: readonly Message[]): Message[] {
   return merged;
 }
 
-/** Undefined fields are not sent. */
+/** Every setting, every time: the process may have had a turn with others. */
 function settingsOf(conversation: Conversation): FlagSettings {
   const { effort, maxTokens } = conversation;
   return {
-    effortLevel: effort,
+    effortLevel: effort ?? null,
     env: {
-      CLAUDE_CODE_MAX_OUTPUT_TOKENS: maxTokens?.toString(),
-      CLAUDE_CODE_DISABLE_THINKING: keepsThinking(conversation) ? undefined : '1',
+      CLAUDE_CODE_MAX_OUTPUT_TOKENS: maxTokens?.toString() ?? '',
+      CLAUDE_CODE_DISABLE_THINKING: keepsThinking(conversation) ? '' : '1',
       CLAUDE_CODE_EXTRA_BODY: JSON.stringify(bodyOf(conversation)),
     },
   };

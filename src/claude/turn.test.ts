@@ -3,20 +3,31 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { startProcess } from './process.ts';
 import { clientGone, shuttingDown } from '../endings.ts';
-import { runTurn, type FinishedTurn } from './turn.ts';
+import type { Conversation } from '../conversation.ts';
+import { Socket } from 'node:net';
+import { runTurn, type FinishedTurn, type ProcessPast } from './turn.ts';
+import { Valve } from './valve/valve.ts';
 
 const event = (type: string, fields: object): string => JSON.stringify({ type, ...fields });
 const stream = (type: string, fields: object = {}): string =>
   event('stream_event', { event: { type, ...fields } });
 
+/** Not output: what the process sends to the API at that moment. */
+const passes = 'PASSES';
+const asks = 'ASKS';
+
 const said = {
   ready: event('control_response', { response: { subtype: 'success', request_id: 'init' } }),
   refused: event('control_response', { response: { subtype: 'error', request_id: 'init' } }),
-  init: event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' }),
+  confirmed: event('control_response', { response: { subtype: 'success', request_id: 'settings-2' } }),
+  rested: event('control_response', { response: { subtype: 'success', request_id: 'rest-1' } }),
+  /** It lists what it offers, and its request goes out. */
+  init: `${event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' })}
+${passes}`,
+  unasked: event('system', { subtype: 'init', tools: [], mcp_servers: [], model: 'claude-x' }),
   tool: event('system', { subtype: 'init', tools: ['Bash'], mcp_servers: [], model: 'claude-x' }),
   hook: event('system', { subtype: 'hook_started', hook_name: 'Stop' }),
   requesting: event('system', { subtype: 'status', status: 'requesting' }),
-  shut: event('control_response', { response: { subtype: 'success', request_id: 'block-further-requests' } }),
   overloaded: event('assistant', {
     error: 'unknown',
     message: { content: [{ type: 'text', text: 'API Error: Overloaded' }] },
@@ -31,6 +42,8 @@ ${stream('content_block_start', { index: 0, content_block: { type: 'text', text:
   stray: stream('content_block_delta', { index: 7, delta: { type: 'text_delta', text: 'Hello' } }),
   end: stream('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 4 } }),
   stop: stream('message_stop'),
+  call: stream('message_delta', { delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 4 } }),
+  lastTurn: event('result', { subtype: 'error_max_turns', is_error: true, total_cost_usd: 0.25 }),
   cut: stream('message_delta', { delta: { stop_reason: 'max_tokens' }, usage: { output_tokens: 4 } }),
   broken: stream('message_delta', { delta: { stop_reason: null } }),
   result: event('result', {
@@ -54,38 +67,93 @@ ${stream('content_block_start', { index: 0, content_block: { type: 'text', text:
   }),
 };
 
+class PlayedValve extends Valve {
+  readonly calls: string[] = [];
+  override open(): void {
+    this.calls.push('open');
+    super.open();
+  }
+  override shut(): void {
+    this.calls.push('shut');
+    super.shut();
+  }
+  override cut(): void {
+    this.calls.push('cut');
+    super.cut();
+  }
+}
+
 type Options = {
   timeoutMs?: number;
   last?: string;
   provedVersion?: string;
+  /** Negative: before the turn. */
   abort?: { reason: Error; afterMs: number };
+  request?: Partial<Conversation>;
+  past?: ProcessPast;
+  /** What `rest` returns; undefined: the process must end. */
+  rests?: Promise<void>;
+  exact?: boolean;
+  dialFailure?: string;
+  waited?: boolean;
 };
-type Ran = FinishedTurn & { texts: string[]; broken: string[][]; processWasGone: boolean };
+type Ran = FinishedTurn & {
+  texts: string[];
+  broken: string[][];
+  processWasGone: boolean;
+  /** What was done to the process, in order. */
+  calls: string[];
+  rested: ProcessPast[];
+};
 
 /** Prints the lines once those of the turn have come, does `last`, and tells how the turn ended when its process is gone. */
 async function turn(lines: readonly string[], options: Options = {}): Promise<Ran> {
-  const script = `read -r settings; read -r init; read -r start
+  const script = `read -r settings; ${options.past === undefined ? 'read -r init; ' : ''}read -r start
 case $settings in *'the prompt'*) ;; *) exit 9 ;; esac
-case $init in *'"the system prompt"'*) ;; *) exit 9 ;; esac
-cat <<'LINES'
-${lines.join('\n')}
-LINES
+case $init in *'"the system prompt"'*${options.past === undefined ? '' : "|''"}) ;; *) exit 9 ;; esac
+case $start in *'"type":"user"'*) ;; *) exit 9 ;; esac
+${lines.map((line) => (line.startsWith('sleep ') ? line : `cat <<'LINES'\n${line}\nLINES`)).join('\n')}
 ${options.last ?? 'cat >/dev/null'}`;
   const stop = new AbortController();
   const texts: string[] = [];
   const broken: string[][] = [];
+  const rested: ProcessPast[] = [];
+  const { abort } = options;
+  if (abort !== undefined && abort.afterMs < 0) stop.abort(abort.reason);
+  const valve = new PlayedValve(options.exact);
+  const started = startProcess({
+    command: '/bin/sh',
+    args: ['-c', script],
+    env: (tmp) => ({ PATH: process.env['PATH'] ?? '', TMPDIR: tmp }),
+    listener: { onLine: () => {} },
+    killGraceMs: 200,
+  });
+  const { write, kill, terminate } = started;
+  const noted =
+    <A extends unknown[]>(name: string, act: (...args: A) => void) =>
+    (...args: A): void => {
+      valve.calls.push(name);
+      act(...args);
+    };
+  const cli = Object.assign(started, {
+    valve,
+    write: noted('write', write),
+    kill: noted('kill', kill),
+    terminate: noted('terminate', terminate),
+  });
   const { finished, gone } = runTurn({
     request: {
       system: ['the system prompt'],
       messages: [{ role: 'user', content: [{ type: 'text', text: 'the prompt' }] }],
+      ...options.request,
     },
-    process: startProcess({
-      command: '/bin/sh',
-      args: ['-c', script],
-      env: (tmp) => ({ PATH: process.env['PATH'] ?? '', TMPDIR: tmp }),
-      listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
-      killGraceMs: 200,
-    }),
+    process: cli,
+    ...(options.past === undefined ? {} : { past: options.past }),
+    waited: options.waited ?? false,
+    rest: (past) => {
+      rested.push(past);
+      return options.rests;
+    },
     timeoutMs: options.timeoutMs ?? 20_000,
     signal: stop.signal,
     unsatisfied: () => Promise.resolve(undefined),
@@ -97,14 +165,23 @@ ${options.last ?? 'cat >/dev/null'}`;
       if (isTextDelta(delta)) texts.push(delta.text);
     },
   });
-  const { abort } = options;
+  const { onLine } = cli.listener;
+  cli.listener.onLine = (text) => {
+    if (text === passes) valve.passedBytes += 1000;
+    else if (text === asks) void valve.admits(new Socket(), 1000);
+    else onLine(text);
+  };
+  valve.dialFailure = options.dialFailure;
   if (abort?.afterMs === 0) stop.abort(abort.reason);
   else if (abort !== undefined) setTimeout(() => stop.abort(abort.reason), abort.afterMs);
   let processWasGone = false;
   void gone.then(() => (processWasGone = true));
   const ended = { ...(await finished), processWasGone };
+  const calls = [...valve.calls];
   await gone;
-  return { ...ended, texts, broken };
+  started.kill();
+  await started.gone;
+  return { ...ended, texts, broken, calls, rested };
 }
 
 function isTextDelta(delta: unknown): delta is { text: string } {
@@ -135,36 +212,57 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     assert.ok(startedAt <= initAt && initAt <= firstTextAt && firstTextAt <= endedAt);
   });
 
-  test('a process that would ask again is ended after a stop, an empty answer or a second message', async () => {
-    const { init, begin, hello, space, cut, end, result } = said;
-    const stopped = await turn([init, begin, hello, cut, result]);
-    assert.deepEqual(answerOf(stopped), { text: 'Hello', stopReason: 'max_tokens', costUsd: null });
-    const silent = await turn([init, begin, space, end, begin, hello, end, result]);
-    assert.deepEqual(answerOf(silent), { text: ' \n', stopReason: 'end_turn', costUsd: null });
-    const twice = await turn([init, begin, hello, begin, hello, end, result]);
-    assert.equal(codeOf(twice), 'upstream_error');
+  test('the valve is open from the write of a turn to the beginning of the answer', async () => {
+    const { init, begin, hello, end, result } = said;
+    const ended = await turn([init, begin, hello, end, result], { rests: Promise.resolve() });
+    assert.deepEqual(ended.calls, ['open', 'write', 'shut']);
   });
 
-  test('further requests of the CLI are in the usage of an answer and of an error', async () => {
-    const { init, requesting, begin, hello, cut, end, stop, shut } = said;
-    const rows: [string[], number, [number, number]][] = [
-      [[init, requesting, begin, hello, end, said.result], 1, [9, 4]],
-      [[init, requesting, begin, hello, cut, stop], 1, [9, 4]],
-      // A message that began reports its own tokens; of a request alone the input is known.
-      [[init, requesting, begin, hello, cut, stop, requesting, begin], 2, [18, 5]],
-      [[init, requesting, begin, hello, cut, stop, requesting], 2, [18, 4]],
-      [[init, requesting, begin, hello, cut, stop, requesting, begin, requesting], 3, [27, 5]],
-      // 2.1.197 does not announce it.
-      [[init, requesting, begin, hello, stop, begin], 2, [18, 2]],
-      // Once the way out is shut, a request that is announced goes nowhere.
-      [[init, requesting, begin, shut, hello, cut, stop, requesting], 1, [9, 4]],
-      [[init, requesting, begin, hello, stop, requesting], 2, [18, 1]],
-    ];
-    for (const [lines, requests, tokens] of rows) {
-      const ended = await turn(lines);
-      assert.equal(ended.requests, requests, lines.join('\n'));
-      assert.deepEqual([ended.usage.input_tokens, ended.usage.output_tokens], tokens, lines.join('\n'));
-      if (ended.outcome.ok) assert.deepEqual(ended.outcome.answer.usage, ended.usage);
+  test('a limit ends the process at once, and its answer has no cost', async () => {
+    const { init, begin, hello, cut, result } = said;
+    const stopped = await turn([init, begin, hello, cut, result], { rests: Promise.resolve() });
+    assert.deepEqual(answerOf(stopped), { text: 'Hello', stopReason: 'max_tokens', costUsd: null });
+    assert.deepEqual(stopped.calls.slice(3), ['cut', 'kill']);
+    assert.deepEqual(stopped.rested, []);
+  });
+
+  test('a process that asks again after its answer is ended, and the answer stands', async () => {
+    const { init, begin, hello, space, end, result } = said;
+    for (const [lines, text] of [
+      [[init, begin, hello, end, asks, 'sleep 0.5', result], 'Hello'],
+      [[init, begin, space, end, asks, 'sleep 0.5', result], ' \n'],
+      // It asked for something else while it answered, and the answer went on.
+      [[init, begin, asks, 'sleep 0.2', hello, end, result], 'Hello'],
+    ] as const) {
+      const ended = await turn(lines, { rests: Promise.resolve() });
+      assert.deepEqual(answerOf(ended), { text, stopReason: 'end_turn', costUsd: null });
+      assert.deepEqual(ended.calls.slice(3), ['cut', 'kill']);
+      assert.deepEqual(ended.rested, []);
+    }
+  });
+
+  test('a process without a valve is ended after an empty answer', async () => {
+    const { init, begin, hello, space, end, result } = said;
+    const silent = await turn([init, begin, space, end, begin, hello, end, result], { exact: false });
+    assert.deepEqual(answerOf(silent), { text: ' \n', stopReason: 'end_turn', costUsd: null });
+    const visible = await turn([init, begin, hello, end, result], { exact: false });
+    assert.equal(answerOf(visible).costUsd, 0.25);
+  });
+
+  test('an answer goes on after a question that is held while events arrive', async () => {
+    const { init, begin, hello, end, result } = said;
+    const pause = 'sleep 0.5';
+    const ended = await turn([init, begin, asks, pause, hello, pause, hello, pause, hello, end, result]);
+    assert.equal(answerOf(ended).text, 'HelloHelloHello');
+  });
+
+  test('a call of an offered tool is an answer, also when the CLI reports one turn too many', async () => {
+    const { init, begin, hello, call, result, lastTurn } = said;
+    const request = { tools: [{ name: 'x', input_schema: {} }] };
+    for (const last of [result, lastTurn]) {
+      const ended = await turn([init, begin, hello, call, last], { request, rests: Promise.resolve() });
+      assert.deepEqual(answerOf(ended), { text: 'Hello', stopReason: 'tool_use', costUsd: 0.25 });
+      assert.equal(ended.rested.length, 1);
     }
   });
 
@@ -173,6 +271,131 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
     const ended = await turn([init, begin, hello, end, result], { last: 'trap "" TERM; sleep 300' });
     assert.equal(answerOf(ended).text, 'Hello');
     assert.equal(ended.processWasGone, false);
+  });
+});
+
+describe('a process with a past', { concurrency: 2 }, () => {
+  const past = { turns: 1, costUsd: 0.125 };
+
+  test('a clean end lets the process rest, and the turn is gone when it rests', async () => {
+    const { init, begin, hello, end, result } = said;
+    const { promise: rests, resolve } = Promise.withResolvers<void>();
+    setTimeout(resolve, 300);
+    const startedAt = performance.now();
+    const first = await turn([init, begin, hello, end, result], { rests });
+    assert.ok(performance.now() - startedAt >= 299);
+    assert.equal(first.processWasGone, false);
+    assert.deepEqual(first.rested, [{ turns: 1, costUsd: 0.25 }]);
+    assert.deepEqual(first.calls, ['open', 'write', 'shut'], 'nothing ends it');
+  });
+
+  test('a later turn has the difference of the costs, and counts', async () => {
+    const { rested, confirmed, init, begin, hello, end, result } = said;
+    const rests = Promise.resolve();
+    const hot = await turn([rested, confirmed, init, begin, hello, end, result], { past, rests });
+    assert.deepEqual(answerOf(hot), { text: 'Hello', stopReason: 'end_turn', costUsd: 0.125 });
+    assert.deepEqual(hot.rested, [{ turns: 2, costUsd: 0.25 }]);
+    const lower = await turn([confirmed, init, begin, hello, end, result], {
+      past: { turns: 1, costUsd: 0.5 },
+      rests,
+    });
+    assert.equal(answerOf(lower).costUsd, 0);
+    assert.deepEqual(lower.rested, [{ turns: 2, costUsd: 0.5 }]);
+  });
+
+  test('a process must end when it cannot rest', async () => {
+    const { init, begin, hello, end, result } = said;
+    const ended = await turn([init, begin, hello, end, result]);
+    assert.equal(ended.rested.length, 1);
+    assert.equal(answerOf(ended).text, 'Hello');
+    assert.deepEqual(
+      ended.calls,
+      ['open', 'write', 'shut', 'cut'],
+      'it exits by itself, and asks nothing more',
+    );
+  });
+
+  test('no process rests after another end', async () => {
+    const { init, begin, hello, cut, end, stop, result, error429, lastTurn, tool } = said;
+    const failed = event('result', { subtype: 'error_during_execution', is_error: true });
+    for (const lines of [
+      [init, begin, hello, cut, result],
+      [init, begin, hello, stop, result],
+      [init, begin, hello, result],
+      [init, error429],
+      [init, result],
+      [init, begin, hello, end, failed],
+      [init, begin, hello, end, lastTurn],
+      [init, begin, hello, said.call, lastTurn],
+      [init, begin, hello, begin, hello, end, result],
+      [init, begin, hello, tool, end, result],
+      [init, begin, hello, 'not JSON', end, result],
+      [init, begin, hello, end, asks, 'sleep 0.5', result],
+    ]) {
+      const ended = await turn(lines, { rests: Promise.resolve() });
+      assert.deepEqual(ended.rested, [], lines.join('\n'));
+    }
+    const exited = await turn([init, begin, hello, end], { rests: Promise.resolve(), last: 'exit 0' });
+    assert.deepEqual(exited.rested, []);
+  });
+
+  test('a process that prints anything before its settings are confirmed does not get the request', async () => {
+    const { confirmed, unasked, begin, hello, end, result, limit, ready } = said;
+    for (const early of [unasked, result, limit, begin, said.overloaded]) {
+      const ended = await turn([ready, early, confirmed, said.init, begin, hello, end, result], { past });
+      assert.equal(codeOf(ended), 'upstream_error', early);
+      assert.equal(ended.failedUnasked, true, early);
+      assert.equal(ended.mayHaveSpent, false, early);
+      assert.deepEqual(ended.texts, []);
+      assert.deepEqual(ended.rested, []);
+    }
+    const asked = await turn([passes, result, confirmed], { past });
+    assert.equal(asked.failedUnasked, false, 'its request went out');
+  });
+
+  test('a process that refuses its settings does not get the request', async () => {
+    const { init, begin, hello, end, result } = said;
+    const refused = said.confirmed.replace('success', 'error');
+    const ended = await turn([refused, init, begin, hello, end, result], { past, rests: Promise.resolve() });
+    assert.equal(codeOf(ended), 'upstream_error');
+    assert.equal(ended.failedUnasked, true);
+  });
+});
+
+describe('what went out', { concurrency: 2 }, () => {
+  test('another process can take a request that did not go out, unless the API cannot be reached', async () => {
+    const { unasked, init, error429 } = said;
+    const rows: [string[], Options, boolean][] = [
+      [[unasked], { last: 'exit 1' }, true],
+      [[unasked, error429], {}, true],
+      [[init], { last: 'exit 1' }, false],
+      [[init, error429], {}, false],
+      [[unasked, error429], { dialFailure: 'connect ECONNREFUSED 127.0.0.1:9' }, false],
+      // Without a valve nobody knows.
+      [[unasked], { last: 'exit 1', exact: false }, false],
+    ];
+    for (const [lines, options, failedUnasked] of rows) {
+      const ended = await turn(lines, options);
+      assert.equal(ended.failedUnasked, failedUnasked, `${lines.join()} ${JSON.stringify(options)}`);
+      if (failedUnasked) assert.equal(ended.mayHaveSpent, false);
+      // What it has sent and is still on its way must not go out after that.
+      assert.equal(ended.calls[2], 'cut', ended.calls.join());
+    }
+  });
+
+  test('a timeout does not give a request to another process', async () => {
+    const ended = await turn([said.unasked], { timeoutMs: 300 });
+    assert.equal(codeOf(ended), 'upstream_timeout');
+    assert.deepEqual([ended.failedUnasked, ended.mayHaveSpent], [false, false]);
+  });
+
+  test('a connection that could not be made is reported as that', async () => {
+    const { unasked, error429 } = said;
+    const failed = error429.replace('429,', 'null,');
+    const ended = await turn([unasked, failed], { dialFailure: 'connect ECONNREFUSED 127.0.0.1:9' });
+    assert.ok(!ended.outcome.ok);
+    assert.match(ended.outcome.error.message, /could not reach the model/);
+    assert.equal(ended.mayHaveSpent, false);
   });
 });
 
@@ -215,6 +438,23 @@ describe('a turn that fails', { concurrency: 2 }, () => {
       answerOf(await turn([other, begin, hello, end, result], { provedVersion: '2.0.1' })).text,
       'Hello',
     );
+  });
+
+  test('a CLI that asks again in the middle of a message ends the turn', async () => {
+    const { init, begin, hello, requesting, end, result } = said;
+    const ended = await turn([requesting, init, begin, hello, requesting, hello, end, result]);
+    assert.equal(codeOf(ended), 'upstream_error');
+    assert.ok(!ended.outcome.ok && /lost in the middle/.test(ended.outcome.error.message));
+    assert.deepEqual(ended.texts, ['Hello']);
+    assert.deepEqual(ended.calls.slice(3), ['cut', 'kill']);
+    assert.equal(ended.mayHaveSpent, true);
+  });
+
+  test('a second message is an error', async () => {
+    const { init, begin, hello, end, result } = said;
+    const twice = await turn([init, begin, hello, begin, hello, end, result]);
+    assert.equal(codeOf(twice), 'upstream_error');
+    assert.deepEqual(twice.texts, ['Hello']);
   });
 
   test('an answer after a broken stream is an error', async () => {
@@ -271,8 +511,25 @@ describe('a turn that fails', { concurrency: 2 }, () => {
     for (const afterMs of [0, 300]) {
       const gone = await turn([init], { ...deaf, abort: { reason: clientGone(), afterMs } });
       assert.equal(codeOf(gone), 'client_closed_request');
+      assert.deepEqual(gone.calls.slice(0, 4), ['open', 'write', 'cut', 'terminate']);
       const stopped = await turn([init], { ...deaf, abort: { reason: shuttingDown(), afterMs } });
       assert.equal(codeOf(stopped), 'shutting_down');
     }
+    const late = await turn([init], { ...deaf, abort: { reason: clientGone(), afterMs: -1 } });
+    assert.deepEqual(late.calls.slice(0, 2), ['cut', 'terminate'], 'nothing was written');
   });
+});
+
+test('a process that waited must check in within ten seconds, or another one takes the request', async ({
+  mock,
+}) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const tick = (ms: number): void => void setImmediate(() => mock.timers.tick(ms));
+  tick(10_000);
+  const hung = await turn([], { waited: true });
+  assert.deepEqual([hung.failedUnasked, hung.mayHaveSpent], [true, false]);
+  assert.deepEqual(hung.calls, ['open', 'write', 'cut', 'kill']);
+  tick(20_000);
+  const slow = await turn([], { waited: false });
+  assert.equal(codeOf(slow), 'upstream_timeout', 'a process that starts takes its time');
 });

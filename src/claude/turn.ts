@@ -1,26 +1,32 @@
 /**
- * One turn: the lines of a request go to a process, what the process lists is checked, the model sends one message, and the process
- * ends, whatever goes wrong.
+ * One turn: the lines of a request go to a process, its valve opens, what the process lists is checked, the valve shuts when the model
+ * begins to answer, and the model sends one message. After a clean end the process can rest; after any other it ends.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClaudeProcess } from './process.ts';
+import type { LockedProcess } from './locked-process.ts';
 import { judge, mayHaveSpent, type Outcome, type TurnEnd, type TurnEvidence } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
 import type { RelayError } from '../errors.ts';
 import { breachIn, type Breach } from './breach.ts';
-import { asksAgain, FurtherRequests, mayHaveAskedAgain } from './further-requests.ts';
 import { MalformedEvent, ModelMessage } from './message.ts';
 import type { Readiness } from './proof/readiness.ts';
-import { interruptLine, parseLine, type CliEvent } from './protocol.ts';
+import { parseLine, type CliEvent, type CliResult } from './protocol.ts';
 import type { Schemas } from './schemas.ts';
 import { satisfied, structuredBy } from './structured.ts';
 import { turnLines } from './turn-lines.ts';
-import { blockFurtherRequests } from './blackhole-proxy.ts';
 
 export type TurnOptions = {
   request: Conversation;
-  /** A locked process that has had no turn; the turn owns it from now on, to its end. */
-  process: ClaudeProcess;
+  /** The turn owns it from now on, until it rests or is gone. */
+  process: LockedProcess;
+  /** What the process has done before. */
+  past?: ProcessPast;
+  /** The process has waited, and may have hung unnoticed: it must check in soon. */
+  waited?: boolean;
+  /**
+   * Called at a clean end, with what the process has done by now. Resolves when it rests and its slot can be free; undefined: it must
+   * end.
+   */
+  rest?: (past: ProcessPast) => Promise<void> | undefined;
   /** Milliseconds until the turn is given up. */
   timeoutMs: number;
   /** Whether `timeoutMs` is the relay's limit or the request's. */
@@ -40,111 +46,136 @@ export type TurnOptions = {
   unsatisfied: Schemas['unsatisfied'];
 };
 
+/** `costUsd`: of all its turns. */
+export type ProcessPast = { turns: number; costUsd: number };
+
 /** When things happened, in milliseconds of `performance.now()`. */
 export type TurnTimes = { startedAt: number; initAt?: number; firstTextAt?: number; endedAt: number };
 
 export type FinishedTurn = {
   outcome: Outcome;
   times: TurnTimes;
-  /** What the upstream reported, also of a turn that failed, with further requests of the CLI. */
+  /** What the upstream reported, also of a turn that failed. */
   usage: TokenUsage;
-  /** Requests to the model, as far as the process reported them. */
-  requests: number;
   mayHaveSpent: boolean;
   /** The id of the model that the CLI chose for the name in the request; absent when it had not reported one. */
   resolvedModel?: string;
-  /** The process exited before it was about to ask the model. */
-  exitedBeforeRequest: boolean;
+  /** The process failed without asking the model: another one can take the request. */
+  failedUnasked: boolean;
 };
 
 export type Turn = {
   /** Resolves when the outcome is decided; never rejects. The process may still be ending. */
   finished: Promise<FinishedTurn>;
-  /** Resolves when no process of the turn is left: only then is its slot free. */
+  /** Resolves when no process of the turn is left, or it rests: only then is its slot free. */
   gone: Promise<void>;
 };
 
 /** An idle CLI exits about 30 ms after its stdin ends; a login it was refreshing gets this long to be saved. */
 const exitGraceMs = 2000;
 
-/** By then an interrupted process has closed its connection (6 to 60 ms on 2.1.197 and 2.1.330). */
-const interruptGraceMs = 100;
-
-/** A process that was killed has closed its output by then. */
-const killGraceMs = 500;
+/** A process that waited checks in within some milliseconds; even on a busy machine it has by then. */
+const checkInMs = 5000;
 
 /** Events that are not passed on: the outcome replaces them. */
 const notPassedOn = new Set(['message_delta', 'message_stop', 'ping']);
 
+/** After these the model is done, and the CLI asks nothing more by itself. */
+const cleanStops: ReadonlySet<string | undefined> = new Set(['end_turn', 'stop_sequence', 'tool_use']);
+
 export function runTurn(options: TurnOptions): Turn {
-  const { process: cli, request, readiness } = options;
+  const { process: cli, request, readiness, past = { turns: 0, costUsd: 0 } } = options;
+  const { valve } = cli;
   const provedVersion = readiness.provedVersion();
   const structured = structuredBy(request);
   const evidence: TurnEvidence = {
     message: new ModelMessage(),
     initModel: undefined,
+    asked: true,
+    dialFailure: undefined,
     tools: structured !== undefined || (request.tools ?? []).length > 0,
+    costBefore: past.costUsd,
     failure: undefined,
     planRefusal: undefined,
   };
   const { message } = evidence;
   const times: TurnTimes = { startedAt: performance.now(), endedAt: 0 };
   const { promise: finished, resolve } = Promise.withResolvers<FinishedTurn>();
-  const further = new FurtherRequests();
-  const exited = Promise.withResolvers<void>();
+  const settingsId = `settings-${past.turns + 1}`;
+  /** Only a process without a past can print nothing that belongs to another turn. */
+  let confirmed = past.turns === 0;
   let ended = false;
+  let gone: Promise<void> = cli.gone;
+  let checkIn: NodeJS.Timeout | undefined;
 
-  const finish = (end: TurnEnd, stop: () => void): void => {
+  const finish = (end: TurnEnd, stop: (outcome: Outcome) => void): void => {
     if (ended) return;
     ended = true;
     clearTimeout(timer);
+    clearTimeout(checkIn);
     options.signal.removeEventListener('abort', onAbort);
-    stop();
+    valve.onHeld = undefined;
+    evidence.asked = valve.exact ? valve.passedBytes > 0 : evidence.initModel !== undefined;
+    evidence.dialFailure = valve.dialFailure;
+    const judged = judge(end, evidence, Date.now());
+    stop(judged);
     times.endedAt = performance.now();
-    void conclude(end);
+    void conclude(end, judged);
   };
-  const conclude = async (end: TurnEnd): Promise<void> => {
-    // What it printed before the kill says whether it has asked again.
-    if (!further.ruledOut && mayHaveAskedAgain(end, message))
-      await Promise.race([exited.promise, sleep(killGraceMs, undefined, { ref: false })]);
-    const usage = further.addTo(message.usage);
-    const requests = 1 + further.count;
-    let outcome = judge(end, evidence, Date.now());
-    if (outcome.ok) outcome = { ok: true, answer: { ...outcome.answer, usage } };
+  const conclude = async (end: TurnEnd, judged: Outcome): Promise<void> => {
+    let outcome = judged;
     if (outcome.ok && structured !== undefined)
       outcome = await satisfied(outcome.answer, structured, options);
+    const failed = ['exit', 'garbage', 'result'].includes(end.cause) && !message.started;
     resolve({
       outcome,
       times,
-      usage,
-      requests,
+      usage: message.usage,
       mayHaveSpent: mayHaveSpent(end, evidence),
       ...(evidence.initModel ? { resolvedModel: evidence.initModel } : {}),
-      exitedBeforeRequest: end.cause === 'exit' && evidence.initModel === undefined,
+      failedUnasked: failed && !evidence.asked && evidence.dialFailure === undefined,
     });
   };
-  const { terminate, kill } = cli;
-  const terminateAfter = (ms: number): void => {
-    const late = setTimeout(terminate, ms);
+  const { terminate } = cli;
+  /** Ends its connections to the API first: no signal is as fast. */
+  const giveUp = (): void => {
+    valve.cut();
+    terminate();
+  };
+  const kill = (): void => {
+    valve.cut();
+    cli.kill();
+  };
+  /** It asks nothing more: what has not gone out by now could have been given to another process. */
+  const letExit = (): void => {
+    valve.cut();
+    cli.finish();
+    const late = setTimeout(terminate, exitGraceMs);
     void cli.gone.then(() => clearTimeout(late));
   };
-  const letExit = (): void => {
-    cli.finish();
-    terminateAfter(exitGraceMs);
-  };
-  /** An interrupt closes the connection to the model about 100 ms sooner than the end of the process does. */
-  const interrupt = (): void => {
-    if (evidence.initModel === undefined) return terminate();
-    cli.write(interruptLine('interrupt'));
-    terminateAfter(interruptGraceMs);
+  const onResult = (result: CliResult): void => {
+    finish({ cause: 'result', result }, ({ ok }) => {
+      const isClean = ok && cleanStops.has(message.stopReason) && valve.heldBytes === 0;
+      const costUsd = Math.max(past.costUsd, result.total_cost_usd);
+      const rested = isClean ? options.rest?.({ turns: past.turns + 1, costUsd }) : undefined;
+      if (rested === undefined) letExit();
+      else gone = rested;
+    });
   };
   const onAbort = (): void =>
-    finish({ cause: 'aborted', error: options.signal.reason as RelayError }, interrupt);
+    finish({ cause: 'aborted', error: options.signal.reason as RelayError }, giveUp);
   const garbage = (): void => finish({ cause: 'garbage' }, kill);
   const lockBroken = (breach: Breach): void => {
     if (ended) return;
     finish({ cause: 'lock_broken', breach }, kill);
     readiness.lockBroken(breach);
+  };
+  /** The CLI asks the model again: after its stop, or because the answer was lost on the way. */
+  const asksAgain = (): void =>
+    finish({ cause: message.stopReason === undefined ? 'broken_off' : 'stopped' }, kill);
+  /** What is held while the model answers can be something else, which waits. */
+  const onHeld = (): void => {
+    if (message.stopReason !== undefined) asksAgain();
   };
 
   const onStream = (event: ModelEvent): void => {
@@ -153,7 +184,7 @@ export function runTurn(options: TurnOptions): Turn {
       if (evidence.initModel === undefined)
         return lockBroken({ kind: 'listing', found: ['no init event before the answer'] });
       if (message.started) return finish({ cause: 'broken_off' }, kill);
-      cli.write(blockFurtherRequests.line);
+      valve.shut();
     }
     let passedOn: readonly ModelEvent[];
     try {
@@ -173,20 +204,28 @@ export function runTurn(options: TurnOptions): Turn {
     // A CLI that gives up instead has reported why by now.
     if (event.type === 'message_stop' && stopReason === undefined && evidence.failure === undefined)
       finish({ cause: 'broken_off' }, kill);
-    if (event.type === 'message_delta' && stopReason !== undefined && asksAgain(stopReason, message))
-      finish({ cause: 'stopped' }, kill);
+    if (event.type !== 'message_delta' || stopReason === undefined) return;
+    // The CLI's own end of the turn is worth the wait for its cost, and because the process can rest after it.
+    const isUsual = cleanStops.has(stopReason) && (evidence.tools || !message.usesTool);
+    const isHeld = valve.heldBytes > 0;
+    if (!isUsual || isHeld || (!valve.exact && isFollowed(message))) finish({ cause: 'stopped' }, kill);
   };
 
   const onEvent = (event: CliEvent): void => {
     const breach = breachIn(event, provedVersion);
     if (breach !== undefined) return lockBroken(breach);
+    if (!confirmed && event.kind !== 'control_response' && event.kind !== 'other') return garbage();
     switch (event.kind) {
       case 'init':
         evidence.initModel = event.init.model;
+        clearTimeout(checkIn);
         times.initAt ??= performance.now();
         return options.onAsking?.();
       case 'stream':
         return onStream(event.event);
+      case 'requesting':
+        if (message.started) asksAgain();
+        return;
       case 'failure':
         evidence.failure ??= event.failure;
         return;
@@ -194,40 +233,42 @@ export function runTurn(options: TurnOptions): Turn {
         evidence.planRefusal = event;
         return;
       case 'result':
-        return finish({ cause: 'result', result: event.result }, letExit);
+        return onResult(event.result);
       case 'control_response':
-        // A build that refuses that setting is still killed in time, nearly always.
-        if (event.requestId !== blockFurtherRequests.id && !event.ok) garbage();
+        confirmed ||= event.requestId === settingsId;
+        if (!event.ok) garbage();
         return;
       case 'hook':
-      case 'requesting':
       case 'other':
     }
   };
 
   cli.listener = {
     onLine: (text) => {
+      if (ended) return;
       const event = parseLine(text);
-      if (event === undefined) return garbage();
-      if (message.started) further.note(event);
-      if (!ended) onEvent(event);
+      if (event === undefined) garbage();
+      else onEvent(event);
     },
     onGarbage: garbage,
-    onExit: () => {
-      finish({ cause: 'exit' }, () => {});
-      exited.resolve();
-    },
+    onExit: () => finish({ cause: 'exit' }, () => valve.cut()),
   };
   const { timeoutMs, timeoutOf: limit = 'relay' } = options;
-  const timer = setTimeout(
-    () => finish({ cause: 'timeout', afterMs: timeoutMs, limit }, terminate),
-    timeoutMs,
-  );
+  const timer = setTimeout(() => finish({ cause: 'timeout', afterMs: timeoutMs, limit }, giveUp), timeoutMs);
   options.signal.addEventListener('abort', onAbort);
   if (options.signal.aborted) onAbort();
-  else cli.write(turnLines(structured?.conversation ?? request));
+  else {
+    if (options.waited === true) checkIn = setTimeout(() => finish({ cause: 'exit' }, kill), checkInMs);
+    valve.onHeld = onHeld;
+    valve.open();
+    cli.write(turnLines(structured?.conversation ?? request, settingsId, past.turns === 0));
+  }
+  return { finished, gone: finished.then(() => gone) };
+}
 
-  return { finished, gone: cli.gone };
+/** Whether the CLI would ask again: after a tool call, and an answer with nothing to see. */
+function isFollowed(message: ModelMessage): boolean {
+  return message.usesTool || message.stopReason === 'tool_use' || message.text().trim() === '';
 }
 
 /** What a caller reads; not the model's thinking before it. */

@@ -6,13 +6,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { clis } from '../../test/support/real-cli.ts';
 import { createUsageReader } from './usage-windows.ts';
+import { startValveProxy, type ValveProxy } from './valve/proxy.ts';
 
 describe('usage windows', () => {
   let scratch: string;
-  before(() => {
+  let valves: ValveProxy;
+  before(async () => {
     scratch = mkdtempSync(join(tmpdir(), 'plan-'));
+    valves = await startValveProxy({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' });
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
+  after(async () => {
+    await valves.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
 
   /** A program that notes each start and answers `get_usage` with this. */
   function answering(response: object): string {
@@ -46,6 +52,7 @@ describe('usage windows', () => {
     const plan = createUsageReader({
       claudeBin,
       hostEnv,
+      valves,
       readiness,
       now: () => now,
     });
@@ -68,6 +75,7 @@ describe('usage windows', () => {
     const plan = createUsageReader({
       claudeBin,
       hostEnv,
+      valves,
       readiness: { ...readiness, provedIdentity: () => undefined },
     });
     assert.equal(await plan.windows(), null);
@@ -81,6 +89,7 @@ describe('usage windows', () => {
     const plan = createUsageReader({
       claudeBin,
       hostEnv,
+      valves,
       readiness,
       timeoutMs: 100,
     });
@@ -98,6 +107,7 @@ describe('usage windows', () => {
           ANTHROPIC_API_KEY: 'sk-ant-stub',
           ANTHROPIC_BASE_URL: 'http://127.0.0.1:9',
         },
+        valves,
         readiness,
       });
       assert.equal(await plan.windows(), null);

@@ -4,16 +4,19 @@
  */
 import { z } from 'zod';
 import { breachIn } from './breach.ts';
-import { lockedArgs, lockedEnv, type HostEnv } from './lock.ts';
-import { goneWithin, startProcess } from './process.ts';
+import type { HostEnv } from './lock.ts';
+import { startLocked } from './locked-process.ts';
+import { goneWithin } from './process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { parseLine, usageRequestLine, type CliEvent } from './protocol.ts';
+import type { ValveProxy } from './valve/proxy.ts';
 
 export type UsageReader = ReturnType<typeof createUsageReader>;
 
 export type UsageReaderOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
+  valves: Pick<ValveProxy, 'begin'>;
   /** Without a proved identity, no process is started. */
   readiness: Pick<Readiness, 'provedIdentity' | 'lockBroken'>;
   now?: () => number;
@@ -59,11 +62,13 @@ export function createUsageReader(options: UsageReaderOptions) {
 async function askCli(options: UsageReaderOptions, signal: AbortSignal): Promise<UsageWindows> {
   let windows: UsageWindows = null;
   let broken = false;
-  const child = startProcess({
-    command: options.claudeBin,
-    // No model is asked, so any name will do.
-    args: lockedArgs('haiku'),
-    env: (tmpDir) => lockedEnv(options.hostEnv, tmpDir),
+  const { claudeBin, hostEnv, valves } = options;
+  const child = startLocked({
+    claudeBin,
+    hostEnv,
+    valves,
+    // No model is asked, so any name will do, and the valve stays open.
+    model: 'haiku',
     listener: {
       onLine: (text) => {
         const event = parseLine(text);

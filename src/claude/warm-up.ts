@@ -1,55 +1,67 @@
 /**
- * What a spare does while it waits, so that its one turn need not: the CLI loads what a request to the model takes only when it
- * makes the first. A side question makes it go through that, up to a connection that is refused by the blackhole proxy. Nothing
- * leaves the machine, no token is spent, and the request of the turn that follows is the same to the byte (2.1.197 and 2.1.330;
- * docs/warm-up.md has the figures).
- *
- * `onFailed` reports a build that does not take part: no such question, or another answer than a refused connection.
+ * What a spare does while it waits, so that its first turn need not: the CLI loads what a request to the model takes only when it makes
+ * the first. A side question makes it go through that, up to its valve, which refuses it. Nothing leaves the machine, no token is spent,
+ * and the request of the turn that follows is the same to the byte (2.1.197, 2.1.330 and 2.1.332; docs/warm-up.md has the figures).
  */
-import type { HostEnv } from './lock.ts';
-import type { ClaudeProcess } from './process.ts';
+import type { LockedProcess } from './locked-process.ts';
 import { settingsLine, sideQuestionLine, type CliEvent } from './protocol.ts';
-import { blackholeProxy, proxyVariables } from './blackhole-proxy.ts';
 
 export type WarmUp = ReturnType<typeof startWarmUp>;
 
-/** False where the warm-up could reach a model or cannot be undone: the host has a proxy, or another kind of upstream. */
-export function canWarmUp(hostEnv: HostEnv): boolean {
-  return [...proxyVariables, 'CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].every(
-    (name) => (hostEnv[name] ?? '') === '',
-  );
-}
+export type WarmUpOptions = {
+  /** Otherwise the process only waits, behind its valve. */
+  rehearses: boolean;
+  /** A build that does not take part: no such question, or one that did not end at the valve. The process must not be used. */
+  onFailed: () => void;
+};
 
-/** Each is sent when the one before it has been answered. */
-const steps = [
-  // Changes nothing; its answer says that the process is up. Until then it may be claimed as it is.
-  { id: 'warm-up-0', line: settingsLine('warm-up-0', {}) },
-  { id: 'warm-up-1', line: settingsLine('warm-up-1', { env: blackholeProxy.on }) },
-  { id: 'warm-up-2', line: sideQuestionLine('warm-up-2', 'hi') },
-  { id: 'warm-up-3', line: settingsLine('warm-up-3', { env: blackholeProxy.off }) },
-] as const;
+/** What the process asks at its start, such as its organisation's settings, has its answer by then. */
+const quietMs = 10_000;
+const lookAgainMs = 50;
 
-/** Begins at once. After `onFailed`, which is called at most once, the process must not be used. */
-export function startWarmUp(process: Pick<ClaudeProcess, 'write'>, onFailed: () => void) {
-  let step = 0;
-  let failed = false;
-  process.write(steps[0].line);
+/** Begins at once. Until the process is up it can be claimed as it is. */
+export function startWarmUp(
+  { write, valve }: Pick<LockedProcess, 'write' | 'valve'>,
+  options: WarmUpOptions,
+) {
+  let step: 'starts' | 'settles' | 'rehearses' | 'done' | 'stopped' = 'starts';
+  let timer: NodeJS.Timeout | undefined;
+  /** Changes nothing; its answer says that the process is up. */
+  write(settingsLine('up', {}));
+  const settle = (until: number): void => {
+    if (!valve.isQuiet && performance.now() < until) {
+      timer = setTimeout(() => settle(until), lookAgainMs).unref();
+      return;
+    }
+    if (!options.rehearses || !valve.isQuiet) {
+      valve.shut();
+      step = 'done';
+      return;
+    }
+    step = 'rehearses';
+    valve.refuse();
+    write(sideQuestionLine('rehearsal', 'hi'));
+  };
   return {
     /** Takes what the process prints. */
     onEvent: (event: CliEvent): void => {
-      if (failed || event.kind !== 'control_response' || event.requestId !== steps[step]?.id) return;
-      // The port must have refused the question, and no model answered it.
-      const refused = /refused|ECONNREFUSED/i.test(JSON.stringify(event.response));
-      if (!event.ok || (step === 2 && !refused)) {
-        failed = true;
-        return onFailed();
+      if (event.kind !== 'control_response') return;
+      if (step === 'starts' && event.requestId === 'up') {
+        step = 'settles';
+        settle(performance.now() + quietMs);
+      } else if (step === 'rehearses' && event.requestId === 'rehearsal') {
+        step = event.ok && valve.refused > 0 ? 'done' : 'stopped';
+        valve.shut();
+        if (step === 'stopped') options.onFailed();
       }
-      step += 1;
-      const next = steps[step];
-      if (next !== undefined) process.write(next.line);
     },
-    /** False while the proxy is on: a turn that began then would reach no model. */
-    isClaimable: (): boolean => !failed && (step === 0 || step === steps.length),
-    isDone: (): boolean => step === steps.length,
+    /** Nobody may claim it while the question is under way. */
+    isClaimable: (): boolean => step !== 'rehearses' && step !== 'stopped',
+    isDone: (): boolean => step === 'done',
+    /** A request has the process from now on, or it ends. */
+    stop: (): void => {
+      clearTimeout(timer);
+      step = 'stopped';
+    },
   };
 }

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { standInEnv } from '../claude/lock.ts';
+import { standInHost } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import type { Relay } from '../relay.ts';
 import {
@@ -40,7 +40,7 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     // On a terminal the log would appear between the messages.
     logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
     dataDir: join(home, 'data'),
-    hostEnv: { ...standInEnv(config.hostEnv, home, model.url), HOME: home },
+    hostEnv: { ...standInHost(config.hostEnv, model.url), HOME: home },
   };
   delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
   const cli = findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv);

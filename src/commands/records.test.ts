@@ -202,6 +202,7 @@ function relay() {
       error: undefined,
       limit_hit: undefined,
       stop_reason: undefined,
+      start: undefined,
       tokens_in: 1000,
       tokens_out: 20,
       cache_read: 3,
@@ -226,40 +227,36 @@ function relay() {
   return { keys, record, close };
 }
 
+const noTokens = { tokens_in: 0, tokens_out: 0, cache_read: 0, cache_write: 0, cost_usd: 0 };
+
 test('usage prints a table, JSON and CSV for all keys and for one', async () => {
   const { keys, record, close } = relay();
   const a = keys.create('app-a', {}, 'test').key.id;
   const b = keys.create('app-b', {}, 'test').key.id;
-  record({ key_id: a });
+  record({ key_id: a, start: 'spawn' });
   record({ key_id: a, model: 'haiku', at: now - 86_400_000 });
-  record({
-    key_id: b,
-    status: 429,
-    error: 'rate_limited',
-    tokens_in: 0,
-    tokens_out: 0,
-    cache_read: 0,
-    cache_write: 0,
-    cost_usd: 0,
-  });
+  for (const start of ['hot', 'claim', 'hot'] as const) {
+    record({ key_id: a, model: 'haiku', at: now - 86_400_000, start, ...noTokens });
+  }
+  record({ key_id: b, status: 429, error: 'rate_limited', ...noTokens });
   keys.revoke('app-b', 'test');
 
   assert.equal(
     (await run('usage --days 2')).out,
     [
       'All keys, 2 UTC days',
-      'DAY         REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST',
-      '2030-01-09         1       0  1 000   20           3            4  $0.0625',
-      '2030-01-10         2       1  1 000   20           3            4  $0.0625',
-      'total              3       1  2 000   40           6            8  $0.1250',
+      'DAY         REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT',
+      '2030-01-09         4       0  1 000   20           3            4  $0.0625  67 %',
+      '2030-01-10         2       1  1 000   20           3            4  $0.0625   0 %',
+      'total              6       1  2 000   40           6            8  $0.1250  50 %',
       '',
-      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST',
-      'haiku         1       0  1 000   20           3            4  $0.0625',
-      'opus          2       1  1 000   20           3            4  $0.0625',
+      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT',
+      'haiku         4       0  1 000   20           3            4  $0.0625  67 %',
+      'opus          2       1  1 000   20           3            4  $0.0625   0 %',
       '',
-      `KEY                          REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST`,
-      `app-a                               2       0  2 000   40           6            8  $0.1250`,
-      `app-b (revoked ${b})         1       1      0    0           0            0       $0`,
+      `KEY                          REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT`,
+      `app-a                               5       0  2 000   40           6            8  $0.1250  50 %`,
+      `app-b (revoked ${b})         1       1      0    0           0            0       $0     -`,
       '',
     ].join('\n'),
   );
@@ -276,17 +273,24 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
     cache_read: 3,
     cache_write: 4,
     cost_usd: 0.0625,
+    answers: 1,
+    hot_answers: 0,
+    hot_share: 0,
   };
   assert.equal(report['key'], 'app-a');
   assert.deepEqual(report['today'], { ...totals, models: [{ model: 'opus', ...totals }] });
   assert.equal((report['days'] as unknown[]).length, 30);
+  const shareOf = (part: unknown) => (part as Record<string, unknown>)['hot_share'];
+  assert.equal(shareOf(report['period']), 0.5);
+  assert.deepEqual((report['days'] as unknown[]).slice(-3).map(shareOf), [null, 2 / 3, 0]);
+  assert.deepEqual((report['keys'] as unknown[]).map(shareOf), [0.5]);
 
   assert.deepEqual((await run('usage --csv')).out.split('\n').sort(), [
     '',
-    '2030-01-09,app-a,haiku,1,0,1000,20,3,4,0.0625',
-    '2030-01-10,app-a,opus,1,0,1000,20,3,4,0.0625',
-    `2030-01-10,app-b (revoked ${b}),opus,1,1,0,0,0,0,0`,
-    'day,key,model,requests,errors,tokens_in,tokens_out,cache_read,cache_write,cost_usd',
+    '2030-01-09,app-a,haiku,4,0,1000,20,3,4,0.0625,3,2',
+    '2030-01-10,app-a,opus,1,0,1000,20,3,4,0.0625,1,0',
+    `2030-01-10,app-b (revoked ${b}),opus,1,1,0,0,0,0,0,0,0`,
+    'day,key,model,requests,errors,tokens_in,tokens_out,cache_read,cache_write,cost_usd,answers,hot_answers',
   ]);
   close();
 });

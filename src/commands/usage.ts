@@ -14,7 +14,7 @@ type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean 
 export function addUsageCommand(program: Command, context: CommandContext): void {
   program
     .command('usage')
-    .description('show requests, tokens and cost by day, model and key (UTC days)')
+    .description('show requests, tokens, cost and the share of hot answers by day, model and key (UTC days)')
     .option('--key <label>', 'only this key')
     .option('--days <n>', 'number of days, including today', parseCount(1, 366), 7)
     .option('--json', 'as JSON')

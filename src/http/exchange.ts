@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { noTokens } from '../conversation.ts';
+import { noTokens, type TurnStart } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { RelayError } from '../errors.ts';
 import type { Key, KeyRoute } from '../keys/key.ts';
@@ -38,6 +38,8 @@ export type Exchange = Arrival &
     /** An entry of ALLOWED_MODELS. */
     model?: string;
     targetHost?: string;
+    /** How the turn came by its process; absent before its end, and without a turn. */
+    start?: TurnStart;
     /** From arrival to the model's first text. */
     firstTextMs?: number;
     stopReason?: string;
@@ -71,8 +73,6 @@ function stateAtArrival() {
     queueMs: 0,
     spawnMs: 0,
     upstreamMs: 0,
-    /** Whether the process was a spare. */
-    warm: false,
     usage: noTokens,
     costUsd: 0,
     /** The turn may have cost tokens. */
@@ -133,11 +133,11 @@ export function asRelayError(thrown: unknown): RelayError {
 /** Where the time went, in milliseconds, in parts that add up; and, not part of that sum, the time to the model's first text. */
 function serverTiming(exchange: Exchange): string {
   const total = performance.now() - exchange.startedAt;
-  const { queueMs, spawnMs, upstreamMs, firstTextMs, warm } = exchange;
+  const { queueMs, spawnMs, upstreamMs, firstTextMs, start } = exchange;
   const relayMs = Math.max(0, total - queueMs - spawnMs - upstreamMs);
   const phases = {
     queue: queueMs,
-    [warm ? 'claim' : 'spawn']: spawnMs,
+    ...(start !== undefined && { [start]: spawnMs }),
     upstream: upstreamMs,
     relay: relayMs,
     ...(firstTextMs !== undefined && { first_text: firstTextMs }),

@@ -6,8 +6,8 @@ import { newcomers } from './connections.ts';
 
 /** The process itself: its event loop, log, database, worker threads, and a proof of the lock. Measured: 41 without the proof. */
 const ownFiles = 64;
-/** Four pipes; six more while it starts, and the search for strays when it ends. */
-const filesOfProcess = 12;
+/** Four pipes, and two sockets for each of its connections; six more while it starts, and the search for strays when it ends. */
+const filesOfProcess = 20;
 /** A connection, or its name look-up before that. */
 const filesOfFetch = 6;
 /** Stands for a GLOBAL_CONCURRENCY of 0 (no limit): the largest other value. */
@@ -17,10 +17,10 @@ const unlimited = 64;
 const fewestConnections = 16;
 const mostConnections = 10_000;
 
-type FileDemand = { concurrency: number; spares: number; fetches: number };
+type FileDemand = { concurrency: number; waiting: number; fetches: number };
 
-export function connectionsFor(fileLimit: number, { concurrency, spares, fetches }: FileDemand): number {
-  const processes = (concurrency === 0 ? unlimited : concurrency) + spares;
+export function connectionsFor(fileLimit: number, { concurrency, waiting, fetches }: FileDemand): number {
+  const processes = (concurrency === 0 ? unlimited : concurrency) + waiting;
   const rest = fileLimit - ownFiles - processes * filesOfProcess - newcomers;
   // Each fetch has a connection that asked for it, so there are never more of them than connections.
   const shared = Math.floor(rest / (1 + filesOfFetch));

@@ -42,6 +42,7 @@ function recordOf(exchange: Exchange, status: number, error: RelayError | undefi
     cache_read: usage.cache_read_input_tokens,
     cache_write: usage.cache_creation_input_tokens,
     cost_usd: exchange.costUsd,
+    start: exchange.start,
     queue_ms: exchange.queueMs,
     spawn_ms: exchange.spawnMs,
     upstream_ms: exchange.upstreamMs,

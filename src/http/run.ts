@@ -78,15 +78,16 @@ async function runTurnUnderTicket(
     let turn: RunningTurn;
     try {
       turn = runner.run(run, signal);
+      exchange.start = turn.start;
     } catch (error) {
       ticket.release();
       throw error;
     }
-    const { outcome, times, usage, mayHaveSpent, resolvedModel } = await turn.finished;
+    const { outcome, times, usage, mayHaveSpent, resolvedModel, start } = await turn.finished;
     holdUntil(turn.gone.then(() => void (mayHaveSpent ? ticket.settle() : ticket.release())));
     if (resolvedModel !== undefined) admission.modelResolved(run.model, resolvedModel);
     exchange.spent = mayHaveSpent;
-    exchange.warm = turn.warm;
+    exchange.start = start;
     exchange.spawnMs = (times.initAt ?? times.endedAt) - times.startedAt;
     exchange.upstreamMs = times.endedAt - (times.initAt ?? times.endedAt);
     if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;

@@ -31,6 +31,10 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
      WHERE k.id = ? AND k.revoked_at IS NULL`,
   );
   const byId = db.prepare('SELECT expires_at FROM keys WHERE id = ? AND revoked_at IS NULL');
+  const standingById = db.prepare(
+    `SELECT expires_at, (SELECT max(id) FROM key_events WHERE key_id = k.id AND action = 'rotated') AS rotation
+     FROM keys k WHERE id = ? AND revoked_at IS NULL`,
+  );
   const byLabel = db.prepare('SELECT * FROM keys WHERE label = ? AND revoked_at IS NULL');
   const lastByLabel = db.prepare(
     'SELECT * FROM keys WHERE label = ? ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT 1',
@@ -73,6 +77,14 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     isLive(id: string): boolean {
       const row = orNotReady(() => byId.get(id)) as Pick<KeyRow, 'expires_at'> | undefined;
       return row !== undefined && !isExpired(row, now());
+    },
+
+    /** Changes with each new secret of the key; undefined once it is revoked or has expired. */
+    standing(id: string): string | undefined {
+      const row = orNotReady(() => standingById.get(id)) as
+        | (Pick<KeyRow, 'expires_at'> & { rotation: number | null })
+        | undefined;
+      return row === undefined || isExpired(row, now()) ? undefined : String(row.rotation);
     },
 
     create(label: string, grants: KeyGrants, command: string): NewSecret {

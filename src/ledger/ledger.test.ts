@@ -44,6 +44,7 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
     error: undefined,
     limit_hit: undefined,
     stop_reason: undefined,
+    start: undefined,
     tokens_in: 10,
     tokens_out: 20,
     cache_read: 3,
@@ -128,6 +129,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
       cache_read_input_tokens: 6,
       cache_creation_input_tokens: 8,
       cost_usd: 0.75,
+      answers: 0,
+      hot_answers: 0,
     },
     models: [
       {
@@ -139,6 +142,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
         cache_read_input_tokens: 3,
         cache_creation_input_tokens: 4,
         cost_usd: 0.25,
+        answers: 0,
+        hot_answers: 0,
       },
       {
         model: 'opus',
@@ -149,6 +154,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
         cache_read_input_tokens: 3,
         cache_creation_input_tokens: 4,
         cost_usd: 0.5,
+        answers: 0,
+        hot_answers: 0,
       },
     ],
   });
@@ -172,6 +179,19 @@ test('usage adds up requests by day and model, for one key and for all', () => {
   );
   assert.equal(usage.rows({ keyId: 'keyB', days: 3 }).length, 1);
   assert.equal(usage.report({ keyId: 'nobody', days: 1 }).today.total.requests, 0);
+});
+
+test('usage counts the answers whose start is known, and those of a hot process', () => {
+  for (const start of ['hot', 'claim', 'spawn', 'hot', undefined] as const) ledger.record(request({ start }));
+  ledger.record(request({ start: 'hot', status: 502, error: 'upstream_error' }));
+  // A stream that failed after its status, and a client that left.
+  ledger.record(request({ start: 'hot', error: 'upstream_error' }));
+  ledger.record(request({ start: 'hot', status: 0, client_gone: true }));
+  ledger.flush();
+  for (const keyId of ['keyA', '*']) {
+    const { total } = openUsage(store, () => now).report({ keyId, days: 1 }).today;
+    assert.deepEqual([total.requests, total.answers, total.hot_answers], [8, 4, 2]);
+  }
 });
 
 const million = `

@@ -19,21 +19,27 @@ const retryDelayMs = 2000;
 /** Bounds how long one transaction holds the thread and the lock, and so delays an answer: about a millisecond. */
 const batchRows = 25;
 
+/** Not a request whose client was gone: its status is 0. */
+const isAnswer = 'status BETWEEN 200 AND 399 AND error IS NULL';
+
 export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10_000 }: LedgerOptions) {
   const insert = store.db.prepare(
     `INSERT INTO requests (${ledgerColumns.join()}) VALUES (${ledgerColumns.map((name) => `:${name}`).join()})`,
   );
   // To the sums of the row's key and of all keys (`*`), each for its UTC day and model.
   const addToSums = store.db.prepare(
-    `INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd)
+    `INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
+       answers, hot_answers)
      SELECT owner.value, date(at / 1000, 'unixepoch'), coalesce(model, ''), 1, status >= 400 OR error IS NOT NULL,
-         tokens_in, tokens_out, cache_read, cache_write, cost_usd
+         tokens_in, tokens_out, cache_read, cache_write, cost_usd,
+         ${isAnswer} AND start IS NOT NULL, ${isAnswer} AND start IS 'hot'
        FROM requests, json_each(json_array(key_id, '*')) AS owner
        WHERE requests.id = ? AND key_id IS NOT NULL
      ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + excluded.errors,
        tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out,
        cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
-       cost_usd = cost_usd + excluded.cost_usd`,
+       cost_usd = cost_usd + excluded.cost_usd,
+       answers = answers + excluded.answers, hot_answers = hot_answers + excluded.hot_answers`,
   );
   const pruner = openPruner(store, { days, now });
   const waiting: LedgerRow[] = [];

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { turnStarts } from '../conversation.ts';
 import { errorTable, limitNames } from '../errors.ts';
 import { openStore } from '../store/sqlite.ts';
 import { auditLine } from './audit.ts';
@@ -26,6 +27,7 @@ const full: Required<RequestRecord> = {
   cache_read: 3,
   cache_write: 4,
   cost_usd: 0.25,
+  start: 'hot',
   queue_ms: 5,
   spawn_ms: 6.4,
   upstream_ms: 7.5,
@@ -74,6 +76,7 @@ test('storable rounds each field into its column', () => {
     cache_read: 3,
     cache_write: 4,
     cost_usd: 0.25,
+    start: 'hot',
     queue_ms: 5,
     spawn_ms: 6,
     upstream_ms: 8,
@@ -106,6 +109,7 @@ test('the database accepts every row from storable, also of hostile records', ()
   for (const text of hostileTexts) for (const number of hostileNumbers) record(hostile(text, number));
   for (const route of ledgerRoutes) record({ ...full, route });
   for (const stop_reason of stopReasons) record({ ...full, stop_reason });
+  for (const start of turnStarts) record({ ...full, start });
   for (const limit_hit of limitNames) record({ ...full, limit_hit });
   for (const error of Object.keys(errorTable) as (keyof typeof errorTable)[]) record({ ...full, error });
   assert.equal(ledger.flush(), true);
@@ -154,6 +158,7 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   if (type !== 'TEXT') return 1;
   if (name === 'day') return '2030-01-01';
   if (name === 'action') return 'created';
+  if (name === 'start') return 'hot';
   return 'a';
 }
 
@@ -175,6 +180,7 @@ test("auditLine returns the ledger's fields without the empty ones", () => {
     cache_read: 3,
     cache_write: 4,
     cost_usd: 0.25,
+    start: 'hot',
     queue_ms: 5,
     spawn_ms: 6,
     upstream_ms: 8,
@@ -189,8 +195,9 @@ test("auditLine returns the ledger's fields without the empty ones", () => {
     key_label: undefined,
     model: undefined,
     error: undefined,
+    start: undefined,
     client_gone: false,
   });
-  for (const name of ['key_id', 'key_label', 'model', 'error', 'client_gone'])
+  for (const name of ['key_id', 'key_label', 'model', 'error', 'start', 'client_gone'])
     assert.equal(name in least, false, name);
 });

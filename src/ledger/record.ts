@@ -2,6 +2,7 @@
  * The record of a request: metadata in a closed schema, never content. Pure. `storable` is the last gate before the disk: what does
  * not have the shape of its column becomes `other`, is cut to its range or is omitted, so that no mistake writes a caller's text.
  */
+import { turnStarts, type TurnStart } from '../conversation.ts';
 import { errorTable, limitNames, type ErrorCode, type LimitName } from '../errors.ts';
 
 export const ledgerRoutes = [
@@ -51,6 +52,8 @@ const gates = {
   cache_read: whole,
   cache_write: whole,
   cost_usd: (cost: number) => (cost > 0 && Number.isFinite(cost) ? cost : 0),
+  /** Absent: there was no turn. */
+  start: optional((start: TurnStart) => (turnStarts.includes(start) ? start : null)),
   queue_ms: whole,
   spawn_ms: whole,
   upstream_ms: whole,

@@ -9,6 +9,9 @@ export type UsageTotals = TokenUsage & {
   /** Requests that were refused or failed. */
   errors: number;
   cost_usd: number;
+  /** Answers of turns whose start is known, and those of a hot process. */
+  answers: number;
+  hot_answers: number;
 };
 
 /** By model as asked for; requests that named none are under the empty name. */
@@ -30,7 +33,7 @@ type UsagePeriod = { keyId?: string; days: number };
 export type Usage = ReturnType<typeof openUsage>;
 
 const columns = `key_id AS keyId, day, model, requests, errors, tokens_in AS input_tokens, tokens_out AS output_tokens,
-  cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens, cost_usd`;
+  cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens, cost_usd, answers, hot_answers`;
 
 export function openUsage(store: Store, now: () => number = Date.now) {
   const ofKey = store.db.prepare(
@@ -68,7 +71,7 @@ export function openUsage(store: Store, now: () => number = Date.now) {
 }
 
 export function noUsage(): UsageTotals {
-  return { requests: 0, errors: 0, ...noTokens, cost_usd: 0 };
+  return { requests: 0, errors: 0, ...noTokens, cost_usd: 0, answers: 0, hot_answers: 0 };
 }
 
 function emptyPart(): UsagePart {

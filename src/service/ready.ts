@@ -13,8 +13,12 @@ export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string 
 const readyAnswer = z.object({
   ok: z.boolean(),
   checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string().optional() })),
+  // Absent from an older relay that still runs after an update.
+  spares: z.object({ waiting: z.int(), rss_bytes: z.int() }).optional(),
+  hot: z.object({ resting: z.int(), rss_bytes: z.int(), off: z.string().optional() }).optional(),
+  valve: z.object({ exact: z.boolean(), detail: z.string().optional() }).optional(),
 });
-type ReadyAnswer = z.infer<typeof readyAnswer>;
+export type ReadyAnswer = z.infer<typeof readyAnswer>;
 
 /** The answer to GET /ready; undefined when no relay answers. */
 export async function askReady(url: string, timeoutMs = 5000): Promise<ReadyAnswer | undefined> {

@@ -55,7 +55,10 @@ export function stopSeconds({ drainTimeoutMs }: Pick<Config, 'drainTimeoutMs'>):
 /** Throws CommandError when a unit file cannot hold a path. */
 export function relayUnit({ config, host }: { config: Config; host: Host }, systemd: SystemdFacts): string {
   const processes =
-    (config.limits.lanes.complete.concurrency || 64) + config.warmSpares + relayItself.processes;
+    (config.limits.lanes.complete.concurrency || 64) +
+    config.pool.spares +
+    config.pool.hot +
+    relayItself.processes;
   // From 253 on the manager passes its connected socket, and a message needs no process. This directive accepts no specifier (%t).
   const runtimeDir = systemd.environment['XDG_RUNTIME_DIR'] ?? '';
   const handsOver = systemd.version >= 253 && /^\/[\w./-]+$/.test(runtimeDir);

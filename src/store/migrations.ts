@@ -113,4 +113,13 @@ export const migrations: readonly string[] = [
   CREATE INDEX key_events_by_key ON key_events (key_id, id);
   CREATE INDEX key_events_lent ON key_events (at) WHERE action = 'lent';
   `,
+  // How the turn came by its process.
+  `
+  ALTER TABLE requests ADD COLUMN start TEXT CHECK (start IN ('hot', 'claim', 'spawn'));
+  `,
+  // The answers whose start is known, and those of a hot process.
+  `
+  ALTER TABLE daily_usage ADD COLUMN answers INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE daily_usage ADD COLUMN hot_answers INTEGER NOT NULL DEFAULT 0;
+  `,
 ];

@@ -94,6 +94,28 @@ test('openStore turns rotations by ask in a version 1 database into lent secrets
   store.close();
 });
 
+test('openStore keeps the requests and the sums of a version 2 database, without a start', () => {
+  const db = new DatabaseSync(join(dir, 'relay.db'));
+  db.exec(`${migrations[0]}; ${migrations[1]}; PRAGMA user_version = 2`);
+  const insert = `INSERT INTO requests (at, request_id, route, status, tokens_in, tokens_out, cache_read, cache_write,
+    cost_usd, total_ms, bytes_in, bytes_out, client_gone) VALUES (1, 'req_1', 'complete', 200, 1, 2, 3, 4, 0.5, 6, 7, 8, 0)`;
+  db.exec(insert);
+  const before = db.prepare('SELECT * FROM requests').get();
+  db.exec("INSERT INTO daily_usage VALUES ('*', '2030-01-01', 'opus', 1, 0, 1, 2, 3, 4, 0.5)");
+  const sums = db.prepare('SELECT * FROM daily_usage').get();
+  const store = openStore(dir);
+  assert.deepEqual({ ...store.db.prepare('SELECT * FROM requests').get() }, { ...before, start: null });
+  const sumsAfter = { ...store.db.prepare('SELECT * FROM daily_usage').get() };
+  assert.deepEqual(sumsAfter, { ...sums, answers: 0, hot_answers: 0 });
+  // As an older relay that still runs does.
+  db.exec(insert);
+  db.close();
+  assert.equal(store.db.prepare('SELECT count(*) AS n FROM requests WHERE start IS NULL').get()?.['n'], 2);
+  store.db.exec("UPDATE requests SET start = 'hot'");
+  assert.throws(() => store.db.exec("UPDATE requests SET start = 'other'"), /CHECK constraint failed/);
+  store.close();
+});
+
 test('openStore refuses a damaged database and a data directory that is a file', () => {
   writeFileSync(
     join(dir, 'relay.db'),

@@ -34,6 +34,8 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
 
 /** The relay's servers and clients that are not on the way to a page, each with the reason why it is no way out. */
 const others: Readonly<Record<string, string>> = {
+  'claude/valve/proxy.ts': 'forwards the requests of the CLI to the API of the owner, and to nothing else',
+  'claude/valve/dial.ts': 'connects the CLI to the API of the owner, and to nothing else',
   'service/call.ts':
     'calls the relay of this machine, for ask, doctor and the demo; and `expose`, on the command line only, asks the public URL that its owner has given it',
 };

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
-import { type FailingModel, startFailingModel } from './failing-model.ts';
+import { type FailingModel, type ReplyFunction, startFailingModel } from './failing-model.ts';
 import { listenOn } from './ports.ts';
 
 export type ApiHost = {
@@ -19,11 +19,22 @@ export type ApiHost = {
   model: FailingModel;
   /** Every request, such as `GET api.anthropic.com/api/oauth/profile`. */
   asked: string[];
+  /** The connections on which the model was asked. */
+  messageSockets: Set<Socket>;
+  /** How often the settings were sent whole. */
+  settingsSent: () => number;
   close: () => Promise<void>;
 };
 
-/** `managedSettings` are those of the account's organisation; none by default. */
-export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
+const hello: ReplyFunction = () => ({ kind: 'text', text: 'hello' });
+
+/**
+ * `managedSettings` are those of the account's organisation; none by default. They are answered after `settingsDelayMs`.
+ */
+export async function startApiHost(
+  managedSettings?: object,
+  { settingsDelayMs = 0, reply = hello }: { settingsDelayMs?: number; reply?: ReplyFunction } = {},
+): Promise<ApiHost> {
   const folder = mkdtempSync(join(tmpdir(), 'api-host-'));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
   const names = 'subjectAltName=DNS:api.anthropic.com,DNS:platform.claude.com';
@@ -35,8 +46,10 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
     { stdio: 'pipe' },
   );
   const identity = { isServer: true, key: readFileSync(key), cert: readFileSync(cert) };
-  const model = await startFailingModel({ reply: () => ({ kind: 'text', text: 'hello' }) });
+  const model = await startFailingModel({ reply });
   const asked: string[] = [];
+  const messageSockets = new Set<Socket>();
+  let settingsSent = 0;
   // The CLI keeps the settings, and takes an equal checksum for unchanged settings.
   const checksum = createHash('sha256')
     .update(JSON.stringify(managedSettings ?? {}))
@@ -47,12 +60,16 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
     const path = new URL(incoming.url ?? '/', 'https://api').pathname;
     asked.push(`${incoming.method} ${incoming.headers.host}${path}`);
     if (path === '/api/claude_code/settings' && managedSettings !== undefined) {
-      outgoing.writeHead(200, { 'content-type': 'application/json' });
-      return outgoing.end(settings);
+      outgoing.on('finish', () => (settingsSent += 1));
+      return setTimeout(() => {
+        outgoing.writeHead(200, { 'content-type': 'application/json' }).end(settings);
+      }, settingsDelayMs);
     }
+    if (path === '/v1/messages') messageSockets.add(incoming.socket);
     const { method, headers, url = '/' } = incoming;
     const upstream = ask(new URL(url, model.url), { method, headers }, (response) => {
       outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.on('error', () => outgoing.destroy());
       response.pipe(outgoing);
     });
     upstream.on('error', () => outgoing.destroy());
@@ -77,6 +94,8 @@ export async function startApiHost(managedSettings?: object): Promise<ApiHost> {
     },
     model,
     asked,
+    messageSockets,
+    settingsSent: () => settingsSent,
     close: async () => {
       proxy.close();
       for (const socket of sockets) socket.destroy();

@@ -34,6 +34,16 @@ const failure = (text: string, fields: object, status?: number): object[] => [
   result({ is_error: true, result: text, api_error_status: status ?? null }),
 ];
 const done = (events: readonly ApiEvent[]): object[] => [...stream(events), result()];
+/** The CLI runs no tool, and its turns are used up. */
+const called = (events: readonly ApiEvent[]): object[] => [
+  ...stream(events),
+  result({ subtype: 'error_max_turns', is_error: true }),
+];
+/** With an answer that has nothing in it, the CLI asks again. */
+const again = (events: readonly ApiEvent[]): object[] => [
+  ...stream(events),
+  { type: 'system', subtype: 'status', status: 'requesting' },
+];
 const half = [...recordedMessage('end_turn', [recordedText(0, 'half an ')]).slice(0, 4)];
 const block = recordedMessage('end_turn', [recordedText(0, 'half an ')]).slice(0, -2);
 const byTool = (json: string, stopReason = 'tool_use'): ApiEvent[] =>
@@ -76,21 +86,21 @@ export const endings: Record<string, Ending> = {
   'a refusal without a word': { lines: stream(recordedMessage('refusal', [])), says: 'refusal', text: '' },
   'a paused turn': { lines: stream(recordings.pauseTurn), says: 'pause_turn', text: 'One moment.' },
   'a tool call': {
-    lines: stream(recordings.toolUse),
+    lines: called(recordings.toolUse),
     says: 'tool_use',
     text: 'Let me look.',
     asks: 'tools',
   },
-  'two tool calls': { lines: stream(recordings.parallelToolUse), says: 'tool_use', text: '', asks: 'tools' },
+  'two tool calls': { lines: called(recordings.parallelToolUse), says: 'tool_use', text: '', asks: 'tools' },
   'a call of a tool that nobody offers': { lines: stream(recordings.toolUse), says: 'upstream_error' },
   'a tool call with invalid JSON': {
-    lines: stream(recordedMessage('tool_use', [recordedToolUse(0, 'toolu_1', 'get_weather', '{"city": "Z')])),
+    lines: called(recordedMessage('tool_use', [recordedToolUse(0, 'toolu_1', 'get_weather', '{"city": "Z')])),
     says: 'upstream_error',
     asks: 'tools',
   },
-  'an empty answer': { lines: stream(recordings.empty), says: 'end_turn', text: '' },
+  'an empty answer': { lines: again(recordings.empty), says: 'end_turn', text: '' },
   'a blank answer': {
-    lines: stream(recordedMessage('end_turn', [recordedText(0, ' ')])),
+    lines: again(recordedMessage('end_turn', [recordedText(0, ' ')])),
     says: 'end_turn',
     text: ' ',
   },
@@ -115,14 +125,14 @@ export const endings: Record<string, Ending> = {
   'an end of the process': { lines: stream(half), last: 'exit', says: 'upstream_error' },
   'lines that are not the protocol': { lines: stream(half), last: 'garbage', says: 'upstream_error' },
   'silence in the middle': { lines: stream(half), silent: true, says: 'upstream_timeout' },
-  'an answer by a schema': { lines: stream(byTool('{"n":1}')), asks: 'schema', says: 'end_turn' },
+  'an answer by a schema': { lines: called(byTool('{"n":1}')), asks: 'schema', says: 'end_turn' },
   'an answer by a schema of another type': {
-    lines: stream(byTool('{"value":[1,2]}')),
+    lines: called(byTool('{"value":[1,2]}')),
     asks: 'list',
     says: 'end_turn',
   },
   'an answer that does not satisfy its schema': {
-    lines: stream(byTool('{"n":"one"}')),
+    lines: called(byTool('{"n":"one"}')),
     asks: 'schema',
     says: 'invalid_output',
   },

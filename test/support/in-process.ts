@@ -47,6 +47,7 @@ export type InProcessRelay = Post & {
 
 const proved: Proof = {
   proved: true,
+  hotProblem: undefined,
   cliVersion: scriptedVersion,
   provedAt: '2026-01-01T00:00:00.000Z',
   durationMs: 0,
@@ -74,9 +75,11 @@ export async function startInProcess(options: InProcessOptions = {}): Promise<In
         lockBroken: (breach) => relay?.readiness.lockBroken(breach),
         provedIdentity: () => relay?.readiness.provedIdentity(),
         provedVersion: () => relay?.readiness.provedVersion(),
+        hotProblem: () => undefined,
       },
       timeoutMs: options.overrides?.times?.requestTimeoutMs ?? config.requestTimeoutMs,
-      spares: { max: config.warmSpares, maxAgeMs: config.spareMaxAgeMs, defaultModel: config.defaultModel },
+      pool: { ...config.pool, defaultModel: config.defaultModel },
+      standingOf: () => 'live',
       queued: () => 0,
     },
     options.reply,

@@ -21,13 +21,14 @@ const hopelessMs = 250_000;
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Any port, no limit and no spare. */
+/** Any port, no limit, no spare and no hot process. */
 export const unlimited = {
   PORT: '0',
   PER_KEY_RPM: '0',
   PER_KEY_DAILY: '0',
   GLOBAL_DAILY: '0',
   WARM_SPARES: '0',
+  HOT_PROCESSES: '0',
 };
 
 export type TestRelayOptions = {

@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PoolLimits } from '../../src/claude/pool.ts';
 import { createRunner, type RunRequest, type Runner } from '../../src/claude/runner.ts';
 import type { FinishedTurn } from '../../src/claude/turn.ts';
-import type { Answer, ModelEvent } from '../../src/conversation.ts';
+import { startValveProxy } from '../../src/claude/valve/proxy.ts';
+import type { Answer, ModelEvent, TurnStart } from '../../src/conversation.ts';
 import type { RelayError } from '../../src/errors.ts';
 import {
   type FailingModel,
@@ -15,7 +17,7 @@ import {
 
 export type Asked = {
   turn: FinishedTurn;
-  warm: boolean;
+  start: TurnStart;
   events: ModelEvent[];
   /** The requests that reached the model. */
   requests: readonly SeenRequest[];
@@ -38,6 +40,9 @@ export async function startTestRunner(options: {
   claudeBin: string;
   reply?: ReplyFunction;
   spares?: number;
+  hot?: number;
+  pool?: Partial<PoolLimits>;
+  standingOf?: (keyId: string) => string | undefined;
   timeoutMs?: number;
   /** The test's own home directory, which is not removed. */
   home?: string;
@@ -50,23 +55,36 @@ export async function startTestRunner(options: {
     keep: 1000,
   });
   const broken: string[][] = [];
+  const hostEnv = {
+    HOME: home,
+    PATH: process.env['PATH'],
+    ANTHROPIC_API_KEY: 'sk-ant-stub',
+    ANTHROPIC_BASE_URL: model.url,
+    ...options.env,
+  };
+  const valves = await startValveProxy(hostEnv);
   const runner = createRunner({
     claudeBin: options.claudeBin,
-    hostEnv: {
-      HOME: home,
-      PATH: process.env['PATH'],
-      ANTHROPIC_API_KEY: 'sk-ant-stub',
-      ANTHROPIC_BASE_URL: model.url,
-      ...options.env,
-    },
+    hostEnv,
     readiness: {
       check: () => {},
       provedIdentity: () => 'proved',
       provedVersion: () => undefined,
       lockBroken: ({ found }) => broken.push([...found]),
+      hotProblem: () => undefined,
     },
     timeoutMs: options.timeoutMs ?? 60_000,
-    spares: { max: options.spares ?? 0, maxAgeMs: 600_000, defaultModel: 'opus' },
+    valves,
+    pool: {
+      spares: options.spares ?? 0,
+      hot: options.hot ?? 0,
+      hotIdleMs: 600_000,
+      maxAgeMs: 600_000,
+      memoryBytes: 2 ** 40,
+      defaultModel: 'opus',
+      ...options.pool,
+    },
+    standingOf: options.standingOf ?? (() => 'live'),
     queued: () => 0,
   });
   return {
@@ -77,10 +95,11 @@ export async function startTestRunner(options: {
     ask: async (request, signal = new AbortController().signal) => {
       const before = model.requests.length;
       const events: ModelEvent[] = [];
-      const { finished, gone, warm } = runner.run(
+      const { finished, gone } = runner.run(
         {
           system: ['Be brief.'],
           messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }],
+          keyId: 'key',
           model: 'opus',
           onEvent: (event) => events.push(event),
           ...request,
@@ -92,7 +111,7 @@ export async function startTestRunner(options: {
       const { outcome } = turn;
       return {
         turn,
-        warm,
+        start: turn.start,
         events,
         requests: model.requests.slice(before),
         answer: () => {
@@ -107,6 +126,7 @@ export async function startTestRunner(options: {
     },
     close: async () => {
       await runner.close();
+      await valves.close();
       await model.close();
       if (options.home === undefined) rmSync(home, { recursive: true, force: true });
     },

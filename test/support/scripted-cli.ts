@@ -2,11 +2,12 @@
  * Claude Code as a script in this process: it reads the lines that the relay writes to a locked process, and prints what the CLI would
  * print for a reply of the model. Everything above the process (turn, runner, HTTP) is the relay's own code.
  */
+import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClaudeProcess } from '../../src/claude/process.ts';
+import type { LockedProcess } from '../../src/claude/locked-process.ts';
 import { answerEvents, parseMessagesRequest, type ApiEvent } from '../../src/claude/proof/stand-in.ts';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/claude/runner.ts';
-import type { FinishedTurn } from '../../src/claude/turn.ts';
+import { Valve } from '../../src/claude/valve/valve.ts';
 import type { RelayError } from '../../src/errors.ts';
 import { answerOf, type Reply, type SeenRequest } from './failing-model.ts';
 
@@ -33,7 +34,7 @@ export type ScriptedModel = {
   running: () => number;
 };
 
-export type ScriptedRunnerOptions = Omit<RunnerOptions, 'claudeBin' | 'hostEnv' | 'start'>;
+export type ScriptedRunnerOptions = Omit<RunnerOptions, 'claudeBin' | 'hostEnv' | 'start' | 'valves'>;
 
 /** The version that the scripted CLI reports. */
 export const scriptedVersion = '0.0.0-scripted';
@@ -52,6 +53,7 @@ export function scriptedRunner(
     ...options,
     claudeBin: '',
     hostEnv: {},
+    valves: { exact: true, begin: () => assert.fail('no real process is started') },
     start: (name) => {
       started = scriptedProcess(name, (request) => {
         requests.push(request);
@@ -78,10 +80,10 @@ export function scriptedRunner(
         running += 1;
         const turn = runner.run(request, signal);
         const script = started as Script | undefined;
-        const finished = turn.finished.then((ended): FinishedTurn => {
+        const finished = turn.finished.then((ended) => {
           running -= 1;
           const error = ended.outcome.ok || signal.aborted ? undefined : script?.error();
-          return error === undefined ? ended : { ...ended, outcome: { ok: false, error } };
+          return error === undefined ? ended : { ...ended, outcome: { ok: false as const, error } };
         });
         return { ...turn, finished };
       },
@@ -89,7 +91,7 @@ export function scriptedRunner(
   };
 }
 
-type Script = { process: ClaudeProcess; error: () => RelayError | undefined };
+type Script = { process: LockedProcess; error: () => RelayError | undefined };
 
 function scriptedProcess(
   model: string,
@@ -189,11 +191,11 @@ function scriptedProcess(
       settings.env;
     const body = JSON.stringify({
       model: fullName(model),
-      max_tokens: Number(max),
+      max_tokens: Number(max || 32_000),
       stream: true,
       system: system.map((text) => ({ type: 'text', text })),
       ...(settings.effort === undefined ? {} : { output_config: { effort: settings.effort } }),
-      ...(JSON.parse(extra) as object),
+      ...(JSON.parse(extra || '{}') as object),
     });
     return {
       headers: {},
@@ -214,6 +216,7 @@ function scriptedProcess(
         model: fullName(model),
         claude_code_version: scriptedVersion,
       });
+      valve.passedBytes += 1000;
       // The process ended while the reply was sent: there is no caller for its error.
       void play(seen()).catch((reason: unknown) => {
         if (!stop.signal.aborted) throw reason;
@@ -227,16 +230,16 @@ function scriptedProcess(
         break;
       case 'apply_flag_settings':
         Object.assign(settings.env, request.settings?.env);
-        settings.effort = request.settings?.effortLevel ?? settings.effort;
+        settings.effort = request.settings?.effortLevel ?? undefined;
         break;
-      case 'interrupt':
-        return end();
       default:
     }
     print({ type: 'control_response', response: { subtype: 'success', request_id: id } });
   };
 
-  const process: ClaudeProcess = {
+  const valve = new Valve();
+  const process: LockedProcess = {
+    valve,
     pid: 1,
     listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
     write: (text) => {
@@ -261,7 +264,7 @@ type InputLine =
       request: {
         subtype: string;
         systemPrompt?: string[];
-        settings?: { effortLevel?: string; env?: Record<string, string> };
+        settings?: { effortLevel?: string | null; env?: Record<string, string> };
       };
     };
 

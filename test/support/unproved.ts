@@ -13,6 +13,7 @@ const config = loadConfig({ file: process.argv[2] ?? '' });
 using stop = listenForStop();
 const proof: Proof = {
   proved: true,
+  hotProblem: undefined,
   cliVersion: undefined,
   provedAt: new Date().toISOString(),
   durationMs: 0,

@@ -38,6 +38,7 @@ export function canaryConversation({ secretPath, toolUses }: Canary, id: string)
     tools: names.map((name) => ({ name, input_schema: { type: 'object' } })),
     toolChoice: { type: 'any' },
     temperature: 0.5,
+    effort: 'low',
     maxTokens: 321,
     stopSequences: [`/stop ${id}`],
   };

@@ -1,13 +1,15 @@
-/** One run of the installed CLI under the lock against a stand-in: what it asked the model, printed, and left behind. */
+/** One run of the installed CLI under the lock, through its valve, against a stand-in: what it asked, printed, and left behind. */
 import { basename, dirname, join } from 'node:path';
 import type { Conversation } from '../../conversation.ts';
 import { configDirectory, namesIn } from './canary-home.ts';
 import type { ToolUse } from './canary.ts';
 import { startStandIn, textBlock, toolUseBlock, type SeenRequest } from './stand-in.ts';
-import { lockedArgs, standInEnv, type DummyLogin, type HostEnv } from '../lock.ts';
-import { goneWithin, startProcess, type Exit } from '../process.ts';
+import { standInHost, type DummyLogin, type HostEnv } from '../lock.ts';
+import { startLocked } from '../locked-process.ts';
+import { goneWithin, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
+import { startValveProxy, type ValveProxy } from '../valve/proxy.ts';
 
 export class CanaryRun {
   readonly login: DummyLogin;
@@ -15,6 +17,12 @@ export class CanaryRun {
   readonly asked: readonly [Conversation, ...Conversation[]];
   /** What reached the model, in order. */
   readonly requests: SeenRequest[] = [];
+  /** Requests of any kind that the stand-in got. */
+  received = 0;
+  /** Requests of any kind that the valve let out. */
+  wentOut = 0;
+  /** After the last answer, which is cut off at a limit, the CLI would have asked again. */
+  held = false;
   /** The CLI answered `initialize`. */
   started = false;
   init: CliInit | undefined;
@@ -51,7 +59,7 @@ export type CanaryRunOptions = {
   hostEnv: HostEnv;
   login: DummyLogin;
   asked: CanaryRun['asked'];
-  /** What the stand-in asks for in each turn. */
+  /** What the stand-in asks for in each turn but the last of several. */
   toolUses: readonly ToolUse[];
   plant: (cwd: string) => void;
   timeoutMs: number;
@@ -64,18 +72,33 @@ const maxStdoutCharacters = 4 * 1024 * 1024;
 export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
   const run = new CanaryRun(options);
   const askForTools = options.toolUses.map(({ id, name, input }) => toolUseBlock(id, name, input));
-  const standIn = await startStandIn((request) => ({
-    blocks: run.requests.push(request) > run.asked.length ? [textBlock(['done'])] : askForTools,
-  }));
+  const { asked } = run;
+  const standIn = await startStandIn((request) => {
+    const turn = run.requests.push(request);
+    if (turn < asked.length || asked.length === 1) return { blocks: askForTools };
+    return {
+      blocks: [textBlock(['cut off'])],
+      stopReason: turn === asked.length ? 'max_tokens' : 'end_turn',
+    };
+  });
+  const hostEnv = standInHost(options.hostEnv, standIn.url, run.login);
+  const valves = await startValveProxy(hostEnv);
   try {
-    await runProcess(run, options, standIn.url);
+    await runProcess(run, { ...options, hostEnv }, valves);
+    run.received = standIn.received();
     return run;
   } finally {
+    await valves.close();
     await standIn.close();
   }
 }
 
-async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string): Promise<void> {
+async function runProcess(run: CanaryRun, options: CanaryRunOptions, valves: ValveProxy): Promise<void> {
+  const end = (): void => {
+    child.finish();
+    // It has had its time to exit; what it left behind is looked at when it is gone.
+    setTimeout(() => child.terminate(), 1000).unref();
+  };
   const onGarbage = (reason: string): void => {
     run.garbage ??= reason;
     child.terminate();
@@ -86,24 +109,27 @@ async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string
     if (event === undefined) return onGarbage('a line that is not a message');
     if (event.kind === 'control_response') run.started ||= event.ok;
     else if (event.kind === 'init') run.init ??= event.init;
-    else if (event.kind === 'stream') run.streamed ||= event.event.type === 'message_start';
-    else if (event.kind === 'hook') run.hooks.push(event.name);
+    else if (event.kind === 'stream' && event.event.type === 'message_start') {
+      run.streamed = true;
+      child.valve.shut();
+    } else if (event.kind === 'hook') run.hooks.push(event.name);
     else if (event.kind === 'other') run.toolResults.push(...toolResultsIn(text));
     else if (event.kind === 'result') {
       run.results.push(event.result);
-      const next = run.asked[run.results.length];
-      if (next !== undefined) return child.write(turnLines(next));
-      child.finish();
-      // It has had its time to exit; what it left behind is looked at when it is gone.
-      setTimeout(() => child.terminate(), 1000).unref();
+      const turns = run.results.length;
+      const next = run.asked[turns];
+      if (next === undefined) return end();
+      child.valve.open();
+      child.write(turnLines(next, `settings-${turns}`, false));
     }
   };
   let workingDirectory = '';
-  const child = startProcess({
-    command: options.claudeBin,
+  const child = startLocked({
+    claudeBin: options.claudeBin,
+    hostEnv: options.hostEnv,
+    valves,
     // The flags of the lock do not depend on the model.
-    args: lockedArgs('opus'),
-    env: (tmpDir) => standInEnv(options.hostEnv, tmpDir, url, run.login),
+    model: 'opus',
     prepareCwd: (cwd) => {
       workingDirectory = cwd;
       options.plant(cwd);
@@ -111,8 +137,13 @@ async function runProcess(run: CanaryRun, options: CanaryRunOptions, url: string
     listener: { onLine, onGarbage, onExit: (exit) => (run.exit = exit) },
     killGraceMs: 500,
   });
+  child.valve.onHeld = () => {
+    run.held = true;
+    end();
+  };
   child.write(turnLines(run.asked[0]));
   run.cut = await goneWithin(child, options.timeoutMs, options.signal);
+  run.wentOut = child.valve.wentOut;
   run.stderrTail = child.stderrTail();
   run.sessions = keptSessions(options.hostEnv, workingDirectory);
 }

@@ -1,4 +1,5 @@
 /** What the canary runs must have shown for the lock to be proved. Pure. */
+import { isDeepStrictEqual } from 'node:util';
 import type { SeenRequest } from './stand-in.ts';
 import { unknownTool, type Canary, type MarkerName, type ToolUse } from './canary.ts';
 import type { CanaryPerson } from './canary-home.ts';
@@ -30,7 +31,9 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
   if (!starts.ok) return [starts];
 
   const requests = runs.flatMap((run) => run.requests);
-  const sent = runs.flatMap(sentBy);
+  const compared = runs.map(sentBy);
+  const sent = compared.flatMap((turns) => turns.slice(0, 1));
+  const later = compared.flatMap((turns) => turns.slice(1));
   const leaked = (name: MarkerName): string[] => [
     ...(requests.some(({ body }) => body.includes(markers[name])) ? [`${name} text reached the model`] : []),
     // No prompt holds a marker: one on stdout was read, or listed, by the CLI.
@@ -41,20 +44,19 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
 
   const failures: Record<string, readonly string[]> = {
     'speaks-the-protocol': perRun(({ garbage }) => garbage),
-    'turn-ends': perRun(turnFailure),
+    'turn-ends': perRun((run) => turnFailure(run, 1)),
     'streams-the-answer': perRun(({ streamed }) =>
       streamed ? undefined : "the model's answer did not come as events",
     ),
     'asks-no-more': perRun(requestsFailure),
+    'one-way-out': perRun(wayOutFailure),
     'init-lists-nothing': perRun(({ init }) => (init ? unexpectedInInit(init) : 'no init event')),
     'offers-no-tool': perRun(offeredTools),
     'slash-command-not-run': perRun(({ requests }) =>
       requests.length > 0 ? undefined : 'the prompt did not reach the model',
     ),
     'sent-verbatim': [
-      ...perRun(({ requests, asked }) =>
-        requests.length < asked.length ? 'it did not reach the model' : undefined,
-      ),
+      ...perRun(({ requests }) => (requests.length === 0 ? 'it did not reach the model' : undefined)),
       ...sent.flatMap(({ lost }) => lost),
     ],
     'nothing-added': sent.flatMap(({ added }) => added),
@@ -81,16 +83,31 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       ]),
     ),
     'canary-untouched': traces.filter((trace) => !/^(?:hook-|mcp|shell)/.test(trace)),
+    'hot-turns-end': perRun((run) => turnFailure(run, run.asked.length)),
+    'hot-sent-verbatim': [
+      ...perRun(({ requests, asked }) =>
+        requests.length < asked.length ? 'a later request did not reach the model' : undefined,
+      ),
+      ...later.flatMap(({ lost }) => lost),
+    ],
+    'hot-keeps-nothing': [...later.flatMap(({ added }) => added), ...perRun(remains)],
   };
   return [starts, ...Object.entries(failures).map(([name, found]) => check(name, found))];
 }
 
-/** Bytes that the CLI adds to a request: its body without the messages and the system prompt. 0 without a request. */
-export function addedBytes(run: CanaryRun): number {
-  const [request] = run.requests;
-  if (request === undefined) return 0;
-  const [{ messages, system }] = run.asked;
-  const own = [messages, ...system].map((part) => Buffer.byteLength(JSON.stringify(part)) - 2);
+/** A check whose failure means that a process must not serve a second request. */
+export function isHotCheck({ name }: ProofCheck): boolean {
+  return name.startsWith('hot-');
+}
+
+/** Bytes that the CLI adds to a prompt: the body without its messages and the system prompt. 0 without a request. */
+export function addedBytes({ asked, requests }: CanaryRun): number {
+  const turn = asked.findIndex(({ tools }) => tools === undefined);
+  const [request, conversation] = [requests[turn], asked[turn]];
+  if (request === undefined || conversation === undefined) return 0;
+  const own = [conversation.messages, ...asked[0].system].map(
+    (part) => Buffer.byteLength(JSON.stringify(part)) - 2,
+  );
   return own.reduce((left, bytes) => left - bytes, Buffer.byteLength(request.body));
 }
 
@@ -124,13 +141,43 @@ function startFailure(run: CanaryRun): string | undefined {
   return `ended (${code === null ? (signal ?? 'could not be started') : `exit ${code}`}) before it answered${said}`;
 }
 
-function turnFailure(run: CanaryRun): string | undefined {
-  if (run.results.length < run.asked.length) {
-    return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
-  }
+/** Of the first `turns`. A last one of several has no result if the CLI would have asked again. */
+function turnFailure(run: CanaryRun, turns: number): string | undefined {
+  const ended = run.results.length + (run.held && run.asked.length > 1 ? 1 : 0);
+  if (ended < turns) return run.cut === undefined ? 'no result' : `no result (${run.cut})`;
   // A turn in which the model asks for a tool ends when the CLI may not ask it again.
-  const failed = run.results.find((result) => result.is_error && result.subtype !== 'error_max_turns');
+  const failed = run.results
+    .slice(0, turns)
+    .find((result) => result.is_error && result.subtype !== 'error_max_turns');
   return failed === undefined ? undefined : `the result is an error: ${(failed.result ?? '').slice(0, 200)}`;
+}
+
+/** The stand-in got what the valve let out, and nothing past it. */
+function wayOutFailure({ received, wentOut }: CanaryRun): string | undefined {
+  return received === wentOut
+    ? undefined
+    : `${received} requests reached the model, ${wentOut} through the valve`;
+}
+
+/** What of an earlier turn is in the body of a later one. */
+function remains({ asked, requests }: CanaryRun): string[] {
+  return requests.flatMap(({ json }, turn) => {
+    const now = asked[turn];
+    if (turn === 0 || now === undefined || json === undefined) return [];
+    const fields: Record<string, boolean> = {
+      tools: now.tools === undefined && (json.tools ?? []).length > 0,
+      tool_choice: now.toolChoice === undefined && json['tool_choice'] !== undefined,
+      temperature: now.temperature === undefined && json['temperature'] !== undefined,
+      stop_sequences: now.stopSequences === undefined && json['stop_sequences'] !== undefined,
+      max_tokens: asked.some(({ maxTokens }) => maxTokens !== now.maxTokens && maxTokens === json.max_tokens),
+      effort: asked.some(
+        ({ effort }) => effort !== now.effort && isDeepStrictEqual(json['output_config'], { effort }),
+      ),
+    };
+    return Object.keys(fields)
+      .filter((name) => fields[name])
+      .map((name) => `${name} of an earlier request`);
+  });
 }
 
 /** A further request of the CLI would take the prompt along and cost tokens. */
@@ -140,14 +187,11 @@ function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
     : undefined;
 }
 
-/** The tools that a request offered although its conversation had none. */
-function offeredTools({ asked, requests }: CanaryRun): string[] {
-  return asked.flatMap((conversation, turn) => {
-    const request = requests[turn];
-    if (conversation.tools !== undefined || request === undefined) return [];
-    if (request.json === undefined) return ['a request of unknown shape'];
-    return (request.json.tools ?? []).slice(0, 5).map((tool) => `offered ${tool.name}`);
-  });
+/** The tools that the first request offered although its conversation had none. */
+function offeredTools({ asked: [conversation], requests: [request] }: CanaryRun): string[] {
+  if (conversation.tools !== undefined || request === undefined) return [];
+  if (request.json === undefined) return ['a request of unknown shape'];
+  return (request.json.tools ?? []).slice(0, 5).map((tool) => `offered ${tool.name}`);
 }
 
 /** Nothing in a body or a header names the person. Only the account's id goes to the API, in `metadata`. */

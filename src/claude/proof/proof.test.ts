@@ -39,6 +39,7 @@ describe('the lock holds', () => {
       const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv() });
       assert.deepEqual(failed(proof), []);
       assert.equal(proof.proved, true);
+      assert.equal(proof.hotProblem, undefined);
       assert.equal(proof.cliVersion, cli.version);
       // The line for the API's accounting and one sentence.
       assert.equal(proof.addedTexts.length, 2);
@@ -56,7 +57,36 @@ describe('the lock holds', () => {
       hostile.reset();
       const proof = await proveLock({ claudeBin: cli.path, hostEnv: hostEnv(hostile.home) });
       assert.deepEqual(failed(proof), []);
+      assert.equal(proof.hotProblem, undefined);
       assert.deepEqual(hostile.ran(), []);
+    });
+  }
+});
+
+describe('a CLI that must not serve a second request', () => {
+  const cases: [cli: string, checks: string[], detail: RegExp][] = [
+    [
+      'keeps-settings',
+      ['hot-keeps-nothing'],
+      /max_tokens of an earlier request; effort of an earlier request/,
+    ],
+    [
+      'keeps-the-body',
+      ['hot-sent-verbatim', 'hot-keeps-nothing'],
+      /in a message of the user.*messages where 1 were asked/,
+    ],
+    ['serves-one-turn', ['hot-turns-end', 'hot-sent-verbatim'], /^$/],
+  ];
+  for (const [cli, checks, kept] of cases) {
+    test(`the CLI ${cli} is proved, but fails ${checks.join(', ')}`, async () => {
+      const proof = await proveLock({ claudeBin: fixtureCli(cli), hostEnv: hostEnv() });
+      assert.deepEqual(failed(proof), checks);
+      assert.equal(proof.proved, true);
+      assert.equal(
+        proof.hotProblem,
+        `this Claude Code can serve one request a process only: ${checks.join(', ')}`,
+      );
+      assert.match(detail(proof, 'hot-keeps-nothing'), kept);
     });
   }
 });
@@ -94,7 +124,8 @@ describe('the proof fails closed', () => {
     },
     { cli: 'lists-a-skill', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'], again: true },
     { cli: 'changes-a-byte', includes: ['sent-verbatim'], excludes: ['names-no-owner'], again: true },
-    { cli: 'asks-beside', includes: ['asks-no-more'], excludes: ['sent-verbatim'] },
+    { cli: 'asks-beside', includes: ['asks-no-more', 'one-way-out'], excludes: ['sent-verbatim'] },
+    { cli: 'leaves-the-valve', includes: ['one-way-out'], excludes: ['sent-verbatim', 'hot-turns-end'] },
     { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'] },
     { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['sent-verbatim'] },
     { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['sent-verbatim'] },

@@ -13,11 +13,13 @@ import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from
 import { runCanary, type CanaryRun } from './canary-run.ts';
 import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
-import { addedBytes, addedTexts, checkEvidence, type ProofCheck } from './checks.ts';
+import { addedBytes, addedTexts, checkEvidence, isHotCheck, type ProofCheck } from './checks.ts';
 
 export type Proof = {
-  /** Every check is ok. */
+  /** Every check of the lock is ok. */
   proved: boolean;
+  /** Why a process must not serve a second request, as a sentence. */
+  hotProblem: string | undefined;
   cliVersion: string | undefined;
   /** ISO 8601. */
   provedAt: string;
@@ -50,7 +52,18 @@ export async function proveLock(options: ProofOptions): Promise<Proof> {
     return { checks, cliVersion: undefined, addedBytes: 0, addedTexts: [] };
   });
   const durationMs = Math.round(performance.now() - startedAt);
-  return { proved: outcome.checks.every((check) => check.ok), provedAt, durationMs, ...outcome };
+  const failed = outcome.checks.filter((check) => !check.ok);
+  const hot = failed.filter(isHotCheck).map(({ name }) => name);
+  return {
+    proved: hot.length === failed.length,
+    hotProblem:
+      hot.length === 0
+        ? undefined
+        : `this Claude Code can serve one request a process only: ${hot.join(', ')}`,
+    provedAt,
+    durationMs,
+    ...outcome,
+  };
 }
 
 async function withCanary(options: ProofOptions): Promise<Outcome> {
@@ -88,8 +101,13 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
   return Promise.all([
     // The host's configuration as it is, with the one kind of login that takes nothing out of it.
     run('api-key', hostEnv, [ask(system, prompts.command)]),
-    run('stored-login', anothers('stored-login'), [ask([], prompts.mention), conversation]),
-    run('setup-token', anothers('setup-token'), [ask(system, prompts.mention), conversation]),
+    // Each kind of conversation is a first one; the later ones show what is left of it.
+    run('stored-login', anothers('stored-login'), [ask([], prompts.mention), conversation, ask([], id)]),
+    run('setup-token', anothers('setup-token'), [
+      { ...conversation, system },
+      ask(system, prompts.mention),
+      ask(system, prompts.command),
+    ]),
   ]);
 }
 

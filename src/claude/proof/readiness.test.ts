@@ -6,6 +6,7 @@ import { startReadiness, type Readiness, type ReadinessState } from './readiness
 
 const proof = (...failed: string[]): Proof => ({
   proved: failed.length === 0,
+  hotProblem: undefined,
   cliVersion: '1.0.0',
   provedAt: '2026-01-01T00:00:00.000Z',
   durationMs: 1,
@@ -203,4 +204,20 @@ test('closing ends the running proof and starts no other', async ({ mock }) => {
   mock.timers.tick(1_000_000);
   assert.equal(begun(), 1);
   assert.deepEqual(phases, ['proving']);
+});
+
+test('a CLI that must not serve a second request is ready, and reports why', async () => {
+  const { readiness, end, file } = world();
+  assert.equal(readiness.hotProblem(), 'the lock is not proved');
+  await end({ ...proof(), hotProblem: 'it keeps something' });
+  assert.equal(reason(readiness), 'ready');
+  assert.equal(readiness.hotProblem(), 'it keeps something');
+  file.identity = 'v2';
+  assert.notEqual(reason(readiness), 'ready');
+  assert.equal(readiness.hotProblem(), 'the lock is not proved');
+  await end(proof());
+  assert.equal(reason(readiness), 'ready');
+  assert.equal(readiness.hotProblem(), undefined);
+  readiness.lockBroken(listing);
+  assert.equal(readiness.hotProblem(), 'the lock is not proved');
 });

@@ -118,6 +118,9 @@ export function startReadiness(options: ReadinessOptions) {
     /** The identity of the CLI's file while the lock is proved for it; undefined otherwise. */
     provedIdentity: (): string | undefined =>
       state.phase === 'proved' && options.identity() === examined ? examined : undefined,
+    /** Why this CLI must not serve more than one request with a process, as a sentence. */
+    hotProblem: (): string | undefined =>
+      state.phase === 'proved' ? state.proof.hotProblem : 'the lock is not proved',
     /** The version that the CLI reported in that proof. */
     provedVersion: (): string | undefined => (state.phase === 'proved' ? state.proof.cliVersion : undefined),
     /**

@@ -38,6 +38,8 @@ export type AnswerBlock = { opening: object; deltas: readonly object[] };
 
 export type Reply = {
   blocks: readonly AnswerBlock[];
+  /** By default `tool_use` after a tool call, `end_turn` otherwise. */
+  stopReason?: string;
   /** Milliseconds before each delta except the first. */
   deltaDelayMs?: number;
 };
@@ -45,6 +47,8 @@ export type Reply = {
 export type StandIn = {
   /** `http://127.0.0.1:<port>`, for `ANTHROPIC_BASE_URL`. */
   readonly url: string;
+  /** The number of requests so far, of any kind. */
+  received(): number;
   /** Stops listening and cuts every connection. */
   close(): Promise<void>;
 };
@@ -57,7 +61,7 @@ export async function startStandIn(
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const seen = await readRequest(request);
     if (!isMessagesRequest(request)) return sendError(response, 404, 'not_found_error', 'Not found.');
-    const { blocks, deltaDelayMs = 0 } = await reply(seen);
+    const { blocks, stopReason: asked, deltaDelayMs = 0 } = await reply(seen);
     if (seen.json === undefined) return sendError(response, 400, 'invalid_request_error', 'Not a message.');
     const usage = {
       ...noTokens,
@@ -65,7 +69,7 @@ export async function startStandIn(
       output_tokens: estimateTokens(JSON.stringify(blocks.flatMap(({ deltas }) => deltas)).length),
     };
     const usesTool = blocks.some(({ opening }) => 'input' in opening);
-    const stopReason = usesTool ? 'tool_use' : 'end_turn';
+    const stopReason = asked ?? (usesTool ? 'tool_use' : 'end_turn');
     const id = `msg_standin_${count++}`;
     startEventStream(response);
     let deltas = 0;
@@ -82,7 +86,9 @@ export async function startStandIn(
 export async function serve(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
 ): Promise<StandIn> {
+  let received = 0;
   const server = createServer((request, response) => {
+    received += 1;
     request.on('error', () => {});
     response.on('error', () => {});
     handle(request, response).catch(() => response.destroy());
@@ -91,6 +97,7 @@ export async function serve(
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received: () => received,
     close: async () => {
       if (!server.listening) return;
       const ended = once(server, 'close');

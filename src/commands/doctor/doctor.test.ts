@@ -246,9 +246,67 @@ describe('the port', () => {
       const report = await lines({ PORT });
       assertLine(find(report, 'port'), 'ok', /claude-relay listens/);
       assertLine(find(report, 'relay'), 'ok', /accepts requests/);
+      assertLine(find(report, 'relay/spares'), 'ok', /^0 waiting, 0 MiB$/);
+      assertLine(find(report, 'relay/hot'), 'ok', /^off: HOT_PROCESSES is 0$/);
     } finally {
       await relay.stop();
     }
+  });
+
+  /** The lines next to a relay whose `/ready` has these details. */
+  const linesWith = async (details: object, env: Record<string, string> = {}): Promise<Line[]> => {
+    const server = createHttpServer((_request, response) => {
+      response.setHeader('request-id', 'req_1');
+      response.end(JSON.stringify({ ok: true, checks: [], ...details }));
+    });
+    try {
+      return await lines({ ...env, PORT: await listening(server) });
+    } finally {
+      server.close();
+    }
+  };
+  const mib = 1024 * 1024;
+  const off = 'this Claude Code can serve one request a process only: hot-turns-end';
+  const elsewhere = 'the model is asked at another provider';
+
+  test('the doctor counts the waiting processes and their memory', async () => {
+    const report = await linesWith({
+      spares: { waiting: 1, warm: 1, rss_bytes: 186 * mib + 1000 },
+      hot: { resting: 2, rss_bytes: 402 * mib },
+      valve: { exact: true },
+    });
+    assertLine(find(report, 'relay/spares'), 'ok', /^1 waiting, 186 MiB$/);
+    assertLine(find(report, 'relay/hot'), 'ok', /^2 resting, 402 MiB$/);
+    assertLine(find(report, 'relay/valve'), 'ok', /exactly once/);
+  });
+
+  test('the doctor warns when hot processes are off, unless their owner turned them off', async () => {
+    const hot = { resting: 0, rss_bytes: 0, off };
+    const [failed, chosen, chosenBefore] = [
+      await linesWith({ hot }),
+      await linesWith({ hot }, { HOT_PROCESSES: '0' }),
+      await linesWith({ hot: { ...hot, off: 'HOT_PROCESSES is 0' } }),
+    ];
+    assertLine(find(failed, 'relay/hot'), 'warning', /^off: this Claude Code .*: hot-turns-end$/, /lock\//);
+    for (const report of [chosen, chosenBefore]) assertLine(find(report, 'relay/hot'), 'ok', /^off: /);
+  });
+
+  test('the doctor warns when no valve is in front of the model', async () => {
+    const report = await linesWith({
+      hot: { resting: 0, rss_bytes: 0, off: elsewhere },
+      valve: { exact: false, detail: elsewhere },
+    });
+    const fix = /SECURITY\.md/;
+    assertLine(find(report, 'relay/hot'), 'warning', /another provider$/, fix);
+    assertLine(find(report, 'relay/valve'), 'warning', /more than once: .*another provider$/, fix);
+  });
+
+  test('the doctor prints no line about processes for an older relay that still runs', async () => {
+    const report = await linesWith({});
+    assert.deepEqual(
+      report.map(({ name }) => name),
+      ['port', 'relay'],
+    );
   });
 });
 

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { Config } from '../../config.ts';
 import { probe } from '../../service/call.ts';
-import { askReady, localUrl } from '../../service/ready.ts';
+import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
 import { startCommand, type ServiceState } from '../../service/state.ts';
 import { cannotListen } from '../loopback.ts';
 import { failure, ok, warning, type Line } from './line.ts';
@@ -12,7 +12,7 @@ export async function relayLines(config: Config, service: ServiceState, timeoutM
   if (port === 0) return [ok('port', 'PORT is 0: each start picks a free port')];
   const url = localUrl(config);
   if (await isRelay(url, timeoutMs)) {
-    return [ok('port', `claude-relay listens on ${url}`), ...(await readyLines(url, service, timeoutMs))];
+    return [ok('port', `claude-relay listens on ${url}`), ...(await readyLines(config, service, timeoutMs))];
   }
   const code = await listenError(config);
   if (code === undefined) {
@@ -30,16 +30,46 @@ async function isRelay(url: string, timeoutMs: number): Promise<boolean> {
   return answer.status === 200 && String(answer.headers['request-id']).startsWith('req_');
 }
 
-async function readyLines(url: string, service: ServiceState, timeoutMs: number): Promise<Line[]> {
-  const answer = await askReady(url, timeoutMs);
+async function readyLines(config: Config, service: ServiceState, timeoutMs: number): Promise<Line[]> {
+  const answer = await askReady(localUrl(config), timeoutMs);
   if (answer === undefined) {
     const fix = startCommand(service, { again: true });
     return [failure('relay', 'running, but /ready does not answer', fix)];
   }
-  if (answer.ok) return [ok('relay', 'running, and accepts requests')];
-  return answer.checks
-    .filter((check) => !check.ok)
-    .map(({ name, detail = '' }) => failure(`relay/${name}`, detail, fixes[name] ?? otherFix));
+  const checks = answer.ok
+    ? [ok('relay', 'running, and accepts requests')]
+    : answer.checks
+        .filter((check) => !check.ok)
+        .map(({ name, detail = '' }) => failure(`relay/${name}`, detail, fixes[name] ?? otherFix));
+  return [...checks, ...processLines(answer, config)];
+}
+
+/** The processes that wait, and whether a valve is in front of each. */
+function* processLines({ spares, hot, valve }: ReadyAnswer, config: Config): Generator<Line> {
+  if (spares !== undefined) {
+    yield ok('relay/spares', `${spares.waiting} waiting, ${inMib(spares.rss_bytes)}`);
+  }
+  if (hot !== undefined) yield hotLine(hot, config, valve?.exact === false ? noValveFix : provedFix);
+  if (valve !== undefined) {
+    yield valve.exact
+      ? ok('relay/valve', 'an answer asks the model exactly once')
+      : warning('relay/valve', `an answer can ask the model more than once: ${valve.detail}`, noValveFix);
+  }
+}
+
+const provedFix = 'see the lock/ lines above';
+const noValveFix = 'read "With Bedrock or Vertex" in SECURITY.md, or use another login';
+
+function hotLine(hot: NonNullable<ReadyAnswer['hot']>, { pool }: Config, fix: string): Line {
+  const { resting, rss_bytes, off } = hot;
+  if (off === undefined) return ok('relay/hot', `${resting} resting, ${inMib(rss_bytes)}`);
+  // The owner's choice: now, or when the relay started.
+  if (pool.hot === 0 || off.startsWith('HOT_PROCESSES')) return ok('relay/hot', `off: ${off}`);
+  return warning('relay/hot', `off: ${off}`, fix);
+}
+
+function inMib(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`;
 }
 
 /** The fix for each check of /ready. */

@@ -38,12 +38,20 @@ export function usageTables(report: UsageReport, byKey: KeyTotals, key?: string)
 }
 
 function section(title: string, rows: readonly string[][]): string {
-  return table([title, ' REQUESTS', ' FAILED', ' IN', ' OUT', ' CACHE READ', ' CACHE WRITE', ' COST'], rows);
+  const titles = [' REQUESTS', ' FAILED', ' IN', ' OUT', ' CACHE READ', ' CACHE WRITE', ' COST', ' HOT'];
+  return table([title, ...titles], rows);
 }
 
 function cells(name: string, totals: UsageTotals): string[] {
-  const { cost_usd, ...counts } = totalsJson(totals);
-  return [name, ...Object.values(counts).map(count), cost(cost_usd)];
+  const { cost_usd, answers: _, hot_answers: __, ...counts } = countsOf(totals);
+  const share = hotShare(totals);
+  const hot = share === null ? '-' : `${Math.round(share * 100)} %`;
+  return [name, ...Object.values(counts).map(count), cost(cost_usd), hot];
+}
+
+/** The part of the answers that came from a hot process; null without an answer. */
+function hotShare({ answers, hot_answers }: UsageTotals): number | null {
+  return answers === 0 ? null : hot_answers / answers;
 }
 
 export function usageJson(report: UsageReport, byKey: KeyTotals, key?: string): Record<string, unknown> {
@@ -66,8 +74,12 @@ function partJson({ total, models }: UsagePart): Record<string, unknown> {
   };
 }
 
-/** With the ledger's names. */
 function totalsJson(totals: UsageTotals) {
+  return { ...countsOf(totals), hot_share: hotShare(totals) };
+}
+
+/** With the ledger's names. */
+function countsOf(totals: UsageTotals) {
   return {
     requests: totals.requests,
     errors: totals.errors,
@@ -76,15 +88,17 @@ function totalsJson(totals: UsageTotals) {
     cache_read: totals.cache_read_input_tokens,
     cache_write: totals.cache_creation_input_tokens,
     cost_usd: totals.cost_usd,
+    answers: totals.answers,
+    hot_answers: totals.hot_answers,
   };
 }
 
 /** No field needs quotes: labels, model names and numbers have no commas, quotes or line ends. */
 export function usageCsv(rows: readonly KeyUsage[], labels: ReadonlyMap<string, string>): string {
   const lines = rows.map((row) =>
-    [row.day, labels.get(row.keyId) ?? row.keyId, row.model, ...Object.values(totalsJson(row))].join(','),
+    [row.day, labels.get(row.keyId) ?? row.keyId, row.model, ...Object.values(countsOf(row))].join(','),
   );
-  return [['day', 'key', 'model', ...Object.keys(totalsJson(noUsage()))].join(','), ...lines]
+  return [['day', 'key', 'model', ...Object.keys(countsOf(noUsage()))].join(','), ...lines]
     .map((line) => `${line}\n`)
     .join('');
 }

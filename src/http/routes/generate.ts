@@ -45,7 +45,7 @@ export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts
     const understood: UnderstoodRequest = {
       exchange,
       parsed,
-      run: { ...conversation, model: choice.model, ...timeLimit(parsed, config) },
+      run: { ...conversation, keyId: key.id, model: choice.model, ...timeLimit(parsed, config) },
       facts: () => ({
         requestId: exchange.requestId,
         model: choice.asked,

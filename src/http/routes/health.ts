@@ -18,7 +18,7 @@ type ReadyCheck = ReadyResponse['checks'][number];
 
 export type HealthParts = KeyCheckParts & {
   health: Health;
-  runner: Pick<Runner, 'spares'>;
+  runner: Pick<Runner, 'spares' | 'hot' | 'valve'>;
   connections: Pick<Connections, 'know' | 'open' | 'most'>;
 };
 
@@ -102,12 +102,15 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
     const names = failed.map(({ name }) => ({ name, ok: false }));
     return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
   }
-  const { waiting, warm, rssBytes } = parts.runner.spares();
+  const spares = parts.runner.spares();
+  const hot = parts.runner.hot();
   const { open, most } = parts.connections;
   return respond(exchange, status, {
     ok,
     checks,
-    spares: { waiting, warm, rss_bytes: rssBytes },
+    spares: { waiting: spares.waiting, warm: spares.warm, rss_bytes: spares.rssBytes },
+    hot: { resting: hot.resting, rss_bytes: hot.rssBytes, off: hot.off },
+    valve: parts.runner.valve(),
     connections: { open, most },
   } satisfies ReadyResponse);
 }
