@@ -1,8 +1,15 @@
 /** Connections to the API's host, direct and through the proxy of the host. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer as createSecureServer } from 'node:https';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, test } from 'node:test';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { startConnectProxy } from '../../../test/support/connect-proxy.ts';
 import { closedPort, listenOn } from '../../../test/support/ports.ts';
 import { dial, proxyFor } from './dial.ts';
@@ -58,6 +65,37 @@ test('a host proxy gets the place and the credentials, and connects', async () =
   assert.equal(await answered(await dial(new URL(`https://api.test:${port}`), via, await child())), 'ping');
   const credentials = `Basic ${Buffer.from('us@er:p:w').toString('base64')}`;
   assert.deepEqual(proxy.tunnels, [{ place: `api.test:${port}`, credentials }]);
+});
+
+test('a host proxy with TLS is known by its own name', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dial-'));
+  const before = getCACertificates();
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=proxy', '-addext', 'subjectAltName=DNS:localhost'];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', key, '-out', cert], {
+    stdio: 'pipe',
+  });
+  const proxy = createSecureServer({ key: readFileSync(key), cert: readFileSync(cert) });
+  proxy.on('connect', (_request, client: Duplex) => client.end('HTTP/1.1 200 OK\r\n\r\nhello'));
+  open.push(() => {
+    setDefaultCACertificates(before);
+    proxy.close();
+    rmSync(folder, { recursive: true });
+  });
+  setDefaultCACertificates([...before, readFileSync(cert, 'utf8')]);
+  const via = new URL(`https://localhost:${await listenOn('127.0.0.1', proxy)}`);
+  const socket = await dial(new URL('https://api.test'), via, await child());
+  assert.equal(String((await once(socket, 'data'))[0]), 'hello');
+  socket.destroy();
+});
+
+test('a host proxy of another kind is refused with the name of its variable', () => {
+  for (const HTTPS_PROXY of ['socks5://127.0.0.1:1080', 'http://:0:']) {
+    assert.throws(() => proxyFor(new URL('https://api.test'), { HTTPS_PROXY }), {
+      message: 'HTTPS_PROXY is not an http or https URL',
+    });
+  }
 });
 
 test('the first bytes of the API are kept when they come with the answer of the host proxy', async () => {
@@ -135,7 +173,7 @@ test('the proxy of the host is the one for the scheme of the URL', () => {
     assert.equal(proxyFor(new URL(url), env)?.href, proxy, `${url} ${JSON.stringify(env)}`);
   }
   assert.throws(() => proxyFor(new URL('https://api.test'), { HTTPS_PROXY: 'http://:0:' }), {
-    message: 'HTTPS_PROXY is not a URL',
+    message: 'HTTPS_PROXY is not an http or https URL',
   });
 });
 

@@ -1,7 +1,7 @@
 /** A connection to the API's host, through the proxy of the host itself where it has one. */
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { HostEnv } from '../lock.ts';
 
@@ -42,8 +42,11 @@ async function throughProxy(proxy: URL, place: string, child: Duplex): Promise<S
   const { protocol, hostname, port, username, password } = proxy;
   const secured = protocol === 'https:';
   const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  const host = bare(hostname);
   const asked = (secured ? requestTls : request)({
-    host: bare(hostname),
+    host,
+    // Without it, a proxy with TLS would have to be the host that the header names.
+    servername: isIP(host) === 0 ? host : '',
     port: port || (secured ? 443 : 80),
     method: 'CONNECT',
     path: place,
@@ -88,7 +91,8 @@ export function proxyFor({ protocol, hostname, port }: URL, hostEnv: HostEnv): U
     });
   if (isException) return undefined;
   const url = URL.parse(proxy.includes('://') ? proxy : `http://${proxy}`);
-  if (url === null) throw new Error(`${variable} is not a URL`);
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new Error(`${variable} is not an http or https URL`);
   return url;
 }
 

@@ -499,7 +499,7 @@ describe('a request to an http API', () => {
 
   test('with a host proxy that is not a URL is a fault of the start', async () => {
     const env = { ANTHROPIC_BASE_URL: 'http://api.test', HTTP_PROXY: 'http://:0:' };
-    await assert.rejects(startValveProxy(env), { message: 'HTTP_PROXY is not a URL' });
+    await assert.rejects(startValveProxy(env), { message: 'HTTP_PROXY is not an http or https URL' });
   });
 
   test('of 200 leaves no listener and no socket behind', async () => {
