@@ -15,6 +15,8 @@ const stream = (type: string, fields: object = {}): string =>
 /** Not output: what the process sends to the API at that moment. */
 const passes = 'PASSES';
 const asks = 'ASKS';
+/** It ends a connection, as after an answer with `Connection: close`. */
+const hangsUp = 'HANGS UP';
 
 const said = {
   ready: event('control_response', { response: { subtype: 'success', request_id: 'init' } }),
@@ -169,6 +171,7 @@ ${options.last ?? 'cat >/dev/null'}`;
   cli.listener.onLine = (text) => {
     if (text === passes) valve.passedBytes += 1000;
     else if (text === asks) void valve.admits(new Socket(), 1000);
+    else if (text === hangsUp) void valve.admits(new Socket(), 31);
     else onLine(text);
   };
   valve.dialFailure = options.dialFailure;
@@ -239,6 +242,15 @@ describe('a turn that is answered', { concurrency: 2 }, () => {
       assert.deepEqual(ended.calls.slice(3), ['cut', 'kill']);
       assert.deepEqual(ended.rested, []);
     }
+  });
+
+  test('a process that ends a connection after its answer rests', async () => {
+    const { init, begin, hello, end, result } = said;
+    const ended = await turn([init, begin, hello, hangsUp, 'sleep 0.2', end, hangsUp, 'sleep 0.2', result], {
+      rests: Promise.resolve(),
+    });
+    assert.equal(answerOf(ended).costUsd, 0.25);
+    assert.equal(ended.rested.length, 1);
   });
 
   test('a process without a valve is ended after an empty answer', async () => {

@@ -155,7 +155,7 @@ export function runTurn(options: TurnOptions): Turn {
   };
   const onResult = (result: CliResult): void => {
     finish({ cause: 'result', result }, ({ ok }) => {
-      const isClean = ok && cleanStops.has(message.stopReason) && valve.heldBytes === 0;
+      const isClean = ok && cleanStops.has(message.stopReason) && !valve.holdsRequest;
       const costUsd = Math.max(past.costUsd, result.total_cost_usd);
       const rested = isClean ? options.rest?.({ turns: past.turns + 1, costUsd }) : undefined;
       if (rested === undefined) letExit();
@@ -207,8 +207,8 @@ export function runTurn(options: TurnOptions): Turn {
     if (event.type !== 'message_delta' || stopReason === undefined) return;
     // The CLI's own end of the turn is worth the wait for its cost, and because the process can rest after it.
     const isUsual = cleanStops.has(stopReason) && (evidence.tools || !message.usesTool);
-    const isHeld = valve.heldBytes > 0;
-    if (!isUsual || isHeld || (!valve.exact && isFollowed(message))) finish({ cause: 'stopped' }, kill);
+    if (!isUsual || valve.holdsRequest || (!valve.exact && isFollowed(message)))
+      finish({ cause: 'stopped' }, kill);
   };
 
   const onEvent = (event: CliEvent): void => {

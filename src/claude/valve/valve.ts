@@ -53,6 +53,11 @@ export class Valve {
     this.exact = exact;
   }
 
+  /** What is held is a request, and not only the end of a connection. */
+  get holdsRequest(): boolean {
+    return this.heldBytes >= leastRequestBytes;
+  }
+
   /** For one request. What was held passes. */
   open(): void {
     this.passedBytes = 0;
@@ -98,9 +103,9 @@ export class Valve {
   }
 
   #hold(bytes: number): void {
-    const wasRequest = this.heldBytes >= leastRequestBytes;
+    const wasRequest = this.holdsRequest;
     this.heldBytes += bytes;
-    if (!wasRequest && this.heldBytes >= leastRequestBytes) this.onHeld?.();
+    if (!wasRequest && this.holdsRequest) this.onHeld?.();
   }
 
   /** Whether a connection of the process, or a single request on it, can go out. Waits while the valve is shut. */
