@@ -533,12 +533,30 @@ describe('hot processes', () => {
     const from = served(someone);
     from.process.valve.shut();
     const { process } = rest(someone, from);
+    /** Bytes count one round of the event loop after they came. */
+    const rounds = async (): Promise<void> => {
+      for (let round = 0; round < 5; round += 1) await new Promise((resolve) => setImmediate(resolve));
+    };
     void process.valve.admits(new Socket(), 30);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await rounds();
     assert.equal(process.at, 'waiting', 'the end of a connection is not a request');
     void process.valve.admits(new Socket(), 1000);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await rounds();
     assert.equal(process.at, 'gone');
+  });
+
+  test('a process that has rested for more than 30 s has no connection, and stays', () => {
+    const { state, pool, rest, resting } = world({ spares: 0, hotIdleMs: 60_000 });
+    const { process } = rest(someone);
+    let hungUp = 0;
+    process.valve.hangUp = () => (hungUp += 1);
+    state.now = 30_000;
+    pool.reconcile();
+    assert.equal(hungUp, 0);
+    state.now = 30_001;
+    pool.reconcile();
+    assert.equal(hungUp, 1);
+    assert.equal(resting().length, 1);
   });
 
   const refusals: [name: string, prepare: (made: ReturnType<typeof world>) => void, Partial<PoolOptions>?][] =

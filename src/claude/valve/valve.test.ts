@@ -367,15 +367,27 @@ test('a valve is quiet when no connection waits for an answer, and none has just
   assert.equal(valve.isQuiet, true);
   const { socket } = await tunnel();
   assert.equal(valve.isQuiet, false, 'a connection without a request yet');
-  await sleep(600);
-  assert.equal(valve.isQuiet, true);
+  await eventually('it is quiet', () => valve.isQuiet);
   socket.write(request);
   await sleep(700);
   assert.equal(valve.isQuiet, false, 'a request without an answer yet');
   api.lines[0]?.socket.write('answer');
-  await sleep(50);
-  assert.equal(valve.isQuiet, false);
   await eventually('it is quiet', () => valve.isQuiet);
+});
+
+test('a valve that hangs up ends its connections, and lets a later one through', async () => {
+  const { tunnel, valve, api } = await play();
+  const { socket } = await tunnel();
+  socket.write(request);
+  await eventually('the request', () => api.lines[0]?.text() === request);
+  valve.shut();
+  valve.hangUp();
+  await eventually('the process hears of it', () => socket.readableEnded);
+  await eventually('so does the API', () => api.lines[0]?.socket.readableEnded === true);
+  valve.open();
+  (await tunnel()).socket.write(request);
+  await eventually('a new connection', () => api.lines[1]?.text() === request);
+  assert.equal(valve.heldBytes, 0);
 });
 
 /** Prints the beginning of an answer and then asks again, each time that it reads a byte. */
