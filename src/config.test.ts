@@ -214,6 +214,15 @@ test('a relative CLAUDE_CONFIG_DIR is refused, and an empty one is ignored', () 
   assert.equal(loadConfig({ env: { CLAUDE_CONFIG_DIR: '' } }).hostEnv['CLAUDE_CONFIG_DIR'], undefined);
 });
 
+test('an API and a proxy that no process could be led to are refused', () => {
+  const bad = { ANTHROPIC_BASE_URL: 'localhost:4000', HTTPS_PROXY: 'socks5://p:1', http_proxy: 'http://:0:' };
+  assert.deepEqual(
+    problems(bad),
+    Object.keys(bad).map((name) => `${name} must be an http or https URL`),
+  );
+  assert.deepEqual(problems({ ANTHROPIC_BASE_URL: 'http://localhost:4000', HTTPS_PROXY: 'p:3128' }), []);
+});
+
 test('every default value is valid', () => {
   assert.deepEqual(problems({}), []);
   for (const [name, { default: value }] of settings) assert.deepEqual(problems({ [name]: value }), []);

@@ -105,7 +105,7 @@ function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment):
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(host)}`,
     );
   }
-  for (const name of ['ANTHROPIC_BASE_URL', 'HTTPS_PROXY', 'https_proxy']) {
+  for (const name of ['ANTHROPIC_BASE_URL', 'HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy']) {
     const value = hostEnv[name] ?? '';
     const url = name === 'ANTHROPIC_BASE_URL' || value.includes('://') ? value : `http://${value}`;
     if (value !== '' && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))

@@ -147,6 +147,14 @@ test('a model at another provider has no valve', async () => {
   await valves.close();
 });
 
+test('a provider that is turned off is no other provider', async () => {
+  for (const off of ['', '0', 'false', 'off']) {
+    const valves = await startValveProxy({ CLAUDE_CODE_USE_BEDROCK: off, CLAUDE_CODE_USE_VERTEX: off });
+    assert.equal(valves.exact, true, off);
+    await valves.close();
+  }
+});
+
 test('the close of the proxy ends every connection', async () => {
   const proxy = await startConnectProxy((client) => void client.write('HTTP/1.1 200 OK\r\n\r\n'));
   open.push(() => proxy.close());

@@ -133,9 +133,11 @@ export async function startValveProxy(hostEnv: HostEnv) {
   };
 }
 
-/** Another provider than Anthropic's API or a gateway for it. */
+/** Another provider than Anthropic's API or a gateway for it. The CLI, too, reads `0` as off (2.1.197, 2.1.332). */
 function goesElsewhere(hostEnv: HostEnv): boolean {
-  return ['CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].some((name) => (hostEnv[name] ?? '') !== '');
+  return ['CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].some(
+    (name) => !/^(?:|0|false|no|off)$/i.test(hostEnv[name] ?? ''),
+  );
 }
 
 function placeOf({ protocol, hostname, port }: URL): string {
