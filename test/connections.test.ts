@@ -70,7 +70,7 @@ describe('connections', { concurrency: 3 }, () => {
   }
 
   test('slow requests make room for others, and neither an answer under way nor a kept connection ends', async (t) => {
-    const relay = await start(t, 256);
+    const relay = await start(t, 280);
     const running = relay.complete({ prompt: 'hi', model: 'fixture-slow' });
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     t.after(() => agent.destroy());
