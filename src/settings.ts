@@ -240,7 +240,7 @@ const groups = {
       }),
       memoryBytes: setting('WAITING_MEMORY', '1024', mebibytes(64, 1_048_576), {
         description:
-          'MiB of memory that spares and hot processes can use together. Beyond it, the hot process that has rested longest ends.',
+          'MiB of memory that spares and hot processes can use together. Beyond it, hot processes end: first those of the key that has most, the longest rested first.',
       }),
     },
   },

@@ -383,7 +383,7 @@ test('a valve that hangs up ends its connections, and lets a later one through',
   valve.shut();
   valve.hangUp();
   await eventually('the process hears of it', () => socket.readableEnded);
-  await eventually('so does the API', () => api.lines[0]?.socket.readableEnded === true);
+  await eventually('the API hears of it', () => api.lines[0]?.socket.readableEnded === true);
   valve.open();
   (await tunnel()).socket.write(request);
   await eventually('a new connection', () => api.lines[1]?.text() === request);
