@@ -1,6 +1,6 @@
 /** Requests of twenty kinds, each of which sets something that the one after it must not have. */
 import type { RunRequest } from '../../src/claude/runner.ts';
-import type { ReplyFunction } from './failing-model.ts';
+import type { Reply, SeenRequest } from './failing-model.ts';
 import { images } from './media.ts';
 
 type Kind = Omit<Partial<RunRequest>, 'messages'> & Partial<Pick<RunRequest, 'messages'>>;
@@ -70,11 +70,11 @@ export const kinds: Readonly<Record<string, Kind>> = {
 };
 
 /** A clean end of every kind, so that its process can rest. */
-export const replyToKind: ReplyFunction = ({ json }) => {
+export function replyToKind({ json }: SeenRequest): Extract<Reply, { kind: 'text' | 'tool_use' }> {
   if (json?.tools?.some(({ name }) => name === 'structured_output') === true)
     return { kind: 'tool_use', name: 'structured_output', input: { n: 1 } };
   if ((json?.tools ?? []).length > 0) return { kind: 'tool_use', name: 'look_up', input: { word: 'kind' } };
   if (json?.['stop_sequences'] !== undefined)
     return { kind: 'text', text: 'up to here', stopReason: 'stop_sequence' };
   return { kind: 'text', text: 'an answer' };
-};
+}
