@@ -9,7 +9,7 @@ export type ConnectProxy = {
   /** The targets of the requested tunnels. */
   tunnels: { place: string; credentials: string | undefined }[];
   /** Requests that came without a tunnel. */
-  plain: string[];
+  plain: { request: string; credentials: string | undefined }[];
   /** Every byte that came from a client, in Latin-1. */
   text: () => string;
   close: () => Promise<void>;
@@ -18,11 +18,12 @@ export type ConnectProxy = {
 /** `answer` replies to the request for a tunnel, instead of opening one. */
 export async function startConnectProxy(answer?: (client: Socket) => void): Promise<ConnectProxy> {
   const tunnels: ConnectProxy['tunnels'] = [];
-  const plain: string[] = [];
+  const plain: ConnectProxy['plain'] = [];
   const open = new Set<Socket>();
   let text = '';
   const server = createServer((request, response) => {
-    plain.push(`${request.method} ${request.url}`);
+    const { method, url, headers } = request;
+    plain.push({ request: `${method} ${url}`, credentials: headers['proxy-authorization'] });
     response.end();
   });
   server.on('connect', ({ url = '', headers }, client: Socket) => {

@@ -39,9 +39,8 @@ export async function connected(socket: Socket): Promise<Socket> {
 }
 
 async function throughProxy(proxy: URL, place: string, child: Duplex): Promise<Socket> {
-  const { protocol, hostname, port, username, password } = proxy;
+  const { protocol, hostname, port } = proxy;
   const secured = protocol === 'https:';
-  const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
   const host = bare(hostname);
   const asked = (secured ? requestTls : request)({
     host,
@@ -53,7 +52,7 @@ async function throughProxy(proxy: URL, place: string, child: Duplex): Promise<S
     agent: false,
     headers: {
       host: place,
-      ...(username === '' ? {} : { 'proxy-authorization': `Basic ${credentials.toString('base64')}` }),
+      ...credentialsFor(proxy),
     },
   });
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
@@ -70,6 +69,13 @@ async function throughProxy(proxy: URL, place: string, child: Duplex): Promise<S
   });
   asked.end();
   return promise;
+}
+
+/** The header in which the host's proxy gets its user and password; none without a user. */
+export function credentialsFor({ username, password }: URL): Record<string, string> {
+  if (username === '') return {};
+  const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(text).toString('base64')}` };
 }
 
 /** The host's proxy for a URL; undefined without one, and for a host that `NO_PROXY` names. */

@@ -497,7 +497,8 @@ describe('a request to an http API', () => {
     const { line, head, place, got } = await plainPlay({ env: () => env });
     line.socket.write(head('GET', '/a?b'));
     await eventually('an answer', () => line.text().startsWith('HTTP/1.1 200 '));
-    assert.deepEqual(proxy.plain, [`GET http://${place}/a?b`]);
+    const credentials = `Basic ${Buffer.from('us:er:pw').toString('base64')}`;
+    assert.deepEqual(proxy.plain, [{ request: `GET http://${place}/a?b`, credentials }]);
     assert.equal(got(), '');
     const direct = await plainPlay({ ...answers(ok), env: () => ({ ...env, NO_PROXY: '127.0.0.1' }) });
     direct.line.socket.write(direct.head('GET', '/'));

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { Agent, createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { HostEnv } from '../lock.ts';
-import { connected, dial, proxyFor } from './dial.ts';
+import { connected, credentialsFor, dial, proxyFor } from './dial.ts';
 import { Valve } from './valve.ts';
 
 const refreshPlace = 'platform.claude.com:443';
@@ -28,6 +28,8 @@ export async function startValveProxy(hostEnv: HostEnv) {
   /** By credentials. Only a process that may not ask the model may still refresh its login. */
   const processes = new Map<string | undefined, { api: Valve; login: Valve }>();
   const viaHttp = api?.protocol === 'http:' ? proxyFor(api, hostEnv) : undefined;
+  // The agent adds them to header fields in another form only.
+  const hostCredentials = viaHttp === undefined ? [] : Object.entries(credentialsFor(viaHttp)).flat();
   // A server ends a silent connection by itself, at times while a request is on its way: 5 s is the usual least.
   const agent = new Agent({ keepAlive: true, timeout: 1000, proxyEnv: { HTTP_PROXY: viaHttp?.href } });
 
@@ -67,13 +69,14 @@ export async function startValveProxy(hostEnv: HostEnv) {
     const bytes = headBytes(request);
     if (!(await valve.admits(request.socket, bytes))) return void response.writeHead(503).end();
     const { method = 'GET', rawHeaders } = request;
-    const upstream = send(url, { method, agent, headers: onward(rawHeaders, url.host) });
+    const headers = [...onward(rawHeaders, url.host), ...hostCredentials];
+    const upstream = send(url, { method, agent, headers });
     upstream.on('response', (answer) => {
-      const { statusCode = 0, rawHeaders: headers } = answer;
+      const { statusCode = 0, rawHeaders: fields } = answer;
       if (statusCode < 200) return response.destroy();
       // What has come of a broken answer reaches the process before the end.
       answer.on('error', () => request.socket.destroySoon());
-      response.writeHead(statusCode, onward(headers)).flushHeaders();
+      response.writeHead(statusCode, onward(fields)).flushHeaders();
       return answer.pipe(response);
     });
     // Sent again by nobody but the CLI, which knows whether that is worth its cost.
