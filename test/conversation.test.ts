@@ -121,7 +121,8 @@ for (const cli of clis) {
   describe(`on Claude Code ${cli.version}`, () => {
     let relay: TestRunner;
     before(async () => {
-      relay = await startTestRunner({ claudeBin: cli.path });
+      // A hot process sends what a fresh one sends (hot.test.ts), and needs no start.
+      relay = await startTestRunner({ claudeBin: cli.path, hot: 1 });
     });
     after(async () => {
       assert.deepEqual(relay.broken, [], 'the lock held');
