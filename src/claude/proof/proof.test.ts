@@ -92,12 +92,17 @@ describe('a CLI that must not serve a second request', () => {
 });
 
 describe('the proof fails closed', () => {
-  /** `again`: a further way to fail checks that other cases fail. */
+  /** `again`: only in `npm run test:all`, as others show that each kind of failure is noticed. */
   const cases: { cli: string; includes: string[]; excludes?: string[]; again?: true }[] = [
     { cli: 'drops-tools', includes: ['init-lists-nothing', 'offers-no-tool', 'tool-use-refused:Read'] },
     { cli: 'lists-a-tool', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'], again: true },
     { cli: 'reads-at-files', includes: ['at-file-not-read'] },
-    { cli: 'runs-slash-commands', includes: ['slash-command-not-run'], excludes: ['at-file-not-read'] },
+    {
+      cli: 'runs-slash-commands',
+      includes: ['slash-command-not-run'],
+      excludes: ['at-file-not-read'],
+      again: true,
+    },
     {
       cli: 'loses-system-prompt',
       includes: ['sent-verbatim', 'nothing-added'],
@@ -126,11 +131,16 @@ describe('the proof fails closed', () => {
     { cli: 'changes-a-byte', includes: ['sent-verbatim'], excludes: ['names-no-owner'], again: true },
     { cli: 'asks-beside', includes: ['asks-no-more', 'one-way-out'], excludes: ['sent-verbatim'] },
     { cli: 'leaves-the-valve', includes: ['one-way-out'], excludes: ['sent-verbatim', 'hot-turns-end'] },
-    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'] },
-    { cli: 'answers-in-one-piece', includes: ['streams-the-answer'], excludes: ['sent-verbatim'] },
-    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['sent-verbatim'] },
+    { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'], again: true },
+    {
+      cli: 'answers-in-one-piece',
+      includes: ['streams-the-answer'],
+      excludes: ['sent-verbatim'],
+      again: true,
+    },
+    { cli: 'says-goodbye', includes: ['speaks-the-protocol'], excludes: ['sent-verbatim'], again: true },
     { cli: 'never-starts', includes: ['starts'] },
-    { cli: 'garbage', includes: ['starts'] },
+    { cli: 'garbage', includes: ['starts'], again: true },
   ];
   for (const { cli, includes, excludes = [], again } of cases) {
     if (again && !runsAll) continue;
