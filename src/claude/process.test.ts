@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
@@ -53,6 +53,19 @@ function stateOf(pid: number): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a child of the process ignores SIGTERM, as its watcher does from a moment after the start on. */
+function isWatched(pid: number): boolean {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
+  return children.some((child) => {
+    try {
+      const ignored = /^SigIgn:\t(\w+)$/m.exec(readFileSync(`/proc/${child}/status`, 'utf8'))?.[1];
+      return (Number.parseInt(ignored ?? '0', 16) & (1 << (constants.signals.SIGTERM - 1))) !== 0;
+    } catch {
+      return false;
+    }
+  });
 }
 
 function isRunning(pid: number): boolean {
@@ -156,7 +169,7 @@ test('terminate sends SIGTERM, and SIGKILL to a process that ignores it', async 
   const polite = run('trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.05; done', {
     killGraceMs: 60_000,
   });
-  await until(() => polite.lines.length === 1);
+  await until(() => polite.lines.length === 1 && isWatched(polite.process.pid ?? 0));
   polite.process.terminate();
   await polite.process.gone;
   assert.deepEqual([polite.lines, polite.exits], [['up', 'bye'], [{ code: 5, signal: null }]]);
