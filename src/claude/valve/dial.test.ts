@@ -12,7 +12,7 @@ import { afterEach, describe, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { startConnectProxy } from '../../../test/support/connect-proxy.ts';
 import { closedPort, listenOn } from '../../../test/support/ports.ts';
-import { dial, proxyFor } from './dial.ts';
+import { credentialsFor, dial, proxyFor } from './dial.ts';
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -96,6 +96,19 @@ test('a host proxy of another kind is refused with the name of its variable', ()
       message: 'HTTPS_PROXY is not an http or https URL',
     });
   }
+});
+
+test('the credentials of a host proxy are decoded, and a % that begins no escape stays', () => {
+  for (const [user, password, plain] of [
+    ['us%3Aer', 'p%40w', 'us:er:p@w'],
+    ['user', '50%', 'user:50%'],
+    ['user', '', 'user:'],
+  ]) {
+    assert.deepEqual(credentialsFor(new URL(`http://${user}:${password}@proxy.test`)), {
+      'proxy-authorization': `Basic ${Buffer.from(plain ?? '').toString('base64')}`,
+    });
+  }
+  assert.deepEqual(credentialsFor(new URL('http://proxy.test')), {});
 });
 
 test('the first bytes of the API are kept when they come with the answer of the host proxy', async () => {

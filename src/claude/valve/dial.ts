@@ -74,8 +74,17 @@ async function throughProxy(proxy: URL, place: string, child: Duplex): Promise<S
 /** The header in which the host's proxy gets its user and password; none without a user. */
 export function credentialsFor({ username, password }: URL): Record<string, string> {
   if (username === '') return {};
-  const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const text = `${decoded(username)}:${decoded(password)}`;
   return { 'proxy-authorization': `Basic ${Buffer.from(text).toString('base64')}` };
+}
+
+/** A `%` that begins no escape stands for itself, as in curl. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The host's proxy for a URL; undefined without one, and for a host that `NO_PROXY` names. */
