@@ -38,7 +38,7 @@ export type Exchange = Arrival &
     /** An entry of ALLOWED_MODELS. */
     model?: string;
     targetHost?: string;
-    /** How the turn came by its process; absent before its end, and without a turn. */
+    /** How the turn came by its process; absent without a turn. */
     start?: TurnStart;
     /** From arrival to the model's first text. */
     firstTextMs?: number;
