@@ -51,7 +51,7 @@ await Promise.all(Array.from({ length: atOnce }, worker));
 rmSync(scratch, { recursive: true, force: true });
 process.exitCode = summarise() ? 0 : 1;
 
-/** The largest first: the last files to end are then short ones. */
+/** The `*.all.test.ts` and the largest first: the last files to end are then short ones. */
 function findFiles(names: readonly string[]): string[] {
   const all = process.env['TESTS'] === 'all';
   const byName = names.flatMap((name) =>
@@ -63,7 +63,8 @@ function findFiles(names: readonly string[]): string[] {
       : globSync(['src/**/*.test.ts', 'test/**/*.test.ts']).filter(
           (name) => all || !name.endsWith('.all.test.ts'),
         );
-  return found.toSorted((a, b) => statSync(b).size - statSync(a).size);
+  const weight = (name: string): number => statSync(name).size + (name.endsWith('.all.test.ts') ? 1e6 : 0);
+  return found.toSorted((a, b) => weight(b) - weight(a));
 }
 
 function runFile(file: string, recordFile: string): Promise<FileRun> {
