@@ -522,11 +522,11 @@ describe('the OpenAI SDK', () => {
         );
       }
       await assert.rejects(
-        ask({}, { foo: 1 }),
+        ask({}, { n: 2 }),
         (error: unknown) =>
           error instanceof BadRequestError &&
-          error.param === 'foo' &&
-          error.message === "400 'foo' is not a known field.",
+          error.param === 'n' &&
+          error.message === "400 'n' must be 1: a request has one answer.",
       );
     });
 

@@ -32,14 +32,13 @@ export function readMessages(
 
   given.forEach((message, index) => {
     const path = ['messages', index];
-    if ((message.name ?? undefined) !== undefined && message.role !== 'tool') ignored.add('messages.name');
     switch (message.role) {
       case 'system':
       case 'developer':
-        system.push(...textBlocks(message.content, ignored).map(({ text }) => text));
+        system.push(...textBlocks(message.content).map(({ text }) => text));
         return;
       case 'tool':
-        addResult(message, path, open, ignored);
+        addResult(message, path, open);
         break;
       case 'user': {
         closeCalls();
@@ -50,7 +49,7 @@ export function readMessages(
       }
       case 'assistant': {
         closeCalls();
-        const { blocks, calls } = readAssistant(message, path, usedIds, ignored);
+        const { blocks, calls } = readAssistant(message, path, usedIds);
         // The Messages API has no empty message.
         if (blocks.length > 0) messages.push({ role: 'assistant', content: blocks });
         if (calls.size > 0) open = { path, calls };
@@ -70,11 +69,7 @@ function readAssistant(
   message: AssistantMessage,
   path: Path,
   usedIds: Set<string>,
-  ignored: Set<string>,
 ): { blocks: AssistantBlock[]; calls: OpenCalls['calls'] } {
-  for (const name of ['reasoning_content', 'reasoning'] as const) {
-    if ((message[name] ?? undefined) !== undefined) ignored.add(`messages.${name}`);
-  }
   const calls: OpenCalls['calls'] = new Map();
   const uses = (message.tool_calls ?? []).map((call, index): ToolUseBlock => {
     const at = [...path, 'tool_calls', index];
@@ -84,7 +79,7 @@ function readAssistant(
     const input = readArguments(call.function.arguments, [...at, 'function', 'arguments']);
     return { type: 'tool_use', id, name: call.function.name, input };
   });
-  const blocks = [...textBlocks(message.content, ignored), ...textBlocks(message.refusal, ignored), ...uses];
+  const blocks = [...textBlocks(message.content), ...textBlocks(message.refusal), ...uses];
   return { blocks, calls };
 }
 
@@ -113,12 +108,7 @@ function readArguments(text: string, path: Path): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function addResult(
-  message: ToolMessage,
-  path: Path,
-  open: OpenCalls | undefined,
-  ignored: Set<string>,
-): void {
+function addResult(message: ToolMessage, path: Path, open: OpenCalls | undefined): void {
   if (open === undefined) {
     refuse([...path, 'role'], 'is tool, but no assistant message with tool_calls comes before it');
   }
@@ -128,8 +118,7 @@ function addResult(
   }
   if (call.result !== undefined)
     refuse([...path, 'tool_call_id'], 'is the id of a call that is answered already');
-  const content =
-    typeof message.content === 'string' ? message.content : textBlocks(message.content, ignored);
+  const content = typeof message.content === 'string' ? message.content : textBlocks(message.content);
   call.result = { type: 'tool_result', tool_use_id: call.id, content };
 }
 

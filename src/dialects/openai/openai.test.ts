@@ -291,7 +291,29 @@ describe('chat parameters', () => {
           },
         ],
       },
-      ['messages.name', 'prompt_cache_breakpoint', 'messages.reasoning_content', 'image_url.detail'],
+      [
+        'messages.name',
+        'messages.content.prompt_cache_breakpoint',
+        'messages.reasoning_content',
+        'image_url.detail',
+      ],
+    ],
+    [{ foo: 1, search_parameters: { mode: 'auto' }, min_p: null }, ['foo', 'search_parameters']],
+    [{ stream_options: { foo: 1 }, tools: [{ ...weather, foo: 1 }] }, ['stream_options.foo', 'tools.foo']],
+    [
+      {
+        messages: [
+          ...hi,
+          {
+            role: 'assistant',
+            content: [{ type: 'text', text: 'a', role: 'assistant', refusal: null, annotations: [] }],
+            annotations: [],
+            tool_calls: [{ ...call('c1'), extra_content: {} }],
+          },
+          { role: 'tool', tool_call_id: 'c1', content: 'r', name: 'weather' },
+        ],
+      },
+      ['messages.content.role', 'messages.content.annotations', 'messages.tool_calls.extra_content'],
     ],
   ];
   for (const [fields, names] of ignored) {
@@ -325,7 +347,6 @@ describe('a refused chat request names the place', () => {
   const deep = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
 
   const cases: [object, string, RegExp][] = [
-    [{ foo: 1 }, 'foo', /^'foo' is not a known field\.$/],
     [{ messages: undefined }, 'messages', /^'messages' is required\.$/],
     [{ messages: [] }, 'messages', /at least 1/],
     [{ messages: 'hi' }, 'messages', /^'messages' must be an array\.$/],
@@ -341,11 +362,6 @@ describe('a refused chat request names the place', () => {
     [{ messages: [{ role: 'user', content: 5 }] }, 'messages[0].content', /must be a string or an array/],
     [{ messages: [{ role: 'user', content: ' \n' }] }, 'messages[0].content', /must not be blank/],
     [{ messages: [{ role: 'user', content: [] }] }, 'messages[0].content', /must not be blank/],
-    [
-      { messages: [{ role: 'user', content: 'x', foo: 1 }] },
-      'messages[0].foo',
-      /^'messages\[0\]\.foo' is not a known field\.$/,
-    ],
     [{ messages: [{ role: 'user', content: 'a\ud800b' }] }, 'messages[0].content', /lone surrogate/],
     [
       { messages: [{ role: 'system', content: 'x' }] },
@@ -511,7 +527,6 @@ describe('a refused chat request names the place', () => {
       /not one of the tools/,
     ],
     [{ stream: 'yes' }, 'stream', /must be a boolean/],
-    [{ stream_options: { foo: 1 } }, 'stream_options.foo', /is not a known field/],
     [{ user: 5 }, 'user', /must be a string/],
   ];
   for (const [fields, param, message] of cases) {

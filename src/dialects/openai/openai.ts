@@ -7,6 +7,7 @@ import type { Conversation } from '../../conversation.ts';
 import type { Dialect, ParsedRequest } from '../dialect.ts';
 import { given } from '../given.ts';
 import { parseBody, requireSendable } from '../problem.ts';
+import { unreadNames } from '../unread.ts';
 import { chatCompletion } from './answer.ts';
 import { chatError } from './errors.ts';
 import { readMessages } from './messages.ts';
@@ -23,9 +24,10 @@ export const openai: Dialect = {
 
 function parse(body: unknown): ParsedRequest {
   requireSendable(body, [], problem);
-  const { messages, ...parameters } = parseBody(chatCompletionRequest, body, problem);
+  const read = parseBody(chatCompletionRequest, body, problem);
+  const { messages, ...parameters } = read;
   const request: ChatRequest = given(parameters);
-  const ignored = new Set(ignoredParameters(request));
+  const ignored = new Set([...ignoredParameters(request), ...unreadNames(body, read)]);
   const includeUsage = request.stream_options?.include_usage === true;
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');
   return {

@@ -8,43 +8,31 @@ import type { Path } from '../problem.ts';
 /**
  * Texts and refusals as text blocks. A blank text is left out: the model accepts none.
  */
-export function textBlocks(
-  content: string | readonly TextLike[] | null | undefined,
-  ignored: Set<string>,
-): TextBlock[] {
+export function textBlocks(content: string | readonly TextLike[] | null | undefined): TextBlock[] {
   const texts =
     typeof content === 'string'
       ? [content]
-      : (content ?? []).map((part) => {
-          noteHints(part, ignored);
-          return part.type === 'text' ? part.text : part.refusal;
-        });
+      : (content ?? []).map((part) => (part.type === 'text' ? part.text : part.refusal));
   return texts.filter((text) => text.trim() !== '').map((text) => ({ type: 'text', text }));
 }
 
-type Hinted = { prompt_cache_breakpoint?: unknown };
-type TextLike = Hinted & ({ type: 'text'; text: string } | { type: 'refusal'; refusal: string });
+type TextLike = { type: 'text'; text: string } | { type: 'refusal'; refusal: string };
 
 export function userBlocks(
   content: string | readonly UserPart[],
   path: Path,
   ignored: Set<string>,
 ): UserBlock[] {
-  if (typeof content === 'string') return textBlocks(content, ignored);
+  if (typeof content === 'string') return textBlocks(content);
   return content.flatMap((part, index): UserBlock[] => {
     const at = [...path, index];
-    if (part.type === 'text') return textBlocks([part], ignored);
-    noteHints(part, ignored);
+    if (part.type === 'text') return textBlocks([part]);
     if (part.type === 'image_url') {
       if ((part.image_url.detail ?? 'auto') !== 'auto') ignored.add('image_url.detail');
       return [imageBlock(part.image_url.url, [...at, 'image_url', 'url'])];
     }
     return [fileBlock(part.file, [...at, 'file'])];
   });
-}
-
-function noteHints(part: Hinted, ignored: Set<string>): void {
-  if (part.prompt_cache_breakpoint !== undefined) ignored.add('prompt_cache_breakpoint');
 }
 
 function imageBlock(url: string, path: Path): UserBlock {

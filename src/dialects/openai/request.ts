@@ -1,42 +1,36 @@
 /**
- * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). Any other field is refused by name.
+ * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). Other fields are left out, and named to the caller.
  */
 import { z } from 'zod';
 import type { Given } from '../given.ts';
 
-const cacheHint = { prompt_cache_breakpoint: z.unknown().optional() };
+const textPart = z.object({ type: z.literal('text'), text: z.string() });
 
-const textPart = z.strictObject({ type: z.literal('text'), text: z.string(), ...cacheHint });
-
-const imagePart = z.strictObject({
+const imagePart = z.object({
   type: z.literal('image_url'),
-  image_url: z.strictObject({
+  image_url: z.object({
     /** A data URL: the relay fetches nothing. */
     url: z.string(),
     detail: z.string().nullish(),
   }),
-  ...cacheHint,
 });
 
-const filePart = z.strictObject({
+const filePart = z.object({
   type: z.literal('file'),
-  file: z.strictObject({
+  file: z.object({
     /** A data URL of a PDF or of plain text, or a PDF in base64. */
     file_data: z.string().nullish(),
     filename: z.string().nullish(),
     file_id: z.string().nullish(),
   }),
-  ...cacheHint,
 });
 
-const refusalPart = z.strictObject({ type: z.literal('refusal'), refusal: z.string(), ...cacheHint });
+const refusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
 
-const name = z.string().nullish();
-
-const toolCall = z.strictObject({
+const toolCall = z.object({
   id: z.string().min(1),
   type: z.literal('function'),
-  function: z.strictObject({
+  function: z.object({
     name: z.string().min(1),
     /** A JSON object, as text. */
     arguments: z.string(),
@@ -48,41 +42,37 @@ const toolCall = z.strictObject({
 const useTools = 'belongs to the old function calling: use tools, tool_calls and messages of the role tool';
 
 const message = z.discriminatedUnion('role', [
-  z.strictObject({
+  z.object({
     role: z.enum(['system', 'developer']),
     content: z.union([z.string(), z.array(textPart)]),
-    name,
   }),
-  z.strictObject({
+  z.object({
     role: z.literal('user'),
     content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, imagePart, filePart]))]),
-    name,
   }),
-  z.strictObject({
+  z.object({
     role: z.literal('assistant'),
     content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, refusalPart]))]).nullish(),
     refusal: z.string().nullish(),
     tool_calls: z.array(toolCall).nullish(),
-    name,
     function_call: z.null({ error: useTools }).optional(),
     audio: z.null({ error: 'names audio that the relay does not keep' }).optional(),
-    // Fields of an SDK's message object that is sent back.
+    // An SDK adds them to the message object that is sent back; they repeat its content.
     annotations: z.unknown().optional(),
     parsed: z.unknown().optional(),
-    reasoning_content: z.unknown().optional(),
-    reasoning: z.unknown().optional(),
   }),
-  z.strictObject({
+  z.object({
     role: z.literal('tool'),
     content: z.union([z.string(), z.array(textPart)]),
     tool_call_id: z.string(),
-    name,
+    /** The call has it, too. */
+    name: z.unknown().optional(),
   }),
 ]);
 
-const functionTool = z.strictObject({
+const functionTool = z.object({
   type: z.literal('function'),
-  function: z.strictObject({
+  function: z.object({
     name: z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
     description: z.string().nullish(),
     parameters: z.record(z.string(), z.unknown()).nullish(),
@@ -90,22 +80,22 @@ const functionTool = z.strictObject({
   }),
 });
 
-const namedTool = z.strictObject({
+const namedTool = z.object({
   type: z.literal('function'),
-  function: z.strictObject({ name: z.string() }),
+  function: z.object({ name: z.string() }),
 });
 
-const allowedTools = z.strictObject({
+const allowedTools = z.object({
   type: z.literal('allowed_tools'),
-  allowed_tools: z.strictObject({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool).min(1) }),
+  allowed_tools: z.object({ mode: z.enum(['auto', 'required']), tools: z.array(namedTool).min(1) }),
 });
 
 const responseFormat = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('text') }),
-  z.strictObject({ type: z.literal('json_object') }),
-  z.strictObject({
+  z.object({ type: z.literal('text') }),
+  z.object({ type: z.literal('json_object') }),
+  z.object({
     type: z.literal('json_schema'),
-    json_schema: z.strictObject({
+    json_schema: z.object({
       name: z.string(),
       description: z.string().nullish(),
       schema: z.record(z.string(), z.unknown()).nullish(),
@@ -163,7 +153,7 @@ export const refusedParameters = {
   web_search_options: z.null({ error: 'is not supported: the model does not search the web' }).optional(),
 };
 
-export const chatCompletionRequest = z.strictObject({
+export const chatCompletionRequest = z.object({
   messages: z.array(message).min(1),
   model: z.string().nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
@@ -174,7 +164,7 @@ export const chatCompletionRequest = z.strictObject({
   stop: z.union([stopSequence, z.array(stopSequence).max(4)]).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z
-    .strictObject({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
     .nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   tool_choice: z

@@ -2,6 +2,7 @@
 import type { Runner } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';
 import type { Dialect, ParsedRequest } from '../../dialects/dialect.ts';
+import { ignoredHeader } from '../../dialects/unread.ts';
 import { RelayError } from '../../errors.ts';
 import {
   answerIdempotent,
@@ -41,7 +42,7 @@ export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts
     const choice = chooseModel(parsed.model, key, config, dialect.unknownModel ?? 'not_found');
     exchange.model = choice.listed;
     if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
-    if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignored.join(', ');
+    if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
     const understood: UnderstoodRequest = {
       exchange,
       parsed,
