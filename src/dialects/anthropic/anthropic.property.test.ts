@@ -206,8 +206,10 @@ function spoil(body: Record<string, unknown>, random: Random): { spoiled: unknow
   const path = random.pick(places);
   const value = valueAt(body, path);
   const key = path.at(-1);
-  const inMessage = typeof value === 'object' && value !== null && !Array.isArray(value) && !isOpaque(path);
-  if (inMessage && random.chance(0.4)) {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value) && !isOpaque(path);
+  // In messages and system blocks an unknown field is not wrong.
+  const isStrict = !['messages', 'system'].includes(String(path[0]));
+  if (isObject && isStrict && random.chance(0.4)) {
     return { spoiled: replaced(body, [...path, 'zz_unknown'], 1), place: [...path, 'zz_unknown'].join('.') };
   }
   const isRequired =

@@ -246,21 +246,41 @@ describe('a Messages request', () => {
       }).ignored,
       [
         'cache_control',
-
         'context_management',
         'diagnostics',
+        'messages.content.transformations',
         'metadata',
         'service_tier',
         'speed',
         'tools.allowed_callers',
         'tools.eager_input_streaming',
-        'transformations',
       ],
     );
     const none = Object.fromEntries(
       Object.keys({ ...ignoredParameters, ...refusedParameters }).map((name) => [name, null]),
     );
     assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
+  });
+
+  test('takes unknown fields in messages and system blocks, and lists them', () => {
+    const ask = asked({
+      system: [{ type: 'text', text: 's', foo: 1 }],
+      messages: [
+        { ...hello, id: 'm1' },
+        assistant({ ...use('t1'), toolset_name: 'x' }, { ...use('t2'), caller: { type: 'direct', foo: 1 } }),
+        user({ ...result('t1'), content: [{ type: 'text', text: 'a', foo: 1 }] }, result('t2')),
+        { role: 'system', content: 'x', output_config: { effort: 'low', foo: 1 } },
+      ],
+    });
+    assert.deepEqual(ask.conversation.messages[1], assistant(use('t1'), use('t2')));
+    assert.deepEqual(ask.ignored, [
+      'messages.content.caller.foo',
+      'messages.content.content.foo',
+      'messages.content.toolset_name',
+      'messages.id',
+      'messages.output_config.foo',
+      'system.foo',
+    ]);
   });
 
   test('treats null as absent for every parameter', () => {
@@ -308,10 +328,7 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
     'messages.0.content.0.text: must not be blank',
   ],
   'a blank system block': [{ system: [{ type: 'text', text: ' ' }] }, 'system.0.text: must not be blank'],
-  'an unknown field of a block': [
-    { messages: [user({ type: 'text', text: 'x', foo: 1 })] },
-    'messages.0.content.0.foo: is not a known field',
-  ],
+  'an unknown field of a tool': [{ tools: [{ ...tool, foo: 1 }] }, 'tools.0.foo: is not a known field'],
   'an unknown role': [
     { messages: [{ role: 'tool', content: 'x' }] },
     'messages.0.role: must be one of user, assistant, system; "tool" is not supported',

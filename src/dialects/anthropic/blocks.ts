@@ -30,7 +30,6 @@ function shownBlock(
     case 'text':
       return textBlock(block);
     case 'image':
-      if (block.transformations) notes.ignored.add('transformations');
       return { type: 'image', source: block.source };
     case 'document': {
       const { type, source, title, context } = block;

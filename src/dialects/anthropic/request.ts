@@ -3,6 +3,7 @@ import type { Conversation, Effort, Message, TextBlock, Thinking } from '../../c
 import type { ParsedRequest } from '../dialect.ts';
 import { given } from '../given.ts';
 import { parseBody, requireSendable } from '../problem.ts';
+import { unreadNames } from '../unread.ts';
 import { assistantBlock, noteCacheControl, userBlock, type Notes } from './blocks.ts';
 import { ignoredParameters } from './parameters.ts';
 import { problem } from './problem.ts';
@@ -14,7 +15,8 @@ import { requireOrder, type Placed } from './turns.ts';
 export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'responder'> {
   requireSendable(body, [], problem);
   const request = parseBody(messagesRequest, withoutNulls(body), problem);
-  const ignored = new Set(Object.keys(ignoredParameters).filter((name) => name in request));
+  const ignored = unreadNames(body, request);
+  for (const name of Object.keys(ignoredParameters)) if (name in request) ignored.add(name);
   const notes: Notes = { ignored, referenced: new Set() };
   const system = systemTexts(request.system ?? [], notes);
   const { messages, effort } = readMessages(request.messages, notes);

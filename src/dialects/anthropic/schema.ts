@@ -1,5 +1,6 @@
 /**
- * The body of POST /v1/messages: those shapes of the Messages API that the relay passes on.
+ * The body of POST /v1/messages: those shapes of the Messages API that the relay passes on. Unknown fields inside messages and system
+ * blocks are left out and named to the caller, for a history holds what other servers wrote; any other is refused, as the API does.
  *
  * Source: the types of @anthropic-ai/sdk 1.12.0 (`MessageCreateParams`, its beta twin) and what Claude Code 2.1.197 and 2.1.330 send.
  */
@@ -16,7 +17,7 @@ const isNotBlank = (text: string): boolean => text.trim() !== '';
 /** The CLI omits a blank text. */
 const nonBlank = z.string().refine(isNotBlank, 'must not be blank');
 
-const textBlock = z.strictObject({
+const textBlock = z.object({
   type: z.literal('text'),
   text: nonBlank,
   citations: z.array(anyObject).nullish(),
@@ -27,24 +28,23 @@ const anyTextBlock = textBlock.extend({ text: anyText });
 
 const sourceTypes = 'the relay keeps no files and fetches nothing for a request; send the content itself';
 
-const imageBlock = z.strictObject({
+const imageBlock = z.object({
   type: z.literal('image'),
-  source: z.strictObject({
+  source: z.object({
     type: z.literal('base64', { error: `must be base64: ${sourceTypes}` }),
     media_type: z.enum(imageTypes),
     data: base64,
   }),
-  transformations: anyObject.nullish(),
   ...cached,
 });
 
-const documentBlock = z.strictObject({
+const documentBlock = z.object({
   type: z.literal('document'),
   source: z.discriminatedUnion(
     'type',
     [
-      z.strictObject({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
-      z.strictObject({
+      z.object({ type: z.literal('base64'), media_type: z.literal('application/pdf'), data: base64 }),
+      z.object({
         type: z.literal('text'),
         media_type: z.literal('text/plain'),
         data: z.string().min(1),
@@ -54,16 +54,16 @@ const documentBlock = z.strictObject({
   ),
   title: z.string().nullish(),
   context: z.string().nullish(),
-  citations: z.strictObject({ enabled: z.boolean().optional() }).nullish(),
+  citations: z.object({ enabled: z.boolean().optional() }).nullish(),
   ...cached,
 });
 
 const identifier = z.string().regex(/^[a-zA-Z0-9_-]+$/, 'must be of a-z, A-Z, 0-9, _ and -');
 const toolName = z.string().regex(/^[a-zA-Z0-9_-]{1,128}$/, 'must be 1 to 128 of a-z, A-Z, 0-9, _ and -');
 
-const toolReference = z.strictObject({ type: z.literal('tool_reference'), tool_name: z.string(), ...cached });
+const toolReference = z.object({ type: z.literal('tool_reference'), tool_name: z.string(), ...cached });
 
-const toolResultBlock = z.strictObject({
+const toolResultBlock = z.object({
   type: z.literal('tool_result'),
   tool_use_id: identifier,
   content: z
@@ -73,18 +73,16 @@ const toolResultBlock = z.strictObject({
     ])
     .optional(),
   is_error: z.boolean().optional(),
-  toolset_name: z.null().optional(),
   ...cached,
 });
 
-const toolUseBlock = z.strictObject({
+const toolUseBlock = z.object({
   type: z.literal('tool_use'),
   id: identifier,
   name: toolName,
   input: anyObject,
   /** The API sets it on a tool that the model itself called. */
-  caller: z.strictObject({ type: z.literal('direct') }).nullish(),
-  toolset_name: z.null().optional(),
+  caller: z.object({ type: z.literal('direct') }).nullish(),
   ...cached,
 });
 
@@ -92,8 +90,8 @@ const userBlock = z.discriminatedUnion('type', [textBlock, imageBlock, documentB
 const assistantBlock = z.discriminatedUnion('type', [
   anyTextBlock,
   toolUseBlock,
-  z.strictObject({ type: z.literal('thinking'), thinking: z.string(), signature: z.string() }),
-  z.strictObject({ type: z.literal('redacted_thinking'), data: z.string() }),
+  z.object({ type: z.literal('thinking'), thinking: z.string(), signature: z.string() }),
+  z.object({ type: z.literal('redacted_thinking'), data: z.string() }),
 ]);
 
 const effort = z.enum(['low', 'medium', 'high', 'xhigh', 'max']).nullish();
@@ -105,17 +103,17 @@ const systemTexts = z.union([
 ]);
 
 const message = z.discriminatedUnion('role', [
-  z.strictObject({ role: z.literal('user'), content: z.union([nonBlank, z.array(userBlock).min(1)]) }),
-  z.strictObject({
+  z.object({ role: z.literal('user'), content: z.union([nonBlank, z.array(userBlock).min(1)]) }),
+  z.object({
     role: z.literal('assistant'),
     content: z.union([anyText, z.array(assistantBlock).min(1)]),
   }),
   z
-    .strictObject({
+    .object({
       role: z.literal('system'),
       content: systemTexts.optional(),
       clear_at: z.enum(['next_user_message', 'never']).nullish(),
-      output_config: z.strictObject({ effort }).nullish(),
+      output_config: z.object({ effort }).nullish(),
     })
     .refine(({ content = '', output_config }) => content.length > 0 || output_config, {
       path: ['content'],
