@@ -92,7 +92,11 @@ const allowedTools = z.object({
 
 const responseFormat = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text') }),
-  z.object({ type: z.literal('json_object') }),
+  z.object({
+    type: z.literal('json_object'),
+    /** As other compatible servers take it. */
+    schema: z.record(z.string(), z.unknown()).nullish(),
+  }),
   z.object({
     type: z.literal('json_schema'),
     json_schema: z.object({
@@ -107,6 +111,14 @@ const responseFormat = z.discriminatedUnion('type', [
 const stopSequence = z.string().refine((value) => value.trim() !== '', {
   error: 'must not be blank: the model does not stop at a blank text',
 });
+
+const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).nullish();
+
+/** That of the Messages API, which several compatible servers take; some of them know no budget. */
+const thinking = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('enabled'), budget_tokens: z.int().min(1024).nullish() }),
+  z.object({ type: z.enum(['adaptive', 'between_tools', 'disabled']) }),
+]);
 
 /** Accepted without effect, and listed in `x-relay-ignored-params` unless the value is the API's default. */
 export const parametersWithoutEffect = {
@@ -159,7 +171,9 @@ export const chatCompletionRequest = z.object({
   max_completion_tokens: z.int().min(1).nullish(),
   max_tokens: z.int().min(1).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  reasoning_effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).nullish(),
+  /** As the Responses API and OpenRouter write the effort. */
+  reasoning: z.object({ effort }).nullish(),
+  reasoning_effort: effort,
   response_format: responseFormat.nullish(),
   stop: z.union([stopSequence, z.array(stopSequence).max(4)]).nullish(),
   stream: z.boolean().nullish(),
@@ -170,7 +184,10 @@ export const chatCompletionRequest = z.object({
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), z.discriminatedUnion('type', [namedTool, allowedTools])])
     .nullish(),
+  thinking: thinking.nullish(),
   tools: z.array(functionTool).nullish(),
+  /** 0 and -1 switch it off at other servers. */
+  top_k: z.int().min(-1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   ...parametersWithoutEffect,
   ...refusedParameters,

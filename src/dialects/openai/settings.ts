@@ -1,0 +1,59 @@
+/** Parameters of the OpenAI dialect -> settings of a conversation. Pure. */
+import type { Conversation, Thinking } from '../../conversation.ts';
+import { given } from '../given.ts';
+import { refuse } from './problem.ts';
+import type { ChatRequest } from './request.ts';
+
+/** Throws a `bad_request` that names the place. Adds to `ignored` what has no effect. */
+export function readSettings(request: ChatRequest, ignored: Set<string>): Partial<Conversation> {
+  return {
+    ...readSampling(request, ignored),
+    ...readThinking(request, ignored),
+    ...readFormat(request),
+  };
+}
+
+function readSampling(request: ChatRequest, ignored: Set<string>): Partial<Conversation> {
+  const { temperature, stop } = request;
+  if (request.max_tokens !== undefined && request.max_completion_tokens !== undefined) {
+    refuse(['max_tokens'], 'cannot be sent together with max_completion_tokens, its newer name');
+  }
+  const stopSequences = typeof stop === 'string' ? [stop] : (stop ?? []);
+  // The model's scale ends at 1.
+  if (temperature !== undefined && temperature > 1) ignored.add('temperature');
+  return given({
+    maxTokens: request.max_completion_tokens ?? request.max_tokens,
+    temperature: temperature === undefined ? undefined : Math.min(temperature, 1),
+    topP: request.top_p,
+    topK: request.top_k === undefined || request.top_k < 1 ? undefined : request.top_k,
+    stopSequences: stopSequences.length > 0 ? stopSequences : undefined,
+  });
+}
+
+function readThinking(request: ChatRequest, ignored: Set<string>): Pick<Conversation, 'effort' | 'thinking'> {
+  const { thinking, reasoning } = request;
+  const effort = request.reasoning_effort ?? reasoning?.effort ?? undefined;
+  if (effort !== (reasoning?.effort ?? effort)) ignored.add('reasoning.effort');
+  const level = effort === 'none' ? undefined : effort === 'minimal' ? 'low' : effort;
+  if (thinking !== undefined) return given({ effort: level, thinking: thinkingOf(thinking, request) });
+  return effort === 'none' ? { thinking: { type: 'disabled' } } : given({ effort: level });
+}
+
+/** Without a budget the model decides how much it thinks. */
+function thinkingOf(thinking: NonNullable<ChatRequest['thinking']>, request: ChatRequest): Thinking {
+  if (thinking.type !== 'enabled') return { type: thinking.type };
+  const { type, budget_tokens: budget } = thinking;
+  if (typeof budget !== 'number') return { type: 'adaptive' };
+  const most = request.max_completion_tokens ?? request.max_tokens;
+  if (most !== undefined && budget >= most) {
+    refuse(['thinking', 'budget_tokens'], 'must be less than max_completion_tokens');
+  }
+  return { type, budget_tokens: budget };
+}
+
+function readFormat({ response_format: format }: ChatRequest): Pick<Conversation, 'schema'> {
+  if (format === undefined || format.type === 'text') return {};
+  if (format.type === 'json_object') return { schema: { type: 'object', ...format.schema } };
+  const { schema, description } = format.json_schema;
+  return { schema: { ...given({ description }), ...(schema ?? { type: 'object' }) } };
+}
