@@ -104,6 +104,25 @@ describe('a chat completion', () => {
   }
 });
 
+const { responder: responderWithFunctions } = openai.parse({
+  messages: [{ role: 'user', content: 'hi' }],
+  functions: [{ name: 'weather' }],
+});
+
+test('a chat completion for a request with functions has a function_call', () => {
+  const { choices } = responderWithFunctions.body(answer([call], 'tool_use'), facts) as {
+    choices: [{ message: object; finish_reason: string }];
+  };
+  assert.deepEqual(choices[0].message, {
+    role: 'assistant',
+    content: null,
+    refusal: null,
+    annotations: [],
+    function_call: calls[0]?.function,
+  });
+  assert.equal(choices[0].finish_reason, 'function_call');
+});
+
 describe('a streamed chat completion', () => {
   const start: ModelEvent = { type: 'message_start', message: { id: 'msg_1', model: 'claude-opus-5-5' } };
   const open = (index: number, block: object): ModelEvent => ({
@@ -192,6 +211,21 @@ describe('a streamed chat completion', () => {
       opening(1, 'toolu_2', 'time'),
       piece(1, '{}'),
       chunk({}, 'tool_calls'),
+    ]);
+  });
+
+  test('for a request with functions sends a function_call', () => {
+    const events = [
+      start,
+      open(0, { type: 'tool_use', id: 'toolu_1', name: 'weather', input: {} }),
+      delta(0, { type: 'input_json_delta', partial_json: '{"city":"Oslo"}' }),
+      stop(0),
+    ];
+    assert.deepEqual(stream(events, answer([call], 'tool_use'), responderWithFunctions), [
+      chunk({ role: 'assistant', content: null, refusal: null }),
+      chunk({ function_call: { name: 'weather', arguments: '' } }),
+      chunk({ function_call: { arguments: '{"city":"Oslo"}' } }),
+      chunk({}, 'function_call'),
     ]);
   });
 

@@ -3,9 +3,13 @@ import type { Answer, TokenUsage } from '../../conversation.ts';
 import { writtenAs } from '../../exact-json.ts';
 import type { AnswerFacts } from '../dialect.ts';
 
+/** `functions`: the caller uses the old function calling, in which a message holds one call. */
+export type ChatForm = { functions: boolean };
+
 /** Without thinking and citations of documents: the API has no place for them. */
-export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
+export function chatCompletion(answer: Answer, facts: AnswerFacts, form: ChatForm): object {
   const calls = toolCalls(answer);
+  const called = form.functions ? { function_call: calls[0]?.function } : { tool_calls: calls };
   return {
     ...idAndTime(facts),
     object: 'chat.completion',
@@ -19,10 +23,10 @@ export function chatCompletion(answer: Answer, facts: AnswerFacts): object {
           content: contentOf(answer, calls.length > 0),
           refusal: refusalOf(answer),
           annotations: [],
-          ...(calls.length > 0 ? { tool_calls: calls } : {}),
+          ...(calls.length > 0 ? called : {}),
         },
         logprobs: null,
-        finish_reason: finishReason(answer.stopReason),
+        finish_reason: finishReason(answer.stopReason, form),
       },
     ],
     usage: chatUsage(answer.usage),
@@ -44,7 +48,7 @@ export function refusalOf({ stopReason, stopDetails }: Answer): string | null {
   return stopReason === 'refusal' && typeof explanation === 'string' ? explanation : null;
 }
 
-function toolCalls({ content }: Answer): object[] {
+function toolCalls({ content }: Answer) {
   return content
     .filter((block) => block.type === 'tool_use')
     .map((block) => ({
@@ -68,7 +72,8 @@ const finishReasons: ReadonlyMap<string, string> = new Map([
   ['refusal', 'content_filter'],
 ]);
 
-export function finishReason(stopReason: string): string {
+export function finishReason(stopReason: string, form: ChatForm): string {
+  if (stopReason === 'tool_use' && form.functions) return 'function_call';
   return finishReasons.get(stopReason) ?? 'stop';
 }
 

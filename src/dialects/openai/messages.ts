@@ -5,10 +5,15 @@ import { problem, refuse } from './problem.ts';
 import type { AssistantMessage, ChatMessage } from './request.ts';
 import { requireSendable, type Path } from '../problem.ts';
 
-type ToolMessage = Extract<ChatMessage, { role: 'tool' }>;
+type ResultMessage = Extract<ChatMessage, { role: 'tool' | 'function' }>;
+
+/** The id, inside this file, of a call of the old function calling, which has none: it is the only call of its message. */
+const functionCallId = 'function_call';
+
+type Call = NonNullable<AssistantMessage['tool_calls']>[number];
 
 /** The calls of an assistant message by the caller's ids, until a message of another role follows. */
-type OpenCalls = { path: Path; calls: Map<string, { id: string; result?: ToolResultBlock }> };
+type OpenCalls = Map<string, { id: string; path: Path; result?: ToolResultBlock }>;
 
 /**
  * System and developer messages become the system prompt, wherever they stand. The tool messages after an assistant message become
@@ -38,6 +43,7 @@ export function readMessages(
         system.push(...textBlocks(message.content).map(({ text }) => text));
         return;
       case 'tool':
+      case 'function':
         addResult(message, path, open);
         break;
       case 'user': {
@@ -52,7 +58,7 @@ export function readMessages(
         const { blocks, calls } = readAssistant(message, path, usedIds);
         // The Messages API has no empty message.
         if (blocks.length > 0) messages.push({ role: 'assistant', content: blocks });
-        if (calls.size > 0) open = { path, calls };
+        if (calls.size > 0) open = calls;
       }
     }
     last = path;
@@ -60,7 +66,10 @@ export function readMessages(
   closeCalls();
   if (last === undefined) refuse(['messages'], 'must contain a message with the role user');
   if (messages.at(-1)?.role !== 'user') {
-    refuse(last, 'must have the role user or tool: the relay cannot continue a text of the assistant');
+    refuse(
+      last,
+      'must have the role user, tool or function: the relay cannot continue a text of the assistant',
+    );
   }
   return { system, messages };
 }
@@ -69,16 +78,21 @@ function readAssistant(
   message: AssistantMessage,
   path: Path,
   usedIds: Set<string>,
-): { blocks: AssistantBlock[]; calls: OpenCalls['calls'] } {
-  const calls: OpenCalls['calls'] = new Map();
-  const uses = (message.tool_calls ?? []).map((call, index): ToolUseBlock => {
+): { blocks: AssistantBlock[]; calls: OpenCalls } {
+  const calls: OpenCalls = new Map();
+  const use = (id: string, { name, arguments: text }: Call['function'], at: Path): ToolUseBlock => {
+    const free = freeId(id, usedIds);
+    calls.set(id, { id: free, path: at });
+    return { type: 'tool_use', id: free, name, input: readArguments(text, [...at, 'arguments']) };
+  };
+  const uses = (message.tool_calls ?? []).map((call, index) => {
     const at = [...path, 'tool_calls', index];
     if (calls.has(call.id)) refuse([...at, 'id'], 'is the id of another call in this message');
-    const id = freeId(call.id, usedIds);
-    calls.set(call.id, { id });
-    const input = readArguments(call.function.arguments, [...at, 'function', 'arguments']);
-    return { type: 'tool_use', id, name: call.function.name, input };
+    return use(call.id, call.function, [...at, 'function']);
   });
+  // Next to tool_calls it repeats the first of them.
+  if (message.function_call && uses.length === 0)
+    uses.push(use(functionCallId, message.function_call, [...path, 'function_call']));
   const blocks = [...textBlocks(message.content), ...textBlocks(message.refusal), ...uses];
   return { blocks, calls };
 }
@@ -108,24 +122,36 @@ function readArguments(text: string, path: Path): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function addResult(message: ToolMessage, path: Path, open: OpenCalls | undefined): void {
+function addResult(message: ResultMessage, path: Path, open: OpenCalls | undefined): void {
+  const call = message.role === 'tool' ? callOf(message, path, open) : open?.get(functionCallId);
+  if (call === undefined) {
+    refuse([...path, 'role'], 'is function, but the previous assistant message has no function_call');
+  }
+  if (call.result !== undefined) refuse(path, 'answers a call that is answered already');
+  const { content } = message;
+  call.result = {
+    type: 'tool_result',
+    tool_use_id: call.id,
+    content: typeof content === 'string' ? content : textBlocks(content),
+  };
+}
+
+function callOf(
+  { tool_call_id: id }: Extract<ChatMessage, { role: 'tool' }>,
+  path: Path,
+  open: OpenCalls | undefined,
+) {
   if (open === undefined) {
     refuse([...path, 'role'], 'is tool, but no assistant message with tool_calls comes before it');
   }
-  const call = open.calls.get(message.tool_call_id);
-  if (call === undefined) {
-    refuse([...path, 'tool_call_id'], 'is not the id of a call in the previous assistant message');
-  }
-  if (call.result !== undefined)
-    refuse([...path, 'tool_call_id'], 'is the id of a call that is answered already');
-  const content = typeof message.content === 'string' ? message.content : textBlocks(message.content);
-  call.result = { type: 'tool_result', tool_use_id: call.id, content };
+  return (
+    open.get(id) ??
+    refuse([...path, 'tool_call_id'], 'is not the id of a call in the previous assistant message')
+  );
 }
 
-function resultsOf({ path, calls }: OpenCalls): ToolResultBlock[] {
-  return [...calls.values()].map(
-    ({ result }, index) =>
-      result ??
-      refuse([...path, 'tool_calls', index, 'id'], 'is the id of a call that no tool message answers'),
+function resultsOf(open: OpenCalls): ToolResultBlock[] {
+  return [...open.values()].map(
+    ({ path, result }) => result ?? refuse(path, 'is a call that no later message answers'),
   );
 }

@@ -127,6 +127,31 @@ describe('chat messages', () => {
     ]);
   });
 
+  test('of the old function calling become calls and results', () => {
+    const called = (city: string): object => ({
+      role: 'assistant',
+      content: null,
+      function_call: { name: 'weather', arguments: JSON.stringify({ city }) },
+    });
+    const { messages } = conversation({
+      messages: [
+        ...hi,
+        called('Oslo'),
+        { role: 'function', name: 'weather', content: 'rain' },
+        called('Rome'),
+        { role: 'function', name: 'weather', content: null },
+      ],
+    });
+    const round = (id: string, city: string, content: unknown): object[] => [
+      { role: 'assistant', content: [{ type: 'tool_use', id, name: 'weather', input: { city } }] },
+      user({ type: 'tool_result', tool_use_id: id, content }),
+    ];
+    assert.deepEqual(messages.slice(1), [
+      ...round('function_call', 'Oslo', 'rain'),
+      ...round('function_call_2', 'Rome', []),
+    ]);
+  });
+
   test('of the assistant without content are left out', () => {
     const { messages } = conversation({
       messages: [...hi, { role: 'assistant', content: '\n', tool_calls: [] }, ...hi],
@@ -255,6 +280,28 @@ describe('chat parameters', () => {
       ['weather', 'time'],
     ],
   ];
+  const functions = [{ name: 'weather' }, { name: 'time', strict: true }];
+  const oneAtATime = { disable_parallel_tool_use: true };
+  const olderChoices: typeof choices = [
+    [{ functions }, { type: 'auto', ...oneAtATime }, ['weather', 'time']],
+    [{ functions, function_call: 'none' }, { type: 'none' }, ['weather', 'time']],
+    [
+      { functions, function_call: { name: 'time' } },
+      { type: 'tool', name: 'time', ...oneAtATime },
+      ['weather', 'time'],
+    ],
+    [{ functions: [], function_call: 'auto' }, undefined, []],
+  ];
+  for (const [fields, choice, names] of olderChoices) {
+    test(`become tools and tool choice: ${JSON.stringify(fields)}`, () => {
+      const { toolChoice, tools: offered = [] } = conversation(fields);
+      assert.deepEqual(toolChoice, choice);
+      assert.deepEqual(
+        offered,
+        both.filter(({ name }) => names.includes(name)),
+      );
+    });
+  }
   for (const [fields, choice, names] of choices) {
     test(`become tools and tool choice: ${JSON.stringify(fields)}`, () => {
       const { toolChoice, tools: offered } = conversation({ tools, ...fields });
@@ -378,7 +425,22 @@ describe('a refused chat request names the place', () => {
       /must be one of system, developer, user.*"robot" is not supported/,
     ],
     [{ messages: [{ content: 'x' }] }, 'messages[0].role', /must be one of|is required/],
-    [{ messages: [{ role: 'function', name: 'f', content: 'x' }] }, 'messages[0].role', /must be one of/],
+    [
+      { messages: [{ role: 'function', name: 'f', content: 'x' }] },
+      'messages[0].role',
+      /is function, but the previous assistant message has no function_call/,
+    ],
+    [round({ role: 'function', content: 'x' }), 'messages[2].role', /is function, but/],
+    [
+      { messages: [...hi, { role: 'assistant', function_call: { name: 'f', arguments: '' } }, ...hi] },
+      'messages[1].function_call',
+      /no later message answers/,
+    ],
+    [
+      { messages: [...hi, { role: 'assistant', function_call: { name: 'f', arguments: '[]' } }] },
+      'messages[1].function_call.arguments',
+      /JSON object/,
+    ],
     [{ messages: [{ role: 'user' }] }, 'messages[0].content', /is required/],
     [{ messages: [{ role: 'user', content: 5 }] }, 'messages[0].content', /must be a string or an array/],
     [{ messages: [{ role: 'user', content: ' \n' }] }, 'messages[0].content', /must not be blank/],
@@ -392,7 +454,7 @@ describe('a refused chat request names the place', () => {
     [
       { messages: [...hi, { role: 'assistant', content: 'x' }] },
       'messages[1]',
-      /must have the role user or tool/,
+      /must have the role user, tool or function/,
     ],
     [
       part({ type: 'video' }),
@@ -424,15 +486,15 @@ describe('a refused chat request names the place', () => {
     [file({ file_data: `data:text/plain;base64,/w==` }), 'messages[0].content[1].file.file_data', /UTF-8/],
     [file({ file_data: `data:text/plain;base64,IA==` }), 'messages[0].content[1].file.file_data', /blank/],
     [{ messages: [result('c1'), ...hi] }, 'messages[0].role', /no assistant message with tool_calls/],
-    [round(result('c1'), ...hi), 'messages[1].tool_calls[1].id', /no tool message answers/],
-    [round(result('c1')), 'messages[1].tool_calls[1].id', /no tool message answers/],
-    [round(), 'messages[1].tool_calls[0].id', /no tool message answers/],
+    [round(result('c1'), ...hi), 'messages[1].tool_calls[1].function', /no later message answers/],
+    [round(result('c1')), 'messages[1].tool_calls[1].function', /no later message answers/],
+    [round(), 'messages[1].tool_calls[0].function', /no later message answers/],
     [
       round(result('c3')),
       'messages[2].tool_call_id',
       /not the id of a call in the previous assistant message/,
     ],
-    [round(result('c1'), result('c1')), 'messages[3].tool_call_id', /answered already/],
+    [round(result('c1'), result('c1')), 'messages[3]', /answered already/],
     [
       { messages: [...hi, { role: 'assistant', tool_calls: [call('c'), call('c')] }] },
       'messages[1].tool_calls[1].id',
@@ -474,11 +536,6 @@ describe('a refused chat request names the place', () => {
       /must be function/,
     ],
     [
-      { messages: [...hi, { role: 'assistant', function_call: { name: 'f', arguments: '' } }] },
-      'messages[1].function_call',
-      /use tools/,
-    ],
-    [
       { messages: [...hi, { role: 'assistant', audio: { id: 'a' } }] },
       'messages[1].audio',
       /audio that the relay does not keep/,
@@ -492,8 +549,16 @@ describe('a refused chat request names the place', () => {
     [{ audio: { voice: 'alloy', format: 'mp3' } }, 'audio', /text only/],
     [{ web_search_options: {} }, 'web_search_options', /does not search/],
     [{ moderation: { model: 'm' } }, 'moderation', /does not moderate/],
-    [{ functions: [] }, 'functions', /use tools/],
-    [{ function_call: 'auto' }, 'function_call', /use tools/],
+    [{ functions: [{ name: 'f' }], tools: [weather] }, 'functions', /together with tools/],
+    [{ functions: [{ name: 'f' }, { name: 'f' }] }, 'functions[1].name', /another tool/],
+    [
+      { functions: [{ name: 'f', parameters: { type: 'string' } }] },
+      'functions[0].parameters.type',
+      /object/,
+    ],
+    [{ functions: [{ name: 'f' }], function_call: { name: 'g' } }, 'function_call.name', /not one of/],
+    [{ function_call: { name: 'g' } }, 'function_call', /requires functions/],
+    [{ function_call: 'any' }, 'function_call', /must be one of none, auto|must be an object/],
     [{ temperature: 2.1 }, 'temperature', /at most 2/],
     [{ temperature: 'hot' }, 'temperature', /must be a number/],
     [{ top_p: -1 }, 'top_p', /at least 0/],

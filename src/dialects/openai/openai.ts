@@ -28,7 +28,10 @@ function parse(body: unknown): ParsedRequest {
   const { messages, ...parameters } = read;
   const request: ChatRequest = given(parameters);
   const ignored = new Set([...ignoredParameters(request), ...unreadNames(body, read)]);
-  const includeUsage = request.stream_options?.include_usage === true;
+  const form = {
+    functions: request.functions !== undefined,
+    includeUsage: request.stream_options?.include_usage === true,
+  };
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');
   return {
     conversation: {
@@ -40,8 +43,8 @@ function parse(body: unknown): ParsedRequest {
     stream: request.stream === true,
     ignored: [...ignored],
     responder: {
-      body: chatCompletion,
-      stream: (facts) => chatStream(facts, includeUsage),
+      body: (answer, facts) => chatCompletion(answer, facts, form),
+      stream: (facts) => chatStream(facts, form),
     },
   };
 }

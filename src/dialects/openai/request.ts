@@ -39,7 +39,8 @@ const toolCall = z.object({
   index: z.number().optional(),
 });
 
-const useTools = 'belongs to the old function calling: use tools, tool_calls and messages of the role tool';
+/** Of the old function calling: a call has no id, and there is one at a time. */
+const functionCall = toolCall.shape.function;
 
 const message = z.discriminatedUnion('role', [
   z.object({
@@ -55,7 +56,7 @@ const message = z.discriminatedUnion('role', [
     content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, refusalPart]))]).nullish(),
     refusal: z.string().nullish(),
     tool_calls: z.array(toolCall).nullish(),
-    function_call: z.null({ error: useTools }).optional(),
+    function_call: functionCall.nullish(),
     audio: z.null({ error: 'names audio that the relay does not keep' }).optional(),
     // An SDK adds them to the message object that is sent back; they repeat its content.
     annotations: z.unknown().optional(),
@@ -68,17 +69,21 @@ const message = z.discriminatedUnion('role', [
     /** The call has it, too. */
     name: z.unknown().optional(),
   }),
+  z.object({
+    role: z.literal('function'),
+    content: z.string().nullish(),
+    name: z.unknown().optional(),
+  }),
 ]);
 
-const functionTool = z.object({
-  type: z.literal('function'),
-  function: z.object({
-    name: z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
-    description: z.string().nullish(),
-    parameters: z.record(z.string(), z.unknown()).nullish(),
-    strict: z.boolean().nullish(),
-  }),
+const functionOf = z.object({
+  name: z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
+  description: z.string().nullish(),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
 });
+
+const functionTool = z.object({ type: z.literal('function'), function: functionOf });
 
 const namedTool = z.object({
   type: z.literal('function'),
@@ -149,8 +154,6 @@ const asksNothing: Readonly<Record<string, readonly unknown[]>> = {
 /** Refused, because they would change the answer. Only the value that is the API's default is accepted. */
 export const refusedParameters = {
   audio: z.null({ error: 'is not supported: the model returns text only' }).optional(),
-  function_call: z.null({ error: useTools }).optional(),
-  functions: z.null({ error: useTools }).optional(),
   logit_bias: z
     .record(z.string(), z.number())
     .refine((bias) => Object.keys(bias).length === 0, 'is not supported: the model accepts no token bias')
@@ -168,6 +171,9 @@ export const refusedParameters = {
 export const chatCompletionRequest = z.object({
   messages: z.array(message).min(1),
   model: z.string().nullish(),
+  /** The old function calling. */
+  function_call: z.union([z.enum(['none', 'auto']), z.object({ name: z.string() })]).nullish(),
+  functions: z.array(functionOf).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
   max_tokens: z.int().min(1).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
@@ -195,6 +201,7 @@ export const chatCompletionRequest = z.object({
 
 /** The parameters that have a value. */
 export type ChatRequest = Given<Omit<z.infer<typeof chatCompletionRequest>, 'messages'>>;
+export type ChatFunction = z.infer<typeof functionOf>;
 export type ChatMessage = z.infer<typeof message>;
 export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;
 export type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>;

@@ -1,12 +1,16 @@
 /** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure, except for the state of its stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, StreamResponder } from '../dialect.ts';
-import { argumentsOf, chatUsage, finishReason, idAndTime, refusalOf } from './answer.ts';
+import { argumentsOf, chatUsage, finishReason, idAndTime, refusalOf, type ChatForm } from './answer.ts';
 
 /** A tool_use block: its number among the calls, and whether a piece of its arguments was sent. */
 type OpenCall = { call: number; begun: boolean; input: unknown };
 
-export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): StreamResponder {
+export function chatStream(
+  facts: () => AnswerFacts,
+  form: ChatForm & { includeUsage: boolean },
+): StreamResponder {
+  const { functions, includeUsage } = form;
   const calls = new Map<unknown, OpenCall>();
   let model: string | undefined;
   let begun = false;
@@ -33,11 +37,15 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
   const sendText = (text: unknown): string =>
     typeof text === 'string' && text !== '' ? begin('') + send({ content: text }) : '';
 
+  const sendCall = (call: number, opening: object, part: object): string => {
+    if (!functions) return send({ tool_calls: [{ index: call, ...opening, function: part }] });
+    return call === 0 ? send({ function_call: part }) : '';
+  };
   const sendArguments = (index: unknown, text: unknown): string => {
     const open = calls.get(index);
     if (open === undefined || typeof text !== 'string' || text === '') return '';
     open.begun = true;
-    return send({ tool_calls: [{ index: open.call, function: { arguments: text } }] });
+    return sendCall(open.call, {}, { arguments: text });
   };
 
   return {
@@ -54,9 +62,8 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
           if (block['type'] !== 'tool_use') return '';
           const call = calls.size;
           calls.set(event['index'], { call, begun: false, input: block['input'] });
-          const named = { name: block['name'], arguments: '' };
-          const opening = { index: call, id: block['id'], type: 'function', function: named };
-          return begin(null) + send({ tool_calls: [opening] });
+          const opening = { id: block['id'], type: 'function' };
+          return begin(null) + sendCall(call, opening, { name: block['name'], arguments: '' });
         }
         case 'content_block_delta': {
           const delta = field(event, 'delta');
@@ -82,7 +89,7 @@ export function chatStream(facts: () => AnswerFacts, includeUsage: boolean): Str
       return [
         begin(answer.stopReason === 'refusal' ? null : ''),
         refusal === null ? '' : send({ refusal }),
-        send({}, finishReason(answer.stopReason)),
+        send({}, finishReason(answer.stopReason, form)),
         includeUsage ? chunk([], chatUsage(answer.usage)) : '',
         'data: [DONE]\n\n',
       ].join('');

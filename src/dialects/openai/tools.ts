@@ -1,18 +1,24 @@
-/** Tools and tool choice of the OpenAI dialect -> those of the Messages API. Pure. */
+/** Tools, functions and the choice among them -> those of the Messages API. Pure. */
 import type { Tool, ToolChoice } from '../../conversation.ts';
 import { given } from '../given.ts';
-import { refuse } from './problem.ts';
-import type { ChatRequest } from './request.ts';
 import type { Path } from '../problem.ts';
+import { refuse } from './problem.ts';
+import type { ChatFunction, ChatRequest } from './request.ts';
+
+type Offered = { tools?: Tool[]; toolChoice?: ToolChoice };
 
 /** Throws a `bad_request` that names the place. */
-export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: ToolChoice } {
-  const tools = (request.tools ?? []).map((tool, index) => readTool(tool, ['tools', index, 'function']));
-  tools.forEach(({ name }, index) => {
-    if (tools.findIndex((other) => other.name === name) !== index) {
-      refuse(['tools', index, 'function', 'name'], 'is the name of another tool in this request');
-    }
-  });
+export function readTools(request: ChatRequest): Offered {
+  return request.functions === undefined ? toolsOf(request) : functionsOf(request, request.functions);
+}
+
+function toolsOf(request: ChatRequest): Offered {
+  if (typeof request.function_call === 'object') refuse(['function_call'], 'requires functions');
+  const path = (index: number): Path => ['tools', index, 'function'];
+  const tools = readEach(
+    (request.tools ?? []).map((tool) => tool.function),
+    path,
+  );
   const choice = request.tool_choice ?? 'auto';
   if (tools.length === 0) {
     if (choice !== 'auto' && choice !== 'none') refuse(['tool_choice'], 'requires tools');
@@ -24,23 +30,44 @@ export function readTools(request: ChatRequest): { tools?: Tool[]; toolChoice?: 
     const type = choice === 'required' ? 'any' : 'auto';
     return { tools, ...chosen({ type, ...oneAtATime }) };
   }
-  const known = (name: string, path: Path): void => {
-    if (!tools.some((tool) => tool.name === name)) refuse(path, 'is not one of the tools');
-  };
   if (choice.type === 'function') {
     const { name } = choice.function;
-    known(name, ['tool_choice', 'function', 'name']);
+    requireOne(tools, name, ['tool_choice', 'function', 'name']);
     return { tools, toolChoice: { type: 'tool', name, ...oneAtATime } };
   }
   const { mode, tools: allowed } = choice.allowed_tools;
   allowed.forEach((tool, index) =>
-    known(tool.function.name, ['tool_choice', 'allowed_tools', 'tools', index, 'function', 'name']),
+    requireOne(tools, tool.function.name, [
+      'tool_choice',
+      'allowed_tools',
+      'tools',
+      index,
+      'function',
+      'name',
+    ]),
   );
   const names = new Set(allowed.map((tool) => tool.function.name));
   return {
     tools: tools.filter(({ name }) => names.has(name)),
     ...chosen({ type: mode === 'required' ? 'any' : 'auto', ...oneAtATime }),
   };
+}
+
+/** A message of the old function calling holds one call. */
+function functionsOf(request: ChatRequest, functions: readonly ChatFunction[]): Offered {
+  if ((request.tools ?? []).length > 0) refuse(['functions'], 'cannot be sent together with tools');
+  const tools = readEach(functions, (index) => ['functions', index]);
+  const choice = request.function_call ?? 'auto';
+  if (typeof choice === 'object') requireOne(tools, choice.name, ['function_call', 'name']);
+  if (tools.length === 0) return {};
+  if (choice === 'none') return { tools, toolChoice: { type: 'none' } };
+  const wanted =
+    choice === 'auto' ? ({ type: 'auto' } as const) : ({ type: 'tool', name: choice.name } as const);
+  return { tools, toolChoice: { ...wanted, disable_parallel_tool_use: true } };
+}
+
+function requireOne(tools: readonly Tool[], name: string, path: Path): void {
+  if (!tools.some((tool) => tool.name === name)) refuse(path, 'is not one of the tools');
 }
 
 /** Plain `auto` is the default. */
@@ -50,12 +77,18 @@ function chosen(choice: Extract<ToolChoice, { type: 'auto' | 'any' }>): { toolCh
     : { toolChoice: choice };
 }
 
-function readTool({ function: tool }: NonNullable<ChatRequest['tools']>[number], path: Path): Tool {
-  const { type = 'object', ...parameters } = tool.parameters ?? { properties: {} };
-  if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
-  return {
-    name: tool.name,
-    input_schema: { type, ...parameters },
-    ...given({ description: tool.description, strict: tool.strict || undefined }),
-  };
+function readEach(functions: readonly ChatFunction[], pathOf: (index: number) => Path): Tool[] {
+  const names = new Set<string>();
+  return functions.map((each, index) => {
+    const path = pathOf(index);
+    if (names.has(each.name)) refuse([...path, 'name'], 'is the name of another tool in this request');
+    names.add(each.name);
+    const { type = 'object', ...parameters } = each.parameters ?? { properties: {} };
+    if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
+    return {
+      name: each.name,
+      input_schema: { type, ...parameters },
+      ...given({ description: each.description, strict: each.strict || undefined }),
+    };
+  });
 }
