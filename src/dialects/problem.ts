@@ -73,7 +73,7 @@ function unionPredicate(issue: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>
     const types = issue.errors.flatMap(([first]) =>
       first?.code === 'invalid_type' ? [named(first.expected)] : [],
     );
-    return types.length === 0 ? 'is not valid' : `must be ${types.join(' or ')}`;
+    return types.length === 0 ? 'is not valid' : `must be ${[...new Set(types)].join(' or ')}`;
   }
   const tag = (issue.input as Record<string, unknown>)[issue.discriminator];
   const known = oneOf(issue['options'] as readonly unknown[]);

@@ -262,6 +262,25 @@ describe('a Messages request', () => {
     assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
   });
 
+  test('leaves out the tools that the API runs, and lists them', () => {
+    const ask = asked({
+      tools: [{ type: 'web_search_20250305', name: 'web_search', max_uses: 5 }, tool],
+      tool_choice: { type: 'any' },
+    });
+    assert.deepEqual(ask.conversation.tools, [tool]);
+    assert.deepEqual(ask.ignored, ['tools.web_search_20250305']);
+  });
+
+  test('offers deferred tools at once where the API would have searched for them', () => {
+    const ask = asked({
+      tools: [
+        { type: 'tool_search_tool_regex_20251119', name: 'tool_search_tool_regex' },
+        { ...tool, defer_loading: true },
+      ],
+    });
+    assert.deepEqual(ask.conversation.tools, [tool]);
+  });
+
   test('takes unknown fields in messages and system blocks, and lists them', () => {
     const ask = asked({
       system: [{ type: 'text', text: 's', foo: 1 }],
@@ -448,8 +467,21 @@ const refusals: Record<string, [body: object, message: string | RegExp]> = {
   ],
   'a tool of the API': [
     { tools: [{ type: 'web_search_20250305', name: 'web_search' }] },
-    /^tools\.0\.type: must be custom or absent: .* Anthropic defines$/,
+    /^tools\.0\.type: must be custom or absent: .* give your own a name/,
   ],
+  'a tool of the API as the choice': [
+    {
+      tools: [tool, { type: 'web_search_20250305', name: 'web_search' }],
+      tool_choice: { type: 'tool', name: 'web_search' },
+    },
+    'tool_choice.name: is not one of the offered tools: the relay has no tools that Anthropic runs',
+  ],
+  'a tool that Anthropic defines and the caller runs': [
+    { tools: [tool, { type: 'bash_20250124', name: 'bash' }] },
+    /^tools\.1\.type: must be custom or absent: /,
+  ],
+  'a tool that is not an object': [{ tools: [5] }, 'tools.0: must be an object'],
+  'a custom tool without a name': [{ tools: [{ type: 'custom' }] }, 'tools.0.name: is required'],
   'a toolset': [
     { tools: [tool, { type: 'computer_toolset_20260801' }] },
     /^tools\.1\.type: must be custom or absent: /,

@@ -22,7 +22,7 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
   const { messages, effort } = readMessages(request.messages, notes);
   requireOrder(messages);
   const tools = offeredTools(request.tools ?? [], notes);
-  requireChoice(request.tool_choice, tools);
+  requireChoice(request, tools);
   requireBudget(request);
   return {
     conversation: {

@@ -121,12 +121,19 @@ const message = z.discriminatedUnion('role', [
     }),
 ]);
 
-const tool = z.strictObject({
-  type: z
-    .literal('custom', {
-      error: 'must be custom or absent: the relay has no tools that Anthropic defines',
-    })
-    .nullish(),
+export const noSuchTool =
+  'must be custom or absent: the relay has no tools that Anthropic defines; give your own a name, a description and an input_schema';
+
+/** The caller runs these, so it would miss their calls. */
+const runByCaller = /^(?:bash|text_editor|computer|computer_toolset|browser_toolset|memory)_\d/;
+
+/** The API runs it: `web_search_20250305`, `tool_search_tool_regex_20251119`. */
+const serverTool = z.looseObject({
+  type: z.string().refine((type) => type !== 'custom' && !runByCaller.test(type), { abort: true }),
+});
+
+const callerTool = z.strictObject({
+  type: z.literal('custom', { error: noSuchTool }).nullish(),
   name: toolName,
   description: z.string().optional(),
   input_schema: anyObject.refine((schema) => schema['type'] === 'object', {
@@ -143,6 +150,8 @@ const tool = z.strictObject({
     .optional(),
   ...cached,
 });
+
+const tool = z.union([callerTool, serverTool]);
 
 const parallel = { disable_parallel_tool_use: z.boolean().exactOptional() };
 const toolChoice = z.discriminatedUnion('type', [
@@ -188,3 +197,4 @@ export type RequestText = z.infer<typeof textBlock>;
 export type UserRequestBlock = z.infer<typeof userBlock>;
 export type AssistantRequestBlock = z.infer<typeof assistantBlock>;
 export type RequestTool = z.infer<typeof tool>;
+export type CallerTool = z.infer<typeof callerTool>;

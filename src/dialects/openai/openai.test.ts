@@ -366,6 +366,7 @@ describe('chat parameters', () => {
     [{ reasoning_effort: 'low', reasoning: { effort: 'low', exclude: true } }, ['reasoning.exclude']],
     [{ reasoning_effort: 'low', reasoning: { effort: 'high' } }, ['reasoning.effort']],
     [{ thinking: { type: 'adaptive', display: 'summarized' } }, ['thinking.display']],
+    [{ tools: [{ type: 'web_search' }, weather, { type: 'a:b', x: 1 }] }, ['tools.web_search', 'tools.a:b']],
     [{ foo: 1, search_parameters: { mode: 'auto' }, min_p: null }, ['foo', 'search_parameters']],
     [{ stream_options: { foo: 1 }, tools: [{ ...weather, foo: 1 }] }, ['stream_options.foo', 'tools.foo']],
     [
@@ -585,6 +586,9 @@ describe('a refused chat request names the place', () => {
       /must be an object/,
     ],
     [{ tools: [{ type: 'custom', custom: { name: 'x' } }] }, 'tools[0].type', /must be function/],
+    [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', /must be function: the relay runs no tools/],
+    [{ tools: [weather, {}] }, 'tools[1].type', /is required/],
+    [{ tools: [weather], tool_choice: { type: 'web_search' } }, 'tool_choice.type', /is not supported/],
     [
       { tools: [{ type: 'function', function: { name: 'no spaces' } }] },
       'tools[0].function.name',

@@ -37,7 +37,7 @@ function parse(body: unknown): ParsedRequest {
     conversation: {
       ...readMessages(messages, ignored),
       ...readSettings(request, ignored),
-      ...readTools(request),
+      ...readTools(request, ignored),
     },
     model: request.model,
     stream: request.stream === true,

@@ -85,6 +85,11 @@ const functionOf = z.object({
 
 const functionTool = z.object({ type: z.literal('function'), function: functionOf });
 
+/** The server runs it, at those that have it: `web_search`, `openrouter:web_search`. A custom tool is the caller's own. */
+const hostedTool = z.looseObject({
+  type: z.string().refine((type) => !['function', 'custom'].includes(type), { abort: true }),
+});
+
 const namedTool = z.object({
   type: z.literal('function'),
   function: z.object({ name: z.string() }),
@@ -191,7 +196,7 @@ export const chatCompletionRequest = z.object({
     .union([z.enum(['none', 'auto', 'required']), z.discriminatedUnion('type', [namedTool, allowedTools])])
     .nullish(),
   thinking: thinking.nullish(),
-  tools: z.array(functionTool).nullish(),
+  tools: z.array(z.union([functionTool, hostedTool])).nullish(),
   /** 0 and -1 switch it off at other servers. */
   top_k: z.int().min(-1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
@@ -201,6 +206,7 @@ export const chatCompletionRequest = z.object({
 
 /** The parameters that have a value. */
 export type ChatRequest = Given<Omit<z.infer<typeof chatCompletionRequest>, 'messages'>>;
+export type FunctionTool = z.infer<typeof functionTool>;
 export type ChatFunction = z.infer<typeof functionOf>;
 export type ChatMessage = z.infer<typeof message>;
 export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;

@@ -3,22 +3,20 @@ import type { Tool, ToolChoice } from '../../conversation.ts';
 import { given } from '../given.ts';
 import type { Path } from '../problem.ts';
 import { refuse } from './problem.ts';
-import type { ChatFunction, ChatRequest } from './request.ts';
+import type { ChatFunction, ChatRequest, FunctionTool } from './request.ts';
 
 type Offered = { tools?: Tool[]; toolChoice?: ToolChoice };
 
-/** Throws a `bad_request` that names the place. */
-export function readTools(request: ChatRequest): Offered {
-  return request.functions === undefined ? toolsOf(request) : functionsOf(request, request.functions);
+/** Throws a `bad_request` that names the place. Adds to `ignored` the tools that are left out. */
+export function readTools(request: ChatRequest, ignored: Set<string>): Offered {
+  return request.functions === undefined
+    ? toolsOf(request, ignored)
+    : functionsOf(request, request.functions);
 }
 
-function toolsOf(request: ChatRequest): Offered {
+function toolsOf(request: ChatRequest, ignored: Set<string>): Offered {
   if (typeof request.function_call === 'object') refuse(['function_call'], 'requires functions');
-  const path = (index: number): Path => ['tools', index, 'function'];
-  const tools = readEach(
-    (request.tools ?? []).map((tool) => tool.function),
-    path,
-  );
+  const tools = readEach(ownTools(request.tools ?? [], ignored));
   const choice = request.tool_choice ?? 'auto';
   if (tools.length === 0) {
     if (choice !== 'auto' && choice !== 'none') refuse(['tool_choice'], 'requires tools');
@@ -56,7 +54,7 @@ function toolsOf(request: ChatRequest): Offered {
 /** A message of the old function calling holds one call. */
 function functionsOf(request: ChatRequest, functions: readonly ChatFunction[]): Offered {
   if ((request.tools ?? []).length > 0) refuse(['functions'], 'cannot be sent together with tools');
-  const tools = readEach(functions, (index) => ['functions', index]);
+  const tools = readEach(functions.map((each, index) => ({ ...each, path: ['functions', index] })));
   const choice = request.function_call ?? 'auto';
   if (typeof choice === 'object') requireOne(tools, choice.name, ['function_call', 'name']);
   if (tools.length === 0) return {};
@@ -77,18 +75,39 @@ function chosen(choice: Extract<ToolChoice, { type: 'auto' | 'any' }>): { toolCh
     : { toolChoice: choice };
 }
 
-function readEach(functions: readonly ChatFunction[], pathOf: (index: number) => Path): Tool[] {
+type Placed = ChatFunction & { path: Path };
+
+/** Without the tools that other servers run, unless nothing else is asked for. */
+function ownTools(tools: NonNullable<ChatRequest['tools']>, ignored: Set<string>): Placed[] {
+  const own = tools.flatMap((tool, index): Placed[] => {
+    if (isFunction(tool)) return [{ ...tool.function, path: ['tools', index, 'function'] }];
+    ignored.add(`tools.${tool.type}`);
+    return [];
+  });
+  if (tools.length > 0 && own.length === 0) {
+    refuse(
+      ['tools', 0, 'type'],
+      'must be function: the relay runs no tools, and the request has no function',
+    );
+  }
+  return own;
+}
+
+function isFunction(tool: { type: string }): tool is FunctionTool {
+  return tool.type === 'function';
+}
+
+function readEach(functions: readonly Placed[]): Tool[] {
   const names = new Set<string>();
-  return functions.map((each, index) => {
-    const path = pathOf(index);
-    if (names.has(each.name)) refuse([...path, 'name'], 'is the name of another tool in this request');
-    names.add(each.name);
-    const { type = 'object', ...parameters } = each.parameters ?? { properties: {} };
+  return functions.map(({ path, name, description, strict, parameters: schema }) => {
+    if (names.has(name)) refuse([...path, 'name'], 'is the name of another tool in this request');
+    names.add(name);
+    const { type = 'object', ...parameters } = schema ?? { properties: {} };
     if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
     return {
-      name: each.name,
+      name,
       input_schema: { type, ...parameters },
-      ...given({ description: each.description, strict: each.strict || undefined }),
+      ...given({ description, strict: strict || undefined }),
     };
   });
 }
