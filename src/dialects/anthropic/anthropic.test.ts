@@ -192,6 +192,34 @@ describe('a Messages request', () => {
     assert.deepEqual(ask.ignored, ['cache_control', 'context_management', 'metadata']);
   });
 
+  test('of Claude Code 2.1.332 is accepted, with its reports and forms of thinking', () => {
+    const thinking = {
+      type: 'adaptive',
+      display: 'updates',
+      block_binding: { prefix_mismatch_behavior: 'x' },
+    };
+    const ask = asked({
+      thinking,
+      cache_control: { type: 'ephemeral', ttl: '1h', evict_on_complete: true },
+      safeguards: [{ type: 'x', classifier_context: {} }],
+      context_hint: { enabled: true },
+      data_flow: {},
+      program_use_case_id: 'x',
+      tags: { a: 'b' },
+    });
+    assert.deepEqual(ask.conversation.thinking, { type: 'adaptive' });
+    assert.deepEqual(ask.ignored, [
+      'cache_control',
+      'context_hint',
+      'data_flow',
+      'program_use_case_id',
+      'safeguards',
+      'tags',
+      'thinking.block_binding',
+      'thinking.display',
+    ]);
+  });
+
   test('takes the effort of the last system message, and drops a cleared one', () => {
     const messages = [
       hello,

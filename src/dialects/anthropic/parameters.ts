@@ -2,7 +2,7 @@
  * The parameters of the Messages API that the relay does not pass on. A parameter that is neither here nor in
  * `messagesRequest` is refused, as the API refuses it. Pure.
  *
- * Source: `MessageCreateParamsBase` of @anthropic-ai/sdk 1.12.0 and its beta twin.
+ * Source: `MessageCreateParamsBase` of @anthropic-ai/sdk 1.12.0 and its beta twin, and what Claude Code 2.1.332 can send.
  */
 import { z } from 'zod';
 
@@ -36,6 +36,14 @@ export const ignoredParameters = {
   /** The login that the relay uses pays. */
   billing_policy: anyObject.optional(),
   fallback_credit_token: z.union([z.string(), anyObject]).optional(),
+  /** Claude Code's own check of a tool call takes the place of the API's when the answer has no verdict. */
+  safeguards: z.unknown().optional(),
+  /** Claude Code shortens the conversation by itself. */
+  context_hint: z.unknown().optional(),
+  /** Where tool results came from, the use and the payer: reports of Claude Code about its session. */
+  data_flow: z.unknown().optional(),
+  program_use_case_id: z.unknown().optional(),
+  tags: z.unknown().optional(),
 } as const;
 
 const refused = (reason: string) => z.never({ error: `is not supported: ${reason}` }).optional();

@@ -7,7 +7,13 @@ import { unreadNames } from '../unread.ts';
 import { assistantBlock, noteCacheControl, userBlock, type Notes } from './blocks.ts';
 import { ignoredParameters } from './parameters.ts';
 import { problem } from './problem.ts';
-import { messagesRequest, type MessagesRequest, type RequestMessage, type RequestText } from './schema.ts';
+import {
+  messagesRequest,
+  type MessagesRequest,
+  type RequestMessage,
+  type RequestText,
+  type RequestThinking,
+} from './schema.ts';
 import { offeredTools, requireChoice } from './tools.ts';
 import { requireOrder, type Placed } from './turns.ts';
 
@@ -28,7 +34,7 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
     conversation: {
       system: system.map(({ text }) => text),
       messages: messages.map(({ message }) => message),
-      ...settingsOf(request, effort),
+      ...settingsOf(request, effort, ignored),
       ...(tools.length === 0 ? {} : { tools, ...given({ toolChoice: request.tool_choice }) }),
     },
     model: request.model,
@@ -88,7 +94,11 @@ function systemTexts(system: string | readonly RequestText[], notes: Notes): Tex
   });
 }
 
-function settingsOf(request: MessagesRequest, turnEffort: Effort | undefined): Partial<Conversation> {
+function settingsOf(
+  request: MessagesRequest,
+  turnEffort: Effort | undefined,
+  ignored: Set<string>,
+): Partial<Conversation> {
   const { stop_sequences: stops = [], thinking } = request;
   return given({
     maxTokens: request.max_tokens,
@@ -97,9 +107,18 @@ function settingsOf(request: MessagesRequest, turnEffort: Effort | undefined): P
     topP: request.top_p,
     topK: request.top_k,
     stopSequences: stops.length === 0 ? undefined : stops,
-    thinking: thinking && (given(thinking) as Thinking),
+    thinking: thinking && thinkingOf(thinking, ignored),
     schema: schemaOf(request),
   });
+}
+
+function thinkingOf(thinking: RequestThinking, ignored: Set<string>): Thinking {
+  if (thinking.type === 'between_tools' || thinking.type === 'disabled') return thinking;
+  const { display, block_binding: binding, ...rest } = thinking;
+  if (binding) ignored.add('thinking.block_binding');
+  if (display === 'summarized' || display === 'omitted') return { ...rest, display };
+  if (display) ignored.add('thinking.display');
+  return rest;
 }
 
 /** `output_format` is the older name of `output_config.format`. */

@@ -2,7 +2,7 @@
  * The body of POST /v1/messages: those shapes of the Messages API that the relay passes on. Unknown fields inside messages and system
  * blocks are left out and named to the caller, for a history holds what other servers wrote; any other is refused, as the API does.
  *
- * Source: the types of @anthropic-ai/sdk 1.12.0 (`MessageCreateParams`, its beta twin) and what Claude Code 2.1.197 and 2.1.330 send.
+ * Source: the types of @anthropic-ai/sdk 1.12.0 (`MessageCreateParams`, its beta twin) and what Claude Code 2.1.197 to 2.1.332 send.
  */
 import { z } from 'zod';
 import { base64 } from '../../api.ts';
@@ -161,10 +161,14 @@ const toolChoice = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('none') }),
 ]);
 
-const display = z.enum(['summarized', 'omitted']).nullish();
+/** The last two, and the binding, need a beta header, which the CLI sends for its own thinking alone. */
+const form = {
+  display: z.enum(['summarized', 'omitted', 'updates', 'highlights']).nullish(),
+  block_binding: anyObject.nullish(),
+};
 const thinking = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('enabled'), budget_tokens: z.int().min(1024), display }),
-  z.strictObject({ type: z.literal('adaptive'), display }),
+  z.strictObject({ type: z.literal('enabled'), budget_tokens: z.int().min(1024), ...form }),
+  z.strictObject({ type: z.literal('adaptive'), ...form }),
   z.strictObject({ type: z.literal('between_tools') }),
   z.strictObject({ type: z.literal('disabled') }),
 ]);
@@ -196,5 +200,6 @@ export type RequestMessage = MessagesRequest['messages'][number];
 export type RequestText = z.infer<typeof textBlock>;
 export type UserRequestBlock = z.infer<typeof userBlock>;
 export type AssistantRequestBlock = z.infer<typeof assistantBlock>;
+export type RequestThinking = z.infer<typeof thinking>;
 export type RequestTool = z.infer<typeof tool>;
 export type CallerTool = z.infer<typeof callerTool>;
