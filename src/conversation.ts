@@ -5,18 +5,26 @@ import type { WrittenJson } from './exact-json.ts';
 export const effortLevels = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 export type Effort = (typeof effortLevels)[number];
 
+/** A breakpoint of the prompt cache, behind the place that has it. */
+export type CacheMark = { type: 'ephemeral'; ttl?: '5m' | '1h' };
+type Markable = { cache_control?: CacheMark };
+
 /** A text block of the Messages API. `citations` of an earlier answer are passed on unchanged. */
-export type TextBlock = { type: 'text'; text: string; citations?: readonly Record<string, unknown>[] };
+export type TextBlock = Markable & {
+  type: 'text';
+  text: string;
+  citations?: readonly Record<string, unknown>[];
+};
 
 export const imageTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'] as const;
 
 /** `data` is base64. */
-export type ImageBlock = {
+export type ImageBlock = Markable & {
   type: 'image';
   source: { type: 'base64'; media_type: (typeof imageTypes)[number]; data: string };
 };
 
-export type DocumentBlock = {
+export type DocumentBlock = Markable & {
   type: 'document';
   source:
     | { type: 'base64'; media_type: 'application/pdf'; data: string }
@@ -26,7 +34,7 @@ export type DocumentBlock = {
   citations?: { enabled: boolean };
 };
 
-export type ToolResultBlock = {
+export type ToolResultBlock = Markable & {
   type: 'tool_result';
   tool_use_id: string;
   content?: string | (TextBlock | ImageBlock | DocumentBlock)[];
@@ -34,7 +42,12 @@ export type ToolResultBlock = {
 };
 
 /** `input` is any object that the model wrote. */
-export type ToolUseBlock = { type: 'tool_use'; id: string; name: string; input: Record<string, unknown> };
+export type ToolUseBlock = Markable & {
+  type: 'tool_use';
+  id: string;
+  name: string;
+  input: Record<string, unknown>;
+};
 export type ThinkingBlock = { type: 'thinking'; thinking: string; signature: string };
 export type RedactedThinkingBlock = { type: 'redacted_thinking'; data: string };
 
@@ -48,7 +61,7 @@ export type Message =
   | { role: 'system'; content: readonly TextBlock[] };
 
 /** A caller's tool: the model can call it, and the caller runs it. */
-export type Tool = {
+export type Tool = Markable & {
   name: string;
   description?: string;
   /** JSON Schema of an object. */
@@ -84,6 +97,9 @@ export type Conversation = {
   thinking?: Thinking;
   tools?: readonly Tool[];
   toolChoice?: ToolChoice;
+  /** The caller's mark in the system prompt, and one for the end of the conversation, wherever that is. */
+  systemMark?: CacheMark;
+  endMark?: CacheMark;
   /**
    * JSON Schema that the answer must satisfy. The answer is then one text block whose text is the JSON value, with the stop reason
    * `end_turn`, streamed or not. A value that does not satisfy the schema is the error `invalid_output`. An answer that stopped

@@ -62,6 +62,8 @@ describe('on the newest CLI', { concurrency: 2 }, () => {
           env: {
             CLAUDE_CODE_MAX_OUTPUT_TOKENS: '',
             CLAUDE_CODE_DISABLE_THINKING: '',
+            ENABLE_PROMPT_CACHING_1H: '',
+            FORCE_PROMPT_CACHING_5M: '',
             CLAUDE_CODE_EXTRA_BODY: '',
           },
         },

@@ -58,6 +58,8 @@ test('a turn sets every setting, also to nothing', () => {
     env: {
       CLAUDE_CODE_MAX_OUTPUT_TOKENS: '',
       CLAUDE_CODE_DISABLE_THINKING: '',
+      ENABLE_PROMPT_CACHING_1H: '',
+      FORCE_PROMPT_CACHING_5M: '',
       CLAUDE_CODE_EXTRA_BODY: JSON.stringify(bodyOf(simple)),
     },
   });
@@ -120,7 +122,7 @@ test('the body is a closed set of fields', () => {
     temperature: 1,
     model: 'claude-other',
     metadata: { user_id: 'x' },
-    tools: [{ name: 'x', input_schema: {}, type: 'web_search_20250305', cache_control: {} }],
+    tools: [{ name: 'x', input_schema: {}, type: 'web_search_20250305', defer_loading: true }],
     toolChoice: { type: 'auto' },
   } as unknown as Conversation;
   const body = bodyOf(odd);
@@ -128,18 +130,6 @@ test('the body is a closed set of fields', () => {
   assert.deepEqual(body['tools'], [{ name: 'x', input_schema: {} }]);
   // A choice without tools is refused by the API, and means nothing.
   assert.ok(!('tool_choice' in bodyOf({ ...simple, temperature: 1, toolChoice: { type: 'auto' } })));
-});
-
-test('the end of the conversation is marked for the prompt cache', () => {
-  const [message] = bodyOf({ ...simple, temperature: 1 })['messages'] as { content: object[] }[];
-  assert.deepEqual(message?.content, [
-    { type: 'text', text: '/prompt @file', cache_control: { type: 'ephemeral' } },
-  ]);
-  const blank: Conversation = {
-    ...simple,
-    messages: [{ role: 'user', content: [{ type: 'text', text: '' }] }],
-  };
-  assert.ok(!JSON.stringify(bodyOf(blank)).includes('cache_control'));
 });
 
 test('the CLI’s thinking is off where the API refuses it, and a caller’s thinking is passed on', () => {

@@ -7,6 +7,7 @@
  * docs/adr/007-conversations-in-the-body.md has the reasons and the figures.
  */
 import type { Conversation, Message, Tool } from '../conversation.ts';
+import { markedParts, markSettings } from './cache-marks.ts';
 import { initializeLine, settingsLine, startLine, type FlagSettings } from './protocol.ts';
 
 /**
@@ -26,6 +27,8 @@ export function restLine(id: string): string {
   const env = {
     CLAUDE_CODE_MAX_OUTPUT_TOKENS: '',
     CLAUDE_CODE_DISABLE_THINKING: '',
+    ENABLE_PROMPT_CACHING_1H: '',
+    FORCE_PROMPT_CACHING_5M: '',
     CLAUDE_CODE_EXTRA_BODY: '',
   };
   return settingsLine(id, { effortLevel: null, env });
@@ -50,6 +53,7 @@ function settingsOf(conversation: Conversation): FlagSettings {
     env: {
       CLAUDE_CODE_MAX_OUTPUT_TOKENS: maxTokens?.toString() ?? '',
       CLAUDE_CODE_DISABLE_THINKING: keepsThinking(conversation) ? '' : '1',
+      ...markSettings(conversation),
       CLAUDE_CODE_EXTRA_BODY: JSON.stringify(bodyOf(conversation)),
     },
   };
@@ -74,9 +78,11 @@ function keepsThinking(conversation: Conversation): boolean {
 
 /** A closed set. A caller never gives it as an object: that could replace anything. Undefined fields are not sent. */
 function bodyOf(conversation: Conversation): Record<string, unknown> {
-  const { temperature, topP, topK, stopSequences = [], thinking, tools = [], toolChoice } = conversation;
+  const { temperature, topP, topK, stopSequences = [], thinking, toolChoice } = conversation;
+  const merged = mergeNeighbours(conversation.messages);
+  const { messages, tools } = markedParts({ ...conversation, messages: merged });
   return {
-    messages: withCacheMark(mergeNeighbours(conversation.messages)),
+    messages,
     temperature,
     top_p: topP,
     top_k: topK,
@@ -88,16 +94,6 @@ function bodyOf(conversation: Conversation): Record<string, unknown> {
 }
 
 /** By name: other fields, such as the `type` of a tool that the API runs, stay here. */
-function toolField({ name, description, input_schema, strict, input_examples }: Tool): object {
-  return { name, input_schema, description, strict, input_examples };
-}
-
-/** Marks the end of the conversation for the prompt cache, as the CLI does with its messages. */
-function withCacheMark(messages: readonly Message[]): readonly object[] {
-  const last = messages.at(-1);
-  const block = last?.content.at(-1);
-  if (last === undefined || last.role === 'assistant' || block === undefined) return messages;
-  if (block.type === 'text' && block.text.trim() === '') return messages;
-  const marked = { ...block, cache_control: { type: 'ephemeral' } };
-  return [...messages.slice(0, -1), { ...last, content: [...last.content.slice(0, -1), marked] }];
+function toolField({ name, description, input_schema, strict, input_examples, cache_control }: Tool): object {
+  return { name, input_schema, description, strict, input_examples, cache_control };
 }

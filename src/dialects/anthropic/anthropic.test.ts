@@ -96,6 +96,7 @@ describe('a Messages request', () => {
     });
     assert.deepEqual(conversation, {
       system: ['Be brief.', 'Be kind.'],
+      systemMark: { type: 'ephemeral' },
       maxTokens: 5000,
       temperature: 0.5,
       topP: 0.9,
@@ -175,6 +176,7 @@ describe('a Messages request', () => {
     });
     assert.deepEqual(ask.conversation, {
       system: ['You are a Claude agent.'],
+      systemMark: { type: 'ephemeral' },
       maxTokens: 128000,
       effort: 'medium',
       thinking: { type: 'adaptive', display: 'omitted' },
@@ -189,7 +191,7 @@ describe('a Messages request', () => {
         user({ type: 'tool_result', tool_use_id: 't1', content: [] }, { type: 'text', text: 'Tool loaded.' }),
       ],
     });
-    assert.deepEqual(ask.ignored, ['cache_control', 'context_management', 'metadata']);
+    assert.deepEqual(ask.ignored, ['context_management', 'metadata', 'system.cache_control.scope']);
   });
 
   test('of Claude Code 2.1.332 is accepted, with its reports and forms of thinking', () => {
@@ -208,8 +210,9 @@ describe('a Messages request', () => {
       tags: { a: 'b' },
     });
     assert.deepEqual(ask.conversation.thinking, { type: 'adaptive' });
+    assert.deepEqual(ask.conversation.endMark, { type: 'ephemeral', ttl: '1h' });
     assert.deepEqual(ask.ignored, [
-      'cache_control',
+      'cache_control.evict_on_complete',
       'context_hint',
       'data_flow',
       'program_use_case_id',
@@ -259,7 +262,6 @@ describe('a Messages request', () => {
   test('lists the parameters without effect', () => {
     assert.deepEqual(
       asked({
-        cache_control: { type: 'ephemeral' },
         service_tier: 'auto',
         speed: 'fast',
         metadata: { user_id: null },
@@ -273,7 +275,6 @@ describe('a Messages request', () => {
         ],
       }).ignored,
       [
-        'cache_control',
         'context_management',
         'diagnostics',
         'messages.content.transformations',
@@ -288,6 +289,43 @@ describe('a Messages request', () => {
       Object.keys({ ...ignoredParameters, ...refusedParameters }).map((name) => [name, null]),
     );
     assert.deepEqual(asked({ ...none, mcp_servers: [], inference_geo: 'global' }).ignored, []);
+  });
+
+  test('keeps the marks for the prompt cache where they stood', () => {
+    const mark = { cache_control: { type: 'ephemeral', ttl: '1h' } };
+    const plain = { cache_control: { type: 'ephemeral' } };
+    const marked = (fields: object): object => ({ ...fields, ...mark });
+    const turns = [
+      user(marked({ type: 'image', source: png }), marked({ type: 'text', text: 'a' })),
+      assistant(marked({ type: 'text', text: 'b' }), marked(use('t1'))),
+      user(marked({ ...result('t1'), content: [marked({ type: 'text', text: 'c' })] })),
+      { role: 'system', content: [marked({ type: 'text', text: 'd' })] },
+    ];
+    const source = { type: 'text', media_type: 'text/plain', data: 'e' };
+    const messages = [...turns, user(marked({ type: 'document', source }))];
+    const ask = asked({
+      system: [{ type: 'text', text: 's' }, marked({ type: 'text', text: 't' })],
+      tools: [marked(tool), { ...tool, name: 'b', ...plain }],
+      messages,
+    });
+    assert.deepEqual(ask.conversation.messages, messages);
+    assert.deepEqual(ask.conversation.tools, [marked(tool), { ...tool, name: 'b', ...plain }]);
+    assert.deepEqual(ask.conversation.systemMark, mark.cache_control);
+    assert.deepEqual(ask.ignored, []);
+  });
+
+  test('lists a mark that has no effect: inside the system prompt, and on a tool reference', () => {
+    const mark = { cache_control: { type: 'ephemeral' } };
+    const reference = { type: 'tool_reference', tool_name: 'get', ...mark };
+    const ask = asked({
+      system: [
+        { type: 'text', text: 's', ...mark },
+        { type: 'text', text: 't' },
+      ],
+      messages: [hello, assistant(use('t1')), user({ ...result('t1'), content: [reference] })],
+    });
+    assert.deepEqual(ask.conversation.systemMark, { type: 'ephemeral' });
+    assert.deepEqual(ask.ignored, ['messages.content.content.cache_control', 'system.cache_control']);
   });
 
   test('leaves out the tools that the API runs, and lists them', () => {

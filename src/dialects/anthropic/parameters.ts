@@ -21,8 +21,6 @@ const clearingEdit = z.looseObject({
 
 /** Accepted without effect: the answer's meaning does not depend on them. */
 export const ignoredParameters = {
-  /** The CLI sets its own cache breakpoints. */
-  cache_control: anyObject.optional(),
   /** The CLI sends its own. */
   metadata: anyObject.optional(),
   /** The login that the relay uses decides it. */

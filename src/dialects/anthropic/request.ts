@@ -1,10 +1,11 @@
 /** A Messages request -> a conversation. Pure. */
 import type { Conversation, Effort, Message, TextBlock, Thinking } from '../../conversation.ts';
 import type { ParsedRequest } from '../dialect.ts';
+import { markOf, systemMarkOf } from '../cache-mark.ts';
 import { given } from '../given.ts';
 import { parseBody, requireSendable } from '../problem.ts';
 import { unreadNames } from '../unread.ts';
-import { assistantBlock, noteCacheControl, userBlock, type Notes } from './blocks.ts';
+import { assistantBlock, textBlock, userBlock, type Notes } from './blocks.ts';
 import { ignoredParameters } from './parameters.ts';
 import { problem } from './problem.ts';
 import {
@@ -24,7 +25,7 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
   const ignored = unreadNames(body, request);
   for (const name of Object.keys(ignoredParameters)) if (name in request) ignored.add(name);
   const notes: Notes = { ignored, referenced: new Set() };
-  const system = systemTexts(request.system ?? [], notes);
+  const system = systemTexts(request.system ?? []);
   const { messages, effort } = readMessages(request.messages, notes);
   requireOrder(messages);
   const tools = offeredTools(request.tools ?? [], notes);
@@ -35,6 +36,8 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
       system: system.map(({ text }) => text),
       messages: messages.map(({ message }) => message),
       ...settingsOf(request, effort, ignored),
+      ...systemMarkOf(system, ignored, 'system.cache_control'),
+      ...given({ endMark: markOf(request).cache_control }),
       ...(tools.length === 0 ? {} : { tools, ...given({ toolChoice: request.tool_choice }) }),
     },
     model: request.model,
@@ -69,7 +72,7 @@ function readMessages(
       return;
     }
     effort = message.output_config?.effort ?? effort;
-    const content = systemTexts(message.content ?? [], notes);
+    const content = systemTexts(message.content ?? []);
     // The API no longer shows it to the model.
     const cleared = message.clear_at === 'next_user_message' && index < lastUser;
     if (content.length > 0 && !cleared) messages.push({ message: { role: 'system', content }, path });
@@ -83,15 +86,13 @@ function turnOf(message: Exclude<RequestMessage, { role: 'system' }>, notes: Not
   }
   return message.role === 'user'
     ? { role: 'user', content: message.content.map((block) => userBlock(block, notes)) }
-    : { role: 'assistant', content: message.content.map((block) => assistantBlock(block, notes)) };
+    : { role: 'assistant', content: message.content.map(assistantBlock) };
 }
 
-function systemTexts(system: string | readonly RequestText[], notes: Notes): TextBlock[] {
+function systemTexts(system: string | readonly RequestText[]): TextBlock[] {
   if (typeof system === 'string') return system === '' ? [] : [{ type: 'text', text: system }];
-  return system.map((block) => {
-    noteCacheControl(block, notes);
-    return { type: 'text', text: block.text };
-  });
+  // Of an earlier answer: not for the system's texts.
+  return system.map(({ citations: _citations, ...block }) => textBlock(block));
 }
 
 function settingsOf(

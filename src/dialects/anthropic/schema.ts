@@ -7,10 +7,10 @@
 import { z } from 'zod';
 import { base64 } from '../../api.ts';
 import { imageTypes } from '../../conversation.ts';
+import { cacheControl } from '../cache-mark.ts';
 import { anyObject, ignoredParameters, refusedParameters } from './parameters.ts';
 
-/** Claude Code adds a `scope` to it. */
-const cached = { cache_control: z.looseObject({ type: z.literal('ephemeral') }).nullish() };
+const cached = { cache_control: cacheControl.nullish() };
 
 const anyText = z.string().min(1, 'must not be empty');
 const isNotBlank = (text: string): boolean => text.trim() !== '';
@@ -182,6 +182,7 @@ export const messagesRequest = z.strictObject({
   max_tokens: z.int().min(1),
   messages: z.array(message).min(1),
   system: systemTexts.optional(),
+  cache_control: cacheControl.optional(),
   stop_sequences: z.array(nonBlank).optional(),
   stream: z.boolean().optional(),
   temperature: z.number().min(0).max(1).optional(),

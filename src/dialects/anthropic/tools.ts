@@ -1,7 +1,8 @@
 /** The tools of a Messages request. Pure. */
 import type { Tool } from '../../conversation.ts';
+import { markOf } from '../cache-mark.ts';
 import { given } from '../given.ts';
-import { noteCacheControl, type Notes } from './blocks.ts';
+import type { Notes } from './blocks.ts';
 import { problem } from './problem.ts';
 import { noSuchTool, type CallerTool, type MessagesRequest, type RequestTool } from './schema.ts';
 
@@ -20,12 +21,11 @@ export function offeredTools(tools: readonly RequestTool[], notes: Notes): Tool[
     if (!isCallers(tool)) return [];
     if (names.has(tool.name)) throw problem(['tools', index, 'name'], 'must be unique among the tools');
     names.add(tool.name);
-    noteCacheControl(tool, notes);
     if (typeof tool.eager_input_streaming === 'boolean') notes.ignored.add('tools.eager_input_streaming');
     if (tool.allowed_callers !== undefined) notes.ignored.add('tools.allowed_callers');
     if (tool.defer_loading === true && !hasSearch && !notes.referenced.has(tool.name)) return [];
     const { name, description, input_schema, strict, input_examples } = tool;
-    return [{ name, input_schema, ...given({ description, strict, input_examples }) }];
+    return [{ name, input_schema, ...given({ description, strict, input_examples }), ...markOf(tool) }];
   });
 }
 

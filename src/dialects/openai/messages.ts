@@ -1,6 +1,14 @@
 /** The messages of the OpenAI dialect -> system prompt and turns of the Messages API. Pure. */
-import type { AssistantBlock, Message, ToolResultBlock, ToolUseBlock } from '../../conversation.ts';
-import { textBlocks, userBlocks } from './parts.ts';
+import type {
+  AssistantBlock,
+  Conversation,
+  Message,
+  TextBlock,
+  ToolResultBlock,
+  ToolUseBlock,
+} from '../../conversation.ts';
+import { markOf, systemMarkOf } from '../cache-mark.ts';
+import { textBlocks, userBlocks, withMark } from './parts.ts';
 import { problem, refuse } from './problem.ts';
 import type { AssistantMessage, ChatMessage } from './request.ts';
 import { requireSendable, type Path } from '../problem.ts';
@@ -22,8 +30,8 @@ type OpenCalls = Map<string, { id: string; path: Path; result?: ToolResultBlock 
 export function readMessages(
   given: readonly ChatMessage[],
   ignored: Set<string>,
-): { system: string[]; messages: Message[] } {
-  const system: string[] = [];
+): Pick<Conversation, 'system' | 'systemMark'> & { messages: Message[] } {
+  const system: TextBlock[] = [];
   const messages: Message[] = [];
   const usedIds = new Set<string>();
   let open: OpenCalls | undefined;
@@ -40,7 +48,7 @@ export function readMessages(
     switch (message.role) {
       case 'system':
       case 'developer':
-        system.push(...textBlocks(message.content).map(({ text }) => text));
+        system.push(...withMark(textBlocks(message.content), message));
         return;
       case 'tool':
       case 'function':
@@ -50,14 +58,14 @@ export function readMessages(
         closeCalls();
         const content = userBlocks(message.content, [...path, 'content'], ignored);
         if (content.length === 0) refuse([...path, 'content'], 'must not be blank');
-        messages.push({ role: 'user', content });
+        messages.push({ role: 'user', content: withMark(content, message) });
         break;
       }
       case 'assistant': {
         closeCalls();
         const { blocks, calls } = readAssistant(message, path, usedIds);
         // The Messages API has no empty message.
-        if (blocks.length > 0) messages.push({ role: 'assistant', content: blocks });
+        if (blocks.length > 0) messages.push({ role: 'assistant', content: withMark(blocks, message) });
         if (calls.size > 0) open = calls;
       }
     }
@@ -71,7 +79,11 @@ export function readMessages(
       'must have the role user, tool or function: the relay cannot continue a text of the assistant',
     );
   }
-  return { system, messages };
+  return {
+    system: system.map(({ text }) => text),
+    ...systemMarkOf(system, ignored, 'messages.cache_control'),
+    messages,
+  };
 }
 
 function readAssistant(
@@ -133,6 +145,7 @@ function addResult(message: ResultMessage, path: Path, open: OpenCalls | undefin
     type: 'tool_result',
     tool_use_id: call.id,
     content: typeof content === 'string' ? content : textBlocks(content),
+    ...markOf(message),
   };
 }
 

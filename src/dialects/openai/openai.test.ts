@@ -127,6 +127,45 @@ describe('chat messages', () => {
     ]);
   });
 
+  test('keep the marks for the prompt cache, of parts and of messages', () => {
+    const mark = { cache_control: { type: 'ephemeral', ttl: '1h' } };
+    const marked = (fields: object): object => ({ ...fields, ...mark });
+    const ask = parse({
+      messages: [
+        { role: 'system', content: 's', ...mark },
+        marked(user(text('a'), text('b'))),
+        { role: 'assistant', content: [marked(text('c'))], tool_calls: [call('c1')], ...mark },
+        { role: 'tool', tool_call_id: 'c1', content: 'r', ...mark },
+        user(marked({ type: 'image_url', image_url: { url: `data:image/png;base64,${png}` } }), text('d')),
+        { role: 'user', content: 'e', cache_control: null },
+      ],
+      tools: [marked(weather), { type: 'function', function: marked({ name: 'time' }) }],
+      cache_control: { type: 'ephemeral' },
+    });
+    const { messages, systemMark, endMark, tools } = ask.conversation;
+    assert.deepEqual(messages, [
+      user(text('a'), marked(text('b'))),
+      {
+        role: 'assistant',
+        content: [marked(text('c')), marked({ type: 'tool_use', id: 'c1', name: 'weather', input: {} })],
+      },
+      user(marked({ type: 'tool_result', tool_use_id: 'c1', content: 'r' })),
+      user(
+        marked({ type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } }),
+        text('d'),
+      ),
+      user(text('e')),
+    ]);
+    assert.deepEqual([systemMark, endMark], [mark.cache_control, { type: 'ephemeral' }]);
+    assert.deepEqual(
+      tools?.map((tool) => tool.cache_control),
+      [mark.cache_control, mark.cache_control],
+    );
+    assert.deepEqual(ask.ignored, []);
+    const inside = [{ role: 'system', content: [marked(text('s')), text('t')] }, ...hi];
+    assert.deepEqual(parse({ messages: inside }).ignored, ['messages.cache_control']);
+  });
+
   test('of the old function calling become calls and results', () => {
     const called = (city: string): object => ({
       role: 'assistant',

@@ -1,22 +1,39 @@
 /** Parts of a message of the OpenAI dialect -> content blocks. Pure. */
 import { isUtf8 } from 'node:buffer';
-import { imageTypes, type DocumentBlock, type TextBlock, type UserBlock } from '../../conversation.ts';
+import {
+  imageTypes,
+  type AssistantBlock,
+  type DocumentBlock,
+  type TextBlock,
+  type UserBlock,
+} from '../../conversation.ts';
+import { markOf } from '../cache-mark.ts';
 import { refuse } from './problem.ts';
-import type { UserPart } from './request.ts';
+import type { RefusalPart, UserPart } from './request.ts';
 import type { Path } from '../problem.ts';
 
 /**
  * Texts and refusals as text blocks. A blank text is left out: the model accepts none.
  */
 export function textBlocks(content: string | readonly TextLike[] | null | undefined): TextBlock[] {
-  const texts =
-    typeof content === 'string'
-      ? [content]
-      : (content ?? []).map((part) => (part.type === 'text' ? part.text : part.refusal));
-  return texts.filter((text) => text.trim() !== '').map((text) => ({ type: 'text', text }));
+  const parts: readonly TextLike[] =
+    typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
+  return parts.flatMap((part) => {
+    const text = part.type === 'text' ? part.text : part.refusal;
+    return text.trim() === '' ? [] : [{ type: 'text', text, ...markOf(part) }];
+  });
 }
 
-type TextLike = { type: 'text'; text: string } | { type: 'refusal'; refusal: string };
+type TextLike = Extract<UserPart, { type: 'text' }> | RefusalPart;
+
+/** A mark of the message stands on its last block. */
+export function withMark<Block extends UserBlock | AssistantBlock>(
+  blocks: readonly Block[],
+  message: Parameters<typeof markOf>[0],
+): Block[] {
+  const last = blocks.at(-1);
+  return last === undefined ? [] : [...blocks.slice(0, -1), { ...last, ...markOf(message) }];
+}
 
 export function userBlocks(
   content: string | readonly UserPart[],
@@ -29,9 +46,9 @@ export function userBlocks(
     if (part.type === 'text') return textBlocks([part]);
     if (part.type === 'image_url') {
       if ((part.image_url.detail ?? 'auto') !== 'auto') ignored.add('image_url.detail');
-      return [imageBlock(part.image_url.url, [...at, 'image_url', 'url'])];
+      return withMark([imageBlock(part.image_url.url, [...at, 'image_url', 'url'])], part);
     }
-    return [fileBlock(part.file, [...at, 'file'])];
+    return withMark([fileBlock(part.file, [...at, 'file'])], part);
   });
 }
 

@@ -2,9 +2,13 @@
  * The body of POST /v1/chat/completions, as the official SDKs type it (openai 7.57). Other fields are left out, and named to the caller.
  */
 import { z } from 'zod';
+import { cacheControl } from '../cache-mark.ts';
 import type { Given } from '../given.ts';
 
-const textPart = z.object({ type: z.literal('text'), text: z.string() });
+/** Of the Messages API, as gateways take it: on a part, a message or a tool. */
+const cached = { cache_control: cacheControl.nullish() };
+
+const textPart = z.object({ type: z.literal('text'), text: z.string(), ...cached });
 
 const imagePart = z.object({
   type: z.literal('image_url'),
@@ -13,6 +17,7 @@ const imagePart = z.object({
     url: z.string(),
     detail: z.string().nullish(),
   }),
+  ...cached,
 });
 
 const filePart = z.object({
@@ -23,9 +28,10 @@ const filePart = z.object({
     filename: z.string().nullish(),
     file_id: z.string().nullish(),
   }),
+  ...cached,
 });
 
-const refusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() });
+const refusalPart = z.object({ type: z.literal('refusal'), refusal: z.string(), ...cached });
 
 const toolCall = z.object({
   id: z.string().min(1),
@@ -46,10 +52,12 @@ const message = z.discriminatedUnion('role', [
   z.object({
     role: z.enum(['system', 'developer']),
     content: z.union([z.string(), z.array(textPart)]),
+    ...cached,
   }),
   z.object({
     role: z.literal('user'),
     content: z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, imagePart, filePart]))]),
+    ...cached,
   }),
   z.object({
     role: z.literal('assistant'),
@@ -61,6 +69,7 @@ const message = z.discriminatedUnion('role', [
     // An SDK adds them to the message object that is sent back; they repeat its content.
     annotations: z.unknown().optional(),
     parsed: z.unknown().optional(),
+    ...cached,
   }),
   z.object({
     role: z.literal('tool'),
@@ -68,11 +77,13 @@ const message = z.discriminatedUnion('role', [
     tool_call_id: z.string(),
     /** The call has it, too. */
     name: z.unknown().optional(),
+    ...cached,
   }),
   z.object({
     role: z.literal('function'),
     content: z.string().nullish(),
     name: z.unknown().optional(),
+    ...cached,
   }),
 ]);
 
@@ -81,9 +92,10 @@ const functionOf = z.object({
   description: z.string().nullish(),
   parameters: z.record(z.string(), z.unknown()).nullish(),
   strict: z.boolean().nullish(),
+  ...cached,
 });
 
-const functionTool = z.object({ type: z.literal('function'), function: functionOf });
+const functionTool = z.object({ type: z.literal('function'), function: functionOf, ...cached });
 
 /** The server runs it, at those that have it: `web_search`, `openrouter:web_search`. A custom tool is the caller's own. */
 const hostedTool = z.looseObject({
@@ -175,6 +187,7 @@ export const refusedParameters = {
 
 export const chatCompletionRequest = z.object({
   messages: z.array(message).min(1),
+  cache_control: cacheControl.nullish(),
   model: z.string().nullish(),
   /** The old function calling. */
   function_call: z.union([z.enum(['none', 'auto']), z.object({ name: z.string() })]).nullish(),
@@ -210,6 +223,7 @@ export type FunctionTool = z.infer<typeof functionTool>;
 export type ChatFunction = z.infer<typeof functionOf>;
 export type ChatMessage = z.infer<typeof message>;
 export type UserPart = z.infer<typeof textPart> | z.infer<typeof imagePart> | z.infer<typeof filePart>;
+export type RefusalPart = z.infer<typeof refusalPart>;
 export type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>;
 
 /** The parameters without effect that this request uses. */

@@ -1,5 +1,6 @@
 /** Parameters of the OpenAI dialect -> settings of a conversation. Pure. */
 import type { Conversation, Thinking } from '../../conversation.ts';
+import { markOf } from '../cache-mark.ts';
 import { given } from '../given.ts';
 import { refuse } from './problem.ts';
 import type { ChatRequest } from './request.ts';
@@ -10,6 +11,7 @@ export function readSettings(request: ChatRequest, ignored: Set<string>): Partia
     ...readSampling(request, ignored),
     ...readThinking(request, ignored),
     ...readFormat(request),
+    ...given({ endMark: markOf(request).cache_control }),
   };
 }
 

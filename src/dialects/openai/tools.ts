@@ -1,5 +1,6 @@
 /** Tools, functions and the choice among them -> those of the Messages API. Pure. */
 import type { Tool, ToolChoice } from '../../conversation.ts';
+import { markOf } from '../cache-mark.ts';
 import { given } from '../given.ts';
 import type { Path } from '../problem.ts';
 import { refuse } from './problem.ts';
@@ -80,7 +81,14 @@ type Placed = ChatFunction & { path: Path };
 /** Without the tools that other servers run, unless nothing else is asked for. */
 function ownTools(tools: NonNullable<ChatRequest['tools']>, ignored: Set<string>): Placed[] {
   const own = tools.flatMap((tool, index): Placed[] => {
-    if (isFunction(tool)) return [{ ...tool.function, path: ['tools', index, 'function'] }];
+    if (isFunction(tool))
+      return [
+        {
+          ...tool.function,
+          cache_control: tool.cache_control ?? tool.function.cache_control,
+          path: ['tools', index, 'function'],
+        },
+      ];
     ignored.add(`tools.${tool.type}`);
     return [];
   });
@@ -99,7 +107,7 @@ function isFunction(tool: { type: string }): tool is FunctionTool {
 
 function readEach(functions: readonly Placed[]): Tool[] {
   const names = new Set<string>();
-  return functions.map(({ path, name, description, strict, parameters: schema }) => {
+  return functions.map(({ path, name, description, strict, parameters: schema, cache_control }) => {
     if (names.has(name)) refuse([...path, 'name'], 'is the name of another tool in this request');
     names.add(name);
     const { type = 'object', ...parameters } = schema ?? { properties: {} };
@@ -108,6 +116,7 @@ function readEach(functions: readonly Placed[]): Tool[] {
       name,
       input_schema: { type, ...parameters },
       ...given({ description, strict: strict || undefined }),
+      ...markOf({ cache_control }),
     };
   });
 }
