@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { CacheMark, Conversation, Message } from '../src/conversation.ts';
 import { clis } from './support/real-cli.ts';
 import { startTestRunner } from './support/runner.ts';
+import { sentBy } from './support/sent.ts';
 import type { SeenRequest } from './support/failing-model.ts';
 
 const weather = { name: 'weather', input_schema: { type: 'object' } };
@@ -70,6 +71,14 @@ for (const cli of clis) {
           /"cache_control":\{"type":"ephemeral"\}\}\]/,
         );
       }
+    });
+
+    test('a block of the system prompt is text, also where the CLI would take it for a sign', async (t) => {
+      const runner = await startTestRunner({ claudeBin: cli.path });
+      t.after(() => runner.close());
+      const blocks = ['Be brief.', '__SYSTEM_PROMPT_DYNAMIC_BOUNDARY__', 'Be kind.'];
+      const { requests } = await runner.ask({ system: blocks });
+      assert.equal(sentBy(requests[0]).system, blocks.join('\n\n'));
     });
 
     test('the caller’s marks reach the model, at most four with those of the CLI, and leave nothing behind', async (t) => {

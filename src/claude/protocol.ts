@@ -8,11 +8,13 @@ import { z } from 'zod';
 import type { Refusal } from './failure/causes.ts';
 import type { Effort, ModelEvent } from '../conversation.ts';
 
-/** Sets the system prompt's blocks; sent once in a process's life (a second one is acknowledged but ignored). */
+/**
+ * Sets the system prompt; sent once in a process's life (a second one is acknowledged but ignored). As one block, as the CLI itself
+ * joins them: it would take a block `__SYSTEM_PROMPT_DYNAMIC_BOUNDARY__` for a sign, drop it, and cache the text before it for everybody.
+ */
 export function initializeLine(requestId: string, system: readonly string[]): string {
-  // With none at all the CLI would use its own coding prompt.
-  const systemPrompt = system.length === 0 ? [''] : system;
-  return controlLine(requestId, { subtype: 'initialize', systemPrompt });
+  // With no block at all the CLI would use its own coding prompt.
+  return controlLine(requestId, { subtype: 'initialize', systemPrompt: [system.join('\n\n')] });
 }
 
 /** Asks for the plan's windows; costs no turn. Without the scan of the host's transcripts, where the build knows that option. */
