@@ -109,6 +109,49 @@ describe('the OpenAI SDK', () => {
     assert.deepEqual(sent().messages, [{ role: 'user', content: [text('hi')] }]);
   });
 
+  test('can send what the API does not have, and reads the names in a header', async () => {
+    reply = () => ({ kind: 'text', text: 'hello' });
+    const cache_control = { type: 'ephemeral' };
+    const messages = [
+      { role: 'user', content: 'hi', cache_control },
+      { role: 'assistant', content: [{ type: 'text', text: 'yes?', annotations: [] }] },
+      { role: 'user', content: 'hi' },
+    ] as ChatCompletionMessageParam[];
+    const extra: object = { top_k: 3, größe: 1 };
+    const { response } = await client.chat.completions
+      .create({ model: 'opus', messages, ...extra })
+      .withResponse();
+    assert.equal(response.headers.get('x-relay-ignored-params'), 'messages.content.annotations, gr__e');
+    const { body } = sent();
+    assert.equal(body['top_k'], 3);
+    assert.deepEqual(body['messages'], [
+      { role: 'user', content: [{ ...text('hi'), cache_control }] },
+      { role: 'assistant', content: [text('yes?')] },
+      { role: 'user', content: [text('hi')] },
+    ]);
+  });
+
+  test('can use the old function calling', async () => {
+    reply = () => ({ kind: 'tool_use', name: 'weather', input: { city: 'Oslo' } });
+    const { name, parameters = {} } = weatherTool.function;
+    const asked = { model: 'opus', functions: [{ name, parameters }], function_call: { name } };
+    const { choices } = await client.chat.completions.create({ ...asked, messages: hi });
+    const [choice] = choices;
+    assert.equal(choice?.finish_reason, 'function_call');
+    assert.deepEqual(choice.message.function_call, { name, arguments: '{"city":"Oslo"}' });
+    reply = () => ({ kind: 'text', text: 'It rains.' });
+    const result: ChatCompletionMessageParam = { role: 'function', name, content: 'rain' };
+    const next = await client.chat.completions.create({
+      ...asked,
+      function_call: 'auto',
+      messages: [...hi, choice.message, result],
+    });
+    assert.equal(next.choices[0]?.message.content, 'It rains.');
+    assert.deepEqual(sent().messages.at(-1)?.content, [
+      { type: 'tool_result', tool_use_id: 'function_call', content: 'rain' },
+    ]);
+  });
+
   test('gets a stream with the usage at its end', async () => {
     reply = () => ({ kind: 'text', text: ['one ', 'two'], usage: { input_tokens: 5, output_tokens: 2 } });
     const stream = await client.chat.completions.create({
