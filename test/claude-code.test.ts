@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { AnswerBlock } from './support/failing-model.ts';
-import { clis, newest, startTestRelay, type TestRelay } from './support/relay.ts';
+import { clis, eventually, newest, startTestRelay, type TestRelay } from './support/relay.ts';
 import { sentBy } from './support/sent.ts';
 
 const secret = 'walnut-5f0c1e';
@@ -31,6 +31,8 @@ describe('Claude Code as a client', () => {
       // 2.1.197 also asks for a title of the session: a schema without tools, so there is only the relay's tool.
       reply: ({ json }) => {
         const tools = json?.tools ?? [];
+        // The check of a tool call in auto mode.
+        if (tools.length === 0) return { kind: 'text', text: '<block>no</block>' };
         if (tools.length < 2)
           return { kind: 'tool_use', name: tools[0]?.name ?? '', input: { title: 'A note' } };
         return { kind: 'blocks', blocks: answers.shift() ?? [{ type: 'text', text: 'done' }] };
@@ -49,10 +51,11 @@ describe('Claude Code as a client', () => {
     claudeBin: string,
     prompt: string,
     login: Record<string, string>,
+    ...options: string[]
   ): Promise<Record<string, unknown>> {
     const { stdout } = await promisify(execFile)(
       claudeBin,
-      ['-p', prompt, '--output-format', 'json', '--model', 'opus', '--allowedTools', 'Read,Bash'],
+      ['-p', prompt, '--output-format', 'json', '--model', 'opus', '--allowedTools', 'Read,Bash', ...options],
       {
         cwd: directory,
         env: {
@@ -133,4 +136,27 @@ describe('Claude Code as a client', () => {
       assert.equal(results[2]?.is_error, true);
     });
   }
+
+  test('Claude Code in auto mode has no request refused, and checks a command by itself', async () => {
+    const input = { command: 'touch made.txt && git push origin main', description: 'Publish' };
+    answers = [[{ type: 'tool_use', id: 'toolu_1', name: 'Bash', input }], [{ type: 'text', text: 'done' }]];
+    const before = relay.model.requests.length;
+    const printed = relay.output().stdout.length;
+    const login = { ANTHROPIC_AUTH_TOKEN: relay.key };
+    const result = await ask(newest, 'Publish it.', login, '--permission-mode', 'auto');
+    assert.equal(result['result'], 'done');
+    const asked = relay.model.requests.slice(before).map(({ body }) => body);
+    assert.ok(
+      asked.some((body) => body.includes('"stop_sequences"') && body.includes('git push origin main')),
+      'the API gave no verdict',
+    );
+    const statuses = (): string[] =>
+      relay
+        .output()
+        .stdout.slice(printed)
+        .split('\n')
+        .flatMap((line) => /"route":"messages".*"status":(\d+)/.exec(line)?.[1] ?? []);
+    await eventually('each request is in the log', () => statuses().length >= asked.length);
+    assert.deepEqual(new Set(statuses()), new Set(['200']));
+  });
 });
