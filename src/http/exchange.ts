@@ -111,13 +111,17 @@ export function headersOf(exchange: Exchange, contentType: string): Record<strin
   };
 }
 
+/** The key, its rights and the path are the same at the next try. Claude Code tries 11 times unless it is told. */
+const finalStatuses: ReadonlySet<number> = new Set([401, 403, 404]);
+
 export function respondError(exchange: Exchange, error: RelayError): Response {
   const { retryAfter, shouldRetry, headers } = error.details;
-  if (retryAfter !== undefined) exchange.headers['retry-after'] = String(retryAfter);
-  if (shouldRetry === false) exchange.headers['x-should-retry'] = 'false';
-  Object.assign(exchange.headers, headers);
   const { errorFormat, requestId } = exchange;
-  return respond(exchange, statusOf(errorFormat, error), errorFormat.errorBody(error, requestId));
+  const status = statusOf(errorFormat, error);
+  if (retryAfter !== undefined) exchange.headers['retry-after'] = String(retryAfter);
+  if (shouldRetry === false || finalStatuses.has(status)) exchange.headers['x-should-retry'] = 'false';
+  Object.assign(exchange.headers, headers);
+  return respond(exchange, status, errorFormat.errorBody(error, requestId));
 }
 
 export function statusOf(format: ErrorFormat, error: RelayError): number {
