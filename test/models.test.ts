@@ -1,4 +1,4 @@
-/** The models as both official SDKs list and retrieve them, and the error that each SDK gets for a path without a route. */
+/** The models as both official SDKs list and retrieve them, what each SDK gets for a path without a route, and every form of a base URL. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import Anthropic, {
@@ -97,38 +97,78 @@ describe('a path without a route', () => {
   });
   after(() => relay.stop());
 
-  test('the OpenAI SDK gets its own error format and a hint about the base URL', async () => {
-    const calls: ((client: OpenAI) => Promise<unknown>)[] = [
-      (client) => client.responses.create({ model: 'opus', input: 'hi' }),
-      (client) => client.embeddings.create({ model: 'opus', input: 'hi' }),
-      (client) => client.completions.create({ model: 'opus', prompt: 'hi' }),
+  test('the OpenAI SDK reads which path the relay lacks, with and without /v1', async () => {
+    const calls: [path: string, call: (client: OpenAI) => Promise<unknown>][] = [
+      ['embeddings', (client) => client.embeddings.create({ model: 'opus', input: 'hi' })],
+      ['completions', (client) => client.completions.create({ model: 'opus', prompt: 'hi' })],
+      ['images', (client) => client.images.generate({ model: 'opus', prompt: 'hi' })],
     ];
     for (const baseURL of [`${relay.url}/v1`, relay.url]) {
       const client = new OpenAI({ baseURL, apiKey: relay.key });
-      for (const call of calls) await assert.rejects(call(client), isNotFound);
-    }
-    function isNotFound(error: unknown): boolean {
-      assert.ok(error instanceof NotFoundError);
-      assert.equal(error.code, 'not_found');
-      assert.match(error.message, /This path does not exist.*ends with \/v1/);
-      return true;
+      for (const [path, call] of calls) {
+        await assert.rejects(call(client), (error) => {
+          assert.ok(error instanceof NotFoundError);
+          assert.equal(error.code, 'not_found');
+          assert.match(error.message, new RegExp(`This relay has no /v1/${path}\\. `));
+          return true;
+        });
+      }
     }
   });
 
-  test('the Anthropic SDK gets its own error format and the hint', async () => {
-    const calls: ((client: Anthropic) => PromiseLike<unknown>)[] = [
-      (client) => client.messages.batches.list(),
-      (client) => client.beta.files.list(),
-      (client) => client.withOptions({ baseURL: `${relay.url}/v1` }).models.list(),
-    ];
+  test('the Anthropic SDK reads which path the relay lacks', async () => {
     const client = new Anthropic({ baseURL: relay.url, apiKey: relay.key });
-    for (const call of calls) {
-      await assert.rejects(Promise.resolve(call(client)), (error) => {
+    const calls: [path: string, call: () => PromiseLike<unknown>][] = [
+      ['messages/batches', () => client.messages.batches.list()],
+      ['files', () => client.beta.files.list()],
+    ];
+    for (const [path, call] of calls) {
+      await assert.rejects(Promise.resolve(call()), (error) => {
         assert.ok(error instanceof AnthropicNotFoundError);
         assert.equal(error.type, 'not_found_error');
-        assert.match(error.message, /This path does not exist/);
+        assert.match(error.message, new RegExp(`This relay has no /v1/${path}\\. `));
         return true;
       });
     }
+  });
+});
+
+describe('any base URL', () => {
+  let relay: InProcessRelay;
+  before(async () => {
+    relay = await startInProcess();
+  });
+  after(() => relay.stop());
+  const hi = [{ role: 'user', content: 'hi' } as const];
+
+  for (const path of ['', '/', '/v1', '/v1/']) {
+    test(`both SDKs work with the relay's URL and ${JSON.stringify(path)}`, async () => {
+      const options = { baseURL: `${relay.url}${path}`, apiKey: relay.key, maxRetries: 0 };
+      const openai = new OpenAI(options);
+      const chat = await openai.chat.completions.create({ model: 'opus', messages: hi }).withResponse();
+      assert.equal(chat.data.choices[0]?.message.content, 'hello');
+      assert.equal((await ledgerRow(relay, chat.request_id ?? ''))['route'], 'chat_completions');
+      assert.equal((await openai.models.list()).data.length, 3);
+
+      const anthropic = new Anthropic(options);
+      const message = await anthropic.messages.create({ model: 'opus', max_tokens: 9, messages: hi });
+      assert.equal((await ledgerRow(relay, message._request_id ?? ''))['route'], 'messages');
+      assert.equal((await anthropic.models.retrieve('opus')).id, 'opus');
+    });
+  }
+
+  test('a key that may not use a route may not use another name of it, and the error has the format of the route', async () => {
+    const key = relay.mint('models-only', { allowedRoutes: ['models'] });
+    const headers = { authorization: `Bearer ${key}` };
+    const refused = await relay.post({}, { path: '/messages', headers });
+    const body = (await refused.json()) as { error: { type: string; message: string } };
+    assert.deepEqual(
+      [refused.status, body.error.type, body.error.message],
+      [403, 'permission_error', 'This key may not use /v1/messages.'],
+    );
+    assert.equal((await fetch(`${relay.url}/models`, { headers })).status, 200);
+    assert.equal((await fetch(`${relay.url}/messages`)).status, 405);
+    for (const path of ['/v1/health', '/v1/ready'])
+      assert.equal((await fetch(`${relay.url}${path}`)).status, 404, path);
   });
 });

@@ -1,20 +1,24 @@
 /** The HTTP side: which route answers a request, and what every exchange has in common. */
 import type { getRequestListener, HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
+import { getPath } from 'hono/utils/url';
 import { RelayError } from '../errors.ts';
 import { ArrivalQueue } from './arrival-queue.ts';
 import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
 import { identify, type IdentifyParts } from './identify.ts';
 import { recordExchange, type RecordParts } from './record.ts';
 import type { Route } from './route.ts';
+import { canonicalPath, firstPart, nothingAt } from './routes/paths.ts';
 import { errorFormatOf, routes, type RouteParts } from './routes/table.ts';
 
 export type AppParts = RouteParts & IdentifyParts & RecordParts;
 
 type Env = { Bindings: HttpBindings };
 
+const outside = new Set(routes.map(({ path }) => firstPart(path)).filter((part) => part !== 'v1'));
+
 export function createApp(parts: AppParts): Parameters<typeof getRequestListener>[0] {
-  const app = new Hono<Env>();
+  const app = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request), outside) });
   const arrivals = new ArrivalQueue();
 
   const serve = async (route: Route<RouteParts>, request: Request, exchange: Exchange): Promise<Response> => {
@@ -65,15 +69,12 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
     const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
     app.all(path, (c) => answer(c, route, () => notAllowed(allow)));
   }
-  app.notFound((c) => answer(c, undefined, nothingHere));
-  return (request, env) => app.fetch(request, env);
-}
-
-function nothingHere(): never {
-  throw new RelayError(
-    'not_found',
-    'This path does not exist. The base URL of an OpenAI SDK ends with /v1; the base URL of an Anthropic SDK does not.',
+  app.notFound((c) =>
+    answer(c, undefined, () => {
+      throw nothingAt(c.req.path);
+    }),
   );
+  return (request, env) => app.fetch(request, env);
 }
 
 function notAllowed(allow: string): never {

@@ -15,6 +15,7 @@ import { health, ready, type HealthParts } from './health.ts';
 import { deleteJob, showJob, type JobParts } from './jobs.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
 import { openapi, type OpenapiParts } from './openapi.ts';
+import { lackingPath } from './paths.ts';
 import { usage, type UsageParts } from './usage.ts';
 
 export type RouteParts = GenerateParts &
@@ -166,7 +167,7 @@ export const routes: readonly Route<RouteParts>[] = [
   },
 ];
 
-/** `path` is the request's; `route` is undefined for an unknown path. */
+/** `path`: the canonical one of the request. `route` is undefined for an unknown path. */
 export function errorFormatOf(
   path: string,
   route: Route<RouteParts> | undefined,
@@ -179,5 +180,5 @@ export function errorFormatOf(
   if (route !== undefined && route.anySdk === undefined) return native;
   // The Anthropic SDKs send both headers.
   if (headers.has('anthropic-version')) return anthropic;
-  return headers.has('x-stainless-lang') ? openai : native;
+  return headers.has('x-stainless-lang') || lackingPath(path) !== undefined ? openai : native;
 }
