@@ -278,6 +278,9 @@ export const messagesResponse = z.looseObject({
   stop_reason: z.string(),
 });
 
+export const countTokensResponse = z.strictObject({ input_tokens: z.int() });
+export type CountTokensResponse = z.infer<typeof countTokensResponse>;
+
 export const messagesError = z.strictObject({
   type: z.literal('error'),
   error: z.strictObject({ type: z.string(), message: z.string() }),

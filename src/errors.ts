@@ -24,7 +24,6 @@ export const errorTable = {
   page_too_complex: { status: 422, ...invalid },
   rate_limited: { status: 429, anthropic: 'rate_limit_error', openai: 'rate_limit_exceeded' },
   internal: { status: 500, ...failed },
-  not_supported: { status: 501, ...failed },
   upstream_error: { status: 502, ...failed },
   invalid_output: { status: 502, ...failed },
   dns_error: { status: 502, ...failed },

@@ -18,6 +18,7 @@ import { RememberedRuns } from './http/async/remembered-runs.ts';
 import { InFlight } from './http/reservation.ts';
 import { listen } from './http/server.ts';
 import { defaultTimes, type Times } from './http/times.ts';
+import { countLimit } from './http/routes/count-tokens.ts';
 import { Health } from './http/routes/health.ts';
 import { routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
@@ -28,6 +29,7 @@ import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
 import { FailedKeyLimiter } from './limits/failed-keys.ts';
+import { RateLimiter } from './limits/rate-limiter.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
@@ -117,6 +119,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     log,
     keys,
     failedKeys: new FailedKeyLimiter(clock),
+    countLimiter: new RateLimiter(clock, countLimit),
     trusted,
     connections,
     admission,

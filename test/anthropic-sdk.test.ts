@@ -363,10 +363,6 @@ describe('the Anthropic SDK', () => {
       client.messages.stream(message).finalMessage(),
       (error) => error instanceof APIError && error.type === 'overloaded_error',
     );
-    await assert.rejects(
-      client.messages.countTokens({ model: 'opus', messages: [hello] }),
-      (error) => error instanceof APIError && error.status === 501 && error.type === 'api_error',
-    );
   });
 
   test('throws the type of the error that ends a stream', async () => {

@@ -71,7 +71,11 @@ describe('/openapi.json', () => {
       check(operation, response.status, body, path);
       answered.push(path);
     }
-    assert.deepEqual(answered, ['/v1/complete', '/v1/messages', '/v1/chat/completions', '/v1/fetch']);
+    const expected = ['complete', 'messages', 'messages/count_tokens', 'chat/completions', 'fetch'];
+    assert.deepEqual(
+      answered,
+      expected.map((name) => `/v1/${name}`),
+    );
   });
 
   test('the other forms of an answer are as the description says', async () => {
@@ -118,9 +122,5 @@ describe('/openapi.json', () => {
         check(operation, 401, await response.json(), path);
       }
     }
-    const { responses } = document.paths['/v1/messages/count_tokens']?.['post'] ?? { responses: {} };
-    const count = await relay.post({}, { path: '/v1/messages/count_tokens' });
-    assert.equal(count.status, 501);
-    check({ responses }, 501, await count.json(), 'count_tokens');
   });
 });

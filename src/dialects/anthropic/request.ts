@@ -19,7 +19,10 @@ import { offeredTools, requireChoice } from './tools.ts';
 import { requireOrder, type Placed } from './turns.ts';
 
 /** Throws a `bad_request` that names the place. */
-export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'responder'> {
+export function readMessagesRequest(
+  body: unknown,
+  order: 'conversation' | 'any order' = 'conversation',
+): Omit<ParsedRequest, 'responder'> {
   requireSendable(body, [], problem);
   const request = parseBody(messagesRequest, withoutNulls(body), problem);
   const ignored = unreadNames(body, request);
@@ -27,7 +30,7 @@ export function readMessagesRequest(body: unknown): Omit<ParsedRequest, 'respond
   const notes: Notes = { ignored, referenced: new Set() };
   const system = systemTexts(request.system ?? []);
   const { messages, effort } = readMessages(request.messages, notes);
-  requireOrder(messages);
+  if (order === 'conversation') requireOrder(messages);
   const tools = offeredTools(request.tools ?? [], notes);
   requireChoice(request, tools);
   requireBudget(request);

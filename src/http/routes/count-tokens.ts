@@ -1,17 +1,46 @@
 /**
- * POST /v1/messages/count_tokens: always 501, because the CLI has no reliable token count.
+ * POST /v1/messages/count_tokens: an estimate, because the CLI has no reliable token count.
  *
  * Its `get_context_usage` (measured on 2.1.197 and 2.1.330) counts the messages without the system prompt, which it sends as a message
  * of the user, never with the caller's tools, and subtracts a filler. Where the upstream cannot count, it answers with an estimate
  * (2.1.330) or has the model write a token, which costs (2.1.197), without saying so.
  */
-import { RelayError } from '../../errors.ts';
+import type { CountTokensResponse } from '../../api.ts';
+import { readCountRequest } from '../../dialects/anthropic/count.ts';
+import { estimateTokens } from '../../dialects/token-estimate.ts';
+import type { RateLimit, RateLimiter } from '../../limits/rate-limiter.ts';
+import { requireRoom } from '../attachments.ts';
+import type { BodyBudget } from '../body-budget.ts';
+import { readJson, type BodyLimits } from '../body.ts';
+import { respond, type KeyedExchange } from '../exchange.ts';
+import { chooseModel, type ModelSettings } from './models.ts';
 
-export function countTokens(): never {
-  throw new RelayError(
-    'not_supported',
-    'This relay cannot count tokens in advance. Send the message: its answer has the usage.',
-    // Without it, the SDKs would ask twice more.
-    { shouldRetry: false },
-  );
+export type CountParts = {
+  config: ModelSettings & BodyLimits;
+  bodyBudget: Pick<BodyBudget, 'reserve'>;
+  countLimiter: Pick<RateLimiter, 'take'>;
+};
+
+/** Of one key. Claude Code counts 26 times at once. */
+export const countLimit: RateLimit = { events: 600, windowMs: 60_000, name: 'key_rpm', ids: 10_000 };
+
+export async function countTokens(
+  request: Request,
+  exchange: KeyedExchange,
+  { config, bodyBudget, countLimiter }: CountParts,
+): Promise<Response> {
+  const { key } = exchange;
+  countLimiter.take(key.id);
+  const body = await readJson(request, config, {
+    onLarge: (bytes) => {
+      exchange.onEnd = bodyBudget.reserve(key.id, bytes);
+    },
+  });
+  exchange.bytesIn = body.bytes;
+  const { conversation, model } = readCountRequest(body.value);
+  requireRoom(conversation, body.bytes, config);
+  chooseModel(model, key, config, 'not_found');
+  exchange.headers['x-relay-token-count'] = 'estimate';
+  const counted = { input_tokens: estimateTokens(conversation) } satisfies CountTokensResponse;
+  return respond(exchange, 200, counted);
 }

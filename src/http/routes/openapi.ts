@@ -91,7 +91,8 @@ function operation(route: DescribedRoute, defaultModel: string): object {
     required: true,
     schema: { type: 'string' },
   }));
-  const example = asksModel ? { model: defaultModel, ...route.example } : route.example;
+  const namesModel = scope === 'complete' && body !== undefined;
+  const example = namesModel ? { model: defaultModel, ...route.example } : route.example;
   const events = asksModel ? { 'text/event-stream': { schema: { type: 'string' } } } : {};
   const failure = { description: 'An error.', content: json(errors) };
   return {

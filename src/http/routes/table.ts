@@ -8,7 +8,7 @@ import { openai } from '../../dialects/openai/openai.ts';
 import { chatCompletionRequest } from '../../dialects/openai/request.ts';
 import { pageRequest } from '../../pages/request.ts';
 import type { Route } from '../route.ts';
-import { countTokens } from './count-tokens.ts';
+import { countTokens, type CountParts } from './count-tokens.ts';
 import { fetchPage, type FetchPageParts } from './fetch-page.ts';
 import { generate, type GenerateParts } from './generate.ts';
 import { health, ready, type HealthParts } from './health.ts';
@@ -18,7 +18,8 @@ import { openapi, type OpenapiParts } from './openapi.ts';
 import { lackingPath } from './paths.ts';
 import { usage, type UsageParts } from './usage.ts';
 
-export type RouteParts = GenerateParts &
+export type RouteParts = CountParts &
+  GenerateParts &
   FetchPageParts &
   HealthParts &
   JobParts &
@@ -117,7 +118,10 @@ export const routes: readonly Route<RouteParts>[] = [
     ledger: 'count_tokens',
     handler: countTokens,
     id: 'countTokens',
-    summary: 'Not supported: always 501.',
+    summary: 'About how many input tokens a request has.',
+    body: { CountTokensRequest: messagesRequest.partial({ max_tokens: true }).loose() },
+    example: { messages },
+    answer: { TokenCount: api.countTokensResponse },
     errors: { MessagesError: api.messagesError },
   },
   {
