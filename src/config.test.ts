@@ -97,6 +97,7 @@ const cases: Record<string, { good: string; becomes: object; bad: string[]; env?
         'a=claude-fable-4',
       ],
     },
+    STRICT_MODELS: { good: '1', becomes: { strictModels: true }, bad: ['yes', ''] },
     MAX_ATTACHMENT_BYTES: { good: '0', becomes: { maxAttachmentBytes: 0 }, bad: ['-1', '67108865', '20MB'] },
     MAX_INPUT_BYTES: { good: '2048', becomes: { maxInputBytes: 2048 }, bad: ['1023', '67108865', '1MB'] },
     REQ_TIMEOUT: { good: '5', becomes: { requestTimeoutMs: 5000 }, bad: ['0', '3601', '5s'] },

@@ -7,6 +7,20 @@ export function familyOf(model: string): string {
   return /(?:^|[./])claude-(?:[\d.-]*-)?([a-z]{3,})/.exec(name)?.[1] ?? name;
 }
 
+/** The version in a model's id: `claude-opus-4-1-20250805` -> `4.1`, `claude-3-7-sonnet-latest` -> `3.7`; none in an alias. */
+function versionOf(model: string): string {
+  const id = /claude-([^[]*?)(?:-v\d+(?::\d+)?)?(?:\[1m\])?$/.exec(model.toLowerCase())?.[1] ?? '';
+  return (id.match(/(?<![a-z\d])\d{1,2}(?!\d)/g) ?? []).join('.').replace(/\.0$/, '');
+}
+
+/** Whether `resolved` is another model than the full id that was asked for. An alias asks for whatever model stands behind it. */
+export function isSubstitute(asked: string, resolved: string): boolean {
+  const version = versionOf(asked);
+  const other = versionOf(resolved);
+  if (version === '' || other === '' || !/^[\w.:@/[\]-]{1,128}$/.test(resolved)) return false;
+  return version !== other || familyOf(asked) !== familyOf(resolved);
+}
+
 /**
  * The entry of `models` that allows a model: its own name, or, for a full id (`claude-sonnet-4-5-20250929`), its family's alias.
  * A larger context window (`[1m]`) costs more, so the list has to name it.

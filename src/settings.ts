@@ -134,6 +134,10 @@ const groups = {
       description:
         'Models that requests can use: aliases or full model ids, separated by commas. An alias also allows the full ids of its family.',
     }),
+    strictModels: setting('STRICT_MODELS', '0', flag, {
+      description:
+        '1 refuses a full model id in place of which Claude Code would ask a newer model. 0: the answer names that model in x-relay-resolved-model.',
+    }),
     modelAliases: setting('MODEL_ALIASES', '', aliases, {
       description:
         'Other names for allowed models, for apps with a fixed model name: gpt-4o=sonnet,gpt-4o-mini=haiku. Empty: none.',

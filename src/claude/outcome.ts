@@ -26,7 +26,7 @@ export type TurnEnd =
   | { cause: 'exit' }
   | { cause: 'garbage' }
   | { cause: 'timeout'; afterMs: number; limit: 'relay' | 'request' }
-  /** The client left or the relay stops: an error of `endings.ts`. */
+  /** The client left or the relay stops (an error of `endings.ts`), or the model is not the one that was asked for. */
   | { cause: 'aborted'; error: RelayError };
 
 /** What the process reported before the end of the turn. */

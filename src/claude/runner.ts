@@ -7,6 +7,7 @@ import type { Readiness } from './proof/readiness.ts';
 import { createPool, type App, type Claimed, type PoolLimits, type PoolOptions } from './pool.ts';
 import { createSchemas } from './schemas.ts';
 import type { Conversation, ModelEvent, TurnStart } from '../conversation.ts';
+import type { RelayError } from '../errors.ts';
 import { runTurn, type FinishedTurn, type Turn } from './turn.ts';
 import type { ValveProxy } from './valve/proxy.ts';
 
@@ -16,8 +17,9 @@ export type RunRequest = Conversation & {
   model: string;
   /** Milliseconds the turn may take, if less than the relay's own limit. */
   timeoutMs?: number;
-  /** See `TurnOptions.onEvent`. */
+  /** See `TurnOptions`. */
   onEvent?: (event: ModelEvent) => void;
+  onModel?: (resolved: string) => RelayError | undefined;
 };
 
 export type Runner = ReturnType<typeof createRunner>;
@@ -82,6 +84,7 @@ export function createRunner(options: RunnerOptions) {
       onAsking: () => setTimeout(leave, askingMs),
       onAnswering: leave,
       ...(request.onEvent === undefined ? {} : { onEvent: request.onEvent }),
+      ...(request.onModel === undefined ? {} : { onModel: request.onModel }),
       unsatisfied: schemas.unsatisfied,
       readiness,
     });

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { startProcess } from './process.ts';
 import { clientGone, shuttingDown } from '../endings.ts';
 import type { Conversation } from '../conversation.ts';
+import { RelayError } from '../errors.ts';
 import { Socket } from 'node:net';
 import { runTurn, type FinishedTurn, type ProcessPast } from './turn.ts';
 import { Valve } from './valve/valve.ts';
@@ -98,6 +99,7 @@ type Options = {
   exact?: boolean;
   dialFailure?: string;
   waited?: boolean;
+  onModel?: (resolved: string) => RelayError | undefined;
 };
 type Ran = FinishedTurn & {
   texts: string[];
@@ -152,6 +154,7 @@ ${options.last ?? 'cat >/dev/null'}`;
     process: cli,
     ...(options.past === undefined ? {} : { past: options.past }),
     waited: options.waited ?? false,
+    ...(options.onModel === undefined ? {} : { onModel: options.onModel }),
     rest: (past) => {
       rested.push(past);
       return options.rests;
@@ -203,6 +206,21 @@ function codeOf({ outcome }: FinishedTurn): string {
 }
 
 describe('a turn that is answered', { concurrency: 2 }, () => {
+  test('a turn reports the model before the process asks it, and ends there if the model is refused', async () => {
+    const { ready, init, unasked, begin, hello, end, result } = said;
+    const seen: string[] = [];
+    const onModel = (resolved: string): undefined => void seen.push(resolved);
+    const answered = await turn([ready, init, begin, hello, end, result], { onModel });
+    assert.equal(answerOf(answered).text, 'Hello');
+    assert.deepEqual(seen, ['claude-x']);
+
+    const refusal = new RelayError('not_found', 'Another model.');
+    const refused = await turn([ready, unasked, begin, hello, end, result], { onModel: () => refusal });
+    assert.ok(!refused.outcome.ok && refused.outcome.error === refusal);
+    assert.deepEqual([refused.texts, refused.mayHaveSpent, refused.failedUnasked], [[], false, false]);
+    assert.deepEqual(refused.calls.slice(-2), ['cut', 'terminate']);
+  });
+
   test('a turn has its text, usage and cost', async () => {
     const { ready, init, begin, thought, hello, end, result } = said;
     const ended = await turn([ready, init, begin, thought, hello, hello, end, result]);

@@ -35,6 +35,8 @@ export type TurnOptions = {
   signal: AbortSignal;
   /** Called once, when the process is about to ask the model. */
   onAsking?: () => void;
+  /** Called with the id of the model that the process is about to ask. An error ends the turn. Must not throw. */
+  onModel?: (resolved: string) => RelayError | undefined;
   readiness: Pick<Readiness, 'provedVersion' | 'lockBroken'>;
   /** Called when the model begins to answer. */
   onAnswering?: () => void;
@@ -216,11 +218,14 @@ export function runTurn(options: TurnOptions): Turn {
     if (breach !== undefined) return lockBroken(breach);
     if (!confirmed && event.kind !== 'control_response' && event.kind !== 'other') return garbage();
     switch (event.kind) {
-      case 'init':
+      case 'init': {
         evidence.initModel = event.init.model;
         clearTimeout(checkIn);
         times.initAt ??= performance.now();
+        const error = options.onModel?.(event.init.model);
+        if (error !== undefined) return finish({ cause: 'aborted', error }, giveUp);
         return options.onAsking?.();
+      }
       case 'stream':
         return onStream(event.event);
       case 'requesting':

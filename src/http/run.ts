@@ -102,6 +102,8 @@ async function runTurnUnderTicket(
     const { answer } = outcome;
     exchange.costUsd = answer.costUsd ?? 0;
     exchange.stopReason = answer.stopReason;
+    // Should the API have answered with another model than the CLI asked: a whole answer's headers can still say so.
+    run.onModel?.(answer.resolvedModel);
     return answer;
   });
 }

@@ -216,6 +216,7 @@ function scriptedProcess(
         model: fullName(model),
         claude_code_version: scriptedVersion,
       });
+      if (stop.signal.aborted) return;
       valve.passedBytes += 1000;
       // The process ended while the reply was sent: there is no caller for its error.
       void play(seen()).catch((reason: unknown) => {
@@ -296,7 +297,8 @@ function planLines(headers: Record<string, string> = {}): object[] {
   ];
 }
 
-/** The id that stands for a model's short name. */
+/** The id of the model that the CLI asks for a name. It maps some older ids to the newest of their family (2.1.332). */
 function fullName(model: string): string {
+  if (model === 'claude-opus-4-1') return 'claude-opus-5-5';
   return model.startsWith('claude-') ? model : `claude-${model}-5`;
 }

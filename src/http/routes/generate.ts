@@ -17,10 +17,10 @@ import { answerWithEvents } from '../event-stream.ts';
 import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
 import type { Handler } from '../route.ts';
 import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
-import { chooseModel, type ModelSettings } from './models.ts';
+import { chooseModel, noteModel, type ModelSettings } from './models.ts';
 
 export type GenerateParts = AnswerParts & {
-  config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs'>;
+  config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs' | 'strictModels'>;
   runner: Pick<Runner, 'run' | 'checkSchema'>;
   bodyBudget: Pick<BodyBudget, 'reserve'>;
 };
@@ -39,14 +39,21 @@ export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts
     const parsed = dialect.parse(body.value);
     const { conversation, ignored } = parsed;
     requireRoom(conversation, body.bytes, config);
-    const choice = chooseModel(parsed.model, key, config, dialect.unknownModel ?? 'not_found');
+    const unknown = dialect.unknownModel ?? 'not_found';
+    const choice = chooseModel(parsed.model, key, config, unknown);
     exchange.model = choice.listed;
     if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
     if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
     const understood: UnderstoodRequest = {
       exchange,
       parsed,
-      run: { ...conversation, keyId: key.id, model: choice.model, ...timeLimit(parsed, config) },
+      run: {
+        ...conversation,
+        keyId: key.id,
+        model: choice.model,
+        ...timeLimit(parsed, config),
+        onModel: (resolved) => noteModel(choice, resolved, exchange, config, unknown),
+      },
       facts: () => ({
         requestId: exchange.requestId,
         model: choice.asked,

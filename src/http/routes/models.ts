@@ -3,8 +3,8 @@ import type { ModelResponse, ModelsResponse } from '../../api.ts';
 import type { Config } from '../../config.ts';
 import { type ErrorCode, RelayError } from '../../errors.ts';
 import type { Key } from '../../keys/key.ts';
-import { allowedEntryFor } from '../../model-family.ts';
-import { type KeyedExchange, respond } from '../exchange.ts';
+import { allowedEntryFor, isSubstitute } from '../../model-family.ts';
+import { type Exchange, type KeyedExchange, respond } from '../exchange.ts';
 
 export type ModelSettings = Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>;
 export type ModelParts = { config: ModelSettings };
@@ -89,4 +89,25 @@ export function chooseModel(
     throw new RelayError('forbidden', `This key may not use the model ${asked}.`);
   }
   return { asked, model, listed };
+}
+
+/**
+ * Names the model that Claude Code is about to ask, if that is not the one that was asked for: it maps some older ids to newer models.
+ * With STRICT_MODELS, returns the refusal.
+ */
+export function noteModel(
+  { model }: Choice,
+  resolved: string,
+  { headers }: Pick<Exchange, 'headers'>,
+  { strictModels }: Pick<Config, 'strictModels'>,
+  unknown: ErrorCode,
+): RelayError | undefined {
+  if (!isSubstitute(model, resolved)) return undefined;
+  headers['x-relay-resolved-model'] = resolved;
+  if (!strictModels) return undefined;
+  return new RelayError(
+    unknown,
+    `Claude Code would ask ${resolved} in place of ${model}, and this relay refuses that (STRICT_MODELS). Ask for ${resolved}.`,
+    { reason: 'unknown_model' },
+  );
 }
