@@ -61,6 +61,19 @@ const cases: Record<string, { good: string; becomes: object; bad: string[]; env?
       becomes: { trustProxy: ['loopback', '10.0.0.0/8'] },
       bad: ['everyone', 'localhost', '10.0.0.0/33', 'loopback,proxy.example.com', '10.0.0.1:8080', '*'],
     },
+    CORS_ORIGINS: {
+      good: 'https://app.example.com, http://localhost:3000',
+      becomes: { corsOrigins: ['https://app.example.com', 'http://localhost:3000'] },
+      bad: [
+        ...['*', 'https://*.example.com', 'null', 'app.example.com', 'https://app.example.com/'],
+        ...[
+          'https://App.example.com',
+          'https://app.example.com:443',
+          'file:///x',
+          'https://me@app.example.com',
+        ],
+      ],
+    },
     DATA_DIR: {
       good: '/srv/relay',
       becomes: { dataDir: '/srv/relay' },

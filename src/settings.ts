@@ -60,6 +60,10 @@ const networks = listOf(
   isNetwork,
   'must be IP addresses or networks such as 203.0.113.7 or 203.0.113.0/24, separated by commas',
 );
+const origins = listOf(
+  (value) => /^https?:[^*]+$/.test(value) && URL.parse(value)?.origin === value,
+  'must be exact origins such as https://app.example.com, separated by commas, without a path; * is not allowed: any page could then use a key that it gets hold of',
+);
 const nat64Prefix = optional(
   (value) => parseNat64(value) !== undefined,
   'must be a /96 IPv6 prefix such as 64:ff9b::/96 that is not in 64:ff9b:1::/48',
@@ -117,6 +121,10 @@ const groups = {
     trustProxy: setting('TRUST_PROXY', '', proxies, {
       description:
         'Proxies whose X-Forwarded-For header is trusted: "loopback", IP addresses or networks, separated by commas. Empty: none.',
+    }),
+    corsOrigins: setting('CORS_ORIGINS', '', origins, {
+      description:
+        'Origins of the web pages that can call the relay from a browser, separated by commas. A key in a page is known to everyone who can open it. Empty: none.',
     }),
     dataDir: setting('DATA_DIR', '', absolutePath, {
       description:

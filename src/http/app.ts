@@ -3,7 +3,9 @@ import type { getRequestListener, HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { getPath } from 'hono/utils/url';
 import { RelayError } from '../errors.ts';
+import type { Config } from '../config.ts';
 import { ArrivalQueue } from './arrival-queue.ts';
+import { corsHeaders, preflight } from './cors.ts';
 import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
 import { identify, type IdentifyParts } from './identify.ts';
 import { recordExchange, type RecordParts } from './record.ts';
@@ -11,7 +13,7 @@ import type { Route } from './route.ts';
 import { canonicalPath, firstPart, nothingAt } from './routes/paths.ts';
 import { errorFormatOf, routes, type RouteParts } from './routes/table.ts';
 
-export type AppParts = RouteParts & IdentifyParts & RecordParts;
+export type AppParts = RouteParts & IdentifyParts & RecordParts & { config: Pick<Config, 'corsOrigins'> };
 
 type Env = { Bindings: HttpBindings };
 
@@ -31,7 +33,7 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
   const answer = async (
     c: Context<Env>,
     route: Route<RouteParts> | undefined,
-    handler: (request: Request, exchange: Exchange) => Promise<Response> | never,
+    handler: (request: Request, exchange: Exchange) => Response | Promise<Response>,
   ): Promise<Response> => {
     const request = c.req.raw;
     const { incoming, outgoing } = c.env;
@@ -42,6 +44,7 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
       remoteAddress: incoming.socket.remoteAddress,
       outgoing,
     });
+    Object.assign(exchange.headers, corsHeaders(request, route, parts.config));
     let response: Response;
     try {
       response = await handler(request, exchange);
@@ -67,7 +70,9 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
   for (const [path, [route, ...others]] of Map.groupBy(routes, ({ path }) => path)) {
     const methods = [route, ...others].flatMap((each) => each?.method ?? []);
     const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
-    app.all(path, (c) => answer(c, route, () => notAllowed(allow)));
+    app.all(path, (c) =>
+      answer(c, route, (request, exchange) => preflight(request, exchange, allow) ?? notAllowed(allow)),
+    );
   }
   app.notFound((c) =>
     answer(c, undefined, () => {
