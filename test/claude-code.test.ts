@@ -80,6 +80,19 @@ describe('Claude Code as a client', () => {
       assert.equal(result['result'], 'Hello from the model.');
     });
 
+    test(`Claude Code ${cli.version} with a wrong key stops without a second try`, async () => {
+      const refused = (): number => relay.output().stdout.match(/"error":"unauthorized"/g)?.length ?? 0;
+      const before = refused();
+      // It exits with status 1; its output is on the error.
+      const failed = ask(cli.path, 'Say hello.', { ANTHROPIC_API_KEY: 'crk_wrong' });
+      await assert.rejects(failed, ({ stdout }: { stdout: string }) =>
+        /Send a valid key|API key/i.test(stdout),
+      );
+      await eventually('the refusal is logged', () => refused() > before);
+      // 2.1.197 also asks for a title of the session. Without the header there are 11 tries.
+      assert.ok(refused() - before <= 2);
+    });
+
     test(`Claude Code ${cli.version} runs the tools that the model calls and sends their results`, async () => {
       answers = [
         [
