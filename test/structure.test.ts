@@ -74,7 +74,7 @@ test('only the routes know which dialects there are', () => {
   assert.deepEqual(
     forbidden(
       (file) => file.startsWith('http/') && !file.startsWith('http/routes/'),
-      (target) => /^dialects\/(?:anthropic|openai)\/|^dialects\/native\.ts$/.test(target),
+      (target) => /^dialects\/(?:anthropic|ollama|openai)\/|^dialects\/native\.ts$/.test(target),
     ),
     [],
   );

@@ -19,6 +19,8 @@ export type ParsedRequest = {
   ignored: readonly string[];
   /** Writes the answer in the form that this request asks for. */
   responder: Responder;
+  /** The whole answer to a request that asks the model nothing. */
+  reply?: (facts: AnswerFacts) => object;
 };
 
 /** What a responder can add to the answer. */
@@ -34,24 +36,29 @@ export type AnswerFacts = {
 export type Responder = {
   /** The body of a whole answer. */
   body(answer: Answer, facts: AnswerFacts): object;
-  /** The answer as server-sent events; called once, when the model begins to answer. */
+  /** The answer in pieces; called once, when the model begins to answer. */
   stream(facts: () => AnswerFacts): StreamResponder;
 };
 
-/** Each function returns server-sent events as text, or '' for no event. */
+/** Each function returns text in the dialect's form of a stream, or '' for nothing to send. */
 export type StreamResponder = {
   /** `message_start` comes first; `end` stands for `message_delta` and `message_stop`. */
   event(event: ModelEvent): string;
   end(answer: Answer): string;
 };
 
+/** The form of a stream: server-sent events, or one JSON object a line. */
+export type StreamForm = 'events' | 'lines';
+
 /** How a dialect writes an error. */
 export type ErrorFormat = {
   errorBody(error: RelayError, requestId: string): object;
   /** Absent: the table's status. */
   errorStatus?(error: RelayError): number;
-  /** The server-sent events that end a stream with an error. */
+  /** What ends a stream with an error. */
   errorEvents(error: RelayError, requestId: string): string;
+  /** Absent: server-sent events. */
+  streamForm?: StreamForm;
 };
 
 export type Dialect = ErrorFormat & {

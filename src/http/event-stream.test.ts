@@ -74,6 +74,20 @@ test('an event stream sends nothing before the first event, and pings in silence
   assert.equal(exchange.bytesOut, events.length);
 });
 
+test('a stream of JSON lines sends no ping, because the lines have no comment', async (t) => {
+  const { outgoing, exchange, received } = await pair(t);
+  Object.assign(exchange, { errorFormat: { ...native, streamForm: 'lines' } });
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
+  t.mock.timers.tick(10 * pingAfterMs);
+  assert.equal(stream.begun, false);
+  stream.send('{}\n');
+  t.mock.timers.tick(10 * pingAfterMs);
+  await stream.end();
+  await until(() => received().endsWith('0\r\n\r\n'));
+  assert.match(received(), /^HTTP\/1\.1 200 OK\r\ncontent-type: application\/x-ndjson\r\n/);
+  assert.equal(exchange.bytesOut, 3);
+});
+
 test('the time until the first ping begins at the request’s arrival', async (t) => {
   const { outgoing, exchange, received } = await pair(t);
   Object.assign(exchange, { startedAt: exchange.startedAt - 2000 });

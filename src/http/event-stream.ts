@@ -1,13 +1,18 @@
-/** An answer of server-sent events. Pings keep a tunnel from closing a silent connection. A client that does not read is dropped. */
+/** An answer in pieces. Pings keep a tunnel from closing a silent connection. A client that does not read is dropped. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ServerResponse } from 'node:http';
+import type { StreamForm } from '../dialects/dialect.ts';
 import { type Exchange, asRelayError, headersOf } from './exchange.ts';
 import type { Times } from './times.ts';
 
 /** A client that leaves more bytes unread, in addition to its largest event, is dropped. */
 export const maxUnreadBytes = 1024 * 1024;
 
-const ping = ': ping\n\n';
+/** Lines of JSON have no comment, so nothing can be sent in a silence. */
+const forms: Record<StreamForm, { contentType: string; ping: string }> = {
+  events: { contentType: 'text/event-stream; charset=utf-8', ping: ': ping\n\n' },
+  lines: { contentType: 'application/x-ndjson', ping: '' },
+};
 /** Milliseconds between the first two pings to a client that has closed its side: the second one shows whether it is gone. */
 const probeAgainMs = 1;
 
@@ -21,6 +26,7 @@ export function openEventStream(
   outgoing: ServerResponse,
   { pingAfterMs, maxUnreadMs }: StreamTimes,
 ) {
+  const { contentType, ping } = forms[exchange.errorFormat.streamForm ?? 'events'];
   let begun = false;
   let largest = 0;
   let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
@@ -29,7 +35,7 @@ export function openEventStream(
     if (!begun) {
       begun = true;
       outgoing.writeHead(200, {
-        ...headersOf(exchange, 'text/event-stream; charset=utf-8'),
+        ...headersOf(exchange, contentType),
         'x-accel-buffering': 'no',
       });
     }
@@ -43,7 +49,7 @@ export function openEventStream(
 
   const whenSilent = (): void => {
     silence = setTimeout(whenSilent, pingAfterMs);
-    if (unread === undefined) write(ping);
+    if (unread === undefined && ping !== '') write(ping);
   };
   const waited = performance.now() - exchange.startedAt;
   let silence = setTimeout(whenSilent, Math.max(1, pingAfterMs - waited));

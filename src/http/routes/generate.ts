@@ -62,6 +62,7 @@ export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts
       }),
     };
 
+    if (parsed.reply !== undefined) return respond(exchange, 200, parsed.reply(understood.facts()));
     const asJob = wantsJob(request, parsed);
     const idempotent = idempotentRequest(request, exchange, body, asJob);
     if (asJob) return answerWithJob(understood, idempotent, parts);

@@ -1,0 +1,58 @@
+/** The options, the format, the thinking and the tools of Ollama's API -> those of a conversation. Pure. */
+import type { Conversation, Tool } from '../../conversation.ts';
+import { given } from '../given.ts';
+import { refuse } from '../openai/problem.ts';
+import type { Path } from '../problem.ts';
+import { known, noteUnknown, type CommonRequest, type OllamaTool } from './request.ts';
+
+export function readSettings(request: CommonRequest, ignored: Set<string>): Partial<Conversation> {
+  return { ...readOptions(request, ignored), ...readThinking(request), ...readFormat(request) };
+}
+
+function readOptions({ options }: CommonRequest, ignored: Set<string>): Partial<Conversation> {
+  const { num_predict: most, temperature, top_p: topP, top_k: topK, stop } = given(options ?? {});
+  noteUnknown(options ?? {}, known.options, 'options.', ignored);
+  // The model's scale ends at 1.
+  if (temperature !== undefined && temperature > 1) ignored.add('options.temperature');
+  const stops = typeof stop === 'string' ? [stop] : (stop ?? []);
+  return given({
+    maxTokens: most !== undefined && most > 0 ? most : undefined,
+    temperature: temperature === undefined ? undefined : Math.min(temperature, 1),
+    topP,
+    topK: topK === 0 ? undefined : topK,
+    stopSequences: stops.length > 0 ? stops : undefined,
+  });
+}
+
+/** `high` is the API's own effort where a request has none. */
+function readThinking({ think }: CommonRequest): Pick<Conversation, 'effort' | 'thinking'> {
+  if (think === undefined || think === null) return {};
+  if (think === false) return { thinking: { type: 'disabled' } };
+  return { effort: think === true ? 'high' : think };
+}
+
+function readFormat({ format }: CommonRequest): Pick<Conversation, 'schema'> {
+  if (format === undefined || format === null || format === '') return {};
+  return { schema: format === 'json' ? { type: 'object' } : format };
+}
+
+/** Throws a `bad_request` that names the place. */
+export function readTools(offered: readonly OllamaTool[] | null | undefined): { tools?: Tool[] } {
+  const tools = (offered ?? []).map((tool, index) => readTool(tool, ['tools', index, 'function']));
+  tools.forEach(({ name }, index) => {
+    if (tools.findIndex((other) => other.name === name) !== index) {
+      refuse(['tools', index, 'function', 'name'], 'is the name of another tool in this request');
+    }
+  });
+  return tools.length === 0 ? {} : { tools };
+}
+
+function readTool({ function: tool }: OllamaTool, path: Path): Tool {
+  const { type = 'object', ...parameters } = tool.parameters ?? { properties: {} };
+  if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
+  return {
+    name: tool.name,
+    input_schema: { type, ...parameters },
+    ...given({ description: tool.description }),
+  };
+}
