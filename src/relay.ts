@@ -9,18 +9,21 @@ import { createRunner, type Runner } from './claude/runner.ts';
 import { startValveProxy } from './claude/valve/proxy.ts';
 import type { Config } from './config.ts';
 import { native } from './dialects/native.ts';
+import { ollamaErrors } from './dialects/ollama/ollama.ts';
 import { createApp, type AppParts } from './http/app.ts';
 import { Connections } from './http/connections.ts';
 import { connectionsFor, fileLimit } from './http/file-limit.ts';
 import { Jobs } from './http/async/jobs.ts';
 import { BodyBudget } from './http/body-budget.ts';
 import { RememberedRuns } from './http/async/remembered-runs.ts';
+import { openKeyPorts } from './http/key-ports.ts';
 import { InFlight } from './http/reservation.ts';
 import { listen } from './http/server.ts';
 import { defaultTimes, type Times } from './http/times.ts';
 import { countLimit } from './http/routes/count-tokens.ts';
 import { Health } from './http/routes/health.ts';
-import { routes } from './http/routes/table.ts';
+import { ollamaSite } from './http/routes/ollama.ts';
+import { relaySite, routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
 import { openLedger } from './ledger/ledger.ts';
 import { openUsage } from './ledger/usage.ts';
@@ -144,10 +147,11 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     keys.close();
     store.close();
   };
-  const server = await listen(createApp(parts), {
+  const longestAnswerMs = config.requestTimeoutMs + config.limits.queueTimeoutMs;
+  const server = await listen(createApp(parts, relaySite), {
     host: config.host,
     port: config.port,
-    longestAnswerMs: config.requestTimeoutMs + config.limits.queueTimeoutMs,
+    longestAnswerMs,
     connections,
     times,
     errorFormat: native,
@@ -156,6 +160,19 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     throw error;
   });
   log.info({ url: server.url, connections: connections.most }, 'listening');
+  const keyPorts = await openKeyPorts({
+    keys: () => keys.withOllama(),
+    open: (keyId, address) =>
+      listen(createApp(parts, ollamaSite(keyId, address)), {
+        ...address,
+        longestAnswerMs,
+        connections,
+        times,
+        errorFormat: ollamaErrors,
+      }),
+    log,
+    times,
+  });
 
   const close = async (): Promise<void> => {
     health.stopping = true;
@@ -163,7 +180,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     await admission.drain();
     await inFlight.idle();
     clearTimeout(bound);
-    await server.close();
+    await Promise.all([server.close(), keyPorts.close()]);
     await closeParts();
   };
   let closing: Promise<void> | undefined;

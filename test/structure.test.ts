@@ -42,7 +42,7 @@ function cycles(): string[] {
 }
 
 test('the test reads the imports of src', () => {
-  assert.ok(imports.get('http/app.ts')?.includes('http/routes/table.ts'));
+  assert.ok(imports.get('http/routes/table.ts')?.includes('http/routes/models.ts'));
   assert.ok(imports.get('http/run.ts')?.includes('claude/runner.ts'), 'imports of types are read');
 });
 

@@ -7,32 +7,35 @@ import type { Config } from '../config.ts';
 import { ArrivalQueue } from './arrival-queue.ts';
 import { corsHeaders, preflight } from './cors.ts';
 import { asRelayError, openExchange, respondError, type Exchange } from './exchange.ts';
-import { identify, type IdentifyParts } from './identify.ts';
+import { withKey, type IdentifyParts } from './identify.ts';
 import { recordExchange, type RecordParts } from './record.ts';
-import type { Route } from './route.ts';
-import { canonicalPath, firstPart, nothingAt } from './routes/paths.ts';
-import { errorFormatOf, routes, type RouteParts } from './routes/table.ts';
+import type { Route, Site } from './route.ts';
+import type { OllamaParts } from './routes/ollama.ts';
+import type { RouteParts } from './routes/table.ts';
 
-export type AppParts = RouteParts & IdentifyParts & RecordParts & { config: Pick<Config, 'corsOrigins'> };
+export type AppParts = RouteParts &
+  OllamaParts &
+  IdentifyParts &
+  RecordParts & { config: Pick<Config, 'corsOrigins'> };
 
 type Env = { Bindings: HttpBindings };
 
-const outside = new Set(routes.map(({ path }) => firstPart(path)).filter((part) => part !== 'v1'));
-
-export function createApp(parts: AppParts): Parameters<typeof getRequestListener>[0] {
-  const app = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request), outside) });
+export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typeof getRequestListener>[0] {
+  const { routes, errorFormatOf, nothingAt, admit, keyOf, pathOf = (path) => path, cors = false } = site;
+  const app = new Hono<Env>({ getPath: (request) => pathOf(getPath(request)) });
   const arrivals = new ArrivalQueue();
 
-  const serve = async (route: Route<RouteParts>, request: Request, exchange: Exchange): Promise<Response> => {
-    if (route.path.startsWith('/v1/')) await arrivals.enter();
+  const serve = async (route: Route<AppParts>, request: Request, exchange: Exchange): Promise<Response> => {
     if (route.scope === undefined) return route.handler(request, exchange, parts);
-    return route.handler(request, identify(request, exchange, route.scope, parts), parts);
+    await arrivals.enter();
+    const key = keyOf(request, exchange, parts);
+    return route.handler(request, withKey(key, exchange, route.scope, parts), parts);
   };
 
   /** One exchange from its arrival to its answer. Never throws. */
   const answer = async (
     c: Context<Env>,
-    route: Route<RouteParts> | undefined,
+    route: Route<AppParts> | undefined,
     handler: (request: Request, exchange: Exchange) => Response | Promise<Response>,
   ): Promise<Response> => {
     const request = c.req.raw;
@@ -44,9 +47,10 @@ export function createApp(parts: AppParts): Parameters<typeof getRequestListener
       remoteAddress: incoming.socket.remoteAddress,
       outgoing,
     });
-    Object.assign(exchange.headers, corsHeaders(request, route, parts.config));
+    if (cors) Object.assign(exchange.headers, corsHeaders(request, route, parts.config));
     let response: Response;
     try {
+      admit?.(request, exchange, parts);
       response = await handler(request, exchange);
     } catch (thrown) {
       exchange.failure = asRelayError(thrown);

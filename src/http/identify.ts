@@ -20,22 +20,18 @@ export type KeyCheckParts = {
   connections: Pick<Connections, 'know'>;
 };
 
-export type IdentifyParts = KeyCheckParts & {
+export type IdentifyParts = {
   admission: Pick<Admission, 'state'>;
   clock: Pick<Clock, 'wall'>;
 };
 
-/**
- * `Authorization: Bearer` and `x-api-key` are one path. Throws `unauthorized`, the same for every wrong key; `rate_limited` for an
- * address that keeps sending wrong keys; or `forbidden` when the key may not use the route.
- */
-export function identify(
-  request: Request,
+/** Throws `unauthorized`, the same for every wrong key, or `forbidden` when the key may not use the route. */
+export function withKey(
+  key: Key | undefined,
   exchange: Exchange,
   scope: KeyRoute,
   parts: IdentifyParts,
 ): KeyedExchange {
-  const key = validKey(request, exchange, parts);
   if (key === undefined) throw unauthorized();
   const lane = scope === 'fetch' ? 'fetch' : 'complete';
   const limits = limitsOf(key, lane);
@@ -49,7 +45,10 @@ export function identify(
   return keyed;
 }
 
-/** Undefined without a key or with a wrong one; both are recorded for the address. Throws `rate_limited` when it has sent too many. */
+/**
+ * `Authorization: Bearer` and `x-api-key` are one path. Undefined without a key or with a wrong one; both are recorded for the address.
+ * Throws `rate_limited` when it has sent too many.
+ */
 export function validKey(
   request: Request,
   { outgoing, remoteAddress }: Exchange,

@@ -1,7 +1,8 @@
 /** What the table of routes (`routes/table.ts`) says of one route: for the app, the record, the key scopes and OpenAPI. */
 import type { z } from 'zod';
-import type { Dialect } from '../dialects/dialect.ts';
-import type { KeyRoute } from '../keys/key.ts';
+import type { Dialect, ErrorFormat } from '../dialects/dialect.ts';
+import type { RelayError } from '../errors.ts';
+import type { Key, KeyRoute } from '../keys/key.ts';
 import type { Exchange, KeyedExchange, RouteFacts } from './exchange.ts';
 
 export type Handler<E extends Exchange, Parts> = (
@@ -32,3 +33,23 @@ export type Route<Parts> = RouteFacts & {
     | { readonly scope: KeyRoute; readonly handler: Handler<KeyedExchange, Parts> }
     | { readonly scope?: never; readonly handler: Handler<Exchange, Parts> }
   );
+
+/** What the format of an error depends on. */
+export type RouteKind = Pick<Route<never>, 'anySdk'>;
+
+/** What one listener serves, and to whom. */
+export type Site<Parts> = {
+  readonly routes: readonly Route<Parts>[];
+  /** The path of a route for the path of a request, if they differ. */
+  readonly pathOf?: (path: string) => string;
+  /** Whether CORS_ORIGINS applies. */
+  readonly cors?: true;
+  /** `path`: as `pathOf` makes it. `route` is undefined for an unknown path. */
+  readonly errorFormatOf: (path: string, route: RouteKind | undefined, headers: Headers) => ErrorFormat;
+  /** What to do instead of asking for a path that does not exist. */
+  readonly nothingAt: (path: string) => RelayError;
+  /** Called first, for every request. Throws if the request may not be here at all. */
+  readonly admit?: (request: Request, exchange: Exchange, parts: Parts) => void;
+  /** Undefined: not a valid key. */
+  readonly keyOf: (request: Request, exchange: Exchange, parts: Parts) => Key | undefined;
+};

@@ -1,4 +1,4 @@
-/** How long the HTTP side waits for a client, in milliseconds. No setting reaches these; tests shorten them. */
+/** How long the HTTP side waits, in milliseconds. No setting reaches these; tests shorten them. */
 export const defaultTimes = {
   /** For a request's headers. */
   headersMs: 10_000,
@@ -10,6 +10,8 @@ export const defaultTimes = {
   maxUnreadMs: 30_000,
   /** A run goes on for this long while nobody waits for it, so that a client that lost its connection can come back. */
   graceMs: 30_000,
+  /** Between two looks at which keys have a port: a change by a command takes effect within this time. */
+  followKeysMs: 1000,
 };
 
 export type Times = typeof defaultTimes;

@@ -1,4 +1,6 @@
 /** What a key is, and the checks of a key's label, limits and permissions. Pure. */
+import { isIP } from 'node:net';
+import { canonicalAddress } from '../network.ts';
 
 /** The routes that a key can be limited to; the SDK dialects count as `complete`. */
 export const keyRoutes = ['complete', 'fetch', 'models', 'usage'] as const;
@@ -28,7 +30,12 @@ export type Key = KeyGrants & {
   /** Accurate to about a minute. */
   lastUsedAt?: number;
   revokedAt?: number;
+  /** Where it serves Ollama's API without its secret. */
+  ollama?: OllamaAddress;
 };
+
+/** An address of this machine, in one spelling, and a TCP port. */
+export type OllamaAddress = { host: string; port: number };
 
 /** A change of the keys that is not possible. The message is for the owner. */
 export class KeyError extends Error {
@@ -57,6 +64,22 @@ export function checkGrants(grants: KeyGrants, now: number): void {
   }
   checkList('route', grants.allowedRoutes, (route) => keyRoutes.some((known) => known === route));
   checkList('model', grants.allowedModels, (model) => modelShape.test(model));
+}
+
+/** The address in one spelling. Throws `KeyError`. */
+export function checkOllamaAddress({ host, port }: OllamaAddress): OllamaAddress {
+  if (!(Number.isSafeInteger(port) && port >= 1 && port <= 65_535)) {
+    throw new KeyError('The port must be a whole number from 1 to 65535.');
+  }
+  const named = host === 'localhost' ? '127.0.0.1' : host;
+  const address = isIP(named) === 0 || named.includes('%') ? undefined : canonicalAddress(named);
+  // A request has to name the address, so that no other name can lead a browser here.
+  if (address === undefined || /^(?:0\.0\.0\.0|::|::ffff:.*)$/.test(address)) {
+    throw new KeyError(
+      'The host must be one IP address of this machine, such as 127.0.0.1: not all of them.',
+    );
+  }
+  return { host: address, port };
 }
 
 function checkLimit(name: string, limit: number | undefined): void {

@@ -14,6 +14,8 @@ export type KeyRow = {
   concurrency: number | null;
   allowed_routes: string | null;
   allowed_models: string | null;
+  ollama_host: string | null;
+  ollama_port: number | null;
 };
 
 export function keyOf(row: KeyRow): Key {
@@ -29,6 +31,8 @@ export function keyOf(row: KeyRow): Key {
     ...(row.concurrency !== null && { concurrency: row.concurrency }),
     ...(row.allowed_routes !== null && { allowedRoutes: row.allowed_routes.split(',').filter(isRoute) }),
     ...(row.allowed_models !== null && { allowedModels: row.allowed_models.split(',') }),
+    ...(row.ollama_host !== null &&
+      row.ollama_port !== null && { ollama: { host: row.ollama_host, port: row.ollama_port } }),
   };
 }
 

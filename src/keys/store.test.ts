@@ -336,3 +336,68 @@ test('lend refuses an expired key and a label that is not valid', () => {
   assert.throws(() => keys.lend('ask', 1000, 'ask'), refused(/expired key still has the label ask/));
   assert.throws(() => keys.lend('a b', 1000, 'ask'), refused(/A label is/));
 });
+
+test('a key has an address for Ollama until it is removed, and no two keys have the same', () => {
+  const { key } = keys.create('ha', {}, 'test');
+  keys.create('other', {}, 'test');
+  const ollama = { host: '127.0.0.1', port: 11434 };
+  assert.deepEqual(keys.setOllama('ha', { host: 'localhost', port: 11434 }, 'key set'), { ...key, ollama });
+  assert.deepEqual(keys.withOllama(), [{ ...key, ollama }]);
+  assert.throws(
+    () => keys.setOllama('other', ollama, 'key set'),
+    refused(/^The key ha already has that address/),
+  );
+  keys.setOllama('other', { host: '0:0:0:0:0:0:0:1', port: 11434 }, 'key set');
+  assert.equal(keys.withOllama().at(-1)?.ollama?.host, '::1');
+  assert.deepEqual(keys.setOllama('ha', undefined, 'key set'), key);
+  assert.deepEqual(
+    keys.show('ha').events.map(({ action }) => action),
+    ['created', 'changed', 'changed'],
+  );
+  keys.setOllama('ha', ollama, 'key set');
+  keys.revoke('ha', 'test');
+  assert.deepEqual(keys.setOllama('other', ollama, 'key set').ollama, ollama, 'a revoked key gives it free');
+  assert.throws(
+    () => keys.setOllama('ha', undefined, 'key set'),
+    refused(/^There is no key with the label ha/),
+  );
+});
+
+test('setOllama refuses a port out of range, a name, and an address that means all of them', () => {
+  keys.create('ha', {}, 'test');
+  for (const port of [0, -1, 1.5, 65_536, Number.NaN]) {
+    assert.throws(
+      () => keys.setOllama('ha', { host: '127.0.0.1', port }, 'key set'),
+      refused(/^The port must be/),
+    );
+  }
+  for (const host of [
+    '',
+    '0.0.0.0',
+    '::',
+    '0::0',
+    '::ffff:0.0.0.0',
+    '::ffff:127.0.0.1',
+    'fe80::1%eth0',
+    'ha.local',
+  ]) {
+    assert.throws(
+      () => keys.setOllama('ha', { host, port: 1 }, 'key set'),
+      refused(/^The host must be one IP/),
+      host,
+    );
+  }
+});
+
+test('byId returns a key until it is revoked or has expired, and notes its use', () => {
+  const { key } = keys.create('a', { expiresAt: time + 1000 }, 'test');
+  assert.deepEqual(keys.byId(key.id), key);
+  assert.equal(keys.byId('nobody'), undefined);
+  keys.close();
+  assert.equal(keys.show('a').key.lastUsedAt, time);
+  time += 1000;
+  assert.equal(keys.byId(key.id), undefined);
+  const { key: other } = keys.create('b', {}, 'test');
+  keys.revoke('b', 'test');
+  assert.equal(keys.byId(other.id), undefined);
+});

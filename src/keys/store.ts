@@ -6,13 +6,22 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { RelayError } from '../errors.ts';
 import { storeFailure, sqliteCode } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
-import { checkGrants, checkLabel, KeyError, type Key, type KeyGrants } from './key.ts';
+import {
+  checkGrants,
+  checkLabel,
+  checkOllamaAddress,
+  KeyError,
+  type Key,
+  type KeyGrants,
+  type OllamaAddress,
+} from './key.ts';
 import { openLastUse } from './last-use.ts';
 import { grantColumns, keyOf, type KeyRow } from './row.ts';
 import { mintToken, parseToken } from './token.ts';
 
 export type Keys = ReturnType<typeof openKeys>;
-export type KeyEvent = { at: number; action: 'created' | 'rotated' | 'revoked' | 'lent'; command: string };
+export type KeyEvent = { at: number; action: KeyAction; command: string };
+type KeyAction = 'created' | 'rotated' | 'revoked' | 'lent' | 'changed';
 export type NewSecret = { key: Key; token: string };
 
 type KeysOptions = { now?: () => number; random?: (bytes: number) => Uint8Array };
@@ -21,7 +30,7 @@ type SecretRow = KeyRow & { digest: Uint8Array; valid_until: number | null };
 const uniqueViolation = 2067;
 
 /**
- * In each method, `command` says who asked, in at most 40 characters, for the record of changes. `verify` and `isLive` throw
+ * In each method, `command` says who asked, in at most 40 characters, for the record of changes. `verify`, `byId` and `isLive` throw
  * `not_ready` when the database cannot be read. The others throw `KeyError` with a sentence for the owner.
  */
 export function openKeys(store: Store, { now = Date.now, random = randomBytes }: KeysOptions = {}) {
@@ -30,7 +39,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     `SELECT k.*, s.digest, s.valid_until FROM keys k JOIN key_secrets s ON s.key_id = k.id
      WHERE k.id = ? AND k.revoked_at IS NULL`,
   );
-  const byId = db.prepare('SELECT expires_at FROM keys WHERE id = ? AND revoked_at IS NULL');
+  const byId = db.prepare('SELECT * FROM keys WHERE id = ? AND revoked_at IS NULL');
+  const withOllama = db.prepare('SELECT * FROM keys WHERE ollama_port IS NOT NULL AND revoked_at IS NULL');
+  const setOllama = db.prepare('UPDATE keys SET ollama_host = ?, ollama_port = ? WHERE id = ?');
   const standingById = db.prepare(
     `SELECT expires_at, (SELECT max(id) FROM key_events WHERE key_id = k.id AND action = 'rotated') AS rotation
      FROM keys k WHERE id = ? AND revoked_at IS NULL`,
@@ -74,8 +85,17 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       return keyOf(found);
     },
 
+    /** For a caller that is known in another way than by a secret. Undefined for a key that is revoked or has expired. */
+    byId(id: string): Key | undefined {
+      const at = now();
+      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
+      if (row === undefined || isExpired(row, at)) return undefined;
+      lastUse.touch(id, row.last_used_at, at);
+      return keyOf(row);
+    },
+
     isLive(id: string): boolean {
-      const row = orNotReady(() => byId.get(id)) as Pick<KeyRow, 'expires_at'> | undefined;
+      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
       return row !== undefined && !isExpired(row, now());
     },
 
@@ -118,6 +138,27 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         insertEvent.run(at, key.id, 'rotated', command);
         return { key, token };
       });
+    },
+
+    /** Where the key serves Ollama's API without its secret; undefined: nowhere. */
+    setOllama(label: string, address: OllamaAddress | undefined, command: string): Key {
+      const { host, port } = address === undefined ? {} : checkOllamaAddress(address);
+      return store.transaction(() => {
+        const key = liveKey(label);
+        const other = withOllama
+          .all()
+          .map((row) => keyOf(row as KeyRow))
+          .find(({ id, ollama }) => id !== key.id && ollama?.host === host && ollama?.port === port);
+        if (other !== undefined) throw new KeyError(`The key ${other.label} already has that address.`);
+        setOllama.run(host ?? null, port ?? null, key.id);
+        insertEvent.run(now(), key.id, 'changed', command);
+        return liveKey(label);
+      });
+    },
+
+    /** The keys that serve Ollama's API, expired ones included. */
+    withOllama(): Key[] {
+      return withOllama.all().map((row) => keyOf(row as KeyRow));
     },
 
     revoke(label: string, command: string): Key {

@@ -159,6 +159,7 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   if (name === 'day') return '2030-01-01';
   if (name === 'action') return 'created';
   if (name === 'start') return 'hot';
+  if (name === 'ollama_host') return '::1';
   return 'a';
 }
 

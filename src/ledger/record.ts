@@ -13,6 +13,8 @@ export const ledgerRoutes = [
   'messages',
   'chat_completions',
   'count_tokens',
+  'ollama_chat',
+  'ollama_generate',
   'jobs',
   'other',
 ] as const;

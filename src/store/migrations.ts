@@ -122,4 +122,24 @@ export const migrations: readonly string[] = [
   ALTER TABLE daily_usage ADD COLUMN answers INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE daily_usage ADD COLUMN hot_answers INTEGER NOT NULL DEFAULT 0;
   `,
+  // The address where a key serves Ollama's API without its secret, and changes of a key in its history.
+  `
+  ALTER TABLE keys ADD COLUMN ollama_host TEXT
+    CHECK (length(ollama_host) BETWEEN 2 AND 45 AND ollama_host NOT GLOB '*[^0-9a-f.:]*');
+  ALTER TABLE keys ADD COLUMN ollama_port INTEGER CHECK (ollama_port BETWEEN 1 AND 65535);
+  CREATE UNIQUE INDEX keys_by_ollama ON keys (ollama_port, ollama_host)
+    WHERE ollama_port IS NOT NULL AND revoked_at IS NULL;
+  CREATE TABLE key_events_3 (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    key_id  TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    action  TEXT NOT NULL CHECK (action IN ('created', 'rotated', 'revoked', 'lent', 'changed')),
+    command TEXT NOT NULL CHECK (length(command) BETWEEN 1 AND 40 AND command NOT GLOB '*[^0-9A-Za-z /._-]*')
+  ) STRICT;
+  INSERT INTO key_events_3 SELECT id, at, key_id, action, command FROM key_events;
+  DROP TABLE key_events;
+  ALTER TABLE key_events_3 RENAME TO key_events;
+  CREATE INDEX key_events_by_key ON key_events (key_id, id);
+  CREATE INDEX key_events_lent ON key_events (at) WHERE action = 'lent';
+  `,
 ];

@@ -234,3 +234,20 @@ test('a write throws if the database file was removed or replaced', (t) => {
   assert.equal(store.problem(), reason);
   store.close();
 });
+
+test('openStore keeps the keys and the history of a version 4 database, in which no key has a port', () => {
+  const db = new DatabaseSync(join(dir, 'relay.db'));
+  db.exec(`${migrations.slice(0, 4).join(';')}; PRAGMA user_version = 4`);
+  db.exec(`INSERT INTO keys (id, label, created_at) VALUES ('k', 'app', 1)`);
+  db.exec(`INSERT INTO key_events (at, key_id, action, command) VALUES (1, 'k', 'created', 'key create')`);
+  const [key, event] = ['keys', 'key_events'].map((table) => db.prepare(`SELECT * FROM ${table}`).get());
+  db.close();
+  const store = openStore(dir);
+  assert.deepEqual(
+    { ...store.db.prepare('SELECT * FROM keys').get() },
+    { ...key, ollama_host: null, ollama_port: null },
+  );
+  assert.deepEqual({ ...store.db.prepare('SELECT * FROM key_events').get() }, { ...event });
+  assert.deepEqual(store.db.prepare('PRAGMA foreign_key_check').all(), []);
+  store.close();
+});

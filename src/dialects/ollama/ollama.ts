@@ -14,7 +14,7 @@ import { untaggedName } from './model-name.ts';
 import { chatRequest, generateRequest, noteUnknown, type CommonRequest } from './request.ts';
 import { readSettings, readTools } from './settings.ts';
 
-const ollamaErrors: ErrorFormat = {
+export const ollamaErrors: ErrorFormat = {
   errorBody: ({ message }) => ({ error: message }),
   errorEvents: ({ message }) => line({ error: message }),
   streamForm: 'lines',

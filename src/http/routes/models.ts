@@ -10,7 +10,7 @@ export type ModelSettings = Pick<Config, 'defaultModel' | 'allowedModels' | 'mod
 export type ModelParts = { config: ModelSettings };
 
 /** An alias has no date, but both SDKs require one. */
-const created = Date.UTC(2025, 0, 1);
+export const created = Date.UTC(2025, 0, 1);
 
 export function listModels(_request: Request, exchange: KeyedExchange, { config }: ModelParts): Response {
   const models = modelsOf(exchange.key, config.allowedModels);
@@ -51,7 +51,7 @@ function rowOf(id: string): ModelResponse {
 }
 
 /** The models of ALLOWED_MODELS that the key may use, in their order. */
-function modelsOf(key: Key, allowedModels: readonly string[]): string[] {
+export function modelsOf(key: Key, allowedModels: readonly string[]): string[] {
   const { allowedModels: own } = key;
   return allowedModels.filter((model) => own === undefined || own.includes(model));
 }

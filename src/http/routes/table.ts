@@ -7,7 +7,8 @@ import { native } from '../../dialects/native.ts';
 import { openai } from '../../dialects/openai/openai.ts';
 import { chatCompletionRequest } from '../../dialects/openai/request.ts';
 import { pageRequest } from '../../pages/request.ts';
-import type { Route } from '../route.ts';
+import { validKey } from '../identify.ts';
+import type { Route, RouteKind, Site } from '../route.ts';
 import { countTokens, type CountParts } from './count-tokens.ts';
 import { fetchPage, type FetchPageParts } from './fetch-page.ts';
 import { generate, type GenerateParts } from './generate.ts';
@@ -15,7 +16,7 @@ import { health, ready, type HealthParts } from './health.ts';
 import { deleteJob, showJob, type JobParts } from './jobs.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
 import { openapi, type OpenapiParts } from './openapi.ts';
-import { lackingPath } from './paths.ts';
+import { canonicalPath, firstPart, lackingPath, nothingAt } from './paths.ts';
 import { usage, type UsageParts } from './usage.ts';
 
 export type RouteParts = CountParts &
@@ -171,12 +172,18 @@ export const routes: readonly Route<RouteParts>[] = [
   },
 ];
 
-/** `path`: the canonical one of the request. `route` is undefined for an unknown path. */
-export function errorFormatOf(
-  path: string,
-  route: Route<RouteParts> | undefined,
-  headers: Headers,
-): ErrorFormat {
+const outside = new Set(routes.map(({ path }) => firstPart(path)).filter((part) => part !== 'v1'));
+
+export const relaySite: Site<RouteParts> = {
+  routes,
+  pathOf: (path) => canonicalPath(path, outside),
+  cors: true,
+  errorFormatOf,
+  nothingAt,
+  keyOf: validKey,
+};
+
+export function errorFormatOf(path: string, route: RouteKind | undefined, headers: Headers): ErrorFormat {
   const above = routes.find(
     (each) => each.dialect !== undefined && (path === each.path || path.startsWith(`${each.path}/`)),
   );
