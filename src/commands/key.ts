@@ -1,11 +1,14 @@
-/** `claude-relay key create|list|show|rotate|revoke`: manages the keys, whether or not the relay runs. */
+/** `claude-relay key create|list|show|set|rotate|revoke`: manages the keys, whether or not the relay runs. */
 import type { Command } from 'commander';
+import { isLoopback } from '../config.ts';
 import { keyRoutes, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { iso } from '../time.ts';
+import { localUrl } from '../service/ready.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
+import { freeAddress } from './free-address.ts';
 import { keyJson, keyTable, keyText } from './text/key-text.ts';
-import { parseCount, parseDuration, parseExpiry, parseList } from './text/parse.ts';
+import { parseCount, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
 import { json, time } from './text/table.ts';
 
 type CreateOptions = {
@@ -18,12 +21,13 @@ type CreateOptions = {
   json?: boolean;
 };
 type ListOptions = { all?: boolean; json?: boolean };
+type SetOptions = { ollamaPort: number | 'off'; ollamaHost: string; json?: boolean };
 type RotateOptions = { grace: number; json?: boolean };
 
 export function addKeyCommand(program: Command, context: CommandContext): void {
   const { now = Date.now } = context;
   const limit = parseCount(1, 1_000_000_000);
-  const key = program.command('key').description('create, list, rotate and revoke the keys of your apps');
+  const key = program.command('key').description('create, list, change and revoke the keys of your apps');
 
   key
     .command('create <label>')
@@ -72,6 +76,32 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         if (options.json !== true) return terminal.out(keyText(key, events, now()));
         const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
         terminal.out(json({ ...keyJson(key, now()), events: history }));
+      }),
+    );
+
+  key
+    .command('set <label>')
+    .description('change a key; a running relay applies it within a second')
+    .requiredOption(
+      '--ollama-port <port>',
+      "serve Ollama's API on this port without the secret; off ends it",
+      parsePort,
+    )
+    .option('--ollama-host <address>', 'the address of this machine for that port', '127.0.0.1')
+    .option('--json', 'as JSON')
+    .action((label: string, options: SetOptions) =>
+      withRecords(context, async (records) => {
+        const { keys, terminal, now } = records;
+        const { ollamaPort: port, ollamaHost: host } = options;
+        const before = keys.show(label).key.ollama;
+        const address = port === 'off' ? undefined : await freeAddress({ host, port }, before);
+        const changed = keys.setOllama(label, address, 'key set');
+        if (options.json === true) return terminal.out(json(keyJson(changed, now())));
+        if (address === undefined) return terminal.err(`${label} is not served to Ollama clients.\n`);
+        const callers = isLoopback(address.host) ? 'on this machine' : `that reaches ${address.host}`;
+        terminal.err(
+          `${label} is served to Ollama clients at ${localUrl(address)}. Every program ${callers} can use it, up to its limits.\n`,
+        );
       }),
     );
 

@@ -12,6 +12,7 @@ import { openKeys } from '../keys/store.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { RequestRecord } from '../ledger/record.ts';
 import { openStore } from '../store/sqlite.ts';
+import { freePort } from '../../test/support/ports.ts';
 import { addKeyCommand } from './key.ts';
 import { addLogsCommand } from './logs.ts';
 import { addUsageCommand } from './usage.ts';
@@ -90,6 +91,7 @@ test('key list and key show print every option of key create as text and as JSON
     concurrency: 7,
     allowed_routes: ['complete', 'usage'],
     allowed_models: ['opus', 'haiku'],
+    ollama_url: null,
   };
   assert.deepEqual(key, expected);
   assert.deepEqual(JSON.parse((await run('key list --json')).out), [expected]);
@@ -105,6 +107,67 @@ test('key list and key show print every option of key create as text and as JSON
     (await run('key show app')).out,
     /^LABEL .*\napp .*\n(?:.*\n)*2030-01-10 12:00:00 UTC: created by key create\n$/,
   );
+});
+
+test('key set gives a key a port for Ollama clients and takes it away', async () => {
+  await run('key create ha');
+  const port = await freePort();
+  const set = await run(`key set ha --ollama-port ${port}`);
+  assert.deepEqual([set.code, set.out], [0, '']);
+  assert.equal(
+    set.err,
+    `ha is served to Ollama clients at http://127.0.0.1:${port}. Every program on this machine can use it, up to its limits.\n`,
+  );
+  assert.match(
+    (await run('key show ha')).out,
+    new RegExp(
+      `\nOllama clients without the secret: http://127\\.0\\.0\\.1:${port}\n.*\n.*: changed by key set\n$`,
+    ),
+  );
+  const off = await run('key set ha --ollama-port off --json');
+  assert.equal((JSON.parse(off.out) as Record<string, unknown>)['ollama_url'], null);
+  assert.match((await run('key set ha --ollama-port off')).err, /^ha is not served to Ollama clients\.\n$/);
+});
+
+test('key set refuses a port that is taken, unless it is the one that the key has', async () => {
+  await run('key create ha');
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const taken = await run(`key set ha --ollama-port ${port}`);
+  assert.equal(taken.code, 1);
+  assert.match(taken.err, new RegExp(`Port ${port} of 127\\.0\\.0\\.1 is in use.*choose another port`));
+  assert.doesNotMatch((await run('key show ha')).out, /Ollama|changed/);
+  server.close();
+  await once(server, 'close');
+  await run(`key set ha --ollama-port ${port}`);
+  // As a relay that runs does.
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  assert.equal((await run(`key set ha --ollama-port ${port}`)).code, 0);
+  server.close();
+});
+
+test('key set explains an address and a port that are not possible', async () => {
+  await run('key create ha');
+  for (const [line, message] of [
+    ['key set ha', /required option '--ollama-port <port>'/],
+    ['key set ha --ollama-port 0', /Use a whole number from 1 to 65535/],
+    [
+      'key set ha --ollama-port 11434 --ollama-host 0.0.0.0',
+      /The host must be one IP address of this machine/,
+    ],
+    [
+      'key set ha --ollama-port 11434 --ollama-host 192.0.2.1',
+      /This machine does not have the address 192\.0\.2\.1/,
+    ],
+    ['key set nobody --ollama-port off', /There is no key with the label nobody/],
+  ] as const) {
+    const ran = await run(line);
+    assert.notEqual(ran.code, 0, line);
+    assert.match(ran.err, message);
+  }
 });
 
 test('key rotate keeps the old secret for the grace period, and key revoke ends all secrets', async () => {

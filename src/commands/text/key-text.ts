@@ -1,6 +1,7 @@
 /** A key as text for people and as JSON for programs. Pure. */
 import type { Key } from '../../keys/key.ts';
 import type { KeyEvent, Keys } from '../../keys/store.ts';
+import { localUrl } from '../../service/ready.ts';
 import { iso, utcDay } from '../../time.ts';
 import { table, time } from './table.ts';
 
@@ -26,6 +27,7 @@ export function keyJson(key: Key, now: number): Record<string, unknown> {
     concurrency: key.concurrency ?? null,
     allowed_routes: key.allowedRoutes ?? null,
     allowed_models: key.allowedModels ?? null,
+    ollama_url: key.ollama === undefined ? null : localUrl(key.ollama),
   };
 }
 
@@ -49,7 +51,9 @@ export function keyTable(keys: readonly Key[], now: number): string {
 
 export function keyText(key: Key, events: readonly KeyEvent[], now: number): string {
   const history = events.map(({ at, action, command }) => `${time(at)} UTC: ${action} by ${command}\n`);
-  return `${keyTable([key], now)}\nid ${key.id}\n${history.join('')}`;
+  const ollama =
+    key.ollama === undefined ? '' : `Ollama clients without the secret: ${localUrl(key.ollama)}\n`;
+  return `${keyTable([key], now)}\nid ${key.id}\n${ollama}${history.join('')}`;
 }
 
 function minute(at: number | undefined): string {

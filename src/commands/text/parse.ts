@@ -39,6 +39,13 @@ export function parseCount(least: number, most: number): (text: string) => numbe
   };
 }
 
+const port = parseCount(1, 65_535);
+
+/** A TCP port, or `off`. */
+export function parsePort(text: string): number | 'off' {
+  return text === 'off' ? text : port(text);
+}
+
 /** An http or https URL, as it was written. */
 export function parseUrl(text: string): string {
   if (/^https?:/.test(text) && URL.canParse(text)) return text;
