@@ -80,7 +80,9 @@ export type Thinking =
   | { type: 'enabled'; budget_tokens: number; display?: 'summarized' | 'omitted' }
   | { type: 'adaptive'; display?: 'summarized' | 'omitted' }
   | { type: 'between_tools' }
-  | { type: 'disabled' };
+  | { type: 'disabled' }
+  /** Nothing is sent, which no model refuses: newer ones refuse `disabled`. */
+  | { type: 'off' };
 
 /** One request to the model: the fields that its route's schema let pass. Where a field is absent, the CLI's default applies. */
 export type Conversation = {

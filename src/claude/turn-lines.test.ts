@@ -145,6 +145,7 @@ test('the CLI’s thinking is off where the API refuses it, and a caller’s thi
     { maxTokens: 50_000 },
     { maxTokens: 1024, effort: 'high' },
     { thinking: { type: 'disabled' } },
+    { thinking: { type: 'off' } },
   ] satisfies Partial<Conversation>[]) {
     assert.ok(isOff(fields), JSON.stringify(fields));
   }
@@ -158,4 +159,8 @@ test('the CLI’s thinking is off where the API refuses it, and a caller’s thi
   ] satisfies Partial<Conversation>[]) {
     assert.ok(!isOff(fields), JSON.stringify(fields));
   }
+  assert.ok(
+    !('thinking' in bodyOf({ ...simple, thinking: { type: 'off' } })),
+    'newer models refuse `disabled`',
+  );
 });

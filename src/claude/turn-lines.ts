@@ -69,7 +69,7 @@ const leastThinkingTokens = 1024;
  */
 function keepsThinking(conversation: Conversation): boolean {
   const { thinking, temperature, topP, topK, toolChoice, maxTokens, effort } = conversation;
-  if (thinking !== undefined) return thinking.type !== 'disabled';
+  if (thinking !== undefined) return thinking.type !== 'disabled' && thinking.type !== 'off';
   if (temperature !== undefined || topP !== undefined || topK !== undefined) return false;
   if (toolChoice?.type === 'any' || toolChoice?.type === 'tool') return false;
   if (maxTokens === undefined) return true;
@@ -87,7 +87,7 @@ function bodyOf(conversation: Conversation): Record<string, unknown> {
     top_p: topP,
     top_k: topK,
     stop_sequences: stopSequences.length === 0 ? undefined : stopSequences,
-    thinking,
+    thinking: thinking?.type === 'off' ? undefined : thinking,
     tools: tools.length === 0 ? undefined : tools.map(toolField),
     tool_choice: tools.length === 0 ? undefined : toolChoice,
   };

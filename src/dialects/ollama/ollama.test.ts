@@ -94,7 +94,7 @@ describe('a chat of Ollama', () => {
         },
       ],
       tools: [{ name: 'HassTurnOff', input_schema: { type: 'object', properties: {} } }],
-      thinking: { type: 'disabled' },
+      thinking: { type: 'off' },
     });
     assert.deepEqual(ignored, ['keep_alive', 'messages.thinking', 'options.num_ctx']);
   });

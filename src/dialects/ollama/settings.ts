@@ -24,10 +24,10 @@ function readOptions({ options }: CommonRequest, ignored: Set<string>): Partial<
   });
 }
 
-/** `high` is the API's own effort where a request has none. */
+/** `high` is the API's own effort where a request has none. Home Assistant sends `false` by default, to every model. */
 function readThinking({ think }: CommonRequest): Pick<Conversation, 'effort' | 'thinking'> {
   if (think === undefined || think === null) return {};
-  if (think === false) return { thinking: { type: 'disabled' } };
+  if (think === false) return { thinking: { type: 'off' } };
   return { effort: think === true ? 'high' : think };
 }
 
