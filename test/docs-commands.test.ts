@@ -14,6 +14,7 @@ import { cleanClone } from './support/clone.ts';
 import { readCommandLine } from './support/command-line.ts';
 import { blocks, commands, documents, inlineCode } from './support/documents.ts';
 import { needs } from './support/needs.ts';
+import { freePort } from './support/ports.ts';
 import { root, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const recipes = documents['docs/recipes.md'] ?? '';
@@ -116,10 +117,15 @@ describe('the shell commands of the documents', () => {
       const skip = needs('bash', ...(own.some((command) => command.startsWith('curl')) ? ['curl'] : []));
       test(`the commands of ${name} run in one shell`, { skip }, async () => {
         const { port } = new URL(relay.url);
+        // The ports of the documents can be in use on this machine.
+        const ports = { '127.0.0.1:8799': `127.0.0.1:${port}`, 'port 11434': `port ${await freePort()}` };
+        const here = (command: string): string =>
+          Object.entries(ports).reduce(
+            (text, [documented, free]) => text.replaceAll(documented, free),
+            command,
+          );
         // In one shell, as a reader would: `KEY` of the first is used by the others.
-        const steps = own.map(
-          (command) => `echo '<<<'; ${command.replaceAll('127.0.0.1:8799', `127.0.0.1:${port}`)}\n`,
-        );
+        const steps = own.map((command) => `echo '<<<'; ${here(command)}\n`);
         const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', steps.join('')], {
           cwd: join(scratch, 'claude-relay'),
           env: { PATH: process.env['PATH'], HOME: relay.home, DATA_DIR: relay.dataDir, PORT: port },

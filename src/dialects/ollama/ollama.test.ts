@@ -235,7 +235,7 @@ describe('a chat of Ollama', () => {
     [
       'a tool with an impossible name',
       { tools: [{ function: { name: 'a b' } }] },
-      /^'tools\[0\]\.function\.name' must be 1 to 64/,
+      /^'tools\[0\]\.function\.name' must be 1 to 128/,
     ],
     [
       'two tools of one name',

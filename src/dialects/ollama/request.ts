@@ -29,7 +29,7 @@ const message = z.looseObject({
 
 const tool = z.looseObject({
   function: z.looseObject({
-    name: z.string().regex(/^[\w-]{1,64}$/, 'must be 1 to 64 of a-z, A-Z, 0-9, _ and -'),
+    name: z.string().regex(/^[\w-]{1,128}$/, 'must be 1 to 128 of a-z, A-Z, 0-9, _ and -'),
     description: text,
     parameters: z.record(z.string(), z.unknown()).nullish(),
   }),
