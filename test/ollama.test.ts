@@ -9,7 +9,7 @@ import { systemClock } from '../src/limits/clock.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 import { freePort } from './support/ports.ts';
-import { eventually, ledgerRow } from './support/relay.ts';
+import { eventually, ledgerRow, startTestRelay } from './support/relay.ts';
 import { structuredModel } from './support/weather.ts';
 
 let relay: InProcessRelay;
@@ -66,6 +66,8 @@ async function lines(response: Response): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+const messages = [{ role: 'user', content: 'hi' }];
+
 /** With headers that `fetch` does not let a program choose. */
 function raw(
   port: number,
@@ -82,8 +84,6 @@ function raw(
     sent.end();
   });
 }
-
-const messages = [{ role: 'user', content: 'hi' }];
 
 describe('a key with a port', () => {
   let url: string;
@@ -373,4 +373,73 @@ describe('the rules of the key', () => {
     await eventually('the port is open', () => relay.log().includes(`"url":"http://127.0.0.1:${taken}"`));
     assert.equal(warned().length, 1);
   });
+});
+
+test('a relay that stops lets the stream of a key’s port end, and closes the port', async () => {
+  const { url } = await served('last');
+  const begun = Promise.withResolvers<void>();
+  const rest = Promise.withResolvers<void>();
+  relay.model.say({
+    kind: 'text',
+    text: ['Hel', 'lo'],
+    beforeDelta: (index) => {
+      if (index === 0) return;
+      begun.resolve();
+      return rest.promise;
+    },
+  });
+  const response = await post(`${url}/api/chat`, { model: 'opus', messages });
+  await begun.promise;
+  const stopped = relay.stop();
+  await eventually(
+    'new work is refused',
+    async () => (await post(`${url}/api/chat`, { model: 'opus', messages })).status === 503,
+  );
+  rest.resolve();
+  assert.equal((await lines(response)).at(-1)?.['done_reason'], 'stop');
+  await stopped;
+  await assert.rejects(fetch(url));
+});
+
+test('key set opens the port of a relay that runs, and a real Claude Code answers there', async () => {
+  const whole = await startTestRelay({ proof: false });
+  try {
+    const port = await freePort();
+    whole.command('genkey', 'ha');
+    whole.command('claude-relay', 'key', 'set', 'ha', '--ollama-port', String(port));
+    const url = `http://127.0.0.1:${port}`;
+    await eventually('the port is open', () =>
+      fetch(url).then(
+        ({ ok }) => ok,
+        () => false,
+      ),
+    );
+    const tools = [
+      { type: 'function', function: { name: 'HassTurnOn', parameters: { type: 'object', properties: {} } } },
+    ];
+    const body = {
+      model: 'opus:latest',
+      messages: [{ role: 'system', content: 'Brief.' }, ...messages],
+      tools,
+      think: false,
+    };
+    const sent = await lines(await post(`${url}/api/chat`, body));
+    assert.deepEqual(sent[0]?.['message'], { role: 'assistant', content: 'hello' });
+    assert.equal(sent.at(-1)?.['done'], true);
+    const asked = whole.model.requests.at(-1)?.json as Record<string, unknown>;
+    assert.ok(!('thinking' in asked));
+    assert.deepEqual(
+      (asked['tools'] as { name: string }[]).map(({ name }) => name),
+      ['HassTurnOn'],
+    );
+    whole.command('claude-relay', 'key', 'set', 'ha', '--ollama-port', 'off');
+    await eventually('the port is closed', () =>
+      fetch(url).then(
+        () => false,
+        () => true,
+      ),
+    );
+  } finally {
+    await whole.stop();
+  }
 });
