@@ -2,9 +2,10 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
-import type { Config } from '../../config.ts';
+import { isLoopback, type Config } from '../../config.ts';
 import type { Key } from '../../keys/key.ts';
 import { openKeys } from '../../keys/store.ts';
+import { localUrl } from '../../service/ready.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { waitMs } from '../context.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
@@ -33,7 +34,8 @@ export function diskLines({ dataDir }: Config, now: number): Line[] {
       const problem = store.problem();
       lines.push(problem === undefined ? ok('database', 'writable') : failure('database', problem, fix));
       const isLive = ({ expiresAt = Infinity }: Key): boolean => now < expiresAt;
-      lines.push(keysLine(openKeys(store).list().filter(isLive).length));
+      const live = openKeys(store).list().filter(isLive);
+      lines.push(keysLine(live.length), ...portLines(live));
     } finally {
       store.close();
     }
@@ -56,6 +58,21 @@ function keysLine(liveKeys: number): Line {
   return liveKeys === 0
     ? warning('keys', 'there is no valid key: no app can send requests', 'bin/genkey my-app')
     : ok('keys', `${liveKeys} valid`);
+}
+
+/** The ports where no secret is needed. */
+function portLines(keys: readonly Pick<Key, 'label' | 'ollama'>[]): Line[] {
+  return keys.flatMap(({ label, ollama }) => {
+    if (ollama === undefined) return [];
+    const detail = `${label} at ${localUrl(ollama)}, without a secret`;
+    return isLoopback(ollama.host)
+      ? ok('ollama-port', `${detail}, only this machine`)
+      : warning(
+          'ollama-port',
+          `${detail}: every machine that reaches the address uses this key`,
+          `bin/claude-relay key set ${label} --ollama-port ${ollama.port} (for this machine only), or a firewall`,
+        );
+  });
 }
 
 /** Each process of Claude Code has a separate directory among the temporary files. */

@@ -11,6 +11,7 @@ import { startInProcess } from '../../../test/support/in-process.ts';
 import { loadConfig, type Config, type ConfigError } from '../../config.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import { systemdState, units } from '../../service/state.ts';
+import { openKeys } from '../../keys/store.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { loginLine } from './claude.ts';
 import { diskLines, judgeSpace } from './disk.ts';
@@ -175,6 +176,24 @@ describe('the data directory', () => {
     assertLine(find(fixed, 'data-dir'), 'ok', /only you/);
     assertLine(find(fixed, 'database'), 'ok', /^writable$/);
     assertLine(find(fixed, 'keys'), 'warning', /no valid key/, /^bin\/genkey my-app$/);
+  });
+
+  test('a port without a secret is listed, and one that other machines reach is a warning', () => {
+    const store = openStore(dataDir);
+    const keys = openKeys(store);
+    keys.create('ha', {}, 'test');
+    const portLine = (host: string): Line => {
+      keys.setOllama('ha', { host, port: 11434 }, 'test');
+      return find(lines(), 'ollama-port');
+    };
+    assertLine(
+      portLine('127.0.0.1'),
+      'ok',
+      /^ha at http:\/\/127\.0\.0\.1:11434, without a secret, only this machine$/,
+    );
+    const fix = /^bin\/claude-relay key set ha --ollama-port 11434 \(for this machine only\)/;
+    assertLine(portLine('192.168.1.5'), 'warning', /every machine that reaches the address/, fix);
+    store.close();
   });
 
   test('a data directory below a file is a failure', () => {
