@@ -110,7 +110,7 @@ function readAssistant(
 }
 
 /** The caller's id if the Messages API accepts it (`[\w-]+`, unique in the conversation), otherwise a similar one. */
-function freeId(asked: string, used: Set<string>): string {
+export function freeId(asked: string, used: Set<string>): string {
   const plain = asked.replaceAll(/[^\w-]/g, '_');
   let id = plain;
   for (let suffix = 2; used.has(id); suffix += 1) id = `${plain}_${suffix}`;
@@ -119,7 +119,7 @@ function freeId(asked: string, used: Set<string>): string {
 }
 
 /** Some clients store an empty text for a call without arguments. */
-function readArguments(text: string, path: Path): Record<string, unknown> {
+export function readArguments(text: string, path: Path): Record<string, unknown> {
   if (text.trim() === '') return {};
   let value: unknown;
   try {

@@ -4,6 +4,7 @@ import {
   imageTypes,
   type AssistantBlock,
   type DocumentBlock,
+  type ImageBlock,
   type TextBlock,
   type UserBlock,
 } from '../../conversation.ts';
@@ -52,7 +53,7 @@ export function userBlocks(
   });
 }
 
-function imageBlock(url: string, path: Path): UserBlock {
+export function imageBlock(url: string, path: Path): ImageBlock {
   const data = readDataUrl(url, path, 'an image');
   const named = data.type === 'image/jpg' ? 'image/jpeg' : data.type;
   const type = imageTypes.find((known) => known === named);
@@ -60,7 +61,7 @@ function imageBlock(url: string, path: Path): UserBlock {
   return { type: 'image', source: { type: 'base64', media_type: type, data: data.base64 } };
 }
 
-function fileBlock(file: Extract<UserPart, { type: 'file' }>['file'], path: Path): DocumentBlock {
+export function fileBlock(file: Extract<UserPart, { type: 'file' }>['file'], path: Path): DocumentBlock {
   if ((file.file_id ?? undefined) !== undefined) {
     refuse([...path, 'file_id'], 'names an uploaded file, but the relay keeps no files: send file_data');
   }

@@ -1,0 +1,64 @@
+/** A request for a response -> a conversation. Pure. */
+import type { Conversation } from '../../../conversation.ts';
+import { given } from '../../given.ts';
+import { parseBody, requireSendable } from '../../problem.ts';
+import { problem } from '../problem.ts';
+import { Ignored, noteParameters } from './ignored.ts';
+import { readInput } from './items.ts';
+import { responsesRequest, type ResponsesRequest, type TextFormat } from './request.ts';
+import { readTools, type CallerTools } from './tools.ts';
+
+export type ReadRequest = {
+  conversation: Conversation;
+  /** The parameters, for the answer that repeats them. */
+  request: ResponsesRequest;
+  callers: CallerTools;
+  ignored: Ignored;
+};
+
+/** Throws a `bad_request` that names the place. */
+export function readResponsesRequest(body: unknown): ReadRequest {
+  requireSendable(body, [], problem);
+  const { input, ...parameters } = parseBody(responsesRequest, body, problem);
+  const request: ResponsesRequest = given(parameters);
+  const ignored = new Ignored();
+  noteParameters(body as object, request, ignored);
+  const { system, messages, tools: additional } = readInput(input, ignored);
+  const { asked, callers } = readTools(request, additional, ignored);
+  const instructions = request.instructions ?? '';
+  const conversation: Conversation = {
+    system: instructions.trim() === '' ? system : [instructions, ...system],
+    messages,
+    ...readSampling(request, ignored),
+    ...readReasoning(request),
+    ...asked,
+    ...readFormat(request.text?.format),
+  };
+  return { conversation, request, callers, ignored };
+}
+
+function readSampling(request: ResponsesRequest, ignored: Ignored): Partial<Conversation> {
+  const { temperature } = request;
+  // The model's scale ends at 1.
+  if (temperature !== undefined && temperature > 1) ignored.add('temperature');
+  return given({
+    maxTokens: request.max_output_tokens,
+    temperature: temperature === undefined ? undefined : Math.min(temperature, 1),
+    topP: request.top_p,
+    topK: request.top_k,
+  });
+}
+
+function readReasoning({ reasoning }: ResponsesRequest): Pick<Conversation, 'effort' | 'thinking'> {
+  const effort = reasoning?.effort ?? undefined;
+  if (effort === undefined) return {};
+  if (effort === 'none') return { thinking: { type: 'disabled' } };
+  return { effort: effort === 'minimal' ? 'low' : effort };
+}
+
+function readFormat(format: TextFormat | null | undefined): Pick<Conversation, 'schema'> {
+  if (format === undefined || format === null || format.type === 'text') return {};
+  if (format.type === 'json_object') return { schema: { type: 'object' } };
+  const { schema, description } = format;
+  return { schema: { ...given({ description }), ...(schema ?? { type: 'object' }) } };
+}

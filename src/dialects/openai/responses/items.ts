@@ -1,0 +1,160 @@
+/** The input of a response -> system prompt, turns and further tools. Pure. */
+import { z } from 'zod';
+import type { Message } from '../../../conversation.ts';
+import type { Path } from '../../problem.ts';
+import { readArguments } from '../messages.ts';
+import { refuse } from '../problem.ts';
+import { blocksOf, content, textsOf } from './content.ts';
+import type { Ignored } from './ignored.ts';
+import { unpackThinking } from './reasoning.ts';
+import { anyTool, type AnyTool, type InputItem } from './request.ts';
+import { joinedName, parseAt } from './tools.ts';
+import { Turns } from './turns.ts';
+
+export type Input = {
+  system: string[];
+  messages: Message[];
+  /** Tools that the input adds, with their places. */
+  tools: { tool: AnyTool; path: Path }[];
+};
+
+type Reader = (item: InputItem, path: Path, input: Input, turns: Turns, ignored: Ignored) => void;
+
+/** Fields of an item of an answer that is sent back. They say nothing to the model. */
+const ofAnswer = {
+  type: z.unknown().optional(),
+  id: z.unknown().optional(),
+  status: z.unknown().optional(),
+};
+
+const call = {
+  ...ofAnswer,
+  call_id: z.string().min(1),
+  name: z.string().min(1),
+  namespace: z.string().nullish(),
+};
+
+const message = z.object({
+  ...ofAnswer,
+  role: z.enum(['user', 'assistant', 'system', 'developer']),
+  content,
+  phase: z.unknown().optional(),
+});
+/** `arguments` is a JSON object, as text. */
+const functionCall = z.object({ ...call, arguments: z.string() });
+const customToolCall = z.object({ ...call, input: z.string() });
+const callOutput = z.object({
+  ...ofAnswer,
+  call_id: z.string().min(1),
+  output: content,
+  name: z.unknown().optional(),
+});
+const reasoning = z.object({
+  ...ofAnswer,
+  encrypted_content: z.unknown().optional(),
+  summary: z.unknown().optional(),
+  content: z.unknown().optional(),
+});
+const additionalTools = z.object({ ...ofAnswer, role: z.unknown().optional(), tools: z.array(anyTool) });
+
+/** Parses the item and notes the fields that are not known. */
+function read<Output>(
+  schema: z.ZodObject & z.ZodType<Output>,
+  item: InputItem,
+  path: Path,
+  ignored: Ignored,
+): Output {
+  ignored.addUnknown(item, schema, 'input.');
+  return parseAt(schema as z.ZodType<Output>, item, path);
+}
+
+const readers: Readonly<Record<string, Reader>> = {
+  message: (item, path, { system }, turns, ignored) => {
+    const given = read(message, item, path, ignored);
+    const at = [...path, 'content'];
+    switch (given.role) {
+      case 'system':
+      case 'developer':
+        system.push(...textsOf(given.content, at).map(({ text }) => text));
+        return;
+      case 'assistant':
+        turns.assistant(textsOf(given.content, at), path);
+        return;
+      case 'user': {
+        const blocks = blocksOf(given.content, at, ignored);
+        if (blocks.length === 0) refuse(at, 'must not be blank');
+        turns.user(blocks, path);
+      }
+    }
+  },
+  function_call: (item, path, _input, turns, ignored) => {
+    const given = read(functionCall, item, path, ignored);
+    const args = readArguments(given.arguments, [...path, 'arguments']);
+    turns.call(given.call_id, joinedName(given.name, given.namespace), args, path);
+  },
+  custom_tool_call: (item, path, _input, turns, ignored) => {
+    const given = read(customToolCall, item, path, ignored);
+    turns.call(given.call_id, joinedName(given.name, given.namespace), { input: given.input }, path);
+  },
+  function_call_output: addOutput,
+  custom_tool_call_output: addOutput,
+  reasoning: (item, path, _input, turns, ignored) => {
+    const block = unpackThinking(read(reasoning, item, path, ignored).encrypted_content);
+    // Thinking that the model did not sign is not its own.
+    if (block === undefined) ignored.add('input.reasoning');
+    else turns.assistant([block], path);
+  },
+  additional_tools: (item, path, { tools }, _turns, ignored) => {
+    const given = read(additionalTools, item, path, ignored);
+    tools.push(...given.tools.map((tool, index) => ({ tool, path: [...path, 'tools', index] })));
+  },
+  item_reference: (_item, path) =>
+    refuse(path, 'refers to an item that the relay does not keep: send the item itself (store: false)'),
+};
+
+function addOutput(item: InputItem, path: Path, _input: Input, turns: Turns, ignored: Ignored): void {
+  const { call_id: callId, output } = read(callOutput, item, path, ignored);
+  const shown = typeof output === 'string' ? output : blocksOf(output, [...path, 'output'], ignored);
+  turns.result(callId, shown, path);
+}
+
+/** What a tool that the API runs did for another model. The texts that follow say what came of it. */
+const hostedItems: ReadonlySet<string> = new Set([
+  'web_search_call',
+  'file_search_call',
+  'code_interpreter_call',
+  'image_generation_call',
+  'mcp_list_tools',
+  'mcp_call',
+  'mcp_approval_request',
+  'mcp_approval_response',
+  'tool_search_call',
+  'tool_search_output',
+]);
+
+/**
+ * System and developer messages become the system prompt, wherever they stand. Throws a `bad_request` that names the place.
+ */
+export function readInput(given: string | readonly InputItem[], ignored: Ignored): Input {
+  if (typeof given === 'string' && given.trim() === '') refuse(['input'], 'must not be blank');
+  const turns = new Turns();
+  const input: Input = { system: [], messages: [], tools: [] };
+  const items = typeof given === 'string' ? [{ type: 'message', role: 'user', content: given }] : given;
+  items.forEach((item, index) => {
+    const path = typeof given === 'string' ? ['input'] : ['input', index];
+    const type = item.type ?? ('role' in item ? 'message' : undefined);
+    if (type !== undefined && hostedItems.has(type)) {
+      ignored.add(`input.${type}`);
+      return;
+    }
+    const reader = type === undefined || !Object.hasOwn(readers, type) ? undefined : readers[type];
+    if (reader === undefined) {
+      refuse(
+        [...path, 'type'],
+        type === undefined ? 'is required' : `is not one of ${Object.keys(readers).join(', ')}`,
+      );
+    }
+    reader(item, path, input, turns, ignored);
+  });
+  return { ...input, messages: turns.messages() };
+}
