@@ -79,6 +79,8 @@ export type ErrorDetails = {
   param?: string;
   /** `details` of an error in the Messages API: its SDKs use the `error_code` in it. */
   apiDetails?: Readonly<Record<string, unknown>>;
+  /** The server-sent events that end a stream with this error, where they depend on what was sent before. */
+  events?: string;
   headers?: Record<string, string>;
   /** For the log; never shown to a caller. */
   cause?: unknown;

@@ -45,6 +45,8 @@ export type StreamResponder = {
   /** `message_start` comes first; `end` stands for `message_delta` and `message_stop`. */
   event(event: ModelEvent): string;
   end(answer: Answer): string;
+  /** The events that end the stream with an error; absent: the dialect's `errorEvents`. */
+  fail?(error: RelayError): string;
 };
 
 /** The form of a stream: server-sent events, or one JSON object a line. */

@@ -133,7 +133,8 @@ export async function answerWithEvents(
       throw thrown;
     }
     exchange.failure = asRelayError(thrown);
-    stream.send(exchange.errorFormat.errorEvents(exchange.failure, exchange.requestId));
+    const { failure, errorFormat, requestId } = exchange;
+    stream.send(failure.details.events ?? errorFormat.errorEvents(failure, requestId));
   }
   await stream.end();
   if (!outgoing.writableFinished) exchange.clientGone = true;

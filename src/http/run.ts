@@ -7,7 +7,8 @@ import type { Readiness } from '../claude/proof/readiness.ts';
 import type { Answer } from '../conversation.ts';
 import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
-import type { KeyedExchange } from './exchange.ts';
+import { RelayError } from '../errors.ts';
+import { asRelayError, type KeyedExchange } from './exchange.ts';
 import { reserve, whileWanted, type ReservationParts } from './reservation.ts';
 
 export type RunParts = ReservationParts & {
@@ -58,9 +59,18 @@ export async function runToEvents(
       defect = error;
     }
   };
-  const answer = await runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts);
-  if (defect !== undefined) throw defect;
-  send(responder.end(answer));
+  try {
+    const answer = await runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts);
+    if (defect !== undefined) throw defect;
+    send(responder.end(answer));
+  } catch (thrown) {
+    if (responder.fail === undefined) throw thrown;
+    const { code, message, details } = asRelayError(thrown);
+    throw new RelayError(code, message, {
+      ...details,
+      events: responder.fail(new RelayError(code, message, details)),
+    });
+  }
 }
 
 /** Resolves to the answer; rejects with a RelayError. */

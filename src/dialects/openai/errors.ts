@@ -16,7 +16,7 @@ export function chatError(error: RelayError): object {
 /** Limits that a short wait does not lift. */
 const quotas: ReadonlySet<string | undefined> = new Set(['key_daily', 'global_daily', 'plan']);
 
-function codeOf({ code, details }: RelayError): string {
+export function codeOf({ code, details }: RelayError): string {
   if (code === 'unauthorized') return 'invalid_api_key';
   if (details.reason === 'unknown_model') return 'model_not_found';
   // Clients shorten the conversation when they get this code.

@@ -1,0 +1,155 @@
+/** The response object, with all fields that Open Responses requires. Pure. */
+import type { Answer, TokenUsage } from '../../../conversation.ts';
+import type { RelayError } from '../../../errors.ts';
+import type { AnswerFacts } from '../../dialect.ts';
+import { codeOf } from '../errors.ts';
+import { incompleteReason, outputItems, type ItemForm } from './output.ts';
+import type { AnyTool, ResponsesRequest, TextFormat } from './request.ts';
+import type { CallerTools } from './tools.ts';
+
+/** What the answer needs to know of its request. */
+export type Asked = { request: ResponsesRequest; callers: CallerTools };
+
+export type ResponseState = {
+  status: 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
+  /** The model that answered; absent: not known yet. */
+  model?: string | undefined;
+  output?: readonly object[];
+  usage?: object;
+  incompleteReason?: string;
+  error?: RelayError;
+};
+
+export function wholeResponse(asked: Asked, answer: Answer, facts: AnswerFacts): object {
+  return responseObject(asked, facts, endState(answer, outputItems(answer, itemForm(asked, facts))));
+}
+
+/** How a response ended that the model answered. */
+export function endState(answer: Answer, output: readonly object[]): ResponseState {
+  const reason = incompleteReason(answer.stopReason);
+  return {
+    status: reason === undefined ? 'completed' : 'incomplete',
+    model: answer.resolvedModel,
+    output,
+    usage: usageOf(answer),
+    ...(reason === undefined ? {} : { incompleteReason: reason }),
+  };
+}
+
+export function itemForm({ request, callers }: Asked, { requestId }: AnswerFacts): ItemForm {
+  const { summary, generate_summary: older } = request.reasoning ?? {};
+  return {
+    suffix: suffixOf(requestId),
+    callers,
+    showThinking: (summary ?? older ?? undefined) !== undefined,
+  };
+}
+
+export function responseObject({ request }: Asked, facts: AnswerFacts, state: ResponseState): object {
+  const { reasoning, text } = request;
+  return {
+    id: responseId(facts.requestId),
+    object: 'response',
+    created_at: Math.floor(facts.at / 1000),
+    status: state.status,
+    background: request.background === true && request.stream !== true,
+    completed_at: state.status === 'completed' ? Math.floor((facts.at + facts.durationMs) / 1000) : null,
+    error: state.error === undefined ? null : { code: codeOf(state.error), message: state.error.message },
+    incomplete_details: state.incompleteReason === undefined ? null : { reason: state.incompleteReason },
+    instructions: request.instructions ?? null,
+    max_output_tokens: request.max_output_tokens ?? null,
+    max_tool_calls: null,
+    model: state.model ?? facts.model,
+    output: state.output ?? [],
+    parallel_tool_calls: request.parallel_tool_calls ?? true,
+    previous_response_id: null,
+    prompt_cache_key: request.prompt_cache_key ?? null,
+    reasoning: {
+      effort: reasoning?.effort === 'minimal' ? 'low' : (reasoning?.effort ?? null),
+      summary: reasoning?.summary ?? reasoning?.generate_summary ?? null,
+    },
+    safety_identifier: request.safety_identifier ?? null,
+    service_tier: 'default',
+    store: false,
+    temperature: Math.min(request.temperature ?? 1, 1),
+    text: {
+      format: writtenFormat(text?.format),
+      ...(text?.verbosity === undefined || text.verbosity === null ? {} : { verbosity: text.verbosity }),
+    },
+    tool_choice: writtenChoice(request.tool_choice),
+    tools: (request.tools ?? []).flatMap(writtenTool),
+    top_logprobs: 0,
+    top_p: request.top_p ?? 1,
+    frequency_penalty: 0,
+    presence_penalty: 0,
+    truncation: 'disabled',
+    usage: state.usage ?? null,
+    metadata: request.metadata ?? {},
+  };
+}
+
+/** The id contains the request's id, to find the request in the relay's log. */
+function responseId(requestId: string): string {
+  return `resp_${suffixOf(requestId)}`;
+}
+
+function suffixOf(requestId: string): string {
+  return requestId.replace(/^req_/, '');
+}
+
+/** That API includes cache reads and writes in the input's tokens. */
+function usageOf({ usage, rawUsage }: Answer): object {
+  const input = inputTokens(usage);
+  const { thinking_tokens: thinking } = (rawUsage['output_tokens_details'] ?? {}) as {
+    thinking_tokens?: unknown;
+  };
+  return {
+    input_tokens: input,
+    input_tokens_details: {
+      cached_tokens: usage.cache_read_input_tokens,
+      cache_write_tokens: usage.cache_creation_input_tokens,
+    },
+    output_tokens: usage.output_tokens,
+    output_tokens_details: { reasoning_tokens: Number.isInteger(thinking) ? thinking : 0 },
+    total_tokens: input + usage.output_tokens,
+  };
+}
+
+function inputTokens(usage: TokenUsage): number {
+  return usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+}
+
+function writtenFormat(format: TextFormat | null | undefined): object {
+  if (format === undefined || format === null) return { type: 'text' };
+  if (format.type !== 'json_schema') return { type: format.type };
+  const { type, name, description, schema, strict } = format;
+  return {
+    type,
+    name: name ?? 'response',
+    description: description ?? null,
+    schema: schema ?? null,
+    strict: strict ?? false,
+  };
+}
+
+function writtenChoice(choice: ResponsesRequest['tool_choice']): unknown {
+  if (typeof choice !== 'object' || choice.type !== 'allowed_tools') return choice ?? 'auto';
+  return { ...choice, mode: choice['mode'] ?? 'auto' };
+}
+
+const ownTypes: ReadonlySet<string> = new Set(['custom', 'namespace']);
+
+/** Tools that the API would run were not available to the model. */
+function writtenTool(tool: AnyTool): object[] {
+  if (tool.type !== 'function') return ownTypes.has(tool.type) ? [tool] : [];
+  const { type, name, description, parameters, strict } = tool;
+  return [
+    {
+      type,
+      name,
+      description: description ?? null,
+      parameters: parameters ?? null,
+      strict: strict ?? false,
+    },
+  ];
+}

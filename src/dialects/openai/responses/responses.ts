@@ -1,0 +1,34 @@
+/**
+ * The dialect of the Responses API: POST /v1/responses for the official SDKs, Codex and clients of Open Responses. Pure.
+ *
+ * Source: the specification of Open Responses, the types of openai 7.57, and what Codex 0.171 sends and reads.
+ */
+import type { Dialect, ParsedRequest } from '../../dialect.ts';
+import { chatError } from '../errors.ts';
+import { serverSentEvent } from '../stream.ts';
+import { wholeResponse } from './answer.ts';
+import { readResponsesRequest } from './conversation.ts';
+import { responseStream } from './stream.ts';
+
+export const responses: Dialect = {
+  parse,
+  errorBody: chatError,
+  // An error of a stream that has not begun: `fail` writes any other.
+  errorEvents: (error) =>
+    `event: error\n${serverSentEvent({ type: 'error', sequence_number: 0, ...chatError(error) })}`,
+};
+
+function parse(body: unknown): ParsedRequest {
+  const { conversation, ignored, ...asked } = readResponsesRequest(body);
+  const stream = asked.request.stream === true;
+  return {
+    conversation,
+    model: asked.request.model,
+    stream,
+    ignored: ignored.list(),
+    responder: {
+      body: (answer, facts) => wholeResponse(asked, answer, facts),
+      stream: (facts) => responseStream(asked, facts),
+    },
+  };
+}
