@@ -293,6 +293,34 @@ export const chatResponse = z.looseObject({
   choices: z.array(z.looseObject({ index: z.int(), finish_reason: z.string() })),
 });
 
+/** Further fields repeat the request. */
+export const responsesResponse = z.looseObject({
+  id: z.string(),
+  object: z.literal('response'),
+  created_at: z.int(),
+  completed_at: z.int().nullable(),
+  status: z.enum(['queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled']),
+  model: z.string(),
+  output: z.array(z.looseObject({ type: z.string(), id: z.string() })),
+  error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
+  incomplete_details: z.strictObject({ reason: z.string() }).nullable(),
+  usage: z
+    .strictObject({
+      input_tokens: z.int(),
+      input_tokens_details: z.strictObject({ cached_tokens: z.int(), cache_write_tokens: z.int() }),
+      output_tokens: z.int(),
+      output_tokens_details: z.strictObject({ reasoning_tokens: z.int() }),
+      total_tokens: z.int(),
+    })
+    .nullable(),
+});
+
+export const deletedResponse = z.strictObject({
+  id: z.string(),
+  object: z.literal('response'),
+  deleted: z.literal(true),
+});
+
 export const chatError = z.strictObject({
   error: z.strictObject({
     message: z.string(),

@@ -16,6 +16,8 @@ export const errorTable = {
   method_not_allowed: { status: 405, ...invalid },
   payload_too_large: { status: 413, anthropic: 'request_too_large', openai: 'invalid_request_error' },
   unsupported_media_type: { status: 415, ...invalid },
+  // Codex asks by WebSocket first. This status makes it use POST at once; any other one, after five tries.
+  no_websocket: { status: 426, ...invalid },
   idempotency_mismatch: { status: 422, ...invalid },
   // Only for the ledger: the client closed the connection.
   client_closed_request: { status: 499, ...failed },

@@ -12,6 +12,7 @@ import {
   parametersWithoutEffect,
   refusedParameters as refusedOfChat,
 } from '../src/dialects/openai/request.ts';
+import * as responsesParameters from '../src/dialects/openai/responses/request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
 import { jobBounds } from '../src/http/async/jobs.ts';
 import { repeatBounds } from '../src/http/async/remembered-runs.ts';
@@ -126,6 +127,22 @@ describe('the tables of the documents', () => {
     );
     assertSame(named('no effect'), Object.keys(parametersWithoutEffect));
     assertSame(named('400'), Object.keys(refusedOfChat));
+  });
+
+  test('docs/api.md says what the relay does with each parameter of a response', () => {
+    const [parameters = ''] = section(api, '## POST /v1/responses').split('**Input**');
+    const named = (becomes: string): string[] =>
+      rows(parameters).flatMap(([name = '', treatment]) => (treatment === becomes ? [name] : []));
+    const special = {
+      ...responsesParameters.parametersWithoutEffect,
+      ...responsesParameters.refusedParameters,
+    };
+    assertSame(
+      named('used'),
+      Object.keys(responsesParameters.responsesRequest.shape).filter((name) => !(name in special)),
+    );
+    assertSame(named('no effect'), Object.keys(responsesParameters.parametersWithoutEffect));
+    assertSame(named('400'), Object.keys(responsesParameters.refusedParameters));
   });
 
   test('docs/fetch.md lists every field of a fetch with its default, and no other', () => {
@@ -298,6 +315,8 @@ describe('the routes and answers of the documents', () => {
 
   test('each GET route answers with the fields that docs/api.md shows', async () => {
     const { job } = (await answerTo({ prompt: 'x', async: true })) as { job: { url: string } };
+    const background = await relay.post({ input: 'hi', background: true }, { path: '/v1/responses' });
+    const { id } = (await background.json()) as { id: string };
     const get = async (path: string): Promise<Record<string, object>> => {
       const response = await fetch(`${relay.url}${path}`, { headers: { 'x-api-key': relay.key } });
       assert.equal(response.status, 200, path);
@@ -308,6 +327,7 @@ describe('the routes and answers of the documents', () => {
       const path = route
         .slice('GET '.length)
         .replace('/v1/jobs/:id', job.url)
+        .replace('/v1/responses/:id', `/v1/responses/${id}`)
         .replace('/v1/models/:id', '/v1/models/opus');
       const body = await get(path);
       const shown = parse(jsonBlocks(section(api, `## ${route}`))[0]);

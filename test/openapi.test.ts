@@ -19,6 +19,7 @@ describe('/openapi.json', () => {
   let document: Document;
   let ajv: Ajv2020;
   let jobUrl = '';
+  let responseUrl = '';
   before(async () => {
     relay = await startInProcess({ settings: { ALLOWED_MODELS: 'haiku,sonnet', DEFAULT_MODEL: 'haiku' } });
     const response = await fetch(`${relay.url}/openapi.json`);
@@ -71,7 +72,7 @@ describe('/openapi.json', () => {
       check(operation, response.status, body, path);
       answered.push(path);
     }
-    const expected = ['complete', 'messages', 'messages/count_tokens', 'chat/completions', 'fetch'];
+    const expected = ['complete', 'messages', 'messages/count_tokens', 'chat/completions', 'responses', 'fetch'];
     assert.deepEqual(
       answered,
       expected.map((name) => `/v1/${name}`),
@@ -94,13 +95,28 @@ describe('/openapi.json', () => {
     }
   });
 
+  test('a response with background is as the description says', async () => {
+    const post = document.paths['/v1/responses']?.['post'];
+    const cancel = document.paths['/v1/responses/{id}/cancel']?.['post'];
+    assert.ok(post && cancel);
+    const response = await relay.post({ input: 'hi', background: true }, { path: '/v1/responses' });
+    const body = (await response.json()) as { id: string };
+    check(post, response.status, body, 'background');
+    responseUrl = `/v1/responses/${body.id}`;
+    const cancelled = await relay.post({}, { path: `${responseUrl}/cancel` });
+    check(cancel, cancelled.status, await cancelled.json(), 'cancel');
+  });
+
   test('every GET and DELETE is answered as the description says', async () => {
     assert.match(jobUrl, /^\/v1\/jobs\/job_/);
     for (const method of ['get', 'delete']) {
       for (const [path, methods] of Object.entries(document.paths)) {
         const operation = methods[method];
         if (operation === undefined) continue;
-        const real = path.replace('/v1/jobs/{id}', jobUrl).replace('/v1/models/{id}', '/v1/models/haiku');
+        const real = path
+          .replace('/v1/jobs/{id}', jobUrl)
+          .replace('/v1/responses/{id}', responseUrl)
+          .replace('/v1/models/{id}', '/v1/models/haiku');
         const response = await fetch(`${relay.url}${real}`, {
           method: method.toUpperCase(),
           headers: operation.security?.length === 0 ? {} : { 'x-api-key': relay.key },

@@ -38,7 +38,18 @@ export type Responder = {
   body(answer: Answer, facts: AnswerFacts): object;
   /** The answer in pieces; called once, when the model begins to answer. */
   stream(facts: () => AnswerFacts): StreamResponder;
+  /** The job that a field of the body asks for, in the form of the API; absent: the relay's own form. */
+  job?: OwnJob;
 };
+
+/** How an API describes a job, and the answer of a job that has none. */
+export type OwnJob = {
+  id(facts: AnswerFacts): string;
+  body(state: JobState, facts: AnswerFacts): object;
+};
+
+/** `error`: why the job failed. */
+export type JobState = { status: 'queued' | 'running' | 'failed' | 'cancelled'; error?: RelayError };
 
 /** Each function returns text in the dialect's form of a stream, or '' for nothing to send. */
 export type StreamResponder = {

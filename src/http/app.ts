@@ -75,7 +75,11 @@ export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typ
     const methods = [route, ...others].flatMap((each) => each?.method ?? []);
     const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
     app.all(path, (c) =>
-      answer(c, route, (request, exchange) => preflight(request, exchange, allow) ?? notAllowed(allow)),
+      answer(
+        c,
+        route,
+        (request, exchange) => preflight(request, exchange, allow) ?? notAllowed(allow, request.headers),
+      ),
     );
   }
   app.notFound((c) =>
@@ -86,6 +90,15 @@ export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typ
   return (request, env) => app.fetch(request, env);
 }
 
-function notAllowed(allow: string): never {
+function notAllowed(allow: string, headers: Headers): never {
+  if (headers.get('upgrade')?.toLowerCase() === 'websocket') {
+    throw new RelayError(
+      'no_websocket',
+      `This relay has no WebSockets. This path answers ${allow} over HTTP.`,
+      {
+        headers: { upgrade: 'HTTP/1.1', connection: 'upgrade, close' },
+      },
+    );
+  }
   throw new RelayError('method_not_allowed', `This path answers ${allow} only.`, { headers: { allow } });
 }

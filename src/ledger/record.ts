@@ -12,6 +12,7 @@ export const ledgerRoutes = [
   'usage',
   'messages',
   'chat_completions',
+  'responses',
   'count_tokens',
   'ollama_chat',
   'ollama_generate',

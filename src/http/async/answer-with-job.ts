@@ -2,7 +2,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { RelayError } from '../../errors.ts';
 import type { Body } from '../body.ts';
-import { respond, statusOf, type KeyedExchange } from '../exchange.ts';
+import type { JobState } from '../../dialects/dialect.ts';
+import { respond, respondText, statusOf, type KeyedExchange } from '../exchange.ts';
 import type { UnderstoodRequest } from '../run.ts';
 import { deliver, startDetached, type DetachedParts } from './detached.ts';
 import { pollAfterS, type Job, type Jobs } from './jobs.ts';
@@ -67,10 +68,16 @@ export async function answerWithJob(
     exchange.headers['idempotent-replayed'] = 'true';
     return respondAccepted(understood, jobs.get(known, key.id), jobs);
   }
-  const begin = (): Job =>
-    jobs.start({ keyId: key.id, requestId, errorFormat }, (onSlot) =>
-      startDetached(understood, parts, onSlot),
-    );
+  const { parsed, facts } = understood;
+  const own = parsed.async === true ? parsed.responder.job : undefined;
+  const given = {
+    keyId: key.id,
+    requestId,
+    errorFormat,
+    id: own?.id(facts()),
+    ownBody: own && ((state: JobState) => own.body(state, facts())),
+  };
+  const begin = (): Job => jobs.start(given, (onSlot) => startDetached(understood, parts, onSlot));
   const job =
     idempotent === undefined ? begin() : rememberedRuns.start(idempotent, begin, () => exchange.spent);
   await setImmediate();
@@ -87,9 +94,24 @@ export async function answerWithJob(
 }
 
 function respondAccepted({ exchange, parsed }: UnderstoodRequest, job: Job, jobs: Jobs): Response {
+  if (job.ownBody !== undefined) return respondOwn(exchange, job, job.ownBody);
   if (parsed.async !== true) exchange.headers['preference-applied'] = 'respond-async';
   const body = jobs.describe(job, false);
   exchange.headers['location'] = body.url;
   exchange.headers['retry-after'] = pollAfterS;
   return respond(exchange, 202, { ok: true, job: body });
+}
+
+/** The answer of the job, or how it stands, in the form of its API. */
+export function respondOwn(
+  exchange: KeyedExchange,
+  { status, ended }: Job,
+  ownBody: NonNullable<Job['ownBody']>,
+): Response {
+  if (ended?.result.ok === true) return respondText(exchange, 200, ended.result.text);
+  if (ended === undefined) exchange.headers['retry-after'] = pollAfterS;
+  if (status === 'failed' && ended !== undefined) {
+    return respond(exchange, 200, ownBody({ status, error: ended.result.error }));
+  }
+  return respond(exchange, 200, ownBody({ status: status === 'done' ? 'running' : status }));
 }

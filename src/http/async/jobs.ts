@@ -4,7 +4,7 @@ import type { Job as JobBody } from '../../api.ts';
 import { RelayError } from '../../errors.ts';
 import { parseExactly } from '../../exact-json.ts';
 import type { DetachedRun } from './detached.ts';
-import type { ErrorFormat } from '../../dialects/dialect.ts';
+import type { ErrorFormat, JobState } from '../../dialects/dialect.ts';
 import { statusOf } from '../exchange.ts';
 import { iso } from '../../time.ts';
 import type { Result } from './kept-answer.ts';
@@ -27,6 +27,8 @@ export type Job = {
   readonly errorFormat: ErrorFormat;
   readonly createdAt: number;
   readonly run: DetachedRun;
+  /** In the form of the API whose jobs these are. */
+  readonly ownBody: ((state: JobState) => object) | undefined;
   status: JobBody['status'];
   ended: { at: number; result: Result } | undefined;
 };
@@ -42,10 +44,10 @@ export class Jobs {
 
   /** `begin` starts the run and calls `onSlot` when the run has its slot. Throws `rate_limited` when there are too many. */
   start(
-    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat'>,
+    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat' | 'ownBody'> & { id?: string | undefined },
     begin: (onSlot: () => void) => DetachedRun,
   ): Job {
-    const id = `job_${randomUUID().replaceAll('-', '')}`;
+    const id = given.id ?? `job_${randomUUID().replaceAll('-', '')}`;
     const job = this.#cache.add(id, given.keyId, () => {
       const started: Job = {
         ...given,
@@ -72,14 +74,19 @@ export class Jobs {
 
   /** Throws `not_found` for an unknown job, and for a job of another key. */
   get(id: string, keyId: string): Job {
-    const job = this.#cache.get(id);
-    if (job === undefined || job.keyId !== keyId) {
+    const job = this.find(id, keyId);
+    if (job === undefined) {
       throw new RelayError(
         'not_found',
         'This key has no such job. The job may have expired, or belong to another key.',
       );
     }
     return job;
+  }
+
+  find(id: string, keyId: string): Job | undefined {
+    const job = this.#cache.get(id);
+    return job?.keyId === keyId ? job : undefined;
   }
 
   forget({ id }: Job): void {

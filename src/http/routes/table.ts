@@ -6,6 +6,8 @@ import type { ErrorFormat } from '../../dialects/dialect.ts';
 import { native } from '../../dialects/native.ts';
 import { openai } from '../../dialects/openai/openai.ts';
 import { chatCompletionRequest } from '../../dialects/openai/request.ts';
+import { responsesRequest } from '../../dialects/openai/responses/request.ts';
+import { responses } from '../../dialects/openai/responses/responses.ts';
 import { pageRequest } from '../../pages/request.ts';
 import { validKey } from '../identify.ts';
 import type { Route, RouteKind, Site } from '../route.ts';
@@ -17,6 +19,7 @@ import { deleteJob, showJob, type JobParts } from './jobs.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
 import { openapi, type OpenapiParts } from './openapi.ts';
 import { canonicalPath, firstPart, lackingPath, nothingAt } from './paths.ts';
+import { cancelResponse, deleteResponse, showResponse } from './responses.ts';
 import { usage, type UsageParts } from './usage.ts';
 
 export type RouteParts = CountParts &
@@ -137,6 +140,53 @@ export const routes: readonly Route<RouteParts>[] = [
     body: { ChatRequest: chatCompletionRequest },
     example: { messages },
     answer: { ChatCompletion: api.chatResponse },
+    errors: { ChatError: api.chatError },
+  },
+  {
+    method: 'POST',
+    path: '/v1/responses',
+    scope: 'complete',
+    ledger: 'responses',
+    dialect: responses,
+    handler: generate(responses),
+    id: 'responses',
+    summary: 'Ask the model, as the OpenAI SDKs do with the Responses API.',
+    body: { ResponsesRequest: responsesRequest },
+    example: { input: 'Say hello.' },
+    answer: { Response: api.responsesResponse },
+    errors: { ChatError: api.chatError },
+  },
+  {
+    method: 'GET',
+    path: '/v1/responses/:id',
+    scope: 'complete',
+    ledger: 'jobs',
+    handler: showResponse,
+    id: 'getResponse',
+    summary: 'A response with `background`, with its output once it has ended.',
+    answer: { Response: api.responsesResponse },
+    errors: { ChatError: api.chatError },
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/responses/:id',
+    scope: 'complete',
+    ledger: 'jobs',
+    handler: deleteResponse,
+    id: 'deleteResponse',
+    summary: 'Delete a response with `background`. One that has not ended is cancelled.',
+    answer: { DeletedResponse: api.deletedResponse },
+    errors: { ChatError: api.chatError },
+  },
+  {
+    method: 'POST',
+    path: '/v1/responses/:id/cancel',
+    scope: 'complete',
+    ledger: 'jobs',
+    handler: cancelResponse,
+    id: 'cancelResponse',
+    summary: 'Cancel a response with `background` that has not ended.',
+    answer: { Response: api.responsesResponse },
     errors: { ChatError: api.chatError },
   },
   {

@@ -1,7 +1,7 @@
 /** The response object, with all fields that Open Responses requires. Pure. */
 import type { Answer, TokenUsage } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
-import type { AnswerFacts } from '../../dialect.ts';
+import type { AnswerFacts, OwnJob } from '../../dialect.ts';
 import { codeOf } from '../errors.ts';
 import { incompleteReason, outputItems, type ItemForm } from './output.ts';
 import type { AnyTool, ResponsesRequest, TextFormat } from './request.ts';
@@ -22,6 +22,15 @@ export type ResponseState = {
 
 export function wholeResponse(asked: Asked, answer: Answer, facts: AnswerFacts): object {
   return responseObject(asked, facts, endState(answer, outputItems(answer, itemForm(asked, facts))));
+}
+
+/** A response that is asked for with `background`. */
+export function responseJob(asked: Asked): OwnJob {
+  return {
+    id: ({ requestId }) => responseId(requestId),
+    body: ({ status, ...more }, facts) =>
+      responseObject(asked, facts, { status: status === 'running' ? 'in_progress' : status, ...more }),
+  };
 }
 
 /** How a response ended that the model answered. */

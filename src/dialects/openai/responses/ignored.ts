@@ -53,5 +53,6 @@ export function noteParameters(body: object, request: ResponsesRequest, ignored:
   ignored.addUnknown(reasoning ?? {}, reasoningParameter, 'reasoning.');
   ignored.addUnknown(text ?? {}, textParameter, 'text.');
   if ((request.text?.verbosity ?? 'medium') !== 'medium') ignored.add('text.verbosity');
+  if (request.background === true && request.stream === true) ignored.add('background');
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');
 }

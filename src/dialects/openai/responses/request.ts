@@ -101,7 +101,7 @@ export const parametersWithoutEffect = {
 const keepsNothing = 'the relay keeps no conversation; send all items of the conversation as input';
 
 /** Refused, because the answer would not be what the caller asked for. Only the value that is the API's default is accepted. */
-const refusedParameters = {
+export const refusedParameters = {
   conversation: z.null({ error: `is not supported: ${keepsNothing}` }).optional(),
   moderation: z.null({ error: 'is not supported: the relay does not moderate' }).optional(),
   previous_response_id: z.null({ error: `is not supported: ${keepsNothing}` }).optional(),

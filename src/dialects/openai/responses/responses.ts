@@ -6,7 +6,7 @@
 import type { Dialect, ParsedRequest } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
 import { serverSentEvent } from '../stream.ts';
-import { wholeResponse } from './answer.ts';
+import { responseJob, wholeResponse } from './answer.ts';
 import { readResponsesRequest } from './conversation.ts';
 import { responseStream } from './stream.ts';
 
@@ -25,8 +25,10 @@ function parse(body: unknown): ParsedRequest {
     conversation,
     model: asked.request.model,
     stream,
+    async: asked.request.background === true && !stream,
     ignored: ignored.list(),
     responder: {
+      job: responseJob(asked),
       body: (answer, facts) => wholeResponse(asked, answer, facts),
       stream: (facts) => responseStream(asked, facts),
     },
