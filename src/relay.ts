@@ -14,6 +14,7 @@ import { createApp, type AppParts } from './http/app.ts';
 import { Connections } from './http/connections.ts';
 import { connectionsFor, fileLimit } from './http/file-limit.ts';
 import { Jobs } from './http/async/jobs.ts';
+import { KeptItems } from './http/async/kept-items.ts';
 import { BodyBudget } from './http/body-budget.ts';
 import { RememberedRuns } from './http/async/remembered-runs.ts';
 import { openKeyPorts } from './http/key-ports.ts';
@@ -135,6 +136,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     ledger,
     health,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
+    keptItems: new KeptItems(),
     rememberedRuns: new RememberedRuns(),
     bodyBudget: new BodyBudget(config.maxInputBytes + config.maxAttachmentBytes),
     routes,

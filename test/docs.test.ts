@@ -15,6 +15,7 @@ import {
 import * as responsesParameters from '../src/dialects/openai/responses/request.ts';
 import { errorTable, limitNames } from '../src/errors.ts';
 import { jobBounds } from '../src/http/async/jobs.ts';
+import { keptItemBounds } from '../src/http/async/kept-items.ts';
 import { repeatBounds } from '../src/http/async/remembered-runs.ts';
 import { pageRequest } from '../src/pages/request.ts';
 import type { PageResult } from '../src/pages/fetch.ts';
@@ -198,6 +199,7 @@ describe('the tables of the documents', () => {
     const real = [
       ['jobs', 'JOB_TTL seconds', jobBounds],
       ['idempotent requests', `${repeatBounds.ttlMs / 60_000} minutes`, repeatBounds],
+      ['items of responses', `${keptItemBounds.ttlMs / 3_600_000} hours`, keptItemBounds],
     ] as const;
     assertSame(
       rows(section(api, '### What is kept')),

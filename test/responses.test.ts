@@ -55,6 +55,9 @@ async function askStreamed(body: object): Promise<ResponseEvent[]> {
   return requireEvents(await response.text());
 }
 
+const itemOf = (events: readonly ResponseEvent[]): unknown =>
+  ((events.at(-1)?.['response'] ?? {}) as Body).output[0]?.['id'];
+
 describe('a test case of Open Responses:', () => {
   const hello: ScriptedReply = { kind: 'text', text: ['Hello', ' there!'] };
   const call: ScriptedReply = {
@@ -348,6 +351,27 @@ describe('the Responses API of the OpenAI SDK', () => {
       code: 'upstream_overloaded',
     });
   });
+});
+
+test('an item is referred to by the same key, unless nothing was to be stored', async () => {
+  reply = () => ({ kind: 'text', text: 'Hello!' });
+  for (const stream of [false, true]) {
+    const id = async (body: object): Promise<unknown> =>
+      stream ? itemOf(await askStreamed(body)) : (await ask(body)).output[0]?.['id'];
+    const kept = await id({ input: 'hi' });
+    const referring = (reference: unknown): object => ({
+      input: [message('user', 'hi'), { type: 'item_reference', id: reference }, message('user', 'go on')],
+    });
+    await ask(referring(kept));
+    assert.deepEqual(sent().messages[1], { role: 'assistant', content: [text('Hello!')] });
+    const refused = async (body: object, key = relay.key): Promise<void> => {
+      const response = await relay.post(body, { path, headers: { authorization: `Bearer ${key}` } });
+      assert.equal(response.status, 400);
+      assert.match(await response.text(), /'input\[1\]\.id' is not an item that the relay keeps/);
+    };
+    await refused(referring(kept), relay.mint(`other-${stream}`));
+    await refused(referring(await id({ input: 'hi', store: false })));
+  }
 });
 
 describe('a stream of responses', () => {

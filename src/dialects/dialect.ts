@@ -38,6 +38,8 @@ export type Responder = {
   body(answer: Answer, facts: AnswerFacts): object;
   /** The answer in pieces; called once, when the model begins to answer. */
   stream(facts: () => AnswerFacts): StreamResponder;
+  /** The items of the answer that later requests can refer to; absent: none. */
+  kept?(answer: Answer, facts: AnswerFacts): { group: string; items: readonly { id: string }[] };
   /** The job that a field of the body asks for, in the form of the API; absent: the relay's own form. */
   job?: OwnJob;
 };
@@ -74,9 +76,12 @@ export type ErrorFormat = {
   streamForm?: StreamForm;
 };
 
+/** An item of an earlier answer to the same key, while it is kept. `group` is that answer. */
+export type Recall = (group: string, id: string) => object | undefined;
+
 export type Dialect = ErrorFormat & {
   /** The error code for a model that the relay does not serve; absent: `not_found`. */
   unknownModel?: 'bad_request';
   /** Throws a `bad_request` that names the place. */
-  parse(body: unknown): ParsedRequest;
+  parse(body: unknown, recall?: Recall): ParsedRequest;
 };

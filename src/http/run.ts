@@ -9,12 +9,14 @@ import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
 import { RelayError } from '../errors.ts';
 import { asRelayError, type KeyedExchange } from './exchange.ts';
+import type { KeptItems } from './async/kept-items.ts';
 import { reserve, whileWanted, type ReservationParts } from './reservation.ts';
 
 export type RunParts = ReservationParts & {
   admission: Pick<Admission, 'reserve' | 'modelResolved' | 'planUsedUp'>;
   readiness: Pick<Readiness, 'check'>;
   runner: Pick<Runner, 'run'>;
+  keptItems: Pick<KeptItems, 'keep' | 'recall'>;
 };
 
 export type UnderstoodRequest = {
@@ -39,6 +41,7 @@ export async function runToBody(
   parts: RunParts,
 ): Promise<object> {
   const answer = await runTurnUnderTicket(run, wait, exchange, parts);
+  keepItems({ exchange, parsed, facts }, answer, parts);
   return parsed.responder.body(answer, facts());
 }
 
@@ -62,6 +65,7 @@ export async function runToEvents(
   try {
     const answer = await runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts);
     if (defect !== undefined) throw defect;
+    keepItems({ exchange, parsed, facts }, answer, parts);
     send(responder.end(answer));
   } catch (thrown) {
     if (responder.fail === undefined) throw thrown;
@@ -71,6 +75,16 @@ export async function runToEvents(
       events: responder.fail(new RelayError(code, message, details)),
     });
   }
+}
+
+/** Before the client has the answer, and can refer to it. */
+function keepItems(
+  { exchange, parsed, facts }: Omit<UnderstoodRequest, 'run'>,
+  answer: Answer,
+  { keptItems }: RunParts,
+): void {
+  const kept = parsed.responder.kept?.(answer, facts());
+  if (kept !== undefined) keptItems.keep(exchange.key.id, kept.group, kept.items);
 }
 
 /** Resolves to the answer; rejects with a RelayError. */

@@ -36,7 +36,7 @@ export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts
       },
     });
     exchange.bytesIn = body.bytes;
-    const parsed = dialect.parse(body.value);
+    const parsed = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
     const { conversation, ignored } = parsed;
     requireRoom(conversation, body.bytes, config);
     const unknown = dialect.unknownModel ?? 'not_found';

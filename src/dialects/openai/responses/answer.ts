@@ -24,6 +24,12 @@ export function wholeResponse(asked: Asked, answer: Answer, facts: AnswerFacts):
   return responseObject(asked, facts, endState(answer, outputItems(answer, itemForm(asked, facts))));
 }
 
+/** The items that a later request can refer to (`item_reference`), unless this one says that nothing is stored. */
+export function keptItems(asked: Asked, answer: Answer, facts: AnswerFacts) {
+  const form = itemForm(asked, facts);
+  return { group: form.suffix, items: outputItems(answer, form) };
+}
+
 /** A response that is asked for with `background`. */
 export function responseJob(asked: Asked): OwnJob {
   return {

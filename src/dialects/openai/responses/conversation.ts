@@ -1,5 +1,6 @@
 /** A request for a response -> a conversation. Pure. */
 import type { Conversation } from '../../../conversation.ts';
+import type { Recall } from '../../dialect.ts';
 import { given } from '../../given.ts';
 import { parseBody, requireSendable } from '../../problem.ts';
 import { problem } from '../problem.ts';
@@ -17,13 +18,13 @@ export type ReadRequest = {
 };
 
 /** Throws a `bad_request` that names the place. */
-export function readResponsesRequest(body: unknown): ReadRequest {
+export function readResponsesRequest(body: unknown, recall: Recall = () => undefined): ReadRequest {
   requireSendable(body, [], problem);
   const { input, ...parameters } = parseBody(responsesRequest, body, problem);
   const request: ResponsesRequest = given(parameters);
   const ignored = new Ignored();
   noteParameters(body as object, request, ignored);
-  const { system, messages, tools: additional } = readInput(input, ignored);
+  const { system, messages, tools: additional } = readInput(input, ignored, recall);
   const { asked, callers } = readTools(request, additional, ignored);
   const instructions = request.instructions ?? '';
   const conversation: Conversation = {

@@ -1,11 +1,13 @@
 /** The input of a response -> system prompt, turns and further tools. Pure. */
 import { z } from 'zod';
 import type { Message } from '../../../conversation.ts';
+import type { Recall } from '../../dialect.ts';
 import type { Path } from '../../problem.ts';
 import { readArguments } from '../messages.ts';
 import { refuse } from '../problem.ts';
 import { blocksOf, content, textsOf } from './content.ts';
 import type { Ignored } from './ignored.ts';
+import { groupOf } from './output.ts';
 import { unpackThinking } from './reasoning.ts';
 import { anyTool, type AnyTool, type InputItem } from './request.ts';
 import { joinedName, parseAt } from './tools.ts';
@@ -55,6 +57,7 @@ const reasoning = z.object({
   summary: z.unknown().optional(),
   content: z.unknown().optional(),
 });
+const itemReference = z.object({ id: z.string() });
 const additionalTools = z.object({ ...ofAnswer, role: z.unknown().optional(), tools: z.array(anyTool) });
 
 /** Parses the item and notes the fields that are not known. */
@@ -108,8 +111,6 @@ const readers: Readonly<Record<string, Reader>> = {
     const given = read(additionalTools, item, path, ignored);
     tools.push(...given.tools.map((tool, index) => ({ tool, path: [...path, 'tools', index] })));
   },
-  item_reference: (_item, path) =>
-    refuse(path, 'refers to an item that the relay does not keep: send the item itself (store: false)'),
 };
 
 function addOutput(item: InputItem, path: Path, _input: Input, turns: Turns, ignored: Ignored): void {
@@ -135,13 +136,14 @@ const hostedItems: ReadonlySet<string> = new Set([
 /**
  * System and developer messages become the system prompt, wherever they stand. Throws a `bad_request` that names the place.
  */
-export function readInput(given: string | readonly InputItem[], ignored: Ignored): Input {
+export function readInput(given: string | readonly InputItem[], ignored: Ignored, recall: Recall): Input {
   if (typeof given === 'string' && given.trim() === '') refuse(['input'], 'must not be blank');
   const turns = new Turns();
   const input: Input = { system: [], messages: [], tools: [] };
   const items = typeof given === 'string' ? [{ type: 'message', role: 'user', content: given }] : given;
-  items.forEach((item, index) => {
+  items.forEach((sent, index) => {
     const path = typeof given === 'string' ? ['input'] : ['input', index];
+    const item = isReference(sent) ? referredItem(sent, path, recall) : sent;
     const type = item.type ?? ('role' in item ? 'message' : undefined);
     if (type !== undefined && hostedItems.has(type)) {
       ignored.add(`input.${type}`);
@@ -149,12 +151,29 @@ export function readInput(given: string | readonly InputItem[], ignored: Ignored
     }
     const reader = type === undefined || !Object.hasOwn(readers, type) ? undefined : readers[type];
     if (reader === undefined) {
-      refuse(
-        [...path, 'type'],
-        type === undefined ? 'is required' : `is not one of ${Object.keys(readers).join(', ')}`,
-      );
+      const known = [...Object.keys(readers), reference].join(', ');
+      refuse([...path, 'type'], type === undefined ? 'is required' : `is not one of ${known}`);
     }
     reader(item, path, input, turns, ignored);
   });
   return { ...input, messages: turns.messages() };
+}
+
+const reference = 'item_reference';
+
+/** It may have no type. */
+function isReference({ type, ...fields }: InputItem): boolean {
+  return (type ?? undefined) === undefined ? 'id' in fields && !('role' in fields) : type === reference;
+}
+
+function referredItem(item: InputItem, path: Path, recall: Recall): InputItem {
+  const { id } = parseAt(itemReference, item, path);
+  const referred = recall(groupOf(id), id) as InputItem | undefined;
+  return (
+    referred ??
+    refuse(
+      [...path, 'id'],
+      'is not an item that the relay keeps: send the items themselves (with store: false)',
+    )
+  );
 }

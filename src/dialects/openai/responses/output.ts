@@ -6,6 +6,7 @@ import type { CallerTools } from './tools.ts';
 
 export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
 export type Part = { type: 'output_text'; text: string } | { type: 'refusal'; refusal: string };
+export type Item = { type: string; id: string } & Record<string, unknown>;
 export type Block = Answer['content'][number];
 
 /** How the items of one answer are written. */
@@ -18,8 +19,8 @@ export type ItemForm = {
 };
 
 /** All items of a whole answer. A stream makes the same ones. */
-export function outputItems(answer: Answer, form: ItemForm): object[] {
-  const drafts: ((index: number, status: ItemStatus) => object)[] = [];
+export function outputItems(answer: Answer, form: ItemForm): Item[] {
+  const drafts: ((index: number, status: ItemStatus) => Item)[] = [];
   let parts: Part[] | undefined;
   const addPart = (part: Part): void => {
     if (parts === undefined) {
@@ -58,12 +59,7 @@ export function isItem({ type }: { type: unknown }): boolean {
   return type === 'thinking' || type === 'redacted_thinking' || type === 'tool_use';
 }
 
-export function messageItem(
-  form: ItemForm,
-  index: number,
-  parts: readonly Part[],
-  status: ItemStatus,
-): object {
+export function messageItem(form: ItemForm, index: number, parts: readonly Part[], status: ItemStatus): Item {
   const content = parts.map(writtenPart);
   return { type: 'message', id: itemId('msg', form, index), status, role: 'assistant', content };
 }
@@ -73,13 +69,13 @@ export function writtenPart(part: Part): object {
 }
 
 /** The item of a block that is not text. */
-export function blockItem(form: ItemForm, index: number, block: Block, status: ItemStatus): object {
+export function blockItem(form: ItemForm, index: number, block: Block, status: ItemStatus): Item {
   return block.type === 'tool_use'
     ? callItem(form, index, block, status)
     : reasoningItem(form, index, block, status);
 }
 
-function reasoningItem(form: ItemForm, index: number, block: Block, status: ItemStatus): object {
+function reasoningItem(form: ItemForm, index: number, block: Block, status: ItemStatus): Item {
   const text = status === 'in_progress' ? '' : thinkingShown(form, block);
   const packed = status === 'in_progress' ? undefined : packThinking(block);
   return {
@@ -100,7 +96,7 @@ export function isCustom({ callers }: ItemForm, block: Block): boolean {
   return block.type === 'tool_use' && callers.get(String(block['name']))?.custom === true;
 }
 
-function callItem(form: ItemForm, index: number, block: Block, status: ItemStatus): object {
+function callItem(form: ItemForm, index: number, block: Block, status: ItemStatus): Item {
   const known = String(block['name']);
   const { name, namespace, custom } = form.callers.get(known) ?? { name: known, custom: false };
   const written = status === 'in_progress' ? '' : argumentsOf(block['input']);
@@ -127,6 +123,11 @@ export function customInput(written: string): string {
 
 export function itemId(prefix: string, { suffix }: ItemForm, index: number): string {
   return `${prefix}_${suffix}_${index}`;
+}
+
+/** The suffix of the answer that has an item of this id. */
+export function groupOf(id: string): string {
+  return /^[a-z]+_(.+)_\d+$/.exec(id)?.[1] ?? '';
 }
 
 const reasons: ReadonlyMap<string, string> = new Map([

@@ -190,6 +190,18 @@ describe('the input of a response', () => {
     );
   });
 
+  test('finds an item of an earlier answer by its id', () => {
+    const kept: Record<string, object> = {
+      msg_abc_1: { ...message('assistant', 'before'), id: 'msg_abc_1' },
+    };
+    const { conversation } = readResponsesRequest(
+      { input: [message('user', 'a'), { type: 'item_reference', id: 'msg_abc_1' }, message('user', 'b')] },
+      (group, id) => (group === 'abc' ? kept[id] : undefined),
+    );
+    assert.deepEqual(conversation.messages, [user(text('a')), assistant(text('before')), user(text('b'))]);
+    assert.match(refusal({ input: [{ id: 'x' }] }), /^'input\[0\]\.id' is not an item that the relay keeps/);
+  });
+
   test('leaves out what tools of an API did, and names it', () => {
     const input = [
       message('user', 'hi'),
@@ -211,7 +223,7 @@ describe('the input of a response', () => {
       [[{ type: 'mesage', role: 'user' }], /^'input\[0\]\.type' is not one of message, function_call,/],
       [
         [{ type: 'item_reference', id: 'msg_1' }],
-        /^'input\[0\]' refers to an item that the relay does not keep/,
+        /^'input\[0\]\.id' is not an item that the relay keeps: send the items themselves/,
       ],
       [[message('robot', 'x')], /^'input\[0\]\.role' must be one of user, assistant, system, developer\.$/],
       [[message('user', [{ type: 'input_audio' }])], /^'input\[0\]\.content\[0\]\.type' must be one of /],

@@ -3,10 +3,10 @@
  *
  * Source: the specification of Open Responses, the types of openai 7.57, and what Codex 0.171 sends and reads.
  */
-import type { Dialect, ParsedRequest } from '../../dialect.ts';
+import type { Dialect, ParsedRequest, Recall } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
 import { serverSentEvent } from '../stream.ts';
-import { responseJob, wholeResponse } from './answer.ts';
+import { keptItems, responseJob, wholeResponse } from './answer.ts';
 import { readResponsesRequest } from './conversation.ts';
 import { responseStream } from './stream.ts';
 
@@ -18,8 +18,8 @@ export const responses: Dialect = {
     `event: error\n${serverSentEvent({ type: 'error', sequence_number: 0, ...chatError(error) })}`,
 };
 
-function parse(body: unknown): ParsedRequest {
-  const { conversation, ignored, ...asked } = readResponsesRequest(body);
+function parse(body: unknown, recall?: Recall): ParsedRequest {
+  const { conversation, ignored, ...asked } = readResponsesRequest(body, recall);
   const stream = asked.request.stream === true;
   return {
     conversation,
@@ -29,6 +29,7 @@ function parse(body: unknown): ParsedRequest {
     ignored: ignored.list(),
     responder: {
       job: responseJob(asked),
+      ...(asked.request.store === false ? {} : { kept: (answer, facts) => keptItems(asked, answer, facts) }),
       body: (answer, facts) => wholeResponse(asked, answer, facts),
       stream: (facts) => responseStream(asked, facts),
     },

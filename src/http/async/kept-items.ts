@@ -1,0 +1,34 @@
+/** Items of answers that later requests of the same key refer to by their ids. In memory only: a restart forgets them. */
+import { BoundedCache } from './bounded-cache.ts';
+
+/** Answers, whose items a conversation of the same day can refer to. */
+export const keptItemBounds = {
+  ttlMs: 86_400_000,
+  perKey: 1000,
+  all: 5000,
+  bytesPerKey: 16 * 1024 * 1024,
+  bytesInAll: 64 * 1024 * 1024,
+} as const;
+
+type Kept = { keyId: string; items: ReadonlyMap<string, string> };
+
+export class KeptItems {
+  readonly #cache = new BoundedCache<Kept>(keptItemBounds);
+
+  /** `group` is the answer that the items belong to. */
+  keep(keyId: string, group: string, items: readonly { id: string }[]): void {
+    const texts = items.map((item) => [item.id, JSON.stringify(item)] as const);
+    this.#cache.add(group, keyId, () => ({ keyId, items: new Map(texts) }));
+    this.#cache.finish(
+      group,
+      texts.reduce((sum, [, text]) => sum + text.length, 0),
+    );
+  }
+
+  /** Undefined for an item that is not kept any more, or belongs to another key. */
+  recall(keyId: string, group: string, id: string): object | undefined {
+    const kept = this.#cache.get(group);
+    const text = kept?.keyId === keyId ? kept.items.get(id) : undefined;
+    return text === undefined ? undefined : (JSON.parse(text) as object);
+  }
+}
