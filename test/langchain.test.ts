@@ -54,6 +54,22 @@ const providers: Record<string, Provider> = {
     structuredMethods: ['jsonSchema', 'functionCalling', 'jsonMode'],
     overloaded: 503,
   },
+  'ChatOpenAI, useResponsesApi': {
+    model: (relay, options) =>
+      new ChatOpenAI({
+        model: 'opus',
+        apiKey: relay.key,
+        maxRetries: 0,
+        useResponsesApi: true,
+        configuration: { baseURL: `${relay.url}/v1` },
+        ...options,
+      }),
+    route: 'responses',
+    documentTitle: { title: 'a.pdf' },
+    streamedTokens: 4,
+    structuredMethods: ['jsonSchema', 'functionCalling', 'jsonMode'],
+    overloaded: 503,
+  },
   ChatAnthropic: {
     model: (relay, options) =>
       new ChatAnthropic({

@@ -32,6 +32,8 @@ describe('through the real CLI', () => {
       const { choices } = await openai().chat.completions.create({ model, messages });
       return choices[0]?.message.content;
     },
+    'openai, responses': async () =>
+      (await openai().responses.stream({ model, input: 'Weather?' }).finalResponse()).output_text,
     '@anthropic-ai/sdk': () =>
       new Anthropic({ baseURL: relay.url, apiKey: relay.key, maxRetries: 0 }).messages
         .stream({ model, max_tokens: 100, messages })
@@ -47,7 +49,7 @@ describe('through the real CLI', () => {
     },
     '@ai-sdk/openai': () => {
       const provider = createOpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key });
-      return Promise.resolve(streamText({ model: provider.chat(model), prompt: 'Weather?' }).text);
+      return Promise.resolve(streamText({ model: provider(model), prompt: 'Weather?' }).text);
     },
     '@ai-sdk/anthropic': () => {
       const provider = createAnthropic({ baseURL: `${relay.url}/v1`, apiKey: relay.key });

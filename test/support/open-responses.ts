@@ -157,6 +157,7 @@ const ofPart = { ...ofItem, content_index: whole };
 const ofSummary = { ...ofItem, summary_index: whole };
 
 const events: Readonly<Record<string, Record<string, Schema>>> = {
+  error: { error: object({ type: text, code: orNull(text), message: text, param: orNull(text) }) },
   'response.created': { response },
   'response.queued': { response },
   'response.in_progress': { response },

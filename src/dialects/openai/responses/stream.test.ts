@@ -289,7 +289,7 @@ describe('a streamed response', () => {
       return requireEvents(text + (responder.fail?.(error) ?? assert.fail('it has no end')));
     };
     const first = failed();
-    assert.deepEqual(types(first), ['created', 'in_progress', 'failed']);
+    assert.deepEqual(types(first), ['created', 'in_progress', 'error', 'failed']);
     const later = failed(start, ...textBlock(0, 'a').events, ...callBlock(1, 'weather', '{').events);
     for (const events of [first, later]) {
       const { status, error: reported } = responseOf(events.at(-1));

@@ -6,6 +6,7 @@
 import type { Answer, ModelEvent } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, StreamResponder } from '../../dialect.ts';
+import { chatError } from '../errors.ts';
 import { endState, itemForm, responseObject, type Asked, type ResponseState } from './answer.ts';
 import { openBlock, openMessage, type OpenBlock, type OpenMessage, type SendOfItem } from './open-item.ts';
 import { incompleteReason, isItem, lastParts, type Block, type ItemStatus } from './output.ts';
@@ -98,8 +99,10 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
       events.push(sendResponse(type, endState(answer, done)));
       return events.join('');
     },
+    /** Some clients look only for the first of the two events, and some only for the second. */
     fail(error: RelayError): string {
-      return begin() + sendResponse('response.failed', { status: 'failed', model, output: done, error });
+      const failed = begin() + send('error', chatError(error));
+      return failed + sendResponse('response.failed', { status: 'failed', model, output: done, error });
     },
   };
 }
