@@ -76,6 +76,7 @@ const item = either(
     { type: just('reasoning'), id: text, summary: list(part) },
     { content: list(part), encrypted_content: text },
   ),
+  object({ type: just('compaction'), id: text, encrypted_content: text }),
 );
 
 const format = either(

@@ -4,7 +4,7 @@ import { requireResponse } from '../../../../test/support/open-responses.ts';
 import type { Answer } from '../../../conversation.ts';
 import { WrittenJson } from '../../../exact-json.ts';
 import type { AnswerFacts } from '../../dialect.ts';
-import { unpackThinking } from './reasoning.ts';
+import { unpack } from './packed.ts';
 import { responses } from './responses.ts';
 
 const facts: AnswerFacts = { requestId: 'req_abc', model: 'opus', at: 1_700_000_000_900, durationMs: 500 };
@@ -172,7 +172,7 @@ describe('a response', () => {
     const given = answer([thinking, redacted, { type: 'thinking', thinking: 'cut' }]);
     const { output: hidden } = written({}, given);
     assert.deepEqual(
-      hidden.map(({ summary, encrypted_content: packed }) => [summary, unpackThinking(packed)]),
+      hidden.map(({ summary, encrypted_content: packed }) => [summary, unpack(packed)]),
       [
         [[], thinking],
         [[], redacted],

@@ -3,12 +3,18 @@ import type { Answer, TokenUsage } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, OwnJob } from '../../dialect.ts';
 import { codeOf } from '../errors.ts';
-import { incompleteReason, outputItems, type ItemForm } from './output.ts';
+import { compactionItem } from './compaction.ts';
+import { incompleteReason, outputItems, type Item, type ItemForm } from './output.ts';
 import type { AnyTool, ResponsesRequest, TextFormat } from './request.ts';
 import type { CallerTools } from './tools.ts';
 
 /** What the answer needs to know of its request. */
-export type Asked = { request: ResponsesRequest; callers: CallerTools };
+export type Asked = {
+  request: ResponsesRequest;
+  callers: CallerTools;
+  /** The answer is a summary of the conversation. */
+  compact: boolean;
+};
 
 export type ResponseState = {
   status: 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
@@ -21,13 +27,17 @@ export type ResponseState = {
 };
 
 export function wholeResponse(asked: Asked, answer: Answer, facts: AnswerFacts): object {
-  return responseObject(asked, facts, endState(answer, outputItems(answer, itemForm(asked, facts))));
+  return responseObject(asked, facts, endState(answer, itemsOf(asked, answer, itemForm(asked, facts))));
+}
+
+function itemsOf({ compact }: Asked, answer: Answer, form: ItemForm): Item[] {
+  return compact ? [compactionItem(answer, form)] : outputItems(answer, form);
 }
 
 /** The items that a later request can refer to (`item_reference`), unless this one says that nothing is stored. */
 export function keptItems(asked: Asked, answer: Answer, facts: AnswerFacts) {
   const form = itemForm(asked, facts);
-  return { group: form.suffix, items: outputItems(answer, form) };
+  return { group: form.suffix, items: itemsOf(asked, answer, form) };
 }
 
 /** A response that is asked for with `background`. */

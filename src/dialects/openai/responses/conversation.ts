@@ -14,6 +14,8 @@ export type ReadRequest = {
   /** The parameters, for the answer that repeats them. */
   request: ResponsesRequest;
   callers: CallerTools;
+  /** The answer is a summary of the conversation. */
+  compact: boolean;
   ignored: Ignored;
 };
 
@@ -24,7 +26,7 @@ export function readResponsesRequest(body: unknown, recall: Recall = () => undef
   const request: ResponsesRequest = given(parameters);
   const ignored = new Ignored();
   noteParameters(body as object, request, ignored);
-  const { system, messages, tools: additional } = readInput(input, ignored, recall);
+  const { system, messages, tools: additional, compact } = readInput(input, ignored, recall);
   const { asked, callers } = readTools(request, additional, ignored);
   const instructions = request.instructions ?? '';
   const conversation: Conversation = {
@@ -33,9 +35,14 @@ export function readResponsesRequest(body: unknown, recall: Recall = () => undef
     ...readSampling(request, ignored),
     ...readReasoning(request),
     ...asked,
-    ...readFormat(request.text?.format),
+    ...(compact ? withoutCalls(asked) : readFormat(request.text?.format)),
   };
-  return { conversation, request, callers, ignored };
+  return { conversation, request, callers, compact, ignored };
+}
+
+/** The tools stay, so that the conversation is the same as before for the prompt cache. */
+function withoutCalls({ tools }: Pick<Conversation, 'tools'>): Pick<Conversation, 'toolChoice'> {
+  return tools === undefined ? {} : { toolChoice: { type: 'none' } };
 }
 
 function readSampling(request: ResponsesRequest, ignored: Ignored): Partial<Conversation> {

@@ -6,9 +6,10 @@ import type { Path } from '../../problem.ts';
 import { readArguments } from '../messages.ts';
 import { refuse } from '../problem.ts';
 import { blocksOf, content, textsOf } from './content.ts';
+import { askForSummary, summaryBlock } from './compaction.ts';
 import type { Ignored } from './ignored.ts';
 import { groupOf } from './output.ts';
-import { unpackThinking } from './reasoning.ts';
+import { unpack } from './packed.ts';
 import { anyTool, type AnyTool, type InputItem } from './request.ts';
 import { joinedName, parseAt } from './tools.ts';
 import { Turns } from './turns.ts';
@@ -18,6 +19,8 @@ export type Input = {
   messages: Message[];
   /** Tools that the input adds, with their places. */
   tools: { tool: AnyTool; path: Path }[];
+  /** The answer is a summary of the conversation. */
+  compact: boolean;
 };
 
 type Reader = (item: InputItem, path: Path, input: Input, turns: Turns, ignored: Ignored) => void;
@@ -58,6 +61,7 @@ const reasoning = z.object({
   content: z.unknown().optional(),
 });
 const itemReference = z.object({ id: z.string() });
+const compaction = z.object({ ...ofAnswer, encrypted_content: z.string() });
 const additionalTools = z.object({ ...ofAnswer, role: z.unknown().optional(), tools: z.array(anyTool) });
 
 /** Parses the item and notes the fields that are not known. */
@@ -102,10 +106,19 @@ const readers: Readonly<Record<string, Reader>> = {
   function_call_output: addOutput,
   custom_tool_call_output: addOutput,
   reasoning: (item, path, _input, turns, ignored) => {
-    const block = unpackThinking(read(reasoning, item, path, ignored).encrypted_content);
-    // Thinking that the model did not sign is not its own.
-    if (block === undefined) ignored.add('input.reasoning');
+    const block = unpack(read(reasoning, item, path, ignored).encrypted_content);
+    // Thinking of another model is not its own.
+    if (block === undefined || block.type === 'summary') ignored.add('input.reasoning');
     else turns.assistant([block], path);
+  },
+  compaction: (item, path, _input, turns, ignored) => {
+    const block = summaryBlock(read(compaction, item, path, ignored).encrypted_content);
+    const unread = "is another API's summary, which the relay cannot read: send the items themselves";
+    turns.user([block ?? refuse([...path, 'encrypted_content'], unread)], path);
+  },
+  compaction_trigger: (_item, path, input, turns) => {
+    input.compact = true;
+    turns.user([askForSummary], path);
   },
   additional_tools: (item, path, { tools }, _turns, ignored) => {
     const given = read(additionalTools, item, path, ignored);
@@ -139,7 +152,7 @@ const hostedItems: ReadonlySet<string> = new Set([
 export function readInput(given: string | readonly InputItem[], ignored: Ignored, recall: Recall): Input {
   if (typeof given === 'string' && given.trim() === '') refuse(['input'], 'must not be blank');
   const turns = new Turns();
-  const input: Input = { system: [], messages: [], tools: [] };
+  const input: Input = { system: [], messages: [], tools: [], compact: false };
   const items = typeof given === 'string' ? [{ type: 'message', role: 'user', content: given }] : given;
   items.forEach((sent, index) => {
     const path = typeof given === 'string' ? ['input'] : ['input', index];
@@ -154,6 +167,7 @@ export function readInput(given: string | readonly InputItem[], ignored: Ignored
       const known = [...Object.keys(readers), reference].join(', ');
       refuse([...path, 'type'], type === undefined ? 'is required' : `is not one of ${known}`);
     }
+    if (input.compact) refuse(path, 'comes after compaction_trigger, which must be the last item');
     reader(item, path, input, turns, ignored);
   });
   return { ...input, messages: turns.messages() };

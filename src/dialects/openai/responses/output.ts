@@ -1,7 +1,7 @@
 /** The blocks of the model's answer as output items. Pure. */
 import type { Answer } from '../../../conversation.ts';
 import { argumentsOf, refusalOf } from '../answer.ts';
-import { packThinking } from './reasoning.ts';
+import { pack } from './packed.ts';
 import type { CallerTools } from './tools.ts';
 
 export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
@@ -77,12 +77,12 @@ export function blockItem(form: ItemForm, index: number, block: Block, status: I
 
 function reasoningItem(form: ItemForm, index: number, block: Block, status: ItemStatus): Item {
   const text = status === 'in_progress' ? '' : thinkingShown(form, block);
-  const packed = status === 'in_progress' ? undefined : packThinking(block);
+  const content = status === 'in_progress' ? undefined : pack(block);
   return {
     type: 'reasoning',
     id: itemId('rs', form, index),
     summary: text === '' ? [] : [{ type: 'summary_text', text }],
-    ...(packed === undefined ? {} : { encrypted_content: packed }),
+    ...(content === undefined ? {} : { encrypted_content: content }),
   };
 }
 

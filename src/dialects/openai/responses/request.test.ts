@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Conversation } from '../../../conversation.ts';
 import { RelayError } from '../../../errors.ts';
 import { readResponsesRequest } from './conversation.ts';
-import { packThinking } from './reasoning.ts';
+import { pack } from './packed.ts';
 
 const png = 'iVBORw0KGgo=';
 const pdf = 'JVBERi0xLjQK';
@@ -32,6 +32,7 @@ function refusal(fields: object): string {
   return assert.fail('it was taken');
 }
 
+const thinking = { type: 'thinking', thinking: 'hm', signature: 's1' };
 const user = (...content: unknown[]): object => ({ role: 'user', content });
 const assistant = (...content: unknown[]): object => ({ role: 'assistant', content });
 const text = (text: string): object => ({ type: 'text', text });
@@ -149,7 +150,6 @@ describe('the input of a response', () => {
   });
 
   test('keeps thinking in its place, and leaves out that of another API', () => {
-    const thinking = { type: 'thinking', thinking: 'hm', signature: 's1' };
     const redacted = { type: 'redacted_thinking', data: 'r' };
     const reasoning = (encrypted_content: unknown): object => ({
       type: 'reasoning',
@@ -159,8 +159,8 @@ describe('the input of a response', () => {
     });
     const input = [
       message('user', 'hi'),
-      reasoning(packThinking(thinking)),
-      reasoning(packThinking(redacted)),
+      reasoning(pack(thinking)),
+      reasoning(pack(redacted)),
       reasoning('gAAAAABpM0Yj'),
       reasoning(null),
       call('a'),
@@ -187,6 +187,36 @@ describe('the input of a response', () => {
         assistant(use('a', { input: '*** Begin' }, 'apply_patch'), use('b', {}, 'agents__spawn')),
         user(result('a', 'done'), result('b', 'ok')),
       ],
+    );
+  });
+
+  test('that ends with a compaction trigger asks for a summary, and a compaction is one', () => {
+    const tools = [{ type: 'function', name: 'weather' }];
+    const format = { format: { type: 'json_object' } };
+    const input = [message('user', 'hi'), call('a'), output('a', 'x'), { type: 'compaction_trigger' }];
+    const { conversation, compact } = readResponsesRequest({ input, tools, text: format });
+    assert.deepEqual(
+      [compact, conversation.toolChoice, conversation.tools?.length, conversation.schema],
+      [true, { type: 'none' }, 1, undefined],
+    );
+    const asked = conversation.messages.at(-1)?.content.at(-1) as { text: string };
+    assert.match(asked.text, /your summary takes its place/);
+    const compaction = {
+      type: 'compaction',
+      encrypted_content: pack({ type: 'summary', text: 'All went well.' }),
+    };
+    assert.deepEqual(messages(message('user', 'hi'), compaction), [
+      user(text('hi'), text('The summary of our conversation so far:\n\nAll went well.')),
+    ]);
+    for (const encrypted_content of ['gAAAAABpM0Yj', pack(thinking)]) {
+      assert.match(
+        refusal({ input: [{ type: 'compaction', encrypted_content }] }),
+        /^'input\[0\]\.encrypted_content' is another API's summary/,
+      );
+    }
+    assert.match(
+      refusal({ input: [...input, message('user', 'more')] }),
+      /^'input\[4\]' comes after compaction_trigger, which must be the last item\.$/,
     );
   });
 

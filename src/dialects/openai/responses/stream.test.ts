@@ -9,6 +9,7 @@ import type { Answer, ModelEvent } from '../../../conversation.ts';
 import { RelayError } from '../../../errors.ts';
 import { WrittenJson } from '../../../exact-json.ts';
 import type { AnswerFacts, StreamResponder } from '../../dialect.ts';
+import { unpack } from './packed.ts';
 import { responses } from './responses.ts';
 
 const facts: AnswerFacts = { requestId: 'req_abc', model: 'opus', at: 1_700_000_000_900, durationMs: 5 };
@@ -277,6 +278,28 @@ describe('a streamed response', () => {
       refusals.map((event) => event['refusal']),
       ['No.'],
     );
+  });
+
+  test('of a summary has it in one item, without its pieces', () => {
+    const input = [{ role: 'user', content: 'hi' }, { type: 'compaction_trigger' }];
+    const events = requireWhole(
+      streamed({ ...plain, input }, [thinkingBlock(0, 'hm'), textBlock(1, 'All ', 'well.')], {
+        text: 'All well.',
+      }),
+    );
+    assert.deepEqual(types(events), [
+      'created',
+      'in_progress',
+      'output_item.added',
+      'output_item.done',
+      'completed',
+    ]);
+    const { type, id, encrypted_content: content } = (events[3]?.['item'] ?? {}) as Record<string, unknown>;
+    assert.deepEqual(
+      [type, id, unpack(content)],
+      ['compaction', 'cmp_abc_0', { type: 'summary', text: 'All well.' }],
+    );
+    assert.throws(() => streamed({ ...plain, input }, []), { code: 'invalid_output' });
   });
 
   test('that fails says so in its last event, wherever it was', () => {

@@ -8,6 +8,7 @@ import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, StreamResponder } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
 import { endState, itemForm, responseObject, type Asked, type ResponseState } from './answer.ts';
+import { compactionItem } from './compaction.ts';
 import { openBlock, openMessage, type OpenBlock, type OpenMessage, type SendOfItem } from './open-item.ts';
 import { incompleteReason, isItem, lastParts, type Block, type ItemStatus } from './output.ts';
 
@@ -60,6 +61,14 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
     return events + opened.text(text);
   };
 
+  /** It is sent when it is whole. */
+  const summary = (answer: Answer): string => {
+    const item = compactionItem(answer, form);
+    done.push(item);
+    const fields = { output_index: 0, item };
+    return send('response.output_item.added', fields) + send('response.output_item.done', fields);
+  };
+
   return {
     event(event: ModelEvent): string {
       switch (event.type) {
@@ -69,6 +78,7 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
           return begin();
         }
         case 'content_block_start': {
+          if (asked.compact) return '';
           const block = field(event, 'content_block') as Block;
           if (block.type === 'text') {
             if (open?.type === 'message') open.endPart();
@@ -78,6 +88,7 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
           return beginItem((sendOf) => openBlock(form, done.length, block, sendOf))[1];
         }
         case 'content_block_delta': {
+          if (asked.compact) return '';
           const delta = field(event, 'delta');
           if (delta['type'] === 'text_delta') return addText(delta['text']);
           return open?.type === 'block' ? open.delta(delta) : '';
@@ -89,7 +100,8 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
     end(answer: Answer): string {
       model = answer.resolvedModel;
       const events = [begin()];
-      for (const part of lastParts(answer, done.length + (open === undefined ? 0 : 1))) {
+      if (asked.compact) events.push(summary(answer));
+      for (const part of asked.compact ? [] : lastParts(answer, done.length + (open === undefined ? 0 : 1))) {
         const [opened, before] = message();
         events.push(before, opened.whole(part));
       }
