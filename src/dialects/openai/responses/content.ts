@@ -26,7 +26,10 @@ const part = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const content = z.union([z.string(), z.array(part)]);
+export const content = z
+  .union([z.string(), z.array(part)])
+  .nullish()
+  .transform((given) => given ?? '');
 type Content = z.infer<typeof content>;
 type Part = Exclude<Content, string>[number];
 type ShownBlock = Exclude<UserBlock, { type: 'tool_result' }>;

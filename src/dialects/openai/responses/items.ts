@@ -177,7 +177,7 @@ const reference = 'item_reference';
 
 /** It may have no type. */
 function isReference({ type, ...fields }: InputItem): boolean {
-  return (type ?? undefined) === undefined ? 'id' in fields && !('role' in fields) : type === reference;
+  return (type ?? '') === '' ? 'id' in fields && !('role' in fields) : type === reference;
 }
 
 function referredItem(item: InputItem, path: Path, recall: Recall): InputItem {

@@ -3,6 +3,7 @@
  * conversation. Nothing in it is secret: the API signs the thinking. Pure.
  */
 import { z } from 'zod';
+import { findUnsendable } from '../../unsendable.ts';
 
 /** The content of another API's items begins in another way. */
 const prefix = 'claude1.';
@@ -26,7 +27,8 @@ export function unpack(content: unknown): Packed | undefined {
   if (typeof content !== 'string' || !content.startsWith(prefix)) return undefined;
   try {
     const json = Buffer.from(content.slice(prefix.length), 'base64url').toString();
-    return packed.safeParse(JSON.parse(json)).data;
+    const { data } = packed.safeParse(JSON.parse(json));
+    return findUnsendable(data) === undefined ? data : undefined;
   } catch {
     return undefined;
   }

@@ -116,6 +116,18 @@ describe('the input of a response', () => {
     assert.deepEqual(system, ['one', 'two', 'three', 'four']);
   });
 
+  test('takes null for a field that is absent', () => {
+    assert.deepEqual(
+      messages(
+        { type: null, role: 'user', content: 'hi', id: null },
+        message('assistant', null),
+        call('a', '{}', { id: null, namespace: null }),
+        output('a', null),
+      ),
+      [user(text('hi')), assistant(use('a')), user(result('a', ''))],
+    );
+  });
+
   test('pairs calls with their outputs, whatever order they have', () => {
     assert.deepEqual(
       messages(
@@ -163,6 +175,8 @@ describe('the input of a response', () => {
       reasoning(pack(redacted)),
       reasoning('gAAAAABpM0Yj'),
       reasoning(null),
+      reasoning(pack({ type: 'thinking', thinking: '\ud800', signature: 's' })),
+      reasoning(`${pack(thinking)?.slice(0, 20)}`),
       call('a'),
       output('a', 'x'),
     ];

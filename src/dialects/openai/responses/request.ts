@@ -114,7 +114,7 @@ export const refusedParameters = {
 export const responsesRequest = z.object({
   // First, so that a parameter to leave out is reported before any other problem.
   ...refusedParameters,
-  input: z.union([z.string(), z.array(z.looseObject({ type: z.string().optional() })).min(1)]),
+  input: z.union([z.string(), z.array(z.looseObject({ type: z.string().nullish() })).min(1)]),
   instructions: z.string().nullish(),
   model: z.string().nullish(),
   background: z.boolean().nullish(),
