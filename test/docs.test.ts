@@ -199,7 +199,7 @@ describe('the tables of the documents', () => {
     const real = [
       ['jobs', 'JOB_TTL seconds', jobBounds],
       ['idempotent requests', `${repeatBounds.ttlMs / 60_000} minutes`, repeatBounds],
-      ['items of responses', `${keptItemBounds.ttlMs / 3_600_000} hours`, keptItemBounds],
+      ['items of responses', `${keptItemBounds.ttlMs / 3_600_000} hour after their last use`, keptItemBounds],
     ] as const;
     assertSame(
       rows(section(api, '### What is kept')),

@@ -65,3 +65,19 @@ test('the time of an entry begins when it is finished', (t) => {
   cache.finish('a1', 1);
   cache.remove('a1');
 });
+
+test('an entry that is used is kept for its time again', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const cache = new BoundedCache<string>(bounds);
+  for (const id of ['a1', 'a2']) {
+    cache.add(id, 'a', () => id);
+    cache.finish(id, 1);
+  }
+  t.mock.timers.tick(bounds.ttlMs - 1);
+  cache.touch('a1');
+  cache.touch('unknown');
+  t.mock.timers.tick(bounds.ttlMs - 1);
+  assert.deepEqual(there(cache, 'a1', 'a2'), [true, false]);
+  t.mock.timers.tick(1);
+  assert.deepEqual(there(cache, 'a1'), [false]);
+});

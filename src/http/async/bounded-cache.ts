@@ -46,16 +46,30 @@ export class BoundedCache<T> {
   finish(id: string, bytes: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const { ttlMs, bytesPerKey, bytesInAll } = this.#bounds;
+    const { bytesPerKey, bytesInAll } = this.#bounds;
     entry.bytes = bytes;
-    entry.timer = setTimeout(() => this.remove(id), ttlMs).unref();
+    this.#startTimer(entry);
     while (sizeOf(this.#of(entry.keyId)) > bytesPerKey) this.#dropOldest(this.#of(entry.keyId));
     while (sizeOf([...this.#entries.values()]) > bytesInAll) this.#dropOldest([...this.#entries.values()]);
+  }
+
+  /** The time of a finished entry runs from now on, and the entry is the newest. */
+  touch(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry?.timer === undefined) return;
+    this.#entries.delete(id);
+    this.#entries.set(id, entry);
+    this.#startTimer(entry);
   }
 
   remove(id: string): void {
     clearTimeout(this.#entries.get(id)?.timer);
     this.#entries.delete(id);
+  }
+
+  #startTimer(entry: Entry<T>): void {
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => this.remove(entry.id), this.#bounds.ttlMs).unref();
   }
 
   #of(keyId: string): Entry<T>[] {

@@ -1,9 +1,9 @@
 /** Items of answers that later requests of the same key refer to by their ids. In memory only: a restart forgets them. */
 import { BoundedCache } from './bounded-cache.ts';
 
-/** Answers, whose items a conversation of the same day can refer to. */
+/** Answers. Their time begins again at each use, so that a conversation can go on for long. */
 export const keptItemBounds = {
-  ttlMs: 86_400_000,
+  ttlMs: 3_600_000,
   perKey: 1000,
   all: 5000,
   bytesPerKey: 16 * 1024 * 1024,
@@ -29,6 +29,7 @@ export class KeptItems {
   recall(keyId: string, group: string, id: string): object | undefined {
     const kept = this.#cache.get(group);
     const text = kept?.keyId === keyId ? kept.items.get(id) : undefined;
+    if (text !== undefined) this.#cache.touch(group);
     return text === undefined ? undefined : (JSON.parse(text) as object);
   }
 }
