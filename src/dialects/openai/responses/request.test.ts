@@ -535,3 +535,53 @@ describe('the tools of a response', () => {
     for (const [fields, expected] of cases) assert.match(refusal(fields), expected);
   });
 });
+
+test('a request of Codex 0.171 is taken whole, and what has no effect is named', () => {
+  const item = (role: string, text: string): object => ({
+    type: 'message',
+    id: 'msg_01a226d1-bfed-7903-becc-2d2d87a22615',
+    role,
+    content: [{ type: 'input_text', text }],
+    internal_chat_message_metadata_passthrough: { turn_id: '01a226d1', content_item_kinds: ['user.text'] },
+  });
+  const tool = (name: string): object => ({
+    type: 'function',
+    name,
+    description: 'd',
+    strict: false,
+    parameters: { type: 'object', properties: {}, additionalProperties: false },
+  });
+  const { conversation, ignored } = readResponsesRequest({
+    model: 'opus',
+    stream: true,
+    input: [
+      item('developer', 'You are a coding agent.'),
+      item('user', '<environment_context>'),
+      item('user', 'hi'),
+    ],
+    tools: [
+      tool('exec_command'),
+      { type: 'namespace', name: 'multi_agent_v1', description: 'Sub-agents.', tools: [tool('spawn_agent')] },
+      { type: 'web_search', external_web_access: false },
+    ],
+    tool_choice: 'auto',
+    parallel_tool_calls: true,
+    reasoning: { summary: 'auto' },
+    store: false,
+    include: ['reasoning.encrypted_content'],
+    prompt_cache_key: '01a226d1-bf95-7f02-bfc8-79b68f1a5d17',
+    client_metadata: { thread_id: '01a226d1' },
+  });
+  assert.deepEqual(conversation.system, ['You are a coding agent.']);
+  assert.deepEqual(conversation.messages, [user(text('<environment_context>'), text('hi'))]);
+  assert.deepEqual(
+    conversation.tools?.map(({ name }) => name),
+    ['exec_command', 'multi_agent_v1__spawn_agent'],
+  );
+  assert.deepEqual(ignored.list(), [
+    'client_metadata',
+    'prompt_cache_key',
+    'input.internal_chat_message_metadata_passthrough',
+    'tools.web_search',
+  ]);
+});
