@@ -72,7 +72,14 @@ describe('/openapi.json', () => {
       check(operation, response.status, body, path);
       answered.push(path);
     }
-    const expected = ['complete', 'messages', 'messages/count_tokens', 'chat/completions', 'responses', 'fetch'];
+    const expected = [
+      'complete',
+      'messages',
+      'messages/count_tokens',
+      'chat/completions',
+      'responses',
+      'fetch',
+    ];
     assert.deepEqual(
       answered,
       expected.map((name) => `/v1/${name}`),
