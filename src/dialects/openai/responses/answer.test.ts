@@ -121,7 +121,10 @@ describe('a response', () => {
         reasoning: { effort: 'minimal', summary: 'auto' },
         text: { format: { type: 'json_schema', name: 'x', schema, strict: true }, verbosity: 'low' },
         tools: [{ type: 'function', name: 'weather', parameters }, { type: 'web_search' }],
-        tool_choice: { type: 'allowed_tools', tools: [{ type: 'function', name: 'weather' }] },
+        tool_choice: {
+          type: 'allowed_tools',
+          tools: [{ type: 'function', name: 'weather' }, { type: 'web_search' }],
+        },
       },
       answer([text('{}')]),
     );
@@ -140,6 +143,8 @@ describe('a response', () => {
         tools: [{ type: 'function', name: 'weather' }],
       },
     });
+    const { reasoning } = written({ reasoning: { effort: 'max' } }, answer([]));
+    assert.deepEqual(reasoning, { effort: 'xhigh', summary: null });
   });
 
   test('has an item for each block, and one message for texts that follow each other', () => {

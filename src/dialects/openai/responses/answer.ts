@@ -90,7 +90,7 @@ export function responseObject({ request }: Asked, facts: AnswerFacts, state: Re
     previous_response_id: null,
     prompt_cache_key: request.prompt_cache_key ?? null,
     reasoning: {
-      effort: reasoning?.effort === 'minimal' ? 'low' : (reasoning?.effort ?? null),
+      effort: writtenEffort(reasoning?.effort),
       summary: reasoning?.summary ?? reasoning?.generate_summary ?? null,
     },
     safety_identifier: request.safety_identifier ?? null,
@@ -157,9 +157,21 @@ function writtenFormat(format: TextFormat | null | undefined): object {
   };
 }
 
+/** Open Responses has fewer efforts than OpenAI's API. */
+function writtenEffort(effort: string | null | undefined): string | null {
+  if (effort === 'minimal') return 'low';
+  return effort === 'max' ? 'xhigh' : (effort ?? null);
+}
+
+/** The model could not choose a tool that the API would run. */
 function writtenChoice(choice: ResponsesRequest['tool_choice']): unknown {
   if (typeof choice !== 'object' || choice.type !== 'allowed_tools') return choice ?? 'auto';
-  return { ...choice, mode: choice['mode'] ?? 'auto' };
+  const allowed = choice['tools'] as AnyTool[];
+  return {
+    ...choice,
+    mode: choice['mode'] ?? 'auto',
+    tools: allowed.filter(({ type }) => type === 'function' || type === 'custom'),
+  };
 }
 
 const ownTypes: ReadonlySet<string> = new Set(['custom', 'namespace']);
