@@ -1,11 +1,13 @@
 /**
- * What Open Responses (openresponses.org, version of 2026-04-24) requires of an answer and of each event of a stream, as JSON Schema.
- * Written from its specification; it allows further fields everywhere.
+ * What Open Responses requires of an answer and of each event of a stream, as JSON Schema: all facts of the schemas behind
+ * `ResponseResource` and the streaming events in `public/openapi/openapi.json` of github.com/openresponses/openresponses (Apache 2.0,
+ * version 2026-04-24), and none of its text. It allows further fields everywhere.
  */
 import assert from 'node:assert/strict';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 
 type Schema = Record<string, unknown>;
+type Fields = Record<string, Schema>;
 
 const text = { type: 'string' };
 const whole = { type: 'integer' };
@@ -17,14 +19,15 @@ const just = (value: string): Schema => ({ const: value });
 const oneOf = (...values: string[]): Schema => ({ enum: values });
 const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] });
 const list = (items: Schema): Schema => ({ type: 'array', items });
-const object = (required: Record<string, Schema>, optional: Record<string, Schema> = {}): Schema => ({
+const object = (required: Fields, optional: Fields = {}): Schema => ({
   type: 'object',
   properties: { ...required, ...optional },
   required: Object.keys(required),
 });
 const either = (...schemas: Schema[]): Schema => ({ oneOf: schemas });
 
-const logprob = object({ token: text, logprob: number, bytes: list(whole), top_logprobs: list(record) });
+const topLogprob = { token: text, logprob: number, bytes: list(whole) };
+const logprob = object({ ...topLogprob, top_logprobs: list(object(topLogprob)) });
 const urlCitation = object({
   type: just('url_citation'),
   url: text,
@@ -41,16 +44,24 @@ const outputText = object(
 const summaryText = object({ type: just('summary_text'), text });
 const reasoningText = object({ type: just('reasoning_text'), text });
 const refusal = object({ type: just('refusal'), refusal: text });
-const part = either(
+const inputImage = object({
+  type: just('input_image'),
+  image_url: orNull(text),
+  detail: oneOf('low', 'high', 'auto'),
+});
+const inputFile = object({ type: just('input_file') }, { filename: text, file_url: text });
+const inputVideo = object({ type: just('input_video'), video_url: text });
+const parts = [
   inputText,
   outputText,
   object({ type: just('text'), text }),
   summaryText,
   reasoningText,
   refusal,
-  object({ type: just('input_image'), image_url: orNull(text), detail: oneOf('low', 'high', 'auto') }),
-  object({ type: just('input_file') }, { filename: text, file_url: text }),
-);
+  inputImage,
+  inputFile,
+];
+const part = either(...parts);
 
 const itemStatus = oneOf('in_progress', 'completed', 'incomplete');
 const item = either(
@@ -60,7 +71,7 @@ const item = either(
       id: text,
       status: itemStatus,
       role: oneOf('user', 'assistant', 'system', 'developer'),
-      content: list(part),
+      content: list(either(...parts, inputVideo)),
     },
     { phase: oneOf('commentary', 'final_answer') },
   ),
@@ -72,11 +83,18 @@ const item = either(
     arguments: text,
     status: itemStatus,
   }),
+  object({
+    type: just('function_call_output'),
+    id: text,
+    call_id: text,
+    output: either(text, list(either(inputText, inputImage, inputFile))),
+    status: itemStatus,
+  }),
   object(
     { type: just('reasoning'), id: text, summary: list(part) },
     { content: list(part), encrypted_content: text },
   ),
-  object({ type: just('compaction'), id: text, encrypted_content: text }),
+  object({ type: just('compaction'), id: text, encrypted_content: text }, { created_by: text }),
 );
 
 const format = either(
@@ -86,6 +104,7 @@ const format = either(
     type: just('json_schema'),
     name: text,
     description: orNull(text),
+    // That file has only null here, but `schema/components/schemas/JsonSchemaResponseFormat.json` and OpenAI's API have the schema too.
     schema: orNull(record),
     strict: flag,
   }),
@@ -156,37 +175,55 @@ const response = object({
 const ofItem = { item_id: text, output_index: whole };
 const ofPart = { ...ofItem, content_index: whole };
 const ofSummary = { ...ofItem, summary_index: whole };
+const padded = { obfuscation: text };
+const withLogprobs = { logprobs: list(logprob) };
 
-const events: Readonly<Record<string, Record<string, Schema>>> = {
-  error: { error: object({ type: text, code: orNull(text), message: text, param: orNull(text) }) },
-  'response.created': { response },
-  'response.queued': { response },
-  'response.in_progress': { response },
-  'response.completed': { response },
-  'response.failed': { response },
-  'response.incomplete': { response },
-  'response.output_item.added': { output_index: whole, item: orNull(item) },
-  'response.output_item.done': { output_index: whole, item: orNull(item) },
-  'response.content_part.added': { ...ofPart, part },
-  'response.content_part.done': { ...ofPart, part },
-  'response.output_text.delta': { ...ofPart, delta: text },
-  'response.output_text.done': { ...ofPart, text },
-  'response.refusal.delta': { ...ofPart, delta: text },
-  'response.refusal.done': { ...ofPart, refusal: text },
-  'response.reasoning_summary_part.added': { ...ofSummary, part },
-  'response.reasoning_summary_part.done': { ...ofSummary, part },
-  'response.reasoning_summary_text.delta': { ...ofSummary, delta: text },
-  'response.reasoning_summary_text.done': { ...ofSummary, text },
-  'response.function_call_arguments.delta': { ...ofItem, delta: text },
-  'response.function_call_arguments.done': { ...ofItem, arguments: text },
+/** The required fields of each event, and the optional ones. */
+const events: Readonly<Record<string, [required: Fields, optional?: Fields]>> = {
+  error: [
+    {
+      error: object(
+        { type: text, code: orNull(text), message: text, param: orNull(text) },
+        { headers: { type: 'object', additionalProperties: text } },
+      ),
+    },
+  ],
+  'response.created': [{ response }],
+  'response.queued': [{ response }],
+  'response.in_progress': [{ response }],
+  'response.completed': [{ response }],
+  'response.failed': [{ response }],
+  'response.incomplete': [{ response }],
+  'response.output_item.added': [{ output_index: whole, item: orNull(item) }],
+  'response.output_item.done': [{ output_index: whole, item: orNull(item) }],
+  'response.content_part.added': [{ ...ofPart, part }],
+  'response.content_part.done': [{ ...ofPart, part }],
+  'response.output_text.delta': [
+    { ...ofPart, delta: text },
+    { ...withLogprobs, ...padded },
+  ],
+  'response.output_text.done': [{ ...ofPart, text }, withLogprobs],
+  'response.output_text.annotation.added': [
+    { ...ofPart, annotation_index: whole, annotation: orNull(urlCitation) },
+  ],
+  'response.refusal.delta': [{ ...ofPart, delta: text }],
+  'response.refusal.done': [{ ...ofPart, refusal: text }],
+  'response.reasoning.delta': [{ ...ofPart, delta: text }, padded],
+  'response.reasoning.done': [{ ...ofPart, text }],
+  'response.reasoning_summary_part.added': [{ ...ofSummary, part }],
+  'response.reasoning_summary_part.done': [{ ...ofSummary, part }],
+  'response.reasoning_summary_text.delta': [{ ...ofSummary, delta: text }, padded],
+  'response.reasoning_summary_text.done': [{ ...ofSummary, text }],
+  'response.function_call_arguments.delta': [{ ...ofItem, delta: text }, padded],
+  'response.function_call_arguments.done': [{ ...ofItem, arguments: text }],
 };
 
 const ajv = new Ajv2020({ allErrors: true, strict: false });
 const responseIsValid = ajv.compile(response);
 const eventIsValid = new Map(
-  Object.entries(events).map(([type, fields]) => [
+  Object.entries(events).map(([type, [required, optional]]) => [
     type,
-    ajv.compile(object({ type: just(type), sequence_number: whole, ...fields })),
+    ajv.compile(object({ type: just(type), sequence_number: whole, ...required }, optional)),
   ]),
 );
 
