@@ -1,7 +1,11 @@
-/** The Vercel AI SDK against the relay, with its OpenAI provider (Responses API and chat) and its Anthropic provider. The model is a script: test/sdk-smoke.test.ts asks the real CLI. */
+/**
+ * The Vercel AI SDK against the relay, with its providers for OpenAI (Responses API and chat), Open Responses and Anthropic. The model is a
+ * script: test/sdk-smoke.test.ts asks the real CLI.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createAnthropic } from '@ai-sdk/anthropic';
+import { createOpenResponses } from '@ai-sdk/open-responses';
 import { createOpenAI } from '@ai-sdk/openai';
 import {
   APICallError,
@@ -34,6 +38,8 @@ type Provider = {
   /** How a result of a tool is spelled, and one that is an error. */
   result: (city: string) => object;
   overloaded: number;
+  /** It reports a stream that breaks once for `error` and once for `response.failed`. */
+  reports?: 2;
   /** The API has no such field, and the SDK leaves it out. */
   stops?: false;
 };
@@ -59,6 +65,17 @@ const providers: Record<string, Provider> = {
       content: city === 'Rome' ? JSON.stringify({ error: thrown }) : weatherOf[city],
     }),
     overloaded: 503,
+  },
+  '@ai-sdk/open-responses': {
+    model: (relay, apiKey = relay.key, name = 'opus') =>
+      createOpenResponses({ name: 'relay', url: `${relay.url}/v1/responses`, apiKey })(name),
+    route: 'responses',
+    stops: false,
+    result: (city) => ({
+      content: city === 'Rome' ? thrown : weatherOf[city],
+    }),
+    overloaded: 503,
+    reports: 2,
   },
   '@ai-sdk/anthropic': {
     model: (relay, apiKey = relay.key, name = 'opus') =>
@@ -241,7 +258,7 @@ describe('the Vercel AI SDK', () => {
 
         test('with the status 429 for a used-up day', async () => {
           reply = () => ({ kind: 'text', text: 'hello' });
-          const key = relay.mint(`daily-${provider.route}`.replace('_', '-'), { dailyLimit: 1 });
+          const key = relay.mint(`daily-${name.replaceAll(/[^a-z]+/g, '-')}`, { dailyLimit: 1 });
           await ask(provider.model(relay, key));
           await assert.rejects(ask(provider.model(relay, key)), failsWith(429, true));
         });
@@ -266,7 +283,7 @@ describe('the Vercel AI SDK', () => {
             onError: ({ error }) => void errors.push(error),
           });
           assert.deepEqual(await Array.fromAsync(result.textStream), ['Hel']);
-          assert.equal(errors.length, 1);
+          assert.equal(errors.length, provider.reports ?? 1);
           assert.match(JSON.stringify(errors[0], Object.getOwnPropertyNames(errors[0])), /overloaded/);
         });
       });
