@@ -14,8 +14,9 @@ const { pingAfterMs, maxUnreadMs } = defaultTimes;
 type Pair = { outgoing: ServerResponse; client: Socket; exchange: Exchange; received: () => string };
 
 /** A real connection, and a clock that only the test moves. */
-async function pair(t: TestContext): Promise<Pair> {
+async function pair(t: TestContext, { halfOpen = false } = {}): Promise<Pair> {
   const server = createServer();
+  Object.assign(server, { httpAllowHalfOpen: halfOpen });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -86,6 +87,22 @@ test('a stream of JSON lines sends no ping, because the lines have no comment', 
   await until(() => received().endsWith('0\r\n\r\n'));
   assert.match(received(), /^HTTP\/1\.1 200 OK\r\ncontent-type: application\/x-ndjson\r\n/);
   assert.equal(exchange.bytesOut, 3);
+});
+
+test('a stream of JSON lines sends a space, which JSON allows, to a client that has closed its side', async (t) => {
+  const { outgoing, client, exchange, received } = await pair(t, { halfOpen: true });
+  Object.assign(exchange, { errorFormat: { ...native, streamForm: 'lines' } });
+  const stream = openEventStream(exchange, outgoing, defaultTimes);
+  stream.send('{"a":1}\n');
+  client.end();
+  await until(() => exchange.bytesOut === 9);
+  t.mock.timers.tick(1);
+  stream.send('{"b":2}\n');
+  await stream.end();
+  await until(() => received().endsWith('0\r\n\r\n'));
+  const [, body = ''] = received().split('\r\n\r\n');
+  const chunks = body.split('\r\n').filter((_line, index) => index % 2 === 1);
+  assert.deepEqual(chunks, ['{"a":1}\n', ' ', ' ', '{"b":2}\n']);
 });
 
 test('the time until the first ping begins at the request’s arrival', async (t) => {

@@ -8,10 +8,13 @@ import type { Times } from './times.ts';
 /** A client that leaves more bytes unread, in addition to its largest event, is dropped. */
 export const maxUnreadBytes = 1024 * 1024;
 
-/** Lines of JSON have no comment, so nothing can be sent in a silence. */
-const forms: Record<StreamForm, { contentType: string; ping: string }> = {
-  events: { contentType: 'text/event-stream; charset=utf-8', ping: ': ping\n\n' },
-  lines: { contentType: 'application/x-ndjson', ping: '' },
+/**
+ * `ping` is sent in a silence, `probe` instead of it once the client has closed its side: it shows whether the client is gone. Lines of
+ * JSON have no comment, and some clients expect a whole line in each piece; but a space may precede the next line.
+ */
+const forms: Record<StreamForm, { contentType: string; ping: string; probe: string }> = {
+  events: { contentType: 'text/event-stream; charset=utf-8', ping: ': ping\n\n', probe: ': ping\n\n' },
+  lines: { contentType: 'application/x-ndjson', ping: '', probe: ' ' },
 };
 /** Milliseconds between the first two pings to a client that has closed its side: the second one shows whether it is gone. */
 const probeAgainMs = 1;
@@ -26,7 +29,8 @@ export function openEventStream(
   outgoing: ServerResponse,
   { pingAfterMs, maxUnreadMs }: StreamTimes,
 ) {
-  const { contentType, ping } = forms[exchange.errorFormat.streamForm ?? 'events'];
+  const { contentType, probe, ...form } = forms[exchange.errorFormat.streamForm ?? 'events'];
+  let { ping } = form;
   let begun = false;
   let largest = 0;
   let unread: { read: PromiseWithResolvers<void>; timer: NodeJS.Timeout } | undefined;
@@ -57,6 +61,7 @@ export function openEventStream(
   /** Before the answer has begun, `probeHalfClosed` does the same. */
   const onHalfClosed = (): void => {
     if (!begun) return;
+    ping = probe;
     clearTimeout(silence);
     whenSilent();
     clearTimeout(silence);
