@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { RelayError } from '../src/errors.ts';
-import { openKeys, type Keys } from '../src/keys/store.ts';
+import type { Keys } from '../src/keys/store.ts';
 import type { KeyGrants } from '../src/keys/key.ts';
 import { systemClock } from '../src/limits/clock.ts';
-import { openStore } from '../src/store/sqlite.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { changeKeys, ollamaPort } from './support/ollama-port.ts';
 import { freePort } from './support/ports.ts';
 import { eventually, ledgerRow, startTestRelay } from './support/relay.ts';
 import { structuredModel } from './support/weather.ts';
@@ -24,29 +24,9 @@ before(async () => {
 });
 after(() => relay.stop());
 
-/** As `claude-relay key set` does, in another process. */
-function change<T>(work: (keys: Keys) => T): T {
-  const store = openStore(relay.dataDir, { waitMs: 5000 });
-  try {
-    return work(openKeys(store));
-  } finally {
-    store.close();
-  }
-}
-
-/** A new key with a port, on which the relay listens. */
-async function served(
-  label: string,
-  grants: KeyGrants = {},
-): Promise<{ url: string; port: number; keyId: string }> {
-  const port = await freePort();
-  const { id } = change((keys) => {
-    keys.create(label, grants, 'test');
-    return keys.setOllama(label, { host: '127.0.0.1', port }, 'key set');
-  });
-  await eventually(`a listener for ${label}`, () => relay.log().includes(`"url":"http://127.0.0.1:${port}"`));
-  return { url: `http://127.0.0.1:${port}`, port, keyId: id };
-}
+const change = <T>(work: (keys: Keys) => T): T => changeKeys(relay, work);
+const served = (label: string, grants?: KeyGrants): ReturnType<typeof ollamaPort> =>
+  ollamaPort(relay, label, grants);
 
 function post(url: string, body: object, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(url, {
