@@ -1,9 +1,12 @@
-/** The Responses API: the test cases of Open Responses and the official OpenAI SDK. The model is a script. */
+/**
+ * The Responses API with the official OpenAI SDK, and what the relay keeps of it. The model is a script. The specification is in
+ * test/open-responses.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import OpenAI, { NotFoundError } from 'openai';
+import OpenAI, { AuthenticationError, NotFoundError } from 'openai';
 import { zodTextFormat } from 'openai/helpers/zod';
 import type {
   FunctionTool,
@@ -14,8 +17,14 @@ import type {
 import { z } from 'zod';
 import type { SeenRequest } from './support/failing-model.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
-import { images, pdf } from './support/media.ts';
-import { requireEvents, requireResponse, type ResponseEvent } from './support/open-responses.ts';
+import {
+  askResponse,
+  requireEvents,
+  requireResponse,
+  streamResponse,
+  type ResponseBody,
+  type ResponseEvent,
+} from './support/open-responses.ts';
 import { eventually, ledgerRow } from './support/relay.ts';
 import type { ScriptedReply } from './support/scripted-cli.ts';
 import { sentBy, type Sent } from './support/sent.ts';
@@ -39,154 +48,11 @@ before(async () => {
 after(() => relay.stop());
 const sent = (): Sent => sentBy(relay.model.requests.at(-1));
 
-type Body = { status: string; output: Record<string, unknown>[] } & Record<string, unknown>;
-
-async function ask(body: object): Promise<Body> {
-  const response = await relay.post({ model: 'opus', ...body }, { path });
-  const value = (await response.json()) as Body;
-  assert.equal(response.status, 200, JSON.stringify(value));
-  requireResponse(value);
-  return value;
-}
-
-async function askStreamed(body: object): Promise<ResponseEvent[]> {
-  const response = await relay.post({ model: 'opus', stream: true, ...body }, { path });
-  assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
-  return requireEvents(await response.text());
-}
+const ask = (body: object): Promise<ResponseBody> => askResponse(relay, body);
+const askStreamed = (body: object): Promise<ResponseEvent[]> => streamResponse(relay, body);
 
 const itemOf = (events: readonly ResponseEvent[]): unknown =>
-  ((events.at(-1)?.['response'] ?? {}) as Body).output[0]?.['id'];
-
-describe('a test case of Open Responses:', () => {
-  const hello: ScriptedReply = { kind: 'text', text: ['Hello', ' there!'] };
-  const call: ScriptedReply = {
-    kind: 'tool_use',
-    name: 'get_weather',
-    input: { location: 'San Francisco, CA' },
-  };
-
-  test('a message gets an answer', async () => {
-    reply = () => hello;
-    const { status, output } = await ask({ input: [message('user', 'Say hello in exactly 3 words.')] });
-    assert.deepEqual([status, output.length], ['completed', 1]);
-  });
-
-  test('a stream ends with the whole response', async () => {
-    reply = () => hello;
-    const events = await askStreamed({ input: [message('user', 'Count from 1 to 5.')] });
-    const last = events.at(-1)?.['response'] as Body;
-    requireResponse(last);
-    assert.equal(last.status, 'completed');
-  });
-
-  test('a system message reaches the model', async () => {
-    reply = () => hello;
-    const input = [message('system', 'You are a pirate.'), message('user', 'Say hello.')];
-    const { status } = await ask({ input });
-    assert.deepEqual([status, sent().system], ['completed', 'You are a pirate.']);
-  });
-
-  const asksWeather = { input: [message('user', "What's the weather?")], tools: [weather] };
-
-  test('a tool is called', async () => {
-    reply = () => call;
-    const { output } = await ask(asksWeather);
-    assert.deepEqual(
-      output.map(({ type }) => type),
-      ['function_call'],
-    );
-  });
-
-  test('a tool is called in a stream', async () => {
-    reply = () => call;
-    const events = await askStreamed(asksWeather);
-    const types = new Set(
-      events.map(({ type, item }) => `${type} ${(item as { type: string } | undefined)?.type ?? ''}`),
-    );
-    for (const type of [
-      'response.output_item.added function_call',
-      'response.function_call_arguments.delta ',
-      'response.function_call_arguments.done ',
-      'response.output_item.done function_call',
-    ]) {
-      assert.ok(types.has(type), type);
-    }
-  });
-
-  test('the output of a call is answered', async () => {
-    reply = () => call;
-    const first = await ask({
-      input: 'Use the weather tool.',
-      tools: [weather],
-      tool_choice: { type: 'function', name: 'get_weather' },
-    });
-    const called = first.output[0] ?? {};
-    reply = () => ({ kind: 'text', text: '60 °F' });
-    const result = {
-      type: 'function_call_output',
-      call_id: called['call_id'],
-      output: '{"temperature":"60F"}',
-    };
-    const { status } = await ask({
-      input: [message('user', 'Use the weather tool.'), ...first.output, result],
-      tools: [weather],
-    });
-    assert.equal(status, 'completed');
-    assert.deepEqual(sent().messages.slice(1), [
-      {
-        role: 'assistant',
-        content: [
-          {
-            type: 'tool_use',
-            id: called['call_id'],
-            name: 'get_weather',
-            input: { location: 'San Francisco, CA' },
-          },
-        ],
-      },
-      {
-        role: 'user',
-        content: [{ type: 'tool_result', tool_use_id: called['call_id'], content: '{"temperature":"60F"}' }],
-      },
-    ]);
-  });
-
-  test('an image and a file are seen', async () => {
-    reply = () => hello;
-    const { status } = await ask({
-      input: [
-        message('user', [
-          { type: 'input_text', text: 'What do you see?' },
-          { type: 'input_image', image_url: `data:image/png;base64,${images.png.data}` },
-          { type: 'input_file', filename: 'a.pdf', file_data: `data:application/pdf;base64,${pdf}` },
-        ]),
-      ],
-    });
-    assert.equal(status, 'completed');
-    assert.deepEqual(
-      sent().messages[0]?.content.map(({ type }) => type),
-      ['text', 'image', 'document'],
-    );
-  });
-
-  test('a conversation goes on', async () => {
-    reply = () => hello;
-    const { status } = await ask({
-      input: [
-        message('user', 'My name is Alice.'),
-        message('assistant', 'Hello Alice!'),
-        message('user', 'What is my name?'),
-      ],
-    });
-    assert.equal(status, 'completed');
-    assert.deepEqual(sent().messages, [
-      { role: 'user', content: [text('My name is Alice.')] },
-      { role: 'assistant', content: [text('Hello Alice!')] },
-      { role: 'user', content: [text('What is my name?')] },
-    ]);
-  });
-});
+  ((events.at(-1)?.['response'] ?? {}) as ResponseBody).output[0]?.['id'];
 
 describe('the Responses API of the OpenAI SDK', () => {
   let client: OpenAI;
@@ -331,6 +197,29 @@ describe('the Responses API of the OpenAI SDK', () => {
     assert.equal(events.at(-1)?.type, 'response.completed');
   });
 
+  test('gets a value of a schema in a stream', async () => {
+    const City = z.object({ city: z.string() });
+    reply = (request) => structuredModel(request, { city: 'Oslo' });
+    const format = zodTextFormat(City, 'city');
+    const stream = client.responses.stream({ model: 'opus', input: 'Where?', text: { format } });
+    assert.deepEqual((await stream.finalResponse()).output_parsed, { city: 'Oslo' });
+  });
+
+  test('throws an error for a wrong key at once, whole and streamed', async () => {
+    const wrong = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: 'crk_wrong', maxRetries: 5 });
+    const body = { model: 'opus', input: 'hi' };
+    for (const ask of [
+      () => wrong.responses.create(body),
+      () => wrong.responses.create({ ...body, stream: true }),
+      () => wrong.responses.retrieve('resp_1'),
+    ]) {
+      await assert.rejects(
+        ask,
+        (error) => error instanceof AuthenticationError && error.headers?.get('x-should-retry') === 'false',
+      );
+    }
+  });
+
   test('gets the errors of the API', async () => {
     await assert.rejects(client.responses.create({ model: 'gpt-4o', input: 'hi' }), {
       status: 404,
@@ -385,7 +274,7 @@ describe('a stream of responses', () => {
       texts.push(await response.text());
     }
     const events = requireEvents(texts[0] ?? '');
-    const { status, error } = (events.at(-1)?.['response'] ?? {}) as Body;
+    const { status, error } = (events.at(-1)?.['response'] ?? {}) as ResponseBody;
     assert.deepEqual(
       [events.at(-1)?.type, status, (error as { code: string }).code],
       ['response.failed', 'failed', 'upstream_error'],

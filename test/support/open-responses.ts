@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { Post } from './relay.ts';
 
 type Schema = Record<string, unknown>;
 type Fields = Record<string, Schema>;
@@ -247,4 +248,27 @@ export function requireEvents(stream: string): ResponseEvent[] {
     assert.ok(isValid(event), ajv.errorsText(isValid.errors, { dataVar: event.type }));
     return event;
   });
+}
+
+export type ResponseBody = { id: string; status: string; output: Record<string, unknown>[] } & Record<
+  string,
+  unknown
+>;
+
+const path = '/v1/responses';
+
+/** The valid response to a request. */
+export async function askResponse(relay: Post, body: object): Promise<ResponseBody> {
+  const response = await relay.post({ model: 'opus', ...body }, { path });
+  const value = (await response.json()) as ResponseBody;
+  assert.equal(response.status, 200, JSON.stringify(value));
+  requireResponse(value);
+  return value;
+}
+
+/** The valid events of the response to a request. */
+export async function streamResponse(relay: Post, body: object): Promise<ResponseEvent[]> {
+  const response = await relay.post({ model: 'opus', stream: true, ...body }, { path });
+  assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
+  return requireEvents(await response.text());
 }
