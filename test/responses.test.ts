@@ -234,6 +234,14 @@ describe('the Responses API of the OpenAI SDK', () => {
     );
     await assert.rejects(client.responses.retrieve('resp_unknown'), { status: 404, code: 'not_found' });
     await assert.rejects(client.responses.inputItems.list('resp_unknown'), { status: 404 });
+    await assert.rejects(client.responses.compact({ model: 'opus', input: 'hi' }), {
+      status: 404,
+      message: /This relay has no \/v1\/responses\/compact\. Send an item/,
+    });
+    await assert.rejects(client.responses.inputTokens.count({ model: 'opus', input: 'hi' }), {
+      status: 404,
+      message: /count_tokens/,
+    });
     reply = () => ({ kind: 'error', status: 529, type: 'overloaded_error', message: 'Overloaded' });
     await assert.rejects(client.responses.create({ model: 'opus', input: 'hi', stream: true }), {
       status: 503,

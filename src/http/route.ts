@@ -48,6 +48,8 @@ export type Site<Parts> = {
   readonly errorFormatOf: (path: string, route: RouteKind | undefined, headers: Headers) => ErrorFormat;
   /** What to do instead of asking for a path that does not exist. */
   readonly nothingAt: (path: string) => RelayError;
+  /** Whether a path is another API's own, although a route for any id has its form. */
+  readonly lacks?: (path: string) => boolean;
   /** Called first, for every request. Throws if the request may not be here at all. */
   readonly admit?: (request: Request, exchange: Exchange, parts: Parts) => void;
   /** Undefined: not a valid key. */

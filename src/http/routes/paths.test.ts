@@ -54,7 +54,7 @@ describe('a path of another API', () => {
   ];
 
   test('is named, with what to do', () => {
-    for (const path of [...paths, 'moderations', 'messages/batches']) {
+    for (const path of [...paths, 'moderations', 'messages/batches', 'responses/compact']) {
       const { code, message } = nothingAt(`/v1/${path}`);
       assert.equal(code, 'not_found');
       assert.match(message, new RegExp(`^This relay has no ${lackingPath(`/v1/${path}`)}\\. \\S.*\\.$`));

@@ -16,14 +16,14 @@ export function firstPart(path: string): string {
 }
 
 const wholeConversation = 'It keeps no conversations and runs no tools: send the whole conversation to';
+const byOpenAI = '/v1/responses or /v1/chat/completions';
 const textOnly = 'The model answers with text only.';
 
 /** Paths of the OpenAI and the Anthropic API -> why the relay lacks them, or what to use instead. */
 const lacking: Readonly<Record<string, string>> = {
   '/v1/messages/batches':
     'Send the requests one by one to /v1/messages; the header "Prefer: respond-async" makes each one a job.',
-  '/v1/batches':
-    'Send the requests one by one to /v1/chat/completions; the header "Prefer: respond-async" makes each one a job.',
+  '/v1/batches': 'Send the requests one by one to /v1/responses; "background": true makes each one a job.',
   '/v1/embeddings':
     'Claude makes no embeddings: give the client another base URL and another model for them.',
   '/v1/rerank': 'Claude ranks no documents: give the client another base URL and another model for this.',
@@ -33,11 +33,14 @@ const lacking: Readonly<Record<string, string>> = {
   '/v1/images': textOnly,
   '/v1/videos': textOnly,
   '/v1/audio': `The model neither hears nor speaks: use another service for audio.`,
-  '/v1/realtime': 'Use /v1/chat/completions with "stream": true.',
+  '/v1/realtime': `Use ${byOpenAI} with "stream": true.`,
+  '/v1/responses/compact': 'Send an item of the type compaction_trigger as the last one to /v1/responses.',
+  '/v1/responses/input_tokens':
+    'Send the conversation to /v1/messages/count_tokens, or read the usage of an answer.',
   '/v1/moderations': 'Claude has no moderation: use another service for it.',
-  '/v1/assistants': `${wholeConversation} /v1/chat/completions.`,
-  '/v1/threads': `${wholeConversation} /v1/chat/completions.`,
-  '/v1/conversations': `${wholeConversation} /v1/chat/completions.`,
+  '/v1/assistants': `${wholeConversation} ${byOpenAI}.`,
+  '/v1/threads': `${wholeConversation} ${byOpenAI}.`,
+  '/v1/conversations': `${wholeConversation} ${byOpenAI}.`,
   '/v1/vector_stores': 'It keeps no files: send the text in the request that is about it.',
   '/v1/containers': 'It runs no code: give the model a tool that your program runs.',
   '/v1/skills': 'It runs no code: give the model a tool that your program runs.',

@@ -230,6 +230,7 @@ export const relaySite: Site<RouteParts> = {
   cors: true,
   errorFormatOf,
   nothingAt,
+  lacks: (path) => lackingPath(path) !== undefined,
   keyOf: validKey,
 };
 
