@@ -45,8 +45,8 @@ const expected: Record<string, RegExp[]> = {
     /^Once upon a time\.\n$/,
   ],
   'README.md, python': [/^Once upon a time\.\n$/],
-  // The Anthropic SDK, LangChain and the Vercel AI SDK.
-  'docs/recipes.md, ts': [/^Once upon a time\.\n$/, /^Once upon a time\.\n$/, /^Once upon a time\.\n$/],
+  // The Anthropic SDK, LangChain, OpenAI's Agents SDK and the Vercel AI SDK.
+  'docs/recipes.md, ts': Array.from({ length: 4 }, () => /^Once upon a time\.\n$/),
   'clients/ts/README.md, ts': [
     /Once upon a time\.\nOnce upon a time\.Ada 1815\nblocked_port /,
     /^Paris \d+\nOnce upon a time\.end_turn\nbad_request 400 req_\w+\n$/,
