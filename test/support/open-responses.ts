@@ -91,11 +91,15 @@ const item = either(
     output: either(text, list(either(inputText, inputImage, inputFile))),
     status: itemStatus,
   }),
+  // These two have no status in that file, but the text of the specification demands one of every item.
   object(
-    { type: just('reasoning'), id: text, summary: list(part) },
+    { type: just('reasoning'), id: text, status: itemStatus, summary: list(part) },
     { content: list(part), encrypted_content: text },
   ),
-  object({ type: just('compaction'), id: text, encrypted_content: text }, { created_by: text }),
+  object(
+    { type: just('compaction'), id: text, status: itemStatus, encrypted_content: text },
+    { created_by: text },
+  ),
 );
 
 const format = either(
@@ -234,9 +238,10 @@ export function requireResponse(value: unknown): void {
 
 export type ResponseEvent = { type: string; sequence_number: number } & Record<string, unknown>;
 
-/** The events of a stream; each one is named by its type, is valid, and has the next number. */
+/** The events of a stream up to [DONE]; each one is named by its type, is valid, and has the next number. */
 export function requireEvents(stream: string): ResponseEvent[] {
   const sent = stream.split('\n\n').filter((lines) => lines !== '' && !lines.startsWith(':'));
+  assert.equal(sent.pop(), 'data: [DONE]');
   return sent.map((lines, index) => {
     const [, name, data = ''] =
       /^event: (\S+)\ndata: (.+)$/.exec(lines) ?? assert.fail(`not an event: ${lines}`);

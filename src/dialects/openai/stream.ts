@@ -91,11 +91,13 @@ export function chatStream(
         refusal === null ? '' : send({ refusal }),
         send({}, finishReason(answer.stopReason, form)),
         includeUsage ? chunk([], chatUsage(answer.usage)) : '',
-        'data: [DONE]\n\n',
+        endOfEvents,
       ].join('');
     },
   };
 }
+
+export const endOfEvents = 'data: [DONE]\n\n';
 
 export function serverSentEvent(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;

@@ -28,5 +28,10 @@ export function summaryBlock(content: unknown): TextBlock | undefined {
 export function compactionItem({ text }: Answer, form: ItemForm): Item {
   if (text.trim() === '') throw invalidOutput('the summary of the conversation is empty');
   const content = pack({ type: 'summary', text });
-  return { type: 'compaction', id: itemId('cmp', form, 0), encrypted_content: content };
+  return {
+    type: 'compaction',
+    id: itemId('cmp', form, 0),
+    status: 'completed',
+    encrypted_content: content,
+  };
 }

@@ -81,6 +81,7 @@ function reasoningItem(form: ItemForm, index: number, block: Block, status: Item
   return {
     type: 'reasoning',
     id: itemId('rs', form, index),
+    status,
     summary: text === '' ? [] : [{ type: 'summary_text', text }],
     ...(content === undefined ? {} : { encrypted_content: content }),
   };

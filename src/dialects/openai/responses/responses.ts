@@ -5,7 +5,7 @@
  */
 import type { Dialect, ParsedRequest, Recall } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
-import { serverSentEvent } from '../stream.ts';
+import { endOfEvents, serverSentEvent } from '../stream.ts';
 import { keptItems, responseJob, wholeResponse } from './answer.ts';
 import { readResponsesRequest } from './conversation.ts';
 import { responseStream } from './stream.ts';
@@ -15,7 +15,7 @@ export const responses: Dialect = {
   errorBody: chatError,
   // An error of a stream that has not begun: `fail` writes any other.
   errorEvents: (error) =>
-    `event: error\n${serverSentEvent({ type: 'error', sequence_number: 0, ...chatError(error) })}`,
+    `event: error\n${serverSentEvent({ type: 'error', sequence_number: 0, ...chatError(error) })}${endOfEvents}`,
 };
 
 function parse(body: unknown, recall?: Recall): ParsedRequest {

@@ -223,7 +223,7 @@ describe('a streamed response', () => {
     const { text, whole } = streamed({}, [callBlock(0, 'apply_patch', '{"input": "*** ', 'Begin\\n"}')]);
     const events = text
       .split('\n\n')
-      .filter(Boolean)
+      .filter((event) => event.startsWith('event: '))
       .map((event) => JSON.parse(event.slice(event.indexOf('data: ') + 6)) as ResponseEvent);
     assert.deepEqual(types(events).slice(2, -1), [
       'output_item.added',

@@ -7,6 +7,7 @@ import type { Answer, ModelEvent } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, StreamResponder } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
+import { endOfEvents } from '../stream.ts';
 import { endState, itemForm, responseObject, type Asked, type ResponseState } from './answer.ts';
 import { compactionItem } from './compaction.ts';
 import { openBlock, openMessage, type OpenBlock, type OpenMessage, type SendOfItem } from './open-item.ts';
@@ -108,13 +109,14 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
       const reason = incompleteReason(answer.stopReason);
       events.push(close(reason === undefined ? 'completed' : 'incomplete'));
       const type = reason === undefined ? 'response.completed' : 'response.incomplete';
-      events.push(sendResponse(type, endState(answer, done)));
+      events.push(sendResponse(type, endState(answer, done)), endOfEvents);
       return events.join('');
     },
     /** Some clients look only for the first of the two events, and some only for the second. */
     fail(error: RelayError): string {
       const failed = begin() + send('error', chatError(error));
-      return failed + sendResponse('response.failed', { status: 'failed', model, output: done, error });
+      const state: ResponseState = { status: 'failed', model, output: done, error };
+      return failed + sendResponse('response.failed', state) + endOfEvents;
     },
   };
 }
