@@ -1,5 +1,5 @@
 /** Parameters of the OpenAI dialect -> settings of a conversation. Pure. */
-import type { Conversation, Thinking } from '../../conversation.ts';
+import type { Conversation, Effort, Thinking } from '../../conversation.ts';
 import { markOf } from '../cache-mark.ts';
 import { given } from '../given.ts';
 import { refuse } from './problem.ts';
@@ -36,9 +36,17 @@ function readThinking(request: ChatRequest, ignored: Set<string>): Pick<Conversa
   const { thinking, reasoning } = request;
   const effort = request.reasoning_effort ?? reasoning?.effort ?? undefined;
   if (effort !== (reasoning?.effort ?? effort)) ignored.add('reasoning.effort');
-  const level = effort === 'none' ? undefined : effort === 'minimal' ? 'low' : effort;
-  if (thinking !== undefined) return given({ effort: level, thinking: thinkingOf(thinking, request) });
-  return effort === 'none' ? { thinking: { type: 'disabled' } } : given({ effort: level });
+  const asked = thinkingAt(effort);
+  return thinking === undefined ? asked : { ...asked, thinking: thinkingOf(thinking, request) };
+}
+
+/** Newer models refuse `disabled` thinking, so `none` sends nothing that could be refused. */
+export function thinkingAt(
+  effort: Effort | 'none' | 'minimal' | undefined,
+): Pick<Conversation, 'effort' | 'thinking'> {
+  if (effort === undefined) return {};
+  if (effort === 'none') return { thinking: { type: 'off' } };
+  return { effort: effort === 'minimal' ? 'low' : effort };
 }
 
 /** Without a budget the model decides how much it thinks. */

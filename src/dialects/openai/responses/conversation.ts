@@ -4,6 +4,7 @@ import type { Recall } from '../../dialect.ts';
 import { given } from '../../given.ts';
 import { parseBody, requireSendable } from '../../problem.ts';
 import { problem } from '../problem.ts';
+import { thinkingAt } from '../settings.ts';
 import { Ignored, noteParameters } from './ignored.ts';
 import { readInput } from './items.ts';
 import { responsesRequest, type ResponsesRequest, type TextFormat } from './request.ts';
@@ -33,7 +34,7 @@ export function readResponsesRequest(body: unknown, recall: Recall = () => undef
     system: instructions.trim() === '' ? system : [instructions, ...system],
     messages,
     ...readSampling(request, ignored),
-    ...readReasoning(request),
+    ...thinkingAt(request.reasoning?.effort ?? undefined),
     ...asked,
     ...(compact ? withoutCalls(asked) : readFormat(request.text?.format)),
   };
@@ -55,13 +56,6 @@ function readSampling(request: ResponsesRequest, ignored: Ignored): Partial<Conv
     topP: request.top_p,
     topK: request.top_k,
   });
-}
-
-function readReasoning({ reasoning }: ResponsesRequest): Pick<Conversation, 'effort' | 'thinking'> {
-  const effort = reasoning?.effort ?? undefined;
-  if (effort === undefined) return {};
-  if (effort === 'none') return { thinking: { type: 'disabled' } };
-  return { effort: effort === 'minimal' ? 'low' : effort };
 }
 
 function readFormat(format: TextFormat | null | undefined): Pick<Conversation, 'schema'> {

@@ -331,7 +331,7 @@ describe('the parameters of a response', () => {
       effort: 'xhigh',
     });
     assert.deepEqual([request.stream, request.metadata], [true, { a: 'b' }]);
-    assert.deepEqual(conversationOf({ reasoning: { effort: 'none' } }), { thinking: { type: 'disabled' } });
+    assert.deepEqual(conversationOf({ reasoning: { effort: 'none' } }), { thinking: { type: 'off' } });
     assert.deepEqual(conversationOf({ reasoning: { effort: 'minimal' } }), { effort: 'low' });
     assert.deepEqual(conversationOf({ reasoning: { summary: 'auto', effort: null } }), {});
     assert.deepEqual(conversationOf({ temperature: 1.5 }), { temperature: 1 });
