@@ -148,7 +148,7 @@ test('an unknown path gets a 404, and a wrong method a 405 with allow', async ()
   for (const path of [
     '/',
     '/v1',
-    '/v1/complete/',
+    '/v1/complete/x',
     '/v1/nothing?prompt=x',
     '/V1/COMPLETE',
     '/%2e%2e/etc/passwd',

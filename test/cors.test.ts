@@ -46,6 +46,9 @@ describe('CORS', () => {
     }
     const job = await ask(relay, '/v1/jobs/job_1', { origin: other });
     assert.equal(job.headers.get('access-control-allow-methods'), 'GET, HEAD, DELETE');
+    // Without it, a page would not see why there is no such path.
+    const lacking = await ask(relay, '/v1/embeddings', { origin });
+    assert.equal(lacking.headers.get('access-control-allow-methods'), 'GET, POST, DELETE');
   });
 
   test('an answer, a stream, a refusal and an unknown path can be read by an allowed origin', async () => {

@@ -166,7 +166,8 @@ describe('any base URL', () => {
       [refused.status, body.error.type, body.error.message],
       [403, 'permission_error', 'This key may not use /v1/messages.'],
     );
-    assert.equal((await fetch(`${relay.url}/models`, { headers })).status, 200);
+    for (const path of ['/models', '/v1/models/', '/models/opus/'])
+      assert.equal((await fetch(`${relay.url}${path}`, { headers })).status, 200, path);
     assert.equal((await fetch(`${relay.url}/messages`)).status, 405);
     for (const path of ['/v1/health', '/v1/ready'])
       assert.equal((await fetch(`${relay.url}${path}`)).status, 404, path);

@@ -21,16 +21,8 @@ export type AppParts = RouteParts &
 type Env = { Bindings: HttpBindings };
 
 export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typeof getRequestListener>[0] {
-  const {
-    routes,
-    errorFormatOf,
-    nothingAt,
-    lacks,
-    admit,
-    keyOf,
-    pathOf = (path) => path,
-    cors = false,
-  } = site;
+  const { routes, errorFormatOf, nothingAt, admit, keyOf, pathOf = (path) => path, cors = false } = site;
+  const { lackingPaths = [] } = site;
   const app = new Hono<Env>({ getPath: (request) => pathOf(getPath(request)) });
   const arrivals = new ArrivalQueue();
 
@@ -75,6 +67,14 @@ export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typ
     return response;
   };
 
+  const nothing = (c: Context<Env>): Promise<Response> =>
+    answer(c, undefined, (request, exchange) => {
+      const allowed = preflight(request, exchange, 'GET, POST, DELETE');
+      if (allowed !== undefined) return allowed;
+      throw nothingAt(c.req.path);
+    });
+
+  for (const path of lackingPaths) app.all(path, nothing);
   for (const route of routes) {
     app.on(route.method, route.path, (c) =>
       answer(c, route, (request, exchange) => serve(route, request, exchange)),
@@ -84,19 +84,14 @@ export function createApp(parts: AppParts, site: Site<AppParts>): Parameters<typ
     const methods = [route, ...others].flatMap((each) => each?.method ?? []);
     const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
     app.all(path, (c) =>
-      answer(c, route, (request, exchange) => {
-        const allowed = preflight(request, exchange, allow);
-        if (allowed !== undefined) return allowed;
-        if (lacks?.(c.req.path) === true) throw nothingAt(c.req.path);
-        return notAllowed(allow, request.headers);
-      }),
+      answer(
+        c,
+        route,
+        (request, exchange) => preflight(request, exchange, allow) ?? notAllowed(allow, request.headers),
+      ),
     );
   }
-  app.notFound((c) =>
-    answer(c, undefined, () => {
-      throw nothingAt(c.req.path);
-    }),
-  );
+  app.notFound(nothing);
   return (request, env) => app.fetch(request, env);
 }
 

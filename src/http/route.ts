@@ -46,10 +46,10 @@ export type Site<Parts> = {
   readonly cors?: true;
   /** `path`: as `pathOf` makes it. `route` is undefined for an unknown path. */
   readonly errorFormatOf: (path: string, route: RouteKind | undefined, headers: Headers) => ErrorFormat;
+  /** Paths that do not exist, even if a route with a parameter matches them. */
+  readonly lackingPaths?: readonly string[];
   /** What to do instead of asking for a path that does not exist. */
   readonly nothingAt: (path: string) => RelayError;
-  /** Whether a path is another API's own, although a route for any id has its form. */
-  readonly lacks?: (path: string) => boolean;
   /** Called first, for every request. Throws if the request may not be here at all. */
   readonly admit?: (request: Request, exchange: Exchange, parts: Parts) => void;
   /** Undefined: not a valid key. */

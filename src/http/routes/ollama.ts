@@ -88,7 +88,7 @@ export function ollamaSite(keyId: string, address: OllamaAddress): Site<OllamaPa
     nothingAt: () =>
       new RelayError(
         'not_found',
-        'This path does not exist here. The relay has /api/chat, /api/generate, /api/tags, /api/show, /api/ps and /api/version: no embeddings, and no models to pull, create or delete.',
+        'This path does not exist here. The relay has /api/chat, /api/generate, /api/tags, /api/show, /api/ps and /api/version: no embeddings, and no models to pull, create or delete. The paths below /v1 are on the port for requests with a key.',
       ),
     admit({ headers }, exchange, { keys, connections }) {
       requireProgram(headers, address);

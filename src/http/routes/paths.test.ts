@@ -4,6 +4,7 @@ import { canonicalPath, firstPart, lackingPath, nothingAt } from './paths.ts';
 import { errorFormatOf, routes } from './table.ts';
 import { anthropic } from '../../dialects/anthropic/anthropic.ts';
 import { native } from '../../dialects/native.ts';
+import { ollamaErrors } from '../../dialects/ollama/ollama.ts';
 import { openai } from '../../dialects/openai/openai.ts';
 
 const outside = new Set(['health', 'openapi.json']);
@@ -22,6 +23,8 @@ describe('canonicalPath', () => {
         `/${path}`,
         `/v1/${bare}`,
         `//v1/${path}`,
+        `${path}/`,
+        `${bare}//`,
       ])
         assert.equal(canonicalPath(sent, outside), path, sent);
     }
@@ -40,6 +43,8 @@ describe('canonicalPath', () => {
     assert.equal(canonicalPath('/v1/v1x', outside), '/v1/v1x');
     assert.equal(canonicalPath('/v1', outside), '/v1');
     assert.equal(canonicalPath('/', outside), '/v1/');
+    assert.equal(canonicalPath('/v1/', outside), '/v1');
+    assert.equal(canonicalPath('/health/', outside), '/health');
   });
 });
 
@@ -60,6 +65,16 @@ describe('a path of another API', () => {
       assert.match(message, new RegExp(`^This relay has no ${lackingPath(`/v1/${path}`)}\\. \\S.*\\.$`));
     }
     assert.match(nothingAt('/v1/embeddings2').message, /^This path does not exist\. GET \/openapi\.json/);
+  });
+
+  test('of Ollama is named as its client sent it, with its port, in the shape of its errors', () => {
+    const path = canonicalPath('/api/chat', outside);
+    assert.match(
+      nothingAt(path).message,
+      /^This relay has no \/api\/chat\. .+ key set <label> --ollama-port/,
+    );
+    assert.equal(errorFormatOf(path, undefined, new Headers()), ollamaErrors);
+    assert.equal(errorFormatOf('/v1/api/hello', undefined, new Headers()), native);
   });
 
   const fromAnthropic = new Headers({ 'anthropic-version': '2023-06-01' });

@@ -3,10 +3,11 @@ import { RelayError } from '../../errors.ts';
 
 /**
  * A client adds `/v1/messages`, `/messages` or `/v1/chat/completions` to its base URL, and the base URL can end with `/v1` or a slash.
+ * Some also end a path with a slash.
  * `outside`: the first parts of the paths that are not below /v1.
  */
 export function canonicalPath(path: string, outside: ReadonlySet<string>): string {
-  const plain = path.replaceAll(/\/{2,}/g, '/');
+  const plain = path.replaceAll(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
   if (outside.has(firstPart(plain))) return plain;
   return `/v1${plain.replace(/^(?:\/v1)+(?=\/|$)/, '')}`;
 }
@@ -19,7 +20,14 @@ const wholeConversation = 'It keeps no conversations and runs no tools: send the
 const byOpenAI = '/v1/responses or /v1/chat/completions';
 const textOnly = 'The model answers with text only.';
 
-/** Paths of the OpenAI and the Anthropic API -> why the relay lacks them, or what to use instead. */
+const ollamaPort =
+  "Ollama's API has a separate port without a key: on the host, claude-relay key set <label> --ollama-port 11434 opens it.";
+
+/** Ollama's paths, as `canonicalPath` makes them. */
+const belowApi = '/v1/api/';
+const ofOllama = ['chat', 'generate', 'tags', 'show', 'version', 'ps', 'embed', 'embeddings'];
+
+/** Paths of the APIs of OpenAI, Anthropic and Ollama -> why the relay lacks them, or what to use instead. */
 const lacking: Readonly<Record<string, string>> = {
   '/v1/messages/batches':
     'Send the requests one by one to /v1/messages; the header "Prefer: respond-async" makes each one a job.',
@@ -48,11 +56,18 @@ const lacking: Readonly<Record<string, string>> = {
   '/v1/sessions': `${wholeConversation} /v1/messages.`,
   '/v1/fine_tuning': 'Claude cannot be trained here: describe the task in the system prompt.',
   '/v1/evals': 'Run the evaluation in your program.',
+  ...Object.fromEntries(ofOllama.map((name) => [belowApi + name, ollamaPort])),
 };
+
+export const lackingPaths: readonly string[] = Object.keys(lacking);
 
 /** The path of another API that `path` is or is below, if the relay lacks it. */
 export function lackingPath(path: string): string | undefined {
-  return Object.keys(lacking).find((each) => path === each || path.startsWith(`${each}/`));
+  return lackingPaths.find((each) => path === each || path.startsWith(`${each}/`));
+}
+
+export function isOfOllama(path: string): boolean {
+  return lackingPath(path)?.startsWith(belowApi) === true;
 }
 
 export function nothingAt(path: string): RelayError {
@@ -61,6 +76,6 @@ export function nothingAt(path: string): RelayError {
     'not_found',
     name === undefined
       ? 'This path does not exist. GET /openapi.json lists the paths of this relay.'
-      : `This relay has no ${name}. ${lacking[name]}`,
+      : `This relay has no ${isOfOllama(name) ? name.replace('/v1', '') : name}. ${lacking[name]}`,
   );
 }

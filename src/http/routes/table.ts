@@ -4,6 +4,7 @@ import { anthropic } from '../../dialects/anthropic/anthropic.ts';
 import { messagesRequest } from '../../dialects/anthropic/schema.ts';
 import type { ErrorFormat } from '../../dialects/dialect.ts';
 import { native } from '../../dialects/native.ts';
+import { ollamaErrors } from '../../dialects/ollama/ollama.ts';
 import { openai } from '../../dialects/openai/openai.ts';
 import { chatCompletionRequest } from '../../dialects/openai/request.ts';
 import { responsesRequest } from '../../dialects/openai/responses/request.ts';
@@ -18,7 +19,7 @@ import { health, ready, type HealthParts } from './health.ts';
 import { deleteJob, showJob, type JobParts } from './jobs.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
 import { openapi, type OpenapiParts } from './openapi.ts';
-import { canonicalPath, firstPart, lackingPath, nothingAt } from './paths.ts';
+import { canonicalPath, firstPart, isOfOllama, lackingPath, lackingPaths, nothingAt } from './paths.ts';
 import { cancelResponse, deleteResponse, showResponse } from './responses.ts';
 import { usage, type UsageParts } from './usage.ts';
 
@@ -229,8 +230,8 @@ export const relaySite: Site<RouteParts> = {
   pathOf: (path) => canonicalPath(path, outside),
   cors: true,
   errorFormatOf,
+  lackingPaths,
   nothingAt,
-  lacks: (path) => lackingPath(path) !== undefined,
   keyOf: validKey,
 };
 
@@ -240,6 +241,7 @@ export function errorFormatOf(path: string, route: RouteKind | undefined, header
   );
   if (above?.dialect !== undefined) return above.dialect;
   if (route !== undefined && route.anySdk === undefined) return native;
+  if (isOfOllama(path)) return ollamaErrors;
   // The Anthropic SDKs send both headers.
   if (headers.has('anthropic-version')) return anthropic;
   return headers.has('x-stainless-lang') || lackingPath(path) !== undefined ? openai : native;
