@@ -47,6 +47,14 @@ describe('count_tokens', () => {
       { messages: [{ role: 'assistant', content: [call] }] },
       { messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 'r' }] }] },
       { messages: [hi], thinking: { type: 'enabled', budget_tokens: 50_000 }, max_tokens: 1 },
+      {
+        messages: [hi],
+        tools: [
+          { type: 'web_search_20250305', name: 'web_search' },
+          { type: 'bash_20250124', name: 'bash' },
+        ],
+        tool_choice: { type: 'tool', name: 'web_search' },
+      },
       { messages: [hi], something_new: { a: 1 }, mcp_servers: [{ type: 'url' }], system: null },
     ];
     for (const body of bodies) {
