@@ -614,7 +614,7 @@ describe('a refused chat request names the place', () => {
     [
       { thinking: { type: 'enabled', budget_tokens: 2000 }, max_tokens: 2000 },
       'thinking.budget_tokens',
-      /must be less than max_completion_tokens/,
+      /must be less than the most tokens/,
     ],
     [{ top_k: 1.5 }, 'top_k', /must be an integer/],
     [{ response_format: { type: 'grammar' } }, 'response_format.type', /must be one of/],

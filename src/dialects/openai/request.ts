@@ -134,13 +134,24 @@ const stopSequence = z.string().refine((value) => value.trim() !== '', {
   error: 'must not be blank: the model does not stop at a blank text',
 });
 
-const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).nullish();
+export const effortLevel = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']);
+const effort = effortLevel.nullish();
 
 /** That of the Messages API, which several compatible servers take; some of them know no budget. */
 const thinking = z.discriminatedUnion('type', [
   z.object({ type: z.literal('enabled'), budget_tokens: z.int().min(1024).nullish() }),
   z.object({ type: z.enum(['adaptive', 'between_tools', 'disabled']) }),
 ]);
+
+/** Also of the Responses API, where `stop`, `thinking` and `top_k` are not the API's, but the model knows them. */
+export const samplingParameters = {
+  stop: z.union([stopSequence, z.array(stopSequence).max(4)]).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  thinking: thinking.nullish(),
+  /** 0 and -1 switch it off at other servers. */
+  top_k: z.int().min(-1).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+};
 
 /** Accepted without effect, and listed in `x-relay-ignored-params` unless the value is the API's default. */
 export const parametersWithoutEffect = {
@@ -199,20 +210,15 @@ export const chatCompletionRequest = z.object({
   reasoning: z.object({ effort }).nullish(),
   reasoning_effort: effort,
   response_format: responseFormat.nullish(),
-  stop: z.union([stopSequence, z.array(stopSequence).max(4)]).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z
     .object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
     .nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
   tool_choice: z
     .union([z.enum(['none', 'auto', 'required']), z.discriminatedUnion('type', [namedTool, allowedTools])])
     .nullish(),
-  thinking: thinking.nullish(),
   tools: z.array(z.union([functionTool, hostedTool])).nullish(),
-  /** 0 and -1 switch it off at other servers. */
-  top_k: z.int().min(-1).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
+  ...samplingParameters,
   ...parametersWithoutEffect,
   ...refusedParameters,
 });

@@ -4,10 +4,10 @@ import type { Recall } from '../../dialect.ts';
 import { given } from '../../given.ts';
 import { parseBody, requireSendable } from '../../problem.ts';
 import { problem } from '../problem.ts';
-import { thinkingAt } from '../settings.ts';
+import { readSampling, schemaOf } from '../settings.ts';
 import { Ignored, noteParameters } from './ignored.ts';
 import { readInput } from './items.ts';
-import { responsesRequest, type ResponsesRequest, type TextFormat } from './request.ts';
+import { responsesRequest, type ResponsesRequest } from './request.ts';
 import { readTools, type CallerTools } from './tools.ts';
 
 export type ReadRequest = {
@@ -29,14 +29,14 @@ export function readResponsesRequest(body: unknown, recall: Recall = () => undef
   noteParameters(body as object, request, ignored);
   const { system, messages, tools: additional, compact } = readInput(input, ignored, recall);
   const { asked, callers } = readTools(request, additional, ignored);
+  const effort = request.reasoning?.effort ?? undefined;
   const instructions = request.instructions ?? '';
   const conversation: Conversation = {
     system: instructions.trim() === '' ? system : [instructions, ...system],
     messages,
-    ...readSampling(request, ignored),
-    ...thinkingAt(request.reasoning?.effort ?? undefined),
+    ...readSampling(request, { maxTokens: request.max_output_tokens, effort }, ignored),
     ...asked,
-    ...(compact ? withoutCalls(asked) : readFormat(request.text?.format)),
+    ...(compact ? withoutCalls(asked) : schemaOf(request.text?.format)),
   };
   return { conversation, request, callers, compact, ignored };
 }
@@ -44,23 +44,4 @@ export function readResponsesRequest(body: unknown, recall: Recall = () => undef
 /** The tools stay, so that the conversation is the same as before for the prompt cache. */
 function withoutCalls({ tools }: Pick<Conversation, 'tools'>): Pick<Conversation, 'toolChoice'> {
   return tools === undefined ? {} : { toolChoice: { type: 'none' } };
-}
-
-function readSampling(request: ResponsesRequest, ignored: Ignored): Partial<Conversation> {
-  const { temperature } = request;
-  // The model's scale ends at 1.
-  if (temperature !== undefined && temperature > 1) ignored.add('temperature');
-  return given({
-    maxTokens: request.max_output_tokens,
-    temperature: temperature === undefined ? undefined : Math.min(temperature, 1),
-    topP: request.top_p,
-    topK: request.top_k,
-  });
-}
-
-function readFormat(format: TextFormat | null | undefined): Pick<Conversation, 'schema'> {
-  if (format === undefined || format === null || format.type === 'text') return {};
-  if (format.type === 'json_object') return { schema: { type: 'object' } };
-  const { schema, description } = format;
-  return { schema: { ...given({ description }), ...(schema ?? { type: 'object' }) } };
 }

@@ -292,8 +292,9 @@ describe('the input of a response', () => {
       [[hi, message('assistant', 'x')], /^'input\[1\]' must be from the user/],
       [
         [hi, call('a'), message('user', 'x')],
-        /^'input\[1\]\.call_id' is the id of a call without an output\.$/,
+        /^'input\[1\]\.call_id' is the id of a call without an output: send a function_call_output/,
       ],
+      [[hi, call('a')], /^'input\[1\]\.call_id' is the id of a call without an output/],
       [[hi, output('a', 'x')], /^'input\[1\]\.call_id' is not the id of a call in the turn before it\.$/],
       [
         [hi, call('a'), output('a', ''), output('a', '')],
@@ -335,6 +336,10 @@ describe('the parameters of a response', () => {
     assert.deepEqual(conversationOf({ reasoning: { effort: 'minimal' } }), { effort: 'low' });
     assert.deepEqual(conversationOf({ reasoning: { summary: 'auto', effort: null } }), {});
     assert.deepEqual(conversationOf({ temperature: 1.5 }), { temperature: 1 });
+    assert.deepEqual(conversationOf({ stop: 'END', top_k: -1, thinking: { type: 'enabled' } }), {
+      stopSequences: ['END'],
+      thinking: { type: 'adaptive' },
+    });
     assert.deepEqual(ignored({ temperature: 1.5 }), ['temperature']);
   });
 
@@ -397,6 +402,10 @@ describe('the parameters of a response', () => {
       [{ conversation: 'conv_1' }, /^'conversation' is not supported: .* send all items/],
       [{ prompt: { id: 'p' } }, /^'prompt' is not supported: .* send its text as instructions and input\.$/],
       [{ top_logprobs: 3 }, /^'top_logprobs' is not supported/],
+      [{ n: 2 }, /^'n' must be 1/],
+      [{ modalities: ['text', 'audio'] }, /^'modalities\[1\]' is not supported/],
+      [{ max_tokens: 5 }, /^'max_tokens' is named max_output_tokens in the Responses API\.$/],
+      [{ response_format: { type: 'json_object' } }, /^'response_format' is named text\.format/],
       [{ reasoning: { effort: 'extreme' } }, /^'reasoning\.effort' must be one of none, minimal, /],
       [{ max_output_tokens: 0 }, /^'max_output_tokens' must be at least 1\.$/],
     ];
@@ -509,10 +518,13 @@ describe('the tools of a response', () => {
   test('that are wrong are refused with their place', () => {
     const search = { type: 'web_search' };
     const cases: [fields: object, RegExp][] = [
-      [{ tools: [search] }, /^'tools\[0\]\.type' is a tool that the API runs, but the relay runs no tools/],
+      [
+        { tools: [search] },
+        /^'tools\[0\]\.type' names a tool that the API runs, but the relay runs no tools/,
+      ],
       [
         { tools: [weather, search], tool_choice: search },
-        /^'tool_choice\.type' names a tool that the API runs, but the relay runs no tools\.$/,
+        /^'tool_choice\.type' names a tool that the API runs, but the relay runs no tools: send your own functions\.$/,
       ],
       [{ tools: [weather, weather] }, /^'tools\[1\]\.name' is the name of another tool in this request\.$/],
       [{ tools: [{ name: 'x' }] }, /^'tools\[0\]\.type' is required\.$/],

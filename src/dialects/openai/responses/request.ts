@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Given } from '../../given.ts';
+import { effortLevel, refusedParameters as refusedOfChat, samplingParameters } from '../request.ts';
 
 const name = z.string().min(1);
 const schema = z.record(z.string(), z.unknown());
@@ -28,7 +29,7 @@ export const textParameter = z.object({
 const summary = z.enum(['auto', 'concise', 'detailed']).nullish();
 
 export const reasoningParameter = z.object({
-  effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).nullish(),
+  effort: effortLevel.nullish(),
   summary,
   /** The older name of `summary`. */
   generate_summary: summary,
@@ -98,17 +99,23 @@ export const parametersWithoutEffect = {
   user: z.string().nullish(),
 };
 
+/** Of chat completions: the answer would lack what it asks for, and the API refuses it, too. */
+const renamed = (name: string) => z.null({ error: `is named ${name} in the Responses API` }).optional();
+
 const keepsNothing = 'the relay keeps no conversation; send all items of the conversation as input';
 
 /** Refused, because the answer would not be what the caller asked for. Only the value that is the API's default is accepted. */
 export const refusedParameters = {
+  ...refusedOfChat,
   conversation: z.null({ error: `is not supported: ${keepsNothing}` }).optional(),
-  moderation: z.null({ error: 'is not supported: the relay does not moderate' }).optional(),
+  max_completion_tokens: renamed('max_output_tokens'),
+  max_tokens: renamed('max_output_tokens'),
+  messages: renamed('input'),
   previous_response_id: z.null({ error: `is not supported: ${keepsNothing}` }).optional(),
   prompt: z
     .null({ error: 'is not supported: the relay keeps no prompts; send its text as instructions and input' })
     .optional(),
-  top_logprobs: z.literal(0, { error: 'is not supported: the model returns no probabilities' }).nullish(),
+  response_format: renamed('text.format'),
 };
 
 export const responsesRequest = z.object({
@@ -124,12 +131,10 @@ export const responsesRequest = z.object({
   reasoning: reasoningParameter.nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_obfuscation: z.boolean().nullish() }).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
   text: textParameter.nullish(),
   tool_choice: z.union([z.enum(['none', 'auto', 'required']), anyTool]).nullish(),
   tools: z.array(anyTool).nullish(),
-  top_k: z.int().min(0).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
+  ...samplingParameters,
   ...parametersWithoutEffect,
 });
 

@@ -25,6 +25,8 @@ export type CallerTool = { name: string; namespace?: string; custom: boolean };
 /** The caller's tools by the name that the model knows. */
 export type CallerTools = ReadonlyMap<string, CallerTool>;
 
+const runsNone = 'names a tool that the API runs, but the relay runs no tools: send your own functions';
+
 type Offered = CallerTool & { tool: Tool };
 
 /** The name of a tool for the model. */
@@ -65,7 +67,7 @@ export function readTools(
   }
   const choice = request.tool_choice ?? 'auto';
   if (offered.size === 0 && hosted !== undefined && choice !== 'none') {
-    refuse(hosted.path, `is a tool that the API runs, but the relay runs no tools: send your own functions`);
+    refuse(hosted.path, runsNone);
   }
   return { asked: chooseTools(request, offered, ignored), callers: offered };
 }
@@ -164,7 +166,7 @@ function chooseTools(
   };
   if (choice.type !== 'allowed_tools') {
     if (choice.type !== 'function' && choice.type !== 'custom') {
-      refuse(['tool_choice', 'type'], 'names a tool that the API runs, but the relay runs no tools');
+      refuse(['tool_choice', 'type'], runsNone);
     }
     return { tools, toolChoice: { type: 'tool', name: known(choice, ['tool_choice']), ...oneAtATime } };
   }

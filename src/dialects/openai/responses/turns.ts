@@ -58,11 +58,11 @@ export class Turns {
 
   /** Throws unless the conversation ends with the user. */
   messages(): Message[] {
+    this.#close();
     if (this.#last === undefined) refuse(['input'], 'must contain a message with the role user');
     if (this.#last.role !== 'user') {
       refuse(this.#last.path, 'must be from the user: the relay cannot continue a text of the assistant');
     }
-    this.#close();
     return this.#messages;
   }
 
@@ -76,7 +76,12 @@ export class Turns {
   #close(): void {
     const { assistant, calls, user } = this.#turn;
     const results = [...calls.values()].map(
-      ({ result, path }) => result ?? refuse([...path, 'call_id'], 'is the id of a call without an output'),
+      ({ result, path }) =>
+        result ??
+        refuse(
+          [...path, 'call_id'],
+          'is the id of a call without an output: send a function_call_output or custom_tool_call_output for it',
+        ),
     );
     if (assistant.length > 0) this.#messages.push({ role: 'assistant', content: assistant });
     if (results.length + user.length > 0) {
