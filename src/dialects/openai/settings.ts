@@ -28,7 +28,7 @@ type Sampling = Given<z.infer<z.ZodObject<typeof samplingParameters>>>;
 export function readSampling(
   { temperature, top_p: topP, top_k: topK = 0, stop, thinking }: Sampling,
   { maxTokens, effort }: { maxTokens: number | undefined; effort: z.infer<typeof effortLevel> | undefined },
-  ignored: { add(name: string): unknown },
+  ignored: Set<string>,
 ): Partial<Conversation> {
   const stopSequences = typeof stop === 'string' ? [stop] : (stop ?? []);
   // The model's scale ends at 1.

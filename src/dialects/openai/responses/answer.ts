@@ -5,7 +5,7 @@ import type { AnswerFacts, OwnJob } from '../../dialect.ts';
 import { codeOf } from '../errors.ts';
 import { compactionItem } from './compaction.ts';
 import { incompleteReason, outputItems, type Item, type ItemForm } from './output.ts';
-import type { AnyTool, ResponsesRequest, TextFormat } from './request.ts';
+import { ownTypes, type AnyTool, type ResponsesRequest, type TextFormat } from './request.ts';
 import type { CallerTools } from './tools.ts';
 
 /** What the answer needs to know of its request. */
@@ -173,8 +173,6 @@ function writtenChoice(choice: ResponsesRequest['tool_choice']): unknown {
     tools: allowed.filter(({ type }) => type === 'function' || type === 'custom'),
   };
 }
-
-const ownTypes: ReadonlySet<string> = new Set(['custom', 'namespace']);
 
 /** Tools that the API would run were not available to the model. */
 function writtenTool(tool: AnyTool): object[] {

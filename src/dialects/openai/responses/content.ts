@@ -4,10 +4,15 @@ import type { TextBlock, UserBlock } from '../../../conversation.ts';
 import type { Path } from '../../problem.ts';
 import { fileBlock, imageBlock } from '../parts.ts';
 import { refuse } from '../problem.ts';
-import type { Ignored } from './ignored.ts';
 
 const part = z.discriminatedUnion('type', [
-  z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() }),
+  z.object({
+    type: z.enum(['input_text', 'output_text', 'text']),
+    text: z.string(),
+    // Of an answer that is sent back.
+    annotations: z.unknown().optional(),
+    logprobs: z.unknown().optional(),
+  }),
   z.object({ type: z.literal('refusal'), refusal: z.string() }),
   z.object({
     type: z.literal('input_image'),
@@ -43,7 +48,7 @@ export function textsOf(given: Content, path: Path): TextBlock[] {
   });
 }
 
-export function blocksOf(given: Content, path: Path, ignored: Ignored): ShownBlock[] {
+export function blocksOf(given: Content, path: Path, ignored: Set<string>): ShownBlock[] {
   if (typeof given === 'string') return textBlock(given);
   return given.flatMap((each, index): ShownBlock[] => {
     const at = [...path, index];
@@ -62,7 +67,7 @@ function textBlock(text: string): TextBlock[] {
   return text.trim() === '' ? [] : [{ type: 'text', text }];
 }
 
-function image(given: Extract<Part, { type: 'input_image' }>, path: Path, ignored: Ignored) {
+function image(given: Extract<Part, { type: 'input_image' }>, path: Path, ignored: Set<string>) {
   requireNoFileId(given, path, 'image_url');
   if ((given.detail ?? 'auto') !== 'auto') ignored.add('input_image.detail');
   return imageBlock(given.image_url ?? refuse([...path, 'image_url'], 'is required'), [...path, 'image_url']);

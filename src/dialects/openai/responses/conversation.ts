@@ -3,9 +3,10 @@ import type { Conversation } from '../../../conversation.ts';
 import type { Recall } from '../../dialect.ts';
 import { given } from '../../given.ts';
 import { parseBody, requireSendable } from '../../problem.ts';
+import { unreadNames } from '../../unread.ts';
 import { problem } from '../problem.ts';
 import { readSampling, schemaOf } from '../settings.ts';
-import { Ignored, noteParameters } from './ignored.ts';
+import { noteParameters } from './ignored.ts';
 import { readInput } from './items.ts';
 import { responsesRequest, type ResponsesRequest } from './request.ts';
 import { readTools, type CallerTools } from './tools.ts';
@@ -17,16 +18,17 @@ export type ReadRequest = {
   callers: CallerTools;
   /** The answer is a summary of the conversation. */
   compact: boolean;
-  ignored: Ignored;
+  ignored: Set<string>;
 };
 
 /** Throws a `bad_request` that names the place. */
 export function readResponsesRequest(body: unknown, recall: Recall = () => undefined): ReadRequest {
   requireSendable(body, [], problem);
-  const { input, ...parameters } = parseBody(responsesRequest, body, problem);
+  const read = parseBody(responsesRequest, body, problem);
+  const { input, ...parameters } = read;
   const request: ResponsesRequest = given(parameters);
-  const ignored = new Ignored();
-  noteParameters(body as object, request, ignored);
+  const ignored = unreadNames(body, read);
+  noteParameters(request, ignored);
   const { system, messages, tools: additional, compact } = readInput(input, ignored, recall);
   const { asked, callers } = readTools(request, additional, ignored);
   const effort = request.reasoning?.effort ?? undefined;

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import type { Message } from '../../../conversation.ts';
 import type { Recall } from '../../dialect.ts';
 import type { Path } from '../../problem.ts';
+import { unreadNames } from '../../unread.ts';
 import { readArguments } from '../messages.ts';
 import { refuse } from '../problem.ts';
 import { blocksOf, content, textsOf } from './content.ts';
 import { askForSummary, summaryBlock } from './compaction.ts';
-import type { Ignored } from './ignored.ts';
 import { groupOf } from './output.ts';
 import { unpack } from './packed.ts';
 import { anyTool, type AnyTool, type InputItem } from './request.ts';
@@ -23,7 +23,7 @@ export type Input = {
   compact: boolean;
 };
 
-type Reader = (item: InputItem, path: Path, input: Input, turns: Turns, ignored: Ignored) => void;
+type Reader = (item: InputItem, path: Path, input: Input, turns: Turns, ignored: Set<string>) => void;
 
 /** Fields of an item of an answer that is sent back. They say nothing to the model. */
 const ofAnswer = {
@@ -65,14 +65,10 @@ const compaction = z.object({ ...ofAnswer, encrypted_content: z.string() });
 const additionalTools = z.object({ ...ofAnswer, role: z.unknown().optional(), tools: z.array(anyTool) });
 
 /** Parses the item and notes the fields that are not known. */
-function read<Output>(
-  schema: z.ZodObject & z.ZodType<Output>,
-  item: InputItem,
-  path: Path,
-  ignored: Ignored,
-): Output {
-  ignored.addUnknown(item, schema, 'input.');
-  return parseAt(schema as z.ZodType<Output>, item, path);
+function read<Output>(schema: z.ZodType<Output>, item: InputItem, path: Path, ignored: Set<string>): Output {
+  const parsed = parseAt(schema, item, path);
+  unreadNames(item, parsed, 'input', ignored);
+  return parsed;
 }
 
 const readers: Readonly<Record<string, Reader>> = {
@@ -126,7 +122,7 @@ const readers: Readonly<Record<string, Reader>> = {
   },
 };
 
-function addOutput(item: InputItem, path: Path, _input: Input, turns: Turns, ignored: Ignored): void {
+function addOutput(item: InputItem, path: Path, _input: Input, turns: Turns, ignored: Set<string>): void {
   const { call_id: callId, output } = read(callOutput, item, path, ignored);
   const shown = typeof output === 'string' ? output : blocksOf(output, [...path, 'output'], ignored);
   turns.result(callId, shown, path);
@@ -149,7 +145,7 @@ const hostedItems: ReadonlySet<string> = new Set([
 /**
  * System and developer messages become the system prompt, wherever they stand. Throws a `bad_request` that names the place.
  */
-export function readInput(given: string | readonly InputItem[], ignored: Ignored, recall: Recall): Input {
+export function readInput(given: string | readonly InputItem[], ignored: Set<string>, recall: Recall): Input {
   if (typeof given === 'string' && given.trim() === '') refuse(['input'], 'must not be blank');
   const turns = new Turns();
   const input: Input = { system: [], messages: [], tools: [], compact: false };

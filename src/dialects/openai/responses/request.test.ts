@@ -17,7 +17,7 @@ function messages(...input: object[]): Conversation['messages'] {
 }
 
 function ignored(fields: object): string[] {
-  return readResponsesRequest({ model: 'opus', input: 'hi', ...fields }).ignored.list();
+  return [...readResponsesRequest({ model: 'opus', input: 'hi', ...fields }).ignored];
 }
 
 /** The message of the refusal. */
@@ -383,17 +383,31 @@ describe('the parameters of a response', () => {
     ]);
   });
 
-  test('that are not known are named, in a form that a header can hold', () => {
+  test('that are not known are named, also inside items, parts and tools', () => {
+    const part = { type: 'input_text', text: 'x', cache_control: { type: 'ephemeral' } };
+    const answered = { type: 'output_text', text: 'y', annotations: [], logprobs: [], parsed: {} };
+    const tool = { type: 'function', name: 'f', parameters: {}, foo: 1 };
     assert.deepEqual(
       ignored({
-        'x\ny': 1,
+        x: 1,
         reasoning: { context: 'auto' },
-        input: [{ ...message('user', 'x'), internal_chat_message_metadata_passthrough: {} }],
+        input: [
+          { ...message('user', [part]), internal_chat_message_metadata_passthrough: {} },
+          message('assistant', [answered]),
+          message('user', 'x'),
+        ],
+        tools: [tool, { type: 'namespace', name: 'n', tools: [tool] }],
       }),
-      ['x?y', 'reasoning.context', 'input.internal_chat_message_metadata_passthrough'],
+      [
+        'x',
+        'reasoning.context',
+        'input.content.cache_control',
+        'input.internal_chat_message_metadata_passthrough',
+        'input.content.parsed',
+        'tools.foo',
+        'tools.tools.foo',
+      ],
     );
-    const many = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`field_${index}`, 1]));
-    assert.equal(ignored(many).length, 40);
   });
 
   test('that the relay cannot serve are refused with what to do instead', () => {
@@ -590,10 +604,13 @@ test('a request of Codex 0.171 is taken whole, and what has no effect is named',
     conversation.tools?.map(({ name }) => name),
     ['exec_command', 'multi_agent_v1__spawn_agent'],
   );
-  assert.deepEqual(ignored.list(), [
-    'client_metadata',
-    'prompt_cache_key',
-    'input.internal_chat_message_metadata_passthrough',
-    'tools.web_search',
-  ]);
+  assert.deepEqual(
+    [...ignored],
+    [
+      'client_metadata',
+      'prompt_cache_key',
+      'input.internal_chat_message_metadata_passthrough',
+      'tools.web_search',
+    ],
+  );
 });

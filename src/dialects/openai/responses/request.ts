@@ -21,14 +21,14 @@ const textFormat = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const textParameter = z.object({
+const textParameter = z.object({
   format: textFormat.nullish(),
   verbosity: z.enum(['low', 'medium', 'high']).nullish(),
 });
 
 const summary = z.enum(['auto', 'concise', 'detailed']).nullish();
 
-export const reasoningParameter = z.object({
+const reasoningParameter = z.object({
   effort: effortLevel.nullish(),
   summary,
   /** The older name of `summary`. */
@@ -59,12 +59,16 @@ export const customTool = z.object({
 });
 
 /** Functions whose calls come back with the name of the group. */
-export const namespaceTool = z.object({
+const namespaceTool = z.object({
   type: z.literal('namespace'),
   name,
   description: z.string().nullish(),
   tools: z.array(z.discriminatedUnion('type', [functionTool, customTool])),
 });
+
+/** The caller's own tools. */
+export const ownTool = z.discriminatedUnion('type', [functionTool, customTool, namespaceTool]);
+export const ownTypes: ReadonlySet<string> = new Set(['function', 'custom', 'namespace']);
 
 /** A tool of any type: only its type says how to read the rest. */
 export const anyTool = z.looseObject({ type: z.string() });

@@ -26,7 +26,7 @@ function parse(body: unknown, recall?: Recall): ParsedRequest {
     model: asked.request.model,
     stream,
     async: asked.request.background === true && !stream,
-    ignored: ignored.list(),
+    ignored: [...ignored],
     responder: {
       job: responseJob(asked),
       ...(asked.request.store === false ? {} : { kept: (answer, facts) => keptItems(asked, answer, facts) }),

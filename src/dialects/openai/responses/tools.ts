@@ -6,14 +6,15 @@
 import type { Tool, ToolChoice } from '../../../conversation.ts';
 import { given } from '../../given.ts';
 import { parseBody, type Path, type ProblemAt } from '../../problem.ts';
+import { unreadNames } from '../../unread.ts';
 import { problem, refuse } from '../problem.ts';
-import type { Ignored } from './ignored.ts';
 import {
   allowedChoice,
-  customTool,
-  functionTool,
+  type customTool,
+  type functionTool,
   namedChoice,
-  namespaceTool,
+  ownTool,
+  ownTypes,
   type AnyTool,
   type ResponsesRequest,
 } from './request.ts';
@@ -41,7 +42,7 @@ export function joinedName(name: string, namespace: string | null | undefined): 
 export function readTools(
   request: ResponsesRequest,
   additional: readonly { tool: AnyTool; path: Path }[],
-  ignored: Ignored,
+  ignored: Set<string>,
 ): { asked: { tools?: Tool[]; toolChoice?: ToolChoice }; callers: CallerTools } {
   const offered = new Map<string, Offered>();
   let hosted: { path: Path; type: string } | undefined;
@@ -73,31 +74,24 @@ export function readTools(
 }
 
 /** Undefined for a tool that the API would run. */
-function readTool(tool: AnyTool, path: Path, ignored: Ignored): Offered[] | undefined {
-  switch (tool.type) {
-    case 'function':
-    case 'custom':
-      return [readOne(tool, path, undefined, ignored)];
-    case 'namespace': {
-      const { name, description, tools } = parseAt(namespaceTool, tool, path);
-      ignored.addUnknown(tool, namespaceTool, 'tools.');
-      const read = tools.map((_, index) =>
-        readOne((tool['tools'] as AnyTool[])[index] as AnyTool, [...path, 'tools', index], name, ignored),
-      );
-      describeGroup(read, name, description);
-      return read;
-    }
-    default:
-      return undefined;
-  }
+function readTool(tool: AnyTool, path: Path, ignored: Set<string>): Offered[] | undefined {
+  if (!ownTypes.has(tool.type)) return undefined;
+  const read = parseAt(ownTool, tool, path);
+  unreadNames(tool, read, 'tools', ignored);
+  if (read.type !== 'namespace') return [offer(read, path)];
+  const { name, description, tools } = read;
+  const offered = tools.map((each, index) => offer(each, [...path, 'tools', index], name));
+  describeGroup(offered, name, description);
+  return offered;
 }
 
-function readOne(tool: AnyTool, path: Path, namespace: string | undefined, ignored: Ignored): Offered {
-  const custom = tool.type === 'custom';
-  ignored.addUnknown(tool, custom ? customTool : functionTool, 'tools.');
-  const { name, ...rest } = custom
-    ? customAsTool(parseAt(customTool, tool, path))
-    : functionAsTool(parseAt(functionTool, tool, path), path);
+function offer(
+  read: z.infer<typeof functionTool | typeof customTool>,
+  path: Path,
+  namespace?: string,
+): Offered {
+  const custom = read.type === 'custom';
+  const { name, ...rest } = custom ? customAsTool(read) : functionAsTool(read, path);
   const joined = joinedName(name, namespace);
   if (!/^[\w-]{1,128}$/.test(joined)) {
     refuse(
@@ -149,7 +143,7 @@ function describeGroup(
 function chooseTools(
   request: ResponsesRequest,
   offered: ReadonlyMap<string, Offered>,
-  ignored: Ignored,
+  ignored: Set<string>,
 ): { tools?: Tool[]; toolChoice?: ToolChoice } {
   const choice = request.tool_choice ?? 'auto';
   const tools = [...offered.values()].map(({ tool }) => tool);
