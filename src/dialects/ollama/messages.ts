@@ -9,7 +9,7 @@ import type {
 import { refuse } from '../openai/problem.ts';
 import type { Path } from '../problem.ts';
 import { imageBlocks } from './images.ts';
-import { known, noteUnknown, type OllamaMessage } from './request.ts';
+import { type OllamaMessage } from './request.ts';
 
 /** Older clients send neither an id nor a name with a result: then the order of the calls decides. */
 type OpenCalls = {
@@ -21,10 +21,7 @@ type OpenCalls = {
  * System messages become the system prompt, wherever they stand. The tool messages after an assistant message become one user message,
  * in the order of its calls. Throws a `bad_request` that names the place.
  */
-export function readMessages(
-  given: readonly OllamaMessage[],
-  ignored: Set<string>,
-): { system: string[]; messages: Message[] } {
+export function readMessages(given: readonly OllamaMessage[]): { system: string[]; messages: Message[] } {
   const system: string[] = [];
   const messages: Message[] = [];
   const usedIds = new Set<string>();
@@ -38,7 +35,6 @@ export function readMessages(
 
   given.forEach((message, index) => {
     const path = ['messages', index];
-    noteUnknown(message, known.message, 'messages.', ignored);
     if (message.role === 'system') {
       refuseImages(message, path);
       system.push(...textBlocks(message.content).map(({ text }) => text));

@@ -11,7 +11,8 @@ import { atTop, inMessage, line, loaded, responderOf, type Place } from './answe
 import { imageBlocks } from './images.ts';
 import { readMessages, textBlocks } from './messages.ts';
 import { untaggedName } from './model-name.ts';
-import { chatRequest, generateRequest, noteUnknown, type CommonRequest } from './request.ts';
+import { unreadNames } from '../unread.ts';
+import { asksNothing, chatRequest, generateRequest, type CommonRequest } from './request.ts';
 import { readSettings, readTools } from './settings.ts';
 
 export const ollamaErrors: ErrorFormat = {
@@ -25,11 +26,10 @@ export const ollamaChat: Dialect = {
   parse(body) {
     requireSendable(body, [], problem);
     const request = parseBody(chatRequest, body, problem);
-    const ignored = new Set<string>();
-    noteUnknown(request, chatRequest, '', ignored);
+    const ignored = unreadNames(body, request, '', undefined, asksNothing);
     const messages = request.messages ?? [];
-    if (messages.length === 0) return load(request, inMessage, ignored);
-    const asked = { ...readMessages(messages, ignored), ...readTools(request.tools) };
+    if (messages.length === 0) return load(body, request, inMessage, ignored);
+    const asked = { ...readMessages(messages), ...readTools(request.tools) };
     return parsed(request, inMessage, { ...asked, ...readSettings(request, ignored) }, ignored);
   },
 };
@@ -39,10 +39,9 @@ export const ollamaGenerate: Dialect = {
   parse(body) {
     requireSendable(body, [], problem);
     const request = parseBody(generateRequest, body, problem);
-    const ignored = new Set<string>();
-    noteUnknown(request, generateRequest, '', ignored);
+    const ignored = unreadNames(body, request, '', undefined, asksNothing);
     const { prompt, images, system } = request;
-    if ((prompt ?? '') === '' && (images ?? []).length === 0) return load(request, atTop, ignored);
+    if ((prompt ?? '') === '' && (images ?? []).length === 0) return load(body, request, atTop, ignored);
     const content = [...imageBlocks(images, ['images']), ...textBlocks(prompt)];
     if (content.length === 0) refuse(['prompt'], 'must not be blank');
     const asked = {
@@ -71,11 +70,13 @@ function parsed(
 
 /** `keep_alive: 0` unloads the model. Here, neither has an effect. */
 function load(
-  request: CommonRequest & { keep_alive?: unknown },
+  body: unknown,
+  request: CommonRequest,
   place: Place,
   ignored: ReadonlySet<string>,
 ): ParsedRequest {
-  const reason = request.keep_alive === 0 || request.keep_alive === '0' ? 'unload' : 'load';
+  const { keep_alive: time } = body as { keep_alive?: unknown };
+  const reason = time === 0 || time === '0' ? 'unload' : 'load';
   return {
     ...parsed(request, place, { system: [], messages: [] }, ignored),
     reply: loaded(request.model || undefined, place, reason),

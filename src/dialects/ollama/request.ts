@@ -7,9 +7,11 @@ import { effortLevels } from '../../conversation.ts';
 
 const text = z.string().nullish();
 
-const toolCall = z.looseObject({
+const toolCall = z.object({
   id: text,
-  function: z.looseObject({
+  type: z.unknown().optional(),
+  function: z.object({
+    index: z.unknown().optional(),
     name: z.string().min(1),
     arguments: z.record(z.string(), z.unknown()).nullish(),
   }),
@@ -18,7 +20,7 @@ const toolCall = z.looseObject({
 /** Base64; ollama-js and ollama-python encode files themselves. */
 const images = z.array(z.string()).nullish();
 
-const message = z.looseObject({
+const message = z.object({
   role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: text,
   images,
@@ -27,8 +29,9 @@ const message = z.looseObject({
   tool_call_id: text,
 });
 
-const tool = z.looseObject({
-  function: z.looseObject({
+const tool = z.object({
+  type: z.unknown().optional(),
+  function: z.object({
     name: z.string().regex(/^[\w-]{1,128}$/, 'must be 1 to 128 of a-z, A-Z, 0-9, _ and -'),
     description: text,
     parameters: z.record(z.string(), z.unknown()).nullish(),
@@ -39,7 +42,7 @@ const stop = z.string().refine((value) => value.trim() !== '', {
   error: 'must not be blank: the model does not stop at a blank text',
 });
 
-const options = z.looseObject({
+const options = z.object({
   /** Not above 0: no limit. */
   num_predict: z.int().nullish(),
   temperature: z.number().min(0).nullish(),
@@ -54,20 +57,25 @@ const noProbabilities = 'is not supported: the model returns no probabilities';
 const common = {
   model: text,
   stream: z.boolean().nullish(),
-  format: z.union([z.enum(['', 'json']), z.record(z.string(), z.unknown())]).nullish(),
+  format: z
+    .union([
+      z.enum(['', 'json'], { error: 'must be json or a JSON Schema' }),
+      z.record(z.string(), z.unknown()),
+    ])
+    .nullish(),
   think: z.union([z.boolean(), z.enum(effortLevels)]).nullish(),
   options: options.nullish(),
   logprobs: z.literal(false, { error: noProbabilities }).nullish(),
   top_logprobs: z.literal(0, { error: noProbabilities }).nullish(),
 };
 
-export const chatRequest = z.looseObject({
+export const chatRequest = z.object({
   ...common,
   messages: z.array(message).nullish(),
   tools: z.array(tool).nullish(),
 });
 
-export const generateRequest = z.looseObject({
+export const generateRequest = z.object({
   ...common,
   prompt: text,
   system: text,
@@ -81,26 +89,7 @@ export type CommonRequest = z.infer<z.ZodObject<typeof common>>;
 export type OllamaMessage = z.infer<typeof message>;
 export type OllamaTool = z.infer<typeof tool>;
 
-/** The names of fields without effect, added to `ignored`; `place` goes before each. */
-export function noteUnknown(given: object, known: z.ZodObject, place: string, ignored: Set<string>): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (name in known.shape || asksNothing(value)) continue;
-    // The names become a header, and callers choose them.
-    if (/^[\w-]{1,40}$/.test(name) && ignored.size < mostNames) ignored.add(place + name);
-  }
-}
-
-const mostNames = 40;
-
 /** Clients write the defaults of fields that their user left alone. */
-function asksNothing(value: unknown): boolean {
-  return (
-    value === undefined ||
-    value === null ||
-    value === false ||
-    value === '' ||
-    (Array.isArray(value) && value.length === 0)
-  );
+export function asksNothing(value: unknown): boolean {
+  return value === null || value === false || value === '' || (Array.isArray(value) && value.length === 0);
 }
-
-export const known = { chat: chatRequest, generate: generateRequest, message, options };

@@ -3,7 +3,7 @@ import type { Conversation, Tool } from '../../conversation.ts';
 import { given } from '../given.ts';
 import { refuse } from '../openai/problem.ts';
 import type { Path } from '../problem.ts';
-import { known, noteUnknown, type CommonRequest, type OllamaTool } from './request.ts';
+import { type CommonRequest, type OllamaTool } from './request.ts';
 
 export function readSettings(request: CommonRequest, ignored: Set<string>): Partial<Conversation> {
   return { ...readOptions(request, ignored), ...readThinking(request), ...readFormat(request) };
@@ -11,7 +11,6 @@ export function readSettings(request: CommonRequest, ignored: Set<string>): Part
 
 function readOptions({ options }: CommonRequest, ignored: Set<string>): Partial<Conversation> {
   const { num_predict: most, temperature, top_p: topP, top_k: topK, stop } = given(options ?? {});
-  noteUnknown(options ?? {}, known.options, 'options.', ignored);
   // The model's scale ends at 1.
   if (temperature !== undefined && temperature > 1) ignored.add('options.temperature');
   const stops = typeof stop === 'string' ? [stop] : (stop ?? []);
