@@ -6,6 +6,7 @@ import type {
   ToolResultBlock,
   ToolUseBlock,
 } from '../../conversation.ts';
+import { freeId } from '../openai/messages.ts';
 import { refuse } from '../openai/problem.ts';
 import type { Path } from '../problem.ts';
 import { imageBlocks } from './images.ts';
@@ -89,15 +90,6 @@ function contentOf({ content, images }: OllamaMessage, path: Path) {
 function refuseImages({ images }: OllamaMessage, path: Path): void {
   if ((images ?? []).length > 0)
     refuse([...path, 'images'], 'belong to a message with the role user or tool');
-}
-
-/** The caller's id if the Messages API accepts it (`[\w-]+`, unique in the conversation), otherwise a similar one. */
-function freeId(asked: string, used: Set<string>): string {
-  const plain = asked.replaceAll(/[^\w-]/g, '_') || 'call';
-  let id = plain;
-  for (let suffix = 2; used.has(id); suffix += 1) id = `${plain}_${suffix}`;
-  used.add(id);
-  return id;
 }
 
 /** False if every call has a result already. */

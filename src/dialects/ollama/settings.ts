@@ -1,8 +1,7 @@
 /** The options, the format, the thinking and the tools of Ollama's API -> those of a conversation. Pure. */
 import type { Conversation, Tool } from '../../conversation.ts';
 import { given } from '../given.ts';
-import { refuse } from '../openai/problem.ts';
-import type { Path } from '../problem.ts';
+import { readFunctions } from '../openai/tools.ts';
 import { type CommonRequest, type OllamaTool } from './request.ts';
 
 export function readSettings(request: CommonRequest, ignored: Set<string>): Partial<Conversation> {
@@ -37,21 +36,8 @@ function readFormat({ format }: CommonRequest): Pick<Conversation, 'schema'> {
 
 /** Throws a `bad_request` that names the place. */
 export function readTools(offered: readonly OllamaTool[] | null | undefined): { tools?: Tool[] } {
-  const tools = (offered ?? []).map((tool, index) => readTool(tool, ['tools', index, 'function']));
-  tools.forEach(({ name }, index) => {
-    if (tools.findIndex((other) => other.name === name) !== index) {
-      refuse(['tools', index, 'function', 'name'], 'is the name of another tool in this request');
-    }
-  });
+  const tools = readFunctions(
+    (offered ?? []).map((tool, index) => ({ path: ['tools', index, 'function'], given: tool.function })),
+  );
   return tools.length === 0 ? {} : { tools };
-}
-
-function readTool({ function: tool }: OllamaTool, path: Path): Tool {
-  const { type = 'object', ...parameters } = tool.parameters ?? { properties: {} };
-  if (type !== 'object') refuse([...path, 'parameters', 'type'], 'must be object');
-  return {
-    name: tool.name,
-    input_schema: { type, ...parameters },
-    ...given({ description: tool.description }),
-  };
 }

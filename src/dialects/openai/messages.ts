@@ -111,7 +111,7 @@ function readAssistant(
 
 /** The caller's id if the Messages API accepts it (`[\w-]+`, unique in the conversation), otherwise a similar one. */
 export function freeId(asked: string, used: Set<string>): string {
-  const plain = asked.replaceAll(/[^\w-]/g, '_');
+  const plain = asked.replaceAll(/[^\w-]/g, '_') || 'call';
   let id = plain;
   for (let suffix = 2; used.has(id); suffix += 1) id = `${plain}_${suffix}`;
   used.add(id);

@@ -17,7 +17,7 @@ export function readTools(request: ChatRequest, ignored: Set<string>): Offered {
 
 function toolsOf(request: ChatRequest, ignored: Set<string>): Offered {
   if (typeof request.function_call === 'object') refuse(['function_call'], 'requires functions');
-  const tools = readEach(ownTools(request.tools ?? [], ignored));
+  const tools = readFunctions(ownTools(request.tools ?? [], ignored));
   const choice = request.tool_choice ?? 'auto';
   if (tools.length === 0) {
     if (choice !== 'auto' && choice !== 'none') refuse(['tool_choice'], 'requires tools');
@@ -55,7 +55,7 @@ function toolsOf(request: ChatRequest, ignored: Set<string>): Offered {
 /** A message of the old function calling holds one call. */
 function functionsOf(request: ChatRequest, functions: readonly ChatFunction[]): Offered {
   if ((request.tools ?? []).length > 0) refuse(['functions'], 'cannot be sent together with tools');
-  const tools = readEach(functions.map((each, index) => ({ ...each, path: ['functions', index] })));
+  const tools = readFunctions(functions.map((each, index) => ({ path: ['functions', index], given: each })));
   const choice = request.function_call ?? 'auto';
   if (typeof choice === 'object') requireOne(tools, choice.name, ['function_call', 'name']);
   if (tools.length === 0) return {};
@@ -76,19 +76,16 @@ function chosen(choice: Extract<ToolChoice, { type: 'auto' | 'any' }>): { toolCh
     : { toolChoice: choice };
 }
 
-type Placed = ChatFunction & { path: Path };
+type Placed = { path: Path; given: ChatFunction };
 
 /** Without the tools that other servers run, unless nothing else is asked for. */
 function ownTools(tools: NonNullable<ChatRequest['tools']>, ignored: Set<string>): Placed[] {
   const own = tools.flatMap((tool, index): Placed[] => {
-    if (isFunction(tool))
-      return [
-        {
-          ...tool.function,
-          cache_control: tool.cache_control ?? tool.function.cache_control,
-          path: ['tools', index, 'function'],
-        },
-      ];
+    if (isFunction(tool)) {
+      const { function: own, cache_control: mark } = tool;
+      const given = { ...own, cache_control: mark ?? own.cache_control };
+      return [{ path: ['tools', index, 'function'], given }];
+    }
     ignored.add(`tools.${tool.type}`);
     return [];
   });
@@ -105,9 +102,10 @@ function isFunction(tool: { type: string }): tool is FunctionTool {
   return tool.type === 'function';
 }
 
-function readEach(functions: readonly Placed[]): Tool[] {
+export function readFunctions(functions: readonly Placed[]): Tool[] {
   const names = new Set<string>();
-  return functions.map(({ path, name, description, strict, parameters: schema, cache_control }) => {
+  return functions.map(({ path, given: asked }) => {
+    const { name, description, strict, parameters: schema, cache_control } = asked;
     if (names.has(name)) refuse([...path, 'name'], 'is the name of another tool in this request');
     names.add(name);
     const { type = 'object', ...parameters } = schema ?? { properties: {} };
