@@ -233,6 +233,7 @@ describe('the Responses API of the OpenAI SDK', () => {
       },
     );
     await assert.rejects(client.responses.retrieve('resp_unknown'), { status: 404, code: 'not_found' });
+    await assert.rejects(client.responses.retrieve('resp_unknown', { stream: true }), { status: 400 });
     await assert.rejects(client.responses.inputItems.list('resp_unknown'), { status: 404 });
     await assert.rejects(client.responses.compact({ model: 'opus', input: 'hi' }), {
       status: 404,

@@ -7,7 +7,14 @@ import type { JobParts } from './jobs.ts';
 
 type OwnJob = Job & { ownBody: NonNullable<Job['ownBody']> };
 
-export function showResponse(_request: Request, exchange: KeyedExchange, { jobs }: JobParts): Response {
+export function showResponse({ url }: Request, exchange: KeyedExchange, { jobs }: JobParts): Response {
+  // A client that waits for events would find none in the answer, and no error.
+  if (new URL(url).searchParams.get('stream') === 'true') {
+    throw new RelayError(
+      'bad_request',
+      "'stream' is not supported for a response with background: ask again until its status is final, or stream the request itself.",
+    );
+  }
   const job = jobOf(exchange, jobs);
   return respondOwn(exchange, job, job.ownBody);
 }
