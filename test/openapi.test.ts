@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { descriptions } from '../src/http/routes/descriptions.ts';
 import { routes } from '../src/http/routes/table.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 
@@ -56,6 +57,7 @@ describe('/openapi.json', () => {
     );
     assert.ok(real.length > 10);
     assert.deepEqual(described.toSorted(), real.toSorted());
+    assert.equal(Object.keys(descriptions).length, routes.length);
   });
 
   test('every example of a body is answered as the description says', async () => {

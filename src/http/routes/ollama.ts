@@ -26,38 +26,16 @@ const apiVersion = '0.12.0';
 const contextLength = 200_000;
 
 const routes: readonly Route<OllamaParts>[] = [
-  { method: 'GET', path: '/', handler: running, id: 'ollamaRunning', summary: 'The port is open.' },
-  {
-    method: 'GET',
-    path: '/api/version',
-    handler: version,
-    id: 'ollamaVersion',
-    summary: 'A version of Ollama.',
-  },
-  {
-    method: 'GET',
-    path: '/api/tags',
-    scope: 'models',
-    handler: tags,
-    id: 'ollamaTags',
-    summary: 'The models that this key may use.',
-  },
+  { method: 'GET', path: '/', handler: running },
+  { method: 'GET', path: '/api/version', handler: version },
+  { method: 'GET', path: '/api/tags', scope: 'models', handler: tags },
   {
     method: 'GET',
     path: '/api/ps',
     scope: 'models',
     handler: (_request, exchange) => respond(exchange, 200, { models: [] }),
-    id: 'ollamaPs',
-    summary: 'No model is in the memory of this machine.',
   },
-  {
-    method: 'POST',
-    path: '/api/show',
-    scope: 'models',
-    handler: show,
-    id: 'ollamaShow',
-    summary: 'A model, by any name that a request may use.',
-  },
+  { method: 'POST', path: '/api/show', scope: 'models', handler: show },
   {
     method: 'POST',
     path: '/api/chat',
@@ -65,8 +43,6 @@ const routes: readonly Route<OllamaParts>[] = [
     ledger: 'ollama_chat',
     dialect: ollamaChat,
     handler: generate(ollamaChat),
-    id: 'ollamaChat',
-    summary: 'Ask the model, in a conversation.',
   },
   {
     method: 'POST',
@@ -75,8 +51,6 @@ const routes: readonly Route<OllamaParts>[] = [
     ledger: 'ollama_generate',
     dialect: ollamaGenerate,
     handler: generate(ollamaGenerate),
-    id: 'ollamaGenerate',
-    summary: 'Ask the model, with one prompt.',
   },
 ];
 

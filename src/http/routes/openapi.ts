@@ -4,11 +4,13 @@ import manifest from '../../../package.json' with { type: 'json' };
 import { errorBody, jobResponse } from '../../api.ts';
 import type { Config } from '../../config.ts';
 import { respondText, type Exchange } from '../exchange.ts';
-import type { NamedSchemas, Route } from '../route.ts';
+import type { Route } from '../route.ts';
+import { descriptions, type Description, type NamedSchemas } from './descriptions.ts';
 
-type DescribedRoute = Omit<Route<never>, 'handler'>;
+type TableRoute = Omit<Route<never>, 'handler'>;
+type DescribedRoute = TableRoute & Description;
 
-export type OpenapiParts = { config: Pick<Config, 'defaultModel'>; routes: readonly DescribedRoute[] };
+export type OpenapiParts = { config: Pick<Config, 'defaultModel'>; routes: readonly TableRoute[] };
 
 /** Headers of a request to the model. */
 const modelHeaders = [
@@ -38,7 +40,8 @@ export function openapi(_request: Request, exchange: Exchange, parts: OpenapiPar
   return respondText(exchange, 200, text);
 }
 
-function openapiDocument({ config, routes }: OpenapiParts): object {
+function openapiDocument({ config, routes: table }: OpenapiParts): object {
+  const routes = table.map(described);
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
     const path = (paths[route.path.replace(/:(\w+)/g, '{$1}')] ??= {});
@@ -71,6 +74,13 @@ function openapiDocument({ config, routes }: OpenapiParts): object {
       },
     },
   };
+}
+
+function described(route: TableRoute): DescribedRoute {
+  const name = `${route.method} ${route.path}`;
+  const description = descriptions[name];
+  if (description === undefined) throw new Error(`${name} has no description`);
+  return { ...route, ...description };
 }
 
 function toJsonSchemas(io: 'input' | 'output', schemas: NamedSchemas): Record<string, object> {
