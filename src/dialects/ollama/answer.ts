@@ -1,7 +1,8 @@
 /** The model's answer in the shapes of Ollama's API, whole or as lines of JSON. Pure, except for the state of a stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, Responder, StreamResponder } from '../dialect.ts';
-import { refusalOf } from '../openai/answer.ts';
+import { promptTokens, refusalOf } from '../openai/answer.ts';
+import { field } from '../openai/stream.ts';
 
 /** A part of an answer. */
 type Piece = { text?: string; thinking?: string; calls?: readonly object[] };
@@ -64,11 +65,11 @@ function streamOf(name: string | undefined, place: Place, facts: () => AnswerFac
           beganMs = facts().durationMs;
           return '';
         case 'content_block_start': {
-          const block = (event['content_block'] ?? {}) as Record<string, unknown>;
+          const block = field(event, 'content_block');
           return block['type'] === 'text' ? sendText(block['text']) : '';
         }
         case 'content_block_delta': {
-          const delta = (event['delta'] ?? {}) as Record<string, unknown>;
+          const delta = field(event, 'delta');
           if (delta['type'] === 'text_delta') return sendText(delta['text']);
           const { thinking } = delta;
           return delta['type'] === 'thinking_delta' && typeof thinking === 'string' && thinking !== ''
@@ -125,7 +126,7 @@ const doneReasons: ReadonlyMap<string, string> = new Map([
   ['refusal', 'refusal'],
 ]);
 
-/** `beganMs`: when the model began to answer. Durations are in nanoseconds; the prompt's tokens include those of the cache. */
+/** `beganMs`: when the model began to answer. Durations are in nanoseconds. */
 function ending({ usage, stopReason }: Answer, { durationMs }: AnswerFacts, beganMs: number): object {
   const nanoseconds = (ms: number): number => ms * 1_000_000;
   return {
@@ -133,7 +134,7 @@ function ending({ usage, stopReason }: Answer, { durationMs }: AnswerFacts, bega
     done_reason: doneReasons.get(stopReason) ?? 'stop',
     total_duration: nanoseconds(durationMs),
     load_duration: 0,
-    prompt_eval_count: usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens,
+    prompt_eval_count: promptTokens(usage),
     prompt_eval_duration: nanoseconds(beganMs),
     eval_count: usage.output_tokens,
     // Clients divide by it.

@@ -77,9 +77,13 @@ export function finishReason(stopReason: string, form: ChatForm): string {
   return finishReasons.get(stopReason) ?? 'stop';
 }
 
-/** That API includes cache reads and writes in the prompt's tokens. */
+/** The APIs other than Anthropic's include cache reads and writes in the prompt's tokens. */
+export function promptTokens(usage: TokenUsage): number {
+  return usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+}
+
 export function chatUsage(usage: TokenUsage): object {
-  const prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+  const prompt = promptTokens(usage);
   return {
     prompt_tokens: prompt,
     completion_tokens: usage.output_tokens,

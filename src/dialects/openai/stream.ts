@@ -103,7 +103,8 @@ export function serverSentEvent(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
 }
 
-function field(event: ModelEvent, name: string): Record<string, unknown> {
+/** An object of an event, or an empty one. */
+export function field(event: ModelEvent, name: string): Record<string, unknown> {
   const value = event[name];
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -1,7 +1,8 @@
 /** The response object, with all fields that Open Responses requires. Pure. */
-import type { Answer, TokenUsage } from '../../../conversation.ts';
+import type { Answer } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, OwnJob } from '../../dialect.ts';
+import { promptTokens } from '../answer.ts';
 import { codeOf } from '../errors.ts';
 import { compactionItem } from './compaction.ts';
 import { incompleteReason, outputItems, type Item, type ItemForm } from './output.ts';
@@ -122,9 +123,8 @@ function suffixOf(requestId: string): string {
   return requestId.replace(/^req_/, '');
 }
 
-/** That API includes cache reads and writes in the input's tokens. */
 function usageOf({ usage, rawUsage }: Answer): object {
-  const input = inputTokens(usage);
+  const input = promptTokens(usage);
   const { thinking_tokens: thinking } = (rawUsage['output_tokens_details'] ?? {}) as {
     thinking_tokens?: unknown;
   };
@@ -138,10 +138,6 @@ function usageOf({ usage, rawUsage }: Answer): object {
     output_tokens_details: { reasoning_tokens: Number.isInteger(thinking) ? thinking : 0 },
     total_tokens: input + usage.output_tokens,
   };
-}
-
-function inputTokens(usage: TokenUsage): number {
-  return usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
 }
 
 function writtenFormat(format: TextFormat | null | undefined): object {

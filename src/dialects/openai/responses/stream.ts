@@ -7,7 +7,7 @@ import type { Answer, ModelEvent } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, StreamResponder } from '../../dialect.ts';
 import { chatError } from '../errors.ts';
-import { endOfEvents } from '../stream.ts';
+import { endOfEvents, field } from '../stream.ts';
 import { endState, itemForm, responseObject, type Asked, type ResponseState } from './answer.ts';
 import { compactionItem } from './compaction.ts';
 import { openBlock, openMessage, type OpenBlock, type OpenMessage, type SendOfItem } from './open-item.ts';
@@ -119,9 +119,4 @@ export function responseStream(asked: Asked, facts: () => AnswerFacts): StreamRe
       return failed + sendResponse('response.failed', state) + endOfEvents;
     },
   };
-}
-
-function field(event: ModelEvent, name: string): Record<string, unknown> {
-  const value = event[name];
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
