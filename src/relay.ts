@@ -10,7 +10,9 @@ import { startValveProxy } from './claude/valve/proxy.ts';
 import type { Config } from './config.ts';
 import { native } from './dialects/native.ts';
 import { ollamaErrors } from './dialects/ollama/ollama.ts';
+import type { ErrorFormat } from './dialects/dialect.ts';
 import { createApp, type AppParts } from './http/app.ts';
+import type { Site } from './http/route.ts';
 import { Connections } from './http/connections.ts';
 import { connectionsFor, fileLimit } from './http/file-limit.ts';
 import { Jobs } from './http/async/jobs.ts';
@@ -149,29 +151,23 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     keys.close();
     store.close();
   };
-  const longestAnswerMs = config.requestTimeoutMs + config.limits.queueTimeoutMs;
-  const server = await listen(createApp(parts, relaySite), {
-    host: config.host,
-    port: config.port,
-    longestAnswerMs,
-    connections,
-    times,
-    errorFormat: native,
-  }).catch(async (error: unknown) => {
+  const serve = (site: Site<AppParts>, { host, port }: Pick<Config, 'host' | 'port'>, errors: ErrorFormat) =>
+    listen(createApp(parts, site), {
+      host,
+      port,
+      longestAnswerMs: config.requestTimeoutMs + config.limits.queueTimeoutMs,
+      connections,
+      times,
+      errorFormat: errors,
+    });
+  const server = await serve(relaySite, config, native).catch(async (error: unknown) => {
     await closeParts();
     throw error;
   });
   log.info({ url: server.url, connections: connections.most }, 'listening');
   const keyPorts = await openKeyPorts({
     keys: () => keys.withOllama(),
-    open: (keyId, address) =>
-      listen(createApp(parts, ollamaSite(keyId, address)), {
-        ...address,
-        longestAnswerMs,
-        connections,
-        times,
-        errorFormat: ollamaErrors,
-      }),
+    open: (keyId, address) => serve(ollamaSite(keyId, address), address, ollamaErrors),
     log,
     times,
   });

@@ -33,13 +33,16 @@ export type AnswerFacts = {
   durationMs: number;
 };
 
+/** `group` is the answer that the items belong to. */
+export type AnsweredItems = { group: string; items: readonly { id: string }[] };
+
 export type Responder = {
   /** The body of a whole answer. */
   body(answer: Answer, facts: AnswerFacts): object;
   /** The answer in pieces; called once, when the model begins to answer. */
   stream(facts: () => AnswerFacts): StreamResponder;
   /** The items of the answer that later requests can refer to; absent: none. */
-  kept?(answer: Answer, facts: AnswerFacts): { group: string; items: readonly { id: string }[] };
+  kept?(answer: Answer, facts: AnswerFacts): AnsweredItems;
   /** The job that a field of the body asks for, in the form of the API; absent: the relay's own form. */
   job?: OwnJob;
 };

@@ -41,7 +41,7 @@ export async function runToBody(
   parts: RunParts,
 ): Promise<object> {
   const answer = await runTurnUnderTicket(run, wait, exchange, parts);
-  keepItems({ exchange, parsed, facts }, answer, parts);
+  parts.keptItems.keep(exchange.key.id, parsed.responder.kept?.(answer, facts()));
   return parsed.responder.body(answer, facts());
 }
 
@@ -65,26 +65,14 @@ export async function runToEvents(
   try {
     const answer = await runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts);
     if (defect !== undefined) throw defect;
-    keepItems({ exchange, parsed, facts }, answer, parts);
+    parts.keptItems.keep(exchange.key.id, parsed.responder.kept?.(answer, facts()));
     send(responder.end(answer));
   } catch (thrown) {
     if (responder.fail === undefined) throw thrown;
-    const { code, message, details } = asRelayError(thrown);
-    throw new RelayError(code, message, {
-      ...details,
-      events: responder.fail(new RelayError(code, message, details)),
-    });
+    const failure = asRelayError(thrown);
+    const details = { ...failure.details, events: responder.fail(failure) };
+    throw new RelayError(failure.code, failure.message, details);
   }
-}
-
-/** Before the client has the answer, and can refer to it. */
-function keepItems(
-  { exchange, parsed, facts }: Omit<UnderstoodRequest, 'run'>,
-  answer: Answer,
-  { keptItems }: RunParts,
-): void {
-  const kept = parsed.responder.kept?.(answer, facts());
-  if (kept !== undefined) keptItems.keep(exchange.key.id, kept.group, kept.items);
 }
 
 /** Resolves to the answer; rejects with a RelayError. */

@@ -1,4 +1,5 @@
 /** Items of answers that later requests of the same key refer to by their ids. In memory only: a restart forgets them. */
+import type { AnsweredItems } from '../../dialects/dialect.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
 /** Answers. Their time begins again at each use, so that a conversation can go on for long. */
@@ -15,8 +16,10 @@ type Kept = { keyId: string; items: ReadonlyMap<string, string> };
 export class KeptItems {
   readonly #cache = new BoundedCache<Kept>(keptItemBounds);
 
-  /** `group` is the answer that the items belong to. */
-  keep(keyId: string, group: string, items: readonly { id: string }[]): void {
+  /** Before the client has the answer, and can refer to it. */
+  keep(keyId: string, answered: AnsweredItems | undefined): void {
+    if (answered === undefined) return;
+    const { group, items } = answered;
     const texts = items.map((item) => [item.id, JSON.stringify(item)] as const);
     this.#cache.add(group, keyId, () => ({ keyId, items: new Map(texts) }));
     this.#cache.finish(
