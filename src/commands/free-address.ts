@@ -2,15 +2,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { CommandError } from '../command-error.ts';
-import { checkOllamaAddress, type OllamaAddress } from '../keys/key.ts';
+import { checkOllamaAddress, type Key, type OllamaAddress } from '../keys/key.ts';
 
-/** The address in one spelling. `own` is in use by the relay itself. Throws KeyError, and CommandError if nothing can listen there. */
-export async function freeAddress(
-  given: OllamaAddress,
-  own: OllamaAddress | undefined,
-): Promise<OllamaAddress> {
+/** The address in one spelling. The relay itself can listen on those `ofKeys`. Throws KeyError, and CommandError if nothing can listen there. */
+export async function freeAddress(given: OllamaAddress, ofKeys: readonly Key[]): Promise<OllamaAddress> {
   const address = checkOllamaAddress(given);
-  if (own?.host === address.host && own.port === address.port) return address;
+  if (ofKeys.some(({ ollama }) => ollama?.host === address.host && ollama.port === address.port))
+    return address;
   const server = createServer();
   try {
     server.listen(address.port, address.host);

@@ -93,8 +93,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       withRecords(context, async (records) => {
         const { keys, terminal, now } = records;
         const { ollamaPort: port, ollamaHost: host } = options;
-        const before = keys.show(label).key.ollama;
-        const address = port === 'off' ? undefined : await freeAddress({ host, port }, before);
+        const address = port === 'off' ? undefined : await freeAddress({ host, port }, keys.withOllama());
         const changed = keys.setOllama(label, address, 'key set');
         if (options.json === true) return terminal.out(json(keyJson(changed, now())));
         if (address === undefined) return terminal.err(`${label} is not served to Ollama clients.\n`);

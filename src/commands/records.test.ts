@@ -146,6 +146,11 @@ test('key set refuses a port that is taken, unless it is the one that the key ha
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   assert.equal((await run(`key set ha --ollama-port ${port}`)).code, 0);
+  await run('key create other');
+  assert.match(
+    (await run(`key set other --ollama-port ${port}`)).err,
+    /The key ha already has that address\./,
+  );
   server.close();
 });
 
