@@ -307,6 +307,7 @@ describe('chat parameters', () => {
     allowed_tools: { mode, tools: [named] },
   });
   const choices: [object, object | undefined, string[]][] = [
+    [{ functions: [] }, undefined, ['weather', 'time']],
     [{ tool_choice: 'none' }, { type: 'none' }, ['weather', 'time']],
     [{ tool_choice: 'required' }, { type: 'any' }, ['weather', 'time']],
     [{ tool_choice: named }, { type: 'tool', name: 'time' }, ['weather', 'time']],

@@ -29,7 +29,7 @@ function parse(body: unknown): ParsedRequest {
   const request: ChatRequest = given(parameters);
   const ignored = new Set([...ignoredParameters(request), ...unreadNames(body, read)]);
   const form = {
-    functions: request.functions !== undefined,
+    functions: (request.functions ?? []).length > 0,
     includeUsage: request.stream_options?.include_usage === true,
   };
   if (request.stream_options?.include_obfuscation === true) ignored.add('stream_options.include_obfuscation');

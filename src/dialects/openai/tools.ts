@@ -10,9 +10,8 @@ type Offered = { tools?: Tool[]; toolChoice?: ToolChoice };
 
 /** Throws a `bad_request` that names the place. Adds to `ignored` the tools that are left out. */
 export function readTools(request: ChatRequest, ignored: Set<string>): Offered {
-  return request.functions === undefined
-    ? toolsOf(request, ignored)
-    : functionsOf(request, request.functions);
+  const { functions = [] } = request;
+  return functions.length === 0 ? toolsOf(request, ignored) : functionsOf(request, functions);
 }
 
 function toolsOf(request: ChatRequest, ignored: Set<string>): Offered {
@@ -58,7 +57,6 @@ function functionsOf(request: ChatRequest, functions: readonly ChatFunction[]): 
   const tools = readFunctions(functions.map((each, index) => ({ path: ['functions', index], given: each })));
   const choice = request.function_call ?? 'auto';
   if (typeof choice === 'object') requireOne(tools, choice.name, ['function_call', 'name']);
-  if (tools.length === 0) return {};
   if (choice === 'none') return { tools, toolChoice: { type: 'none' } };
   const wanted =
     choice === 'auto' ? ({ type: 'auto' } as const) : ({ type: 'tool', name: choice.name } as const);
