@@ -76,6 +76,8 @@ describe('a key with a port', () => {
   test('says that Ollama is running, which version it speaks, and which models there are', async () => {
     const root = await fetch(`${url}/`);
     assert.deepEqual([root.status, await root.text()], [200, 'Ollama is running']);
+    // The client has a slash at the end of its URL.
+    assert.equal((await fetch(`${url}//api/version/`)).status, 200);
     const head = await fetch(`${url}/`, { method: 'HEAD' });
     assert.deepEqual([head.status, await head.text()], [200, '']);
     const version = (await (await fetch(`${url}/api/version`)).json()) as { version: string };

@@ -15,6 +15,7 @@ import { requireProgram } from '../no-browser.ts';
 import type { Route, Site } from '../route.ts';
 import { generate, type GenerateParts } from './generate.ts';
 import { chooseModel, created, modelsOf, type ModelParts, type ModelSettings } from './models.ts';
+import { plainPath } from './paths.ts';
 
 export type OllamaParts = GenerateParts &
   ModelParts & { keys: Pick<Keys, 'byId'>; connections: Pick<Connections, 'know'> };
@@ -58,6 +59,7 @@ const routes: readonly Route<OllamaParts>[] = [
 export function ollamaSite(keyId: string, address: OllamaAddress): Site<OllamaParts> {
   return {
     routes,
+    pathOf: plainPath,
     errorFormatOf: () => ollamaErrors,
     nothingAt: () =>
       new RelayError(

@@ -3,13 +3,17 @@ import { RelayError } from '../../errors.ts';
 
 /**
  * A client adds `/v1/messages`, `/messages` or `/v1/chat/completions` to its base URL, and the base URL can end with `/v1` or a slash.
- * Some also end a path with a slash.
  * `outside`: the first parts of the paths that are not below /v1.
  */
 export function canonicalPath(path: string, outside: ReadonlySet<string>): string {
-  const plain = path.replaceAll(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
+  const plain = plainPath(path);
   if (outside.has(firstPart(plain))) return plain;
   return `/v1${plain.replace(/^(?:\/v1)+(?=\/|$)/, '')}`;
+}
+
+/** Without the slashes that a base URL with a slash at its end, or a path with one, adds. */
+export function plainPath(path: string): string {
+  return path.replaceAll(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
 }
 
 export function firstPart(path: string): string {
