@@ -25,7 +25,12 @@ export type GenerateParts = AnswerParts & {
   bodyBudget: Pick<BodyBudget, 'reserve'>;
 };
 
-export function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts> {
+/** A route that asks the model, in the API of the dialect. */
+export function asks(dialect: Dialect) {
+  return { method: 'POST', scope: 'complete', dialect, handler: generate(dialect) } as const;
+}
+
+function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts> {
   return async (request, exchange, parts) => {
     const { config } = parts;
     const { key } = exchange;

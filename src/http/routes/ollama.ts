@@ -13,7 +13,7 @@ import type { Connections } from '../connections.ts';
 import { headersOf, respond, type Exchange, type KeyedExchange } from '../exchange.ts';
 import { requireProgram } from '../no-browser.ts';
 import type { Route, Site } from '../route.ts';
-import { generate, type GenerateParts } from './generate.ts';
+import { asks, type GenerateParts } from './generate.ts';
 import { chooseModel, created, modelsOf, type ModelParts, type ModelSettings } from './models.ts';
 import { plainPath } from './paths.ts';
 
@@ -37,22 +37,8 @@ const routes: readonly Route<OllamaParts>[] = [
     handler: (_request, exchange) => respond(exchange, 200, { models: [] }),
   },
   { method: 'POST', path: '/api/show', scope: 'models', handler: show },
-  {
-    method: 'POST',
-    path: '/api/chat',
-    scope: 'complete',
-    ledger: 'ollama_chat',
-    dialect: ollamaChat,
-    handler: generate(ollamaChat),
-  },
-  {
-    method: 'POST',
-    path: '/api/generate',
-    scope: 'complete',
-    ledger: 'ollama_generate',
-    dialect: ollamaGenerate,
-    handler: generate(ollamaGenerate),
-  },
+  { path: '/api/chat', ledger: 'ollama_chat', ...asks(ollamaChat) },
+  { path: '/api/generate', ledger: 'ollama_generate', ...asks(ollamaGenerate) },
 ];
 
 /** Every request is that of the key, as long as the key has this address. */

@@ -9,7 +9,7 @@ import { validKey } from '../identify.ts';
 import type { Route, RouteKind, Site } from '../route.ts';
 import { countTokens, type CountParts } from './count-tokens.ts';
 import { fetchPage, type FetchPageParts } from './fetch-page.ts';
-import { generate, type GenerateParts } from './generate.ts';
+import { asks, type GenerateParts } from './generate.ts';
 import { health, ready, type HealthParts } from './health.ts';
 import { deleteJob, showJob, type JobParts } from './jobs.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
@@ -27,6 +27,8 @@ export type RouteParts = CountParts &
   OpenapiParts &
   UsageParts;
 
+const ofJobs = { scope: 'complete', ledger: 'jobs' } as const;
+
 /** `descriptions.ts` says what each of them takes and answers. */
 export const routes: readonly Route<RouteParts>[] = [
   { method: 'GET', path: '/health', handler: health },
@@ -35,15 +37,8 @@ export const routes: readonly Route<RouteParts>[] = [
   { method: 'GET', path: '/v1/models', scope: 'models', anySdk: true, handler: listModels },
   { method: 'GET', path: '/v1/models/:id', scope: 'models', anySdk: true, handler: showModel },
   { method: 'GET', path: '/v1/usage', scope: 'usage', handler: usage },
-  { method: 'POST', path: '/v1/complete', scope: 'complete', dialect: native, handler: generate(native) },
-  {
-    method: 'POST',
-    path: '/v1/messages',
-    scope: 'complete',
-    ledger: 'messages',
-    dialect: anthropic,
-    handler: generate(anthropic),
-  },
+  { path: '/v1/complete', ...asks(native) },
+  { path: '/v1/messages', ledger: 'messages', ...asks(anthropic) },
   {
     method: 'POST',
     path: '/v1/messages/count_tokens',
@@ -51,34 +46,14 @@ export const routes: readonly Route<RouteParts>[] = [
     ledger: 'count_tokens',
     handler: countTokens,
   },
-  {
-    method: 'POST',
-    path: '/v1/chat/completions',
-    scope: 'complete',
-    ledger: 'chat_completions',
-    dialect: openai,
-    handler: generate(openai),
-  },
-  {
-    method: 'POST',
-    path: '/v1/responses',
-    scope: 'complete',
-    ledger: 'responses',
-    dialect: responses,
-    handler: generate(responses),
-  },
-  { method: 'GET', path: '/v1/responses/:id', scope: 'complete', ledger: 'jobs', handler: showResponse },
-  { method: 'DELETE', path: '/v1/responses/:id', scope: 'complete', ledger: 'jobs', handler: deleteResponse },
-  {
-    method: 'POST',
-    path: '/v1/responses/:id/cancel',
-    scope: 'complete',
-    ledger: 'jobs',
-    handler: cancelResponse,
-  },
+  { path: '/v1/chat/completions', ledger: 'chat_completions', ...asks(openai) },
+  { path: '/v1/responses', ledger: 'responses', ...asks(responses) },
+  { method: 'GET', path: '/v1/responses/:id', ...ofJobs, handler: showResponse },
+  { method: 'DELETE', path: '/v1/responses/:id', ...ofJobs, handler: deleteResponse },
+  { method: 'POST', path: '/v1/responses/:id/cancel', ...ofJobs, handler: cancelResponse },
   { method: 'POST', path: '/v1/fetch', scope: 'fetch', handler: fetchPage },
-  { method: 'GET', path: '/v1/jobs/:id', scope: 'complete', ledger: 'jobs', handler: showJob },
-  { method: 'DELETE', path: '/v1/jobs/:id', scope: 'complete', ledger: 'jobs', handler: deleteJob },
+  { method: 'GET', path: '/v1/jobs/:id', ...ofJobs, handler: showJob },
+  { method: 'DELETE', path: '/v1/jobs/:id', ...ofJobs, handler: deleteJob },
 ];
 
 const outside = new Set(routes.map(({ path }) => firstPart(path)).filter((part) => part !== 'v1'));
