@@ -1,0 +1,53 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Program } from '../program.ts';
+
+const packages = ['@openai/codex@0.171.0'];
+const tool: Program['tool'] = { name: /^exec_command$/, input: (file) => ({ cmd: `cat ${file}` }) };
+/** Codex repeats a refused request five times, whatever the answer says. */
+const tries = 6;
+const options = [
+  'exec',
+  '--skip-git-repo-check',
+  '--dangerously-bypass-approvals-and-sandbox',
+  '--model',
+  'opus',
+];
+
+export const codex: readonly Program[] = [
+  {
+    name: 'codex',
+    title: 'Codex, with a provider',
+    packages,
+    setUp: [
+      '# ~/.codex/config.toml; the key in CLAUDE_RELAY_KEY',
+      'model = "opus"',
+      'model_provider = "relay"',
+      '[model_providers.relay]',
+      'name = "claude-relay"',
+      'base_url = "URL/v1"',
+      'env_key = "CLAUDE_RELAY_KEY"',
+      'wire_api = "responses"',
+    ],
+    tool,
+    tries,
+    ask: ({ prompt, url, key, home, run }) => {
+      mkdirSync(join(home, '.codex'));
+      const config = `model_provider = "relay"\n[model_providers.relay]\nname = "claude-relay"\nbase_url = "${url}/v1"\nenv_key = "CLAUDE_RELAY_KEY"\nwire_api = "responses"\n`;
+      writeFileSync(join(home, '.codex/config.toml'), config);
+      return run('codex', [...options, prompt], { CLAUDE_RELAY_KEY: key });
+    },
+  },
+  {
+    name: 'codex-openai',
+    title: 'Codex, with its OpenAI provider',
+    packages,
+    setUp: ['codex -c openai_base_url="URL/v1" --model opus', '# the key in CODEX_API_KEY'],
+    tool,
+    tries,
+    // It tries a WebSocket first.
+    refused: /^426 GET/,
+    ask: ({ prompt, url, key, run }) =>
+      run('codex', [...options, '-c', `openai_base_url="${url}/v1"`, prompt], { CODEX_API_KEY: key }),
+  },
+];
