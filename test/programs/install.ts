@@ -1,4 +1,4 @@
-/** Installs a program from npm into a cache, once a version: `$XDG_CACHE_HOME/claude-relay-clients/NAME`. */
+/** Installs a program from npm into a cache, once a version: `$XDG_CACHE_HOME/claude-relay-clients/PACKAGE@VERSION`. */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -9,8 +9,8 @@ import type { Program } from './program.ts';
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'claude-relay-clients');
 
 /** Resolves to the directory that holds `node_modules`. */
-export async function install({ name, packages, scripts = [] }: Program): Promise<string> {
-  const directory = join(cache, name);
+export async function install({ packages, scripts = [] }: Program): Promise<string> {
+  const directory = join(cache, packages.join(' ').replaceAll('/', '+'));
   const manifest = JSON.stringify({
     private: true,
     type: 'module',

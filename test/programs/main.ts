@@ -7,7 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SeenRequest } from '../support/failing-model.ts';
-import { startTestRelay, type TestRelay } from '../support/relay.ts';
+import { freePort } from '../support/ports.ts';
+import { eventually, startTestRelay, type TestRelay } from '../support/relay.ts';
 import { install, versionOf } from './install.ts';
 import { programs } from './list.ts';
 import { type Check, checks, type Program, type Use } from './program.ts';
@@ -54,7 +55,7 @@ async function tryProgram(program: Program, to: TestRelay): Promise<Results[stri
     checks: {},
   };
   for (const check of checks) {
-    if (check === 'tools' && program.tool === undefined) continue;
+    if ((check === 'tools' && program.tool === undefined) || (check === 'key' && program.ollama)) continue;
     const { exchanges, fault } = await tryCheck(program, check, installed, to);
     entry.checks[check] = {
       ok: fault === undefined,
@@ -83,7 +84,7 @@ async function tryCheck(
   for (const each of [home, directory]) mkdirSync(each);
   for (const [file, word] of Object.entries(files)) writeFileSync(join(directory, file), `${word}\n`);
   execFileSync('git', ['init', '--quiet'], { cwd: directory });
-  const tap = await startTap(to.url);
+  const tap = await startTap(program.ollama === true ? await ollamaPort(to) : to.url);
   to.model.setReply(reply(check === 'tools' ? program.tool : undefined, (file) => join(directory, file)));
   const before = to.model.requests.length;
   const run: Use['run'] = (command, args, env) =>
@@ -158,4 +159,18 @@ function faultIn(
 
 function pathOf({ path }: Exchange): string {
   return path.replace(/\?.*/, '');
+}
+
+/** Gives the key a port for Ollama's clients. */
+async function ollamaPort(relay: TestRelay): Promise<string> {
+  const port = await freePort();
+  relay.command('claude-relay', 'key', 'set', 'test', '--ollama-port', String(port));
+  const url = `http://127.0.0.1:${port}`;
+  await eventually('the relay listens for Ollama', () =>
+    fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  );
+  return url;
 }

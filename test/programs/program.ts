@@ -26,7 +26,7 @@ export type Use = {
 };
 
 export type Program = {
-  /** Names it on the command line, and its directory in the cache. */
+  /** Names it on the command line. */
   name: string;
   /** As the table names it. */
   title: string;
@@ -44,6 +44,8 @@ export type Program = {
   refused?: RegExp;
   /** Tries with a wrong key; one by default. */
   tries?: number;
+  /** Whether it speaks Ollama's API, to the port of a key: then no key can be wrong. */
+  ollama?: true;
   /** Sends the prompt and resolves to what the program printed. */
   ask: (use: Use) => Promise<string>;
 };

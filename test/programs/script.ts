@@ -19,6 +19,10 @@ export function reply(
     const results = resultsIn(json);
     const file = Object.keys(files)[results.length];
     const name = json?.tools?.find((offered) => tool?.name.test(offered.name))?.name;
+    // A request for a title in a schema, which the CLI asks for as a tool.
+    const [only, ...others] = json?.tools ?? [];
+    if (only !== undefined && others.length === 0 && only.name !== name)
+      return { kind: 'tool_use', name: only.name, input: { title: 'A question' } };
     if (tool === undefined || name === undefined || file === undefined)
       return { kind: 'text', text: ['The answer ', 'is 4711.'] };
     return {
