@@ -12,9 +12,9 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
   [/(?<![\w.#])fetch\s*\(|globalThis\.fetch|(?<![\w.])new (WebSocket|EventSource)\b/, []],
   // A server is no way out; a client, or the whole module by a name, is one.
   [/import ([\w*]|[^;]*\b(request|get|connect|\w*Agent)\b)[^;]*from '(node:)?https?2?'/, []],
-  // What only looks at an address, or lists some, is no way out.
+  // What only looks at an address, lists some or listens is no way out.
   [
-    /import (?!\{ *((isIP|isIPv4|isIPv6|BlockList),? *)+\} from)[^;]*from '(node:)?(net|tls)'/,
+    /import (?!\{ *((isIP|isIPv4|isIPv6|BlockList|createServer),? *)+\} from)[^;]*from '(node:)?(net|tls)'/,
     ['pages/guard/transport.ts'],
   ],
   [

@@ -34,10 +34,8 @@ export type Program = {
   packages: readonly string[];
   /** Packages whose install scripts npm has to run; npm runs none by default. */
   scripts?: readonly string[];
-  /** Two lines at most that set it up, for docs/clients.md: `URL` is the relay's, `KEY` the key. */
+  /** The lines that set it up, after the file that they belong to, for docs/clients.md: `URL` is the relay's, `KEY` the key. */
   setUp: readonly string[];
-  /** A sentence for docs/clients.md. */
-  note?: string;
   /** The tool that the model calls, by the name that reaches the model, and its input for a file to read. No tools without it. */
   tool?: { name: RegExp; input: (file: string) => object };
   /** Requests that the relay may refuse, as in `426 GET /v1/responses`. None by default. */

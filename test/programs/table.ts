@@ -24,54 +24,53 @@ export function readResults(): Results {
 }
 
 export function writeTable(programs: readonly Program[], results: Results): void {
-  writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`);
+  const lines = programs.flatMap(({ name }) =>
+    name in results ? [`${JSON.stringify(name)}: ${JSON.stringify(results[name])}`] : [],
+  );
+  writeFileSync(resultsFile, `{\n${lines.join(',\n')}\n}\n`);
   writeFileSync(tableFile, table(programs, results));
 }
 
 export function table(programs: readonly Program[], results: Results): string {
-  const rows = programs.flatMap(({ name, title }) => {
+  const rows = programs.flatMap(({ name, title, setUp }) => {
     const entry = results[name];
     if (entry === undefined) return [];
     const { version, date, paths, checks } = entry;
-    const wrongKey = checks.key === undefined ? '-' : tries(checks.key);
     const cells = [
-      `[${title}](#${name})`,
+      title,
       version,
-      paths.map((path) => `\`${path}\``).join(' '),
+      code(setUp),
+      code(paths),
       mark(checks.text),
       mark(checks.tools),
       mark(checks.stream),
-      wrongKey,
+      checks.key === undefined ? '-' : `${checks.key.refused}${checks.key.ok ? '' : ' (**no**)'}`,
       date,
     ];
     return [`| ${cells.join(' | ')} |`];
   });
-  const sections = programs.map(
-    ({ name, title, setUp, note }) =>
-      `### ${name}\n\n${title}${note === undefined ? '' : `. ${note}`}\n\n\`\`\`\n${setUp.join('\n')}\n\`\`\`\n`,
-  );
-  return `${opening}\n${head}\n${rows.join('\n')}\n\n## Set-up\n\n${setUpText}\n\n${sections.join('\n')}`;
+  return `${opening}\n${rows.join('\n')}\n`;
 }
 
 const opening = `# Tried programs
 
-\`npm run clients\` writes this page. It installs each program from npm, in this version, and runs it against the relay, the real
-Claude Code and a scripted model. No request of a program may be refused.
+\`npm run clients\` writes this page. It installs each program from npm in the version that the table names. Each runs
+against the relay, the real Claude Code and a scripted model. \`URL\` is the relay's URL, such as
+\`http://127.0.0.1:8799\`; \`KEY\` is a key. No request of a program may be refused.
 
 - **text**: the program shows the model's answer.
 - **tools**: the model calls a tool of the program twice, and both results reach the model.
 - **stream**: the answer reaches the program as a stream.
-- **wrong key**: the requests that the program sends with a wrong key, before it shows why it fails.
-`;
-const head = `| program | version | paths | text | tools | stream | wrong key | date |
-|---|---|---|---|---|---|---|---|`;
-const setUpText = "`URL` is the relay's URL, such as `http://127.0.0.1:8799`; `KEY` is the key.";
+- **wrong key**: how often the program sends a wrong key, before it says why it fails.
+
+| program | version | set up | paths | text | tools | stream | wrong key | date |
+|---|---|---|---|---|---|---|---|---|`;
+
+function code(lines: readonly string[]): string {
+  return lines.map((line) => `\`${line}\``).join('<br>');
+}
 
 function mark(result: { ok: boolean } | undefined): string {
   if (result === undefined) return '-';
   return result.ok ? 'yes' : '**no**';
-}
-
-function tries({ ok, refused: count }: { ok: boolean; refused: number }): string {
-  return `${count} ${count === 1 ? 'try' : 'tries'}${ok ? '' : ' (**no**)'}`;
 }

@@ -14,27 +14,25 @@ const options = [
   'opus',
 ];
 
+/** The key is in the variable. */
+function settings(url: string, variable: string): string[] {
+  return [
+    'model_provider = "relay"',
+    `model_providers.relay = { name = "claude-relay", base_url = "${url}/v1", env_key = "${variable}", wire_api = "responses" }`,
+  ];
+}
+
 export const codex: readonly Program[] = [
   {
     name: 'codex',
     title: 'Codex, with a provider',
     packages,
-    setUp: [
-      '# ~/.codex/config.toml; the key in CLAUDE_RELAY_KEY',
-      'model = "opus"',
-      'model_provider = "relay"',
-      '[model_providers.relay]',
-      'name = "claude-relay"',
-      'base_url = "URL/v1"',
-      'env_key = "CLAUDE_RELAY_KEY"',
-      'wire_api = "responses"',
-    ],
+    setUp: ['# ~/.codex/config.toml', ...settings('URL', 'CLAUDE_RELAY_KEY')],
     tool,
     tries,
     ask: ({ prompt, url, key, home, run }) => {
       mkdirSync(join(home, '.codex'));
-      const config = `model_provider = "relay"\n[model_providers.relay]\nname = "claude-relay"\nbase_url = "${url}/v1"\nenv_key = "CLAUDE_RELAY_KEY"\nwire_api = "responses"\n`;
-      writeFileSync(join(home, '.codex/config.toml'), config);
+      writeFileSync(join(home, '.codex/config.toml'), settings(url, 'CLAUDE_RELAY_KEY').join('\n'));
       return run('codex', [...options, prompt], { CLAUDE_RELAY_KEY: key });
     },
   },
@@ -42,7 +40,7 @@ export const codex: readonly Program[] = [
     name: 'codex-openai',
     title: 'Codex, with its OpenAI provider',
     packages,
-    setUp: ['codex -c openai_base_url="URL/v1" --model opus', '# the key in CODEX_API_KEY'],
+    setUp: ['export CODEX_API_KEY=KEY', 'codex -c openai_base_url="URL/v1" --model opus'],
     tool,
     tries,
     // It tries a WebSocket first.

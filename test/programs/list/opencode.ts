@@ -18,7 +18,7 @@ function opencode(name: string, title: string, provider: string, npm: string, mo
     scripts: ['opencode-ai'],
     setUp: ['// opencode.json', JSON.stringify(settings('URL', 'KEY'))],
     tool: { name: /^read$/, input: (file) => ({ filePath: file }) },
-    // Its title is a request of its own.
+    // It asks for a title in a second request.
     tries: 2,
     ask: ({ prompt, url, key, directory, run }) => {
       writeFileSync(

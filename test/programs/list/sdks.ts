@@ -5,7 +5,7 @@ import type { Program } from '../program.ts';
 const scripts = join(import.meta.dirname, '../sdk');
 const tool: NonNullable<Program['tool']> = { name: /(^|__)read_file$/, input: (file) => ({ path: file }) };
 
-/** Runs a script of `../sdk` beside the packages that it imports. */
+/** Runs a script of `../sdk` next to the packages that it imports. */
 function script(file: string, mode = ''): Program['ask'] {
   return ({ prompt, check, url, key, installed, run }) => {
     for (const each of ['files.mjs', file]) copyFileSync(join(scripts, each), join(installed, each));
