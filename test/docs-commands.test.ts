@@ -53,6 +53,7 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^npm run -s unit -- src\/claude\/lock\.test\.ts$/, 'it is a part of npm test'],
   [/^npm run soak$/, 'it takes minutes; test/docs.test.ts checks that the script exists'],
   [/^npm run bench/, 'it takes minutes; its options are checked below'],
+  [/^npm run clients/, 'it installs gigabytes; test/programs/table.test.ts checks what it wrote'],
 ];
 
 /** The shell commands of all documents, with where they are. */
