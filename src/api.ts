@@ -270,6 +270,16 @@ export const pageResponse = z.strictObject({
 
 export type PageResponse = z.infer<typeof pageResponse>;
 
+/** One message of JSON-RPC; the protocol of MCP describes the rest. */
+export const mcpMessage = z.looseObject({
+  jsonrpc: z.literal('2.0'),
+  id: z.union([z.string(), z.int(), z.null()]).optional(),
+  method: z.string().optional(),
+  params: z.looseObject({}).optional(),
+  result: z.looseObject({}).optional(),
+  error: z.looseObject({ code: z.int(), message: z.string() }).optional(),
+});
+
 /** The Messages API's message; everything else the upstream reports is there as it came. */
 export const messagesResponse = z.looseObject({
   id: z.string(),

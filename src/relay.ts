@@ -25,6 +25,7 @@ import { listen } from './http/server.ts';
 import { defaultTimes, type Times } from './http/times.ts';
 import { countLimit } from './http/routes/count-tokens.ts';
 import { Health } from './http/routes/health.ts';
+import { McpCalls } from './http/routes/mcp-calls.ts';
 import { ollamaSite } from './http/routes/ollama.ts';
 import { relaySite, routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
@@ -140,6 +141,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
     keptItems: new KeptItems(),
     rememberedRuns: new RememberedRuns(),
+    mcpCalls: new McpCalls(),
     bodyBudget: new BodyBudget(config.maxInputBytes + config.maxAttachmentBytes),
     routes,
   };

@@ -18,11 +18,14 @@ export type RouteFacts = {
   readonly ledger?: LedgerRoute;
   /** What a key must be allowed to use; absent where no key is needed. */
   readonly scope?: KeyRoute;
+  /** A key that is allowed this instead may use the route, too. */
+  readonly otherScope?: KeyRoute;
 };
 
 /** What is known when a request arrives. */
 export type Arrival = {
-  readonly route: RouteFacts;
+  /** A call of a tool changes it to that of the tool. */
+  route: RouteFacts;
   /** The `:id` of the path, decoded. */
   readonly pathId?: string | undefined;
   readonly errorFormat: ErrorFormat;

@@ -39,10 +39,15 @@ export function withKey(
     key,
     limitHeaders: () => limitHeaders(parts.admission.state(lane, limits), parts.clock.wall()),
   });
-  if (key.allowedRoutes !== undefined && !key.allowedRoutes.includes(scope)) {
-    throw new RelayError('forbidden', `This key may not use ${exchange.route.path}.`);
+  const { path, otherScope = scope } = exchange.route;
+  if (!mayUse(key, scope) && !mayUse(key, otherScope)) {
+    throw new RelayError('forbidden', `This key may not use ${path}.`);
   }
   return keyed;
+}
+
+export function mayUse({ allowedRoutes }: Key, scope: KeyRoute): boolean {
+  return allowedRoutes === undefined || allowedRoutes.includes(scope);
 }
 
 /**

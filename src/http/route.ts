@@ -14,6 +14,8 @@ export type Route<Parts> = RouteFacts & {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** The route asks the model, in this API. Errors of every path below it have its format. */
   readonly dialect?: Dialect;
+  /** The format of errors of a route without a dialect; absent: the relay's own. */
+  readonly errorFormat?: ErrorFormat;
   /** Every SDK calls this route: errors have the format of the SDK that calls. */
   readonly anySdk?: true;
 } & (
@@ -22,7 +24,7 @@ export type Route<Parts> = RouteFacts & {
   );
 
 /** What the format of an error depends on. */
-export type RouteKind = Pick<Route<never>, 'anySdk'>;
+export type RouteKind = Pick<Route<never>, 'anySdk' | 'errorFormat'>;
 
 /** What one listener serves, and to whom. */
 export type Site<Parts> = {

@@ -16,6 +16,9 @@ export const ledgerRoutes = [
   'count_tokens',
   'ollama_chat',
   'ollama_generate',
+  'mcp',
+  'mcp_ask_claude',
+  'mcp_fetch_page',
   'jobs',
   'other',
 ] as const;

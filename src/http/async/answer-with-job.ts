@@ -13,7 +13,7 @@ export type AnswerParts = DetachedParts & { jobs: Jobs; rememberedRuns: Remember
 
 /** Undefined without an Idempotency-Key. */
 export function idempotentRequest(
-  { headers }: Request,
+  { headers }: Pick<Request, 'headers'>,
   { route, key }: KeyedExchange,
   { digest = '' }: Body,
   asJob: boolean,
@@ -34,7 +34,7 @@ export function idempotentRequest(
 export async function answerIdempotent(
   understood: UnderstoodRequest,
   idempotent: IdempotentRequest,
-  request: Request,
+  request: Pick<Request, 'signal'>,
   parts: AnswerParts,
 ): Promise<Response> {
   const { exchange } = understood;

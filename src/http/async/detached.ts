@@ -55,7 +55,7 @@ export function startDetached(
 /** Gives the run's answer to one connection, from its beginning. */
 export async function deliver(
   { answer, streamed, join }: DetachedRun,
-  { signal }: Request,
+  { signal }: Pick<Request, 'signal'>,
   exchange: Exchange,
   times: StreamTimes,
 ): Promise<Response> {

@@ -121,6 +121,13 @@ export const descriptions: Readonly<Record<string, Description>> = {
     example: { url: 'https://example.com/', format: 'markdown' },
     answer: { Page: api.pageResponse },
   },
+  'POST /mcp': {
+    id: 'mcp',
+    summary: 'Tools for clients of the Model Context Protocol, over its streamable HTTP.',
+    body: { McpMessage: api.mcpMessage },
+    answer: { McpMessage: api.mcpMessage },
+    errors: { McpMessage: api.mcpMessage },
+  },
   'GET /v1/jobs/:id': {
     id: 'getJob',
     summary: 'A job, with the answer once it has ended.',

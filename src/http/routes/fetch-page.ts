@@ -21,11 +21,20 @@ export async function fetchPage(
 ): Promise<Response> {
   const body = await readJson(request, bodyLimits);
   exchange.bytesIn = body.bytes;
-  const asked = parseBody(pageRequest, body.value, fieldProblem);
+  return answerPage(body.value, request.signal, exchange, parts);
+}
+
+export async function answerPage(
+  body: unknown,
+  clientSignal: AbortSignal,
+  exchange: KeyedExchange,
+  parts: FetchPageParts,
+): Promise<Response> {
+  const asked = parseBody(pageRequest, body, fieldProblem);
   // For the log line: never the path or the query.
   if (URL.canParse(asked.url)) exchange.targetHost = new URL(asked.url).hostname;
 
-  return whileWanted(request.signal, exchange, parts.inFlight, async (signal) => {
+  return whileWanted(clientSignal, exchange, parts.inFlight, async (signal) => {
     // The caller's time includes the wait for a slot.
     const late = AbortSignal.timeout(asked.timeout_ms);
     const either = AbortSignal.any([signal, late]);

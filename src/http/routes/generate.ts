@@ -12,7 +12,7 @@ import {
 } from '../async/answer-with-job.ts';
 import { requireRoom } from '../attachments.ts';
 import type { BodyBudget } from '../body-budget.ts';
-import { readJson, type BodyLimits } from '../body.ts';
+import { readJson, type Body, type BodyLimits } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
 import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
 import type { Handler } from '../route.ts';
@@ -32,50 +32,63 @@ export function asks(dialect: Dialect) {
 
 function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts> {
   return async (request, exchange, parts) => {
-    const { config } = parts;
-    const { key } = exchange;
-    const body = await readJson(request, config, {
-      digest: request.headers.has('idempotency-key'),
+    const { headers, signal } = request;
+    const body = await readJson(request, parts.config, {
+      digest: headers.has('idempotency-key'),
       onLarge: (bytes) => {
-        exchange.onEnd = parts.bodyBudget.reserve(key.id, bytes);
+        exchange.onEnd = parts.bodyBudget.reserve(exchange.key.id, bytes);
       },
     });
     exchange.bytesIn = body.bytes;
-    const parsed = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
-    const { conversation, ignored } = parsed;
-    requireRoom(conversation, body.bytes, config);
-    const unknown = dialect.unknownModel ?? 'not_found';
-    const choice = chooseModel(parsed.model, key, config, unknown);
-    exchange.model = choice.listed;
-    if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
-    if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
-    const understood: UnderstoodRequest = {
-      exchange,
-      parsed,
-      run: {
-        ...conversation,
-        keyId: key.id,
-        model: choice.model,
-        ...timeLimit(parsed, config),
-        onModel: (resolved) => noteModel(choice, resolved, exchange, config, unknown),
-      },
-      facts: () => ({
-        requestId: exchange.requestId,
-        model: choice.asked,
-        at: exchange.at,
-        durationMs: elapsedMs(exchange),
-      }),
-    };
-
-    if (parsed.reply !== undefined) return respond(exchange, 200, parsed.reply(understood.facts()));
-    const asJob = wantsJob(request, parsed);
-    const idempotent = idempotentRequest(request, exchange, body, asJob);
-    if (asJob) return answerWithJob(understood, idempotent, parts);
-    if (idempotent !== undefined) return answerIdempotent(understood, idempotent, request, parts);
-    const wait = { clientSignal: request.signal };
-    if (!parsed.stream) return respond(exchange, 200, await runToBody(understood, wait, parts));
-    return answerWithEvents(exchange, parts.times, ({ send }) => runToEvents(understood, wait, parts, send));
+    return answerBody(dialect, { body, headers, signal }, exchange, parts);
   };
+}
+
+export type ReadRequest = { body: Body } & Pick<Request, 'headers' | 'signal'>;
+
+export async function answerBody(
+  dialect: Dialect,
+  request: ReadRequest,
+  exchange: KeyedExchange,
+  parts: GenerateParts,
+): Promise<Response> {
+  const { config } = parts;
+  const { key } = exchange;
+  const { body } = request;
+  const parsed = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
+  const { conversation, ignored } = parsed;
+  requireRoom(conversation, body.bytes, config);
+  const unknown = dialect.unknownModel ?? 'not_found';
+  const choice = chooseModel(parsed.model, key, config, unknown);
+  exchange.model = choice.listed;
+  if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
+  if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
+  const understood: UnderstoodRequest = {
+    exchange,
+    parsed,
+    run: {
+      ...conversation,
+      keyId: key.id,
+      model: choice.model,
+      ...timeLimit(parsed, config),
+      onModel: (resolved) => noteModel(choice, resolved, exchange, config, unknown),
+    },
+    facts: () => ({
+      requestId: exchange.requestId,
+      model: choice.asked,
+      at: exchange.at,
+      durationMs: elapsedMs(exchange),
+    }),
+  };
+
+  if (parsed.reply !== undefined) return respond(exchange, 200, parsed.reply(understood.facts()));
+  const asJob = wantsJob(request, parsed);
+  const idempotent = idempotentRequest(request, exchange, body, asJob);
+  if (asJob) return answerWithJob(understood, idempotent, parts);
+  if (idempotent !== undefined) return answerIdempotent(understood, idempotent, request, parts);
+  const wait = { clientSignal: request.signal };
+  if (!parsed.stream) return respond(exchange, 200, await runToBody(understood, wait, parts));
+  return answerWithEvents(exchange, parts.times, ({ send }) => runToEvents(understood, wait, parts, send));
 }
 
 function timeLimit(
@@ -93,7 +106,7 @@ function timeLimit(
 }
 
 /** By a field of the body, or by the preference of RFC 7240, which a stream ignores. */
-function wantsJob({ headers }: Request, parsed: ParsedRequest): boolean {
+function wantsJob({ headers }: ReadRequest, parsed: ParsedRequest): boolean {
   if (parsed.async === true) return true;
   return !parsed.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(headers.get('prefer') ?? '');
 }

@@ -101,7 +101,7 @@ function operation(route: DescribedRoute, defaultModel: string): object {
     required: true,
     schema: { type: 'string' },
   }));
-  const namesModel = scope === 'complete' && body !== undefined;
+  const namesModel = scope === 'complete' && route.example !== undefined;
   const example = namesModel ? { model: defaultModel, ...route.example } : route.example;
   const events = asksModel ? { 'text/event-stream': { schema: { type: 'string' } } } : {};
   const failure = { description: 'An error.', content: json(errors) };

@@ -1,6 +1,7 @@
 /** The routes. The app, the ledger's names, the key scopes and the formats of errors all come from this table. */
 import { anthropic } from '../../dialects/anthropic/anthropic.ts';
 import type { ErrorFormat } from '../../dialects/dialect.ts';
+import { mcpErrors } from '../../dialects/mcp/errors.ts';
 import { native } from '../../dialects/native.ts';
 import { ollamaErrors } from '../../dialects/ollama/ollama.ts';
 import { openai } from '../../dialects/openai/openai.ts';
@@ -12,6 +13,7 @@ import { fetchPage, type FetchPageParts } from './fetch-page.ts';
 import { asks, type GenerateParts } from './generate.ts';
 import { health, ready, type HealthParts } from './health.ts';
 import { deleteJob, showJob, type JobParts } from './jobs.ts';
+import { mcp, type McpParts } from './mcp.ts';
 import { listModels, showModel, type ModelParts } from './models.ts';
 import { openapi, type OpenapiParts } from './openapi.ts';
 import { canonicalPath, firstPart, isOfOllama, lackingPath, lackingPaths, nothingAt } from './paths.ts';
@@ -23,6 +25,7 @@ export type RouteParts = CountParts &
   FetchPageParts &
   HealthParts &
   JobParts &
+  McpParts &
   ModelParts &
   OpenapiParts &
   UsageParts;
@@ -52,6 +55,15 @@ export const routes: readonly Route<RouteParts>[] = [
   { method: 'DELETE', path: '/v1/responses/:id', ...ofJobs, handler: deleteResponse },
   { method: 'POST', path: '/v1/responses/:id/cancel', ...ofJobs, handler: cancelResponse },
   { method: 'POST', path: '/v1/fetch', scope: 'fetch', handler: fetchPage },
+  {
+    method: 'POST',
+    path: '/mcp',
+    scope: 'complete',
+    otherScope: 'fetch',
+    ledger: 'mcp',
+    errorFormat: mcpErrors,
+    handler: mcp,
+  },
   { method: 'GET', path: '/v1/jobs/:id', ...ofJobs, handler: showJob },
   { method: 'DELETE', path: '/v1/jobs/:id', ...ofJobs, handler: deleteJob },
 ];
@@ -73,7 +85,7 @@ export function errorFormatOf(path: string, route: RouteKind | undefined, header
     (each) => each.dialect !== undefined && (path === each.path || path.startsWith(`${each.path}/`)),
   );
   if (above?.dialect !== undefined) return above.dialect;
-  if (route !== undefined && route.anySdk === undefined) return native;
+  if (route !== undefined && route.anySdk === undefined) return route.errorFormat ?? native;
   if (isOfOllama(path)) return ollamaErrors;
   // The Anthropic SDKs send both headers.
   if (headers.has('anthropic-version')) return anthropic;
