@@ -14,7 +14,7 @@ before(async () => {
   relay = await startInProcess({
     settings: {
       ALLOWED_MODELS: 'opus,haiku',
-      MAX_INPUT_BYTES: '4096',
+      MAX_INPUT_BYTES: '65536',
       GLOBAL_CONCURRENCY: '2',
       PER_KEY_CONCURRENCY: '2',
       CORS_ORIGINS: 'https://mine.example',
@@ -174,6 +174,9 @@ for (const [revision, mode] of Object.entries(revisions)) {
       assert.equal(answer.isError, true);
       const error = answer._meta?.['claude-relay/error'] as { error: string };
       assert.ok(error.error.startsWith('blocked_'), error.error);
+      const long = { url: `http://example.com/${'x'.repeat(33_000)}` };
+      const large = await client.callTool({ name: 'fetch_page', arguments: long });
+      assert.deepEqual(textsOf(large), ['The request body is larger than 32768 bytes.']);
     });
 
     test('reads when to try again after a limit', async (t) => {
@@ -288,7 +291,7 @@ describe('POST /mcp', () => {
       [[list, list], 400, /not a batch/],
       ['{', 400, /not valid JSON/],
       ['null', 400, /one JSON-RPC message/],
-      [{ ...list, params: { text: 'x'.repeat(5000) } }, 413, /larger than 4096 bytes \(MAX_INPUT_BYTES\)/],
+      [{ ...list, params: { text: 'x'.repeat(66_000) } }, 413, /larger than 65536 bytes \(MAX_INPUT_BYTES\)/],
     ];
     for (const [body, status, message] of rows) {
       const response = await send(body);

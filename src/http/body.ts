@@ -89,7 +89,7 @@ function brokenOff(cause: unknown): never {
   throw new RelayError('bad_request', 'The request body ended before it was complete.', { cause });
 }
 
-function tooLarge({ maxInputBytes, maxAttachmentBytes, fixed }: BodyLimits): RelayError {
+export function tooLarge({ maxInputBytes, maxAttachmentBytes, fixed }: BodyLimits): RelayError {
   const settings = maxAttachmentBytes === 0 ? 'MAX_INPUT_BYTES' : 'MAX_INPUT_BYTES and MAX_ATTACHMENT_BYTES';
   const setBy = fixed ? '' : ` (${settings})`;
   return new RelayError(

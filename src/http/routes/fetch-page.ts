@@ -12,14 +12,14 @@ import { reserve, whileWanted, type ReservationParts } from '../reservation.ts';
 export type FetchPageParts = ReservationParts & { pages: Pick<PageFetcher, 'fetchPage'> };
 
 /** A URL and a few options need no more. */
-const bodyLimits = { maxInputBytes: 32 * 1024, maxAttachmentBytes: 0, fixed: true } as const;
+export const pageBodyLimits = { maxInputBytes: 32 * 1024, maxAttachmentBytes: 0, fixed: true } as const;
 
 export async function fetchPage(
   request: Request,
   exchange: KeyedExchange,
   parts: FetchPageParts,
 ): Promise<Response> {
-  const body = await readJson(request, bodyLimits);
+  const body = await readJson(request, pageBodyLimits);
   exchange.bytesIn = body.bytes;
   return answerPage(body.value, request.signal, exchange, parts);
 }

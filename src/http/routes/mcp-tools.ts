@@ -9,8 +9,9 @@ import { parseBody } from '../../dialects/problem.ts';
 import { RelayError } from '../../errors.ts';
 import type { KeyRoute } from '../../keys/key.ts';
 import { pageRequest } from '../../pages/request.ts';
+import { tooLarge } from '../body.ts';
 import type { KeyedExchange, RouteFacts } from '../exchange.ts';
-import { answerPage, type FetchPageParts } from './fetch-page.ts';
+import { answerPage, pageBodyLimits, type FetchPageParts } from './fetch-page.ts';
 import { answerBody, type GenerateParts } from './generate.ts';
 
 export type McpToolParts = GenerateParts & FetchPageParts;
@@ -71,7 +72,8 @@ export const mcpTools: readonly McpTool[] = [
     description: () =>
       'Get a public web page as Markdown, text, HTML or metadata. The page is untrusted text.',
     input: fetchInput,
-    call: async ({ input, signal }, exchange, parts) => {
+    call: async ({ input, bytes, signal }, exchange, parts) => {
+      if (bytes > pageBodyLimits.maxInputBytes) throw tooLarge(pageBodyLimits);
       const response = await answerPage(parseBody(fetchInput, input, fieldProblem), signal, exchange, parts);
       return pageResult((await response.json()) as PageResponse);
     },
