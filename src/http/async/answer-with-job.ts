@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { RelayError } from '../../errors.ts';
 import type { Body } from '../body.ts';
-import type { JobState } from '../../dialects/dialect.ts';
+import type { JobState, ParsedRequest } from '../../dialects/dialect.ts';
 import { respond, respondText, statusOf, type KeyedExchange } from '../exchange.ts';
 import type { UnderstoodRequest } from '../run.ts';
 import { deliver, startDetached, type DetachedParts } from './detached.ts';
@@ -10,6 +10,12 @@ import { pollAfterS, type Job, type Jobs } from './jobs.ts';
 import type { IdempotentRequest, RememberedRun, RememberedRuns } from './remembered-runs.ts';
 
 export type AnswerParts = DetachedParts & { jobs: Jobs; rememberedRuns: RememberedRuns };
+
+/** By a field of the body, or by the preference of RFC 7240, which a stream ignores. */
+export function wantsJob({ headers }: Pick<Request, 'headers'>, parsed: ParsedRequest): boolean {
+  if (parsed.async === true) return true;
+  return !parsed.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(headers.get('prefer') ?? '');
+}
 
 /** Undefined without an Idempotency-Key. */
 export function idempotentRequest(

@@ -1,13 +1,13 @@
 /** The recipe of every route that asks the model. The dialect knows what is particular to an API. */
 import type { Runner } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';
-import type { Dialect, ParsedRequest } from '../../dialects/dialect.ts';
+import type { Dialect } from '../../dialects/dialect.ts';
 import { ignoredHeader } from '../../dialects/unread.ts';
-import { RelayError } from '../../errors.ts';
 import {
   answerIdempotent,
   answerWithJob,
   idempotentRequest,
+  wantsJob,
   type AnswerParts,
 } from '../async/answer-with-job.ts';
 import { requireRoom } from '../attachments.ts';
@@ -17,6 +17,7 @@ import { answerWithEvents } from '../event-stream.ts';
 import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
 import type { Handler } from '../route.ts';
 import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
+import { timeLimit } from '../time-limit.ts';
 import { chooseModel, noteModel, type ModelSettings } from './models.ts';
 
 export type GenerateParts = AnswerParts & {
@@ -32,29 +33,27 @@ export function asks(dialect: Dialect) {
 
 function generate(dialect: Dialect): Handler<KeyedExchange, GenerateParts> {
   return async (request, exchange, parts) => {
-    const { headers, signal } = request;
     const body = await readJson(request, parts.config, {
-      digest: headers.has('idempotency-key'),
+      digest: request.headers.has('idempotency-key'),
       onLarge: (bytes) => {
         exchange.onEnd = parts.bodyBudget.reserve(exchange.key.id, bytes);
       },
     });
     exchange.bytesIn = body.bytes;
-    return answerBody(dialect, { body, headers, signal }, exchange, parts);
+    return answerBody(dialect, body, request, exchange, parts);
   };
 }
 
-export type ReadRequest = { body: Body } & Pick<Request, 'headers' | 'signal'>;
-
+/** `body` is what `request` asks for, however it came. */
 export async function answerBody(
   dialect: Dialect,
-  request: ReadRequest,
+  body: Body,
+  request: Pick<Request, 'headers' | 'signal'>,
   exchange: KeyedExchange,
   parts: GenerateParts,
 ): Promise<Response> {
   const { config } = parts;
   const { key } = exchange;
-  const { body } = request;
   const parsed = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
   const { conversation, ignored } = parsed;
   requireRoom(conversation, body.bytes, config);
@@ -89,24 +88,4 @@ export async function answerBody(
   const wait = { clientSignal: request.signal };
   if (!parsed.stream) return respond(exchange, 200, await runToBody(understood, wait, parts));
   return answerWithEvents(exchange, parts.times, ({ send }) => runToEvents(understood, wait, parts, send));
-}
-
-function timeLimit(
-  { timeoutS }: ParsedRequest,
-  { requestTimeoutMs }: Pick<Config, 'requestTimeoutMs'>,
-): { timeoutMs?: number } {
-  if (timeoutS === undefined) return {};
-  if (timeoutS * 1000 > requestTimeoutMs) {
-    throw new RelayError(
-      'bad_request',
-      `Field "timeout" must be at most ${requestTimeoutMs / 1000} (REQ_TIMEOUT).`,
-    );
-  }
-  return { timeoutMs: timeoutS * 1000 };
-}
-
-/** By a field of the body, or by the preference of RFC 7240, which a stream ignores. */
-function wantsJob({ headers }: ReadRequest, parsed: ParsedRequest): boolean {
-  if (parsed.async === true) return true;
-  return !parsed.stream && /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(headers.get('prefer') ?? '');
 }

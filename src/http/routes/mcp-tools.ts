@@ -59,8 +59,8 @@ export const mcpTools: readonly McpTool[] = [
     call: async ({ input, bytes, idempotencyKey, signal }, exchange, parts) => {
       const value = { ...parseBody(askInput, input, fieldProblem), output_format: 'json' };
       const digest = createHash('sha256').update(JSON.stringify(value)).digest('base64');
-      const request = { body: { value, bytes, digest }, headers: headersOf(idempotencyKey), signal };
-      const response = await answerBody(native, request, exchange, parts);
+      const request = { headers: headersOf(idempotencyKey), signal };
+      const response = await answerBody(native, { value, bytes, digest }, request, exchange, parts);
       return answerResult((await response.json()) as CompleteJsonResponse);
     },
   },
