@@ -41,6 +41,7 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^export CLAUDE_RELAY_(?:URL|KEY)=/, 'test/clients-docs.test.ts'],
   [/^(?:pip|npm) install \/path\/to\/claude-relay\/clients/, 'test/clients-package.all.test.ts'],
   [/^ANTHROPIC_BASE_URL=/, 'test/claude-code.test.ts'],
+  [/^claude mcp add /, 'test/mcp-claude-code.test.ts'],
   [
     /^npm run e2e:systemd$/,
     'it boots a machine: minutes, and root; test/docs.test.ts checks that the script exists',

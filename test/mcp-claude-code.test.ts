@@ -6,12 +6,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { blocks, commands, documents } from './support/documents.ts';
 import { startFailingModel, type FailingModel, type Reply } from './support/failing-model.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 import { clis, eventually } from './support/relay.ts';
 import { sentBy } from './support/sent.ts';
 
 const prefix = 'mcp__relay__';
+
+const recipe =
+  blocks(documents['docs/recipes.md'] ?? '', 'sh')
+    .flatMap(commands)
+    .find((command) => command.startsWith('claude mcp add ')) ?? '';
 
 const askForever: Reply = {
   kind: 'tool_use',
@@ -26,8 +32,7 @@ describe('Claude Code as a client of /mcp', () => {
   let replies: Reply[] = [];
   before(async () => {
     home = mkdtempSync(join(tmpdir(), 'mcp-home-'));
-    mkdirSync(join(home, '.git'));
-    relay = await startInProcess({ reply: () => ({ kind: 'text', text: 'Oslo, says the other model.' }) });
+    relay = await startInProcess();
     model = await startFailingModel({
       keep: 100,
       reply: ({ json }) =>
@@ -41,38 +46,45 @@ describe('Claude Code as a client of /mcp', () => {
     rmSync(home, { recursive: true });
   });
 
-  const command = (claudeBin: string, key: string): [string, string[], ExecFileOptions] => {
-    const headers = { Authorization: `Bearer ${key}` };
-    const server = { type: 'http', url: `${relay.url}/mcp`, headers };
-    return [
-      claudeBin,
-      [
-        ...['-p', 'Ask the other model.', '--output-format', 'json', '--model', 'opus'],
-        ...['--strict-mcp-config', '--mcp-config', JSON.stringify({ mcpServers: { relay: server } })],
-        ...['--allowedTools', `${prefix}ask_claude,${prefix}fetch_page`],
-      ],
-      {
-        cwd: home,
-        env: {
-          HOME: home,
-          PATH: process.env['PATH'],
-          TMPDIR: home,
-          ANTHROPIC_BASE_URL: model.url,
-          ANTHROPIC_API_KEY: 'sk-ant-stub',
-          DISABLE_AUTOUPDATER: '1',
-        },
-        timeout: 200_000,
-      },
-    ];
+  /** A new project, with the relay added by the command of docs/recipes.md. */
+  async function project(claudeBin: string, key: string): Promise<ExecFileOptions> {
+    const cwd = mkdtempSync(join(home, 'project-'));
+    mkdirSync(join(cwd, '.git'));
+    const env = {
+      HOME: home,
+      PATH: process.env['PATH'],
+      TMPDIR: home,
+      ANTHROPIC_BASE_URL: model.url,
+      ANTHROPIC_API_KEY: 'sk-ant-stub',
+      DISABLE_AUTOUPDATER: '1',
+    };
+    const add = recipe.replace(/^claude /, '"$CLAUDE" ').replace('http://127.0.0.1:8799', relay.url);
+    await promisify(execFile)('sh', ['-c', add], {
+      cwd,
+      env: { ...env, CLAUDE: claudeBin, CLAUDE_RELAY_KEY: key },
+    });
+    return { cwd, env, timeout: 200_000 };
+  }
+
+  const asks = ['-p', 'Ask the other model.', '--output-format', 'json', '--model', 'opus'].concat([
+    '--allowedTools',
+    `${prefix}ask_claude,${prefix}fetch_page`,
+  ]);
+
+  const start = (claudeBin: string, options: ExecFileOptions) => {
+    const running = promisify(execFile)(claudeBin, asks, options);
+    running.child.stdin?.end();
+    return running;
   };
 
   async function run(claudeBin: string, key: string): Promise<Record<string, unknown>> {
-    const { stdout } = await promisify(execFile)(...command(claudeBin, key));
+    const { stdout } = await start(claudeBin, await project(claudeBin, key));
     return JSON.parse(String(stdout)) as Record<string, unknown>;
   }
 
   for (const cli of clis) {
     test(`Claude Code ${cli.version} calls the tools, and its model reads their results`, async () => {
+      relay.model.say({ kind: 'text', text: 'Oslo, says the other model.' });
       replies = [
         {
           kind: 'blocks',
@@ -106,7 +118,7 @@ describe('Claude Code as a client of /mcp', () => {
     test(`Claude Code ${cli.version} that is interrupted ends its call`, async () => {
       replies = [askForever];
       relay.model.say({ kind: 'hang', after: 'text', text: 'so far' });
-      const running = promisify(execFile)(...command(cli.path, relay.key));
+      const running = start(cli.path, await project(cli.path, relay.key));
       await eventually('the call runs', () => relay.model.running() === 1);
       running.child.kill('SIGINT');
       await running.catch(() => {});
