@@ -30,6 +30,10 @@ const doors = [
   'stream',
   'job',
   'repeat',
+  'mcpprompt',
+  'mcptool',
+  'mcpmethod',
+  'mcpid',
 ] as const;
 
 for (const cli of clis) {
@@ -104,6 +108,7 @@ async function sendMarkersEverywhere(relay: TestRelay): Promise<void> {
   assert.ok((await good.text()).includes(marker('answer')), 'the marker went through');
   assert.equal((await relay.complete({ prompt: marker('prompt'), output_format: 'json' })).status, 200);
   await sendToBeKept(relay);
+  await sendToMcp(relay);
 
   relay.model.setReply(() => ({
     kind: 'error',
@@ -133,6 +138,23 @@ async function sendMarkersEverywhere(relay: TestRelay): Promise<void> {
   }
   assert.equal((await fetch(`${relay.url}/${marker('path')}?q=${marker('query')}`)).status, 404);
   await rawExchange(relay.url, [`${marker('malformed')} / HTTP/9\r\n\r\n`]);
+}
+
+/** A call, a call of an unknown tool, and a method that the protocol does not know. */
+async function sendToMcp(relay: TestRelay): Promise<void> {
+  const input = { prompt: marker('mcpprompt') };
+  const messages: [message: object, expected: string][] = [
+    [{ method: 'tools/call', params: { name: 'ask_claude', arguments: input } }, marker('answer')],
+    [{ method: 'tools/call', params: { name: marker('mcptool'), arguments: input } }, 'There is no tool'],
+    [{ method: marker('mcpmethod') }, 'Method not found'],
+  ];
+  for (const [message, expected] of messages) {
+    const id = marker('mcpid');
+    const headers = { accept: 'application/json, text/event-stream', 'mcp-session-id': id };
+    const response = await relay.post({ jsonrpc: '2.0', id, ...message }, { path: '/mcp', headers });
+    const text = await response.text();
+    assert.ok(text.includes(expected), text);
+  }
 }
 
 /** A stream, a repeat of it, and a job: their answers are kept for a while, in memory. */
