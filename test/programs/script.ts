@@ -1,4 +1,5 @@
 /** What the stand-in for the API answers a program. */
+import { z } from 'zod';
 import { blocksOf, type Reply, type SeenRequest } from '../support/failing-model.ts';
 import type { Program } from './program.ts';
 
@@ -16,13 +17,12 @@ export function reply(
   path: (file: string) => string,
 ): (request: SeenRequest) => Reply {
   return ({ json }) => {
+    const forced = forcedTool.safeParse(json?.['tool_choice']);
+    if (forced.success)
+      return { kind: 'tool_use', name: forced.data.name, input: { answer: answerText, title: 'A question' } };
     const results = resultsIn(json);
     const file = Object.keys(files)[results.length];
     const name = json?.tools?.find((offered) => tool?.name.test(offered.name))?.name;
-    // A request for a title in a schema, which the CLI asks for as a tool.
-    const [only, ...others] = json?.tools ?? [];
-    if (only !== undefined && others.length === 0 && only.name !== name)
-      return { kind: 'tool_use', name: only.name, input: { title: 'A question' } };
     if (tool === undefined || name === undefined || file === undefined)
       return { kind: 'text', text: ['The answer ', 'is 4711.'] };
     return {
@@ -34,6 +34,8 @@ export function reply(
     };
   };
 }
+
+const forcedTool = z.object({ type: z.literal('tool'), name: z.string() });
 
 /** The tools' results in a request, as JSON, oldest first. */
 export function resultsIn(json: SeenRequest['json']): string[] {
