@@ -63,12 +63,12 @@ export async function mcp(request: Request, exchange: KeyedExchange, parts: McpP
     );
     return server;
   };
-  const { fetch } = createMcpHandler(serve, {
+  const handler = createMcpHandler(serve, {
     responseMode: 'sse',
     keepAliveMs: 0,
     onerror: (error) => (reported = error),
   });
-  const answer = await fetch(request, { parsedBody: value });
+  const answer = await handler.fetch(request, { parsedBody: value });
   if (answer.status >= 500) throw asRelayError(reported);
   if (answer.body === null || answer.headers.get('content-type') !== 'text/event-stream') {
     return respondText(exchange, answer.status, await answer.text());
