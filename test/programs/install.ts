@@ -8,7 +8,7 @@ import type { Program } from './program.ts';
 
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'claude-relay-clients');
 
-/** Resolves to the directory that holds `node_modules`. */
+/** Resolves to the directory that holds `node_modules`. Programs with the same packages share one: n8n needs 2 GB. */
 export async function install({ packages, scripts = [] }: Program): Promise<string> {
   const directory = join(cache, packages.join(' ').replaceAll('/', '+'));
   const manifest = JSON.stringify({
@@ -23,9 +23,10 @@ export async function install({ packages, scripts = [] }: Program): Promise<stri
   if (existsSync(done) && readFileSync(file, 'utf8') === manifest) return directory;
   mkdirSync(directory, { recursive: true });
   writeFileSync(file, manifest);
-  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
-    cwd: directory,
-  });
+  const npm = (...args: string[]) => promisify(execFile)('npm', args, { cwd: directory });
+  // Some versions of npm run every install script, whatever `allowScripts` says, and one that fails fails the install.
+  await npm('install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock');
+  if (scripts.length > 0) await npm('rebuild', ...scripts);
   return directory;
 }
 

@@ -2,7 +2,7 @@
  * `npm run clients [-- NAME...]`: installs real programs from npm, runs each against the relay, the real CLI and a scripted model, and
  * writes what they did to docs/clients.md. Exits with status 1 if a program could not do what it should.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,12 +12,10 @@ import { eventually, startTestRelay, type TestRelay } from '../support/relay.ts'
 import { install, versionOf } from './install.ts';
 import { programs } from './list.ts';
 import { type Check, checks, type Program, type Use } from './program.ts';
+import { runProgram } from './run.ts';
 import { answerText, files, reply, resultsIn } from './script.ts';
 import { type Results, readResults, writeTable } from './table.ts';
 import { type Exchange, startTap } from './tap.ts';
-
-/** A program that needs longer hangs. */
-const hopelessMs = 300_000;
 
 const wanted = process.argv.slice(2);
 const chosen = programs.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
@@ -56,6 +54,7 @@ async function tryProgram(program: Program, to: TestRelay): Promise<Results[stri
   };
   for (const check of checks) {
     if ((check === 'tools' && program.tool === undefined) || (check === 'key' && program.ollama)) continue;
+    if (check === 'stream' && program.streams === false) continue;
     const { exchanges, fault } = await tryCheck(program, check, installed, to);
     entry.checks[check] = {
       ok: fault === undefined,
@@ -87,24 +86,9 @@ async function tryCheck(
   const tap = await startTap(program.ollama === true ? await ollamaPort(to) : to.url);
   to.model.setReply(reply(check === 'tools' ? program.tool : undefined, (file) => join(directory, file)));
   const before = to.model.requests.length;
+  const path = `${join(installed, 'node_modules/.bin')}:${process.env['PATH']}`;
   const run: Use['run'] = (command, args, env) =>
-    new Promise((resolve) => {
-      const options = {
-        cwd: directory,
-        env: {
-          HOME: home,
-          PATH: `${join(installed, 'node_modules/.bin')}:${process.env['PATH']}`,
-          TMPDIR: scratch,
-          ...env,
-        },
-        timeout: hopelessMs,
-        killSignal: 'SIGKILL' as const,
-        maxBuffer: 64 << 20,
-      };
-      execFile(command, args, options, (error, stdout, stderr) => {
-        resolve(`${stdout}\n${stderr}\n${error === null ? '' : error.message}`);
-      }).stdin?.end();
-    });
+    runProgram(command, args, { cwd: directory, env: { HOME: home, PATH: path, TMPDIR: scratch, ...env } });
   try {
     const prompt =
       check === 'tools' ? 'Read first.txt, then second.txt. What is the answer?' : 'What is the answer?';
@@ -130,7 +114,7 @@ async function tryCheck(
 }
 
 function faultIn(
-  { refused, tries = 1 }: Program,
+  { tool, refused, tries = 1 }: Program,
   check: Check,
   printed: string,
   exchanges: readonly Exchange[],
@@ -147,7 +131,8 @@ function faultIn(
   );
   if (refusal !== undefined) return `the relay refused ${refusal.method} ${refusal.path}: ${refusal.refusal}`;
   if (!printed.includes(answerText)) return 'the answer is missing';
-  const missing = Object.values(files).find((word) => !requests.flatMap(resultsIn).join().includes(word));
+  const results = requests.flatMap(resultsIn).join();
+  const missing = (tool?.results ?? Object.values(files)).find((word) => !results.includes(word));
   if (check === 'tools' && missing !== undefined) return `no result with ${missing} reached the model`;
   if (
     check === 'stream' &&

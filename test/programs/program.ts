@@ -36,8 +36,17 @@ export type Program = {
   scripts?: readonly string[];
   /** The lines that set it up, after the file that they belong to, for docs/clients.md: `URL` is the relay's, `KEY` the key. */
   setUp: readonly string[];
+  /** A sentence for docs/clients.md. */
+  note?: string;
   /** The tool that the model calls, by the name that reaches the model, and its input for a file to read. No tools without it. */
-  tool?: { name: RegExp; input: (file: string) => object };
+  tool?: {
+    name: RegExp;
+    input: (file: string) => object;
+    /** What the tool returns, for one that reads no file; the files' words by default. */
+    results?: readonly string[];
+  };
+  /** False for a program that never asks for a stream. */
+  streams?: boolean;
   /** Requests that the relay may refuse, as in `426 GET /v1/responses`. None by default. */
   refused?: RegExp;
   /** Tries with a wrong key; one by default. */

@@ -10,7 +10,8 @@ export const files = { 'first.txt': 'walnut-5f0c1e', 'second.txt': 'hazel-77b2d9
 
 /**
  * Calls the program's tool for one file after the other, by the results that the request holds, then answers. A request without that
- * tool (a title, a check of a command) is answered at once. `path` makes a file's name one that the tool takes.
+ * tool (a title, a check of a command) is answered at once. `path` makes a file's name one that the tool takes. Where the request
+ * leaves no choice but one tool, as for an answer by a schema, the answer is that tool's input.
  */
 export function reply(
   tool: Program['tool'],

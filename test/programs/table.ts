@@ -32,12 +32,12 @@ export function writeTable(programs: readonly Program[], results: Results): void
 }
 
 export function table(programs: readonly Program[], results: Results): string {
-  const rows = programs.flatMap(({ name, title, setUp }) => {
+  const rows = programs.flatMap(({ name, title, setUp, note }) => {
     const entry = results[name];
     if (entry === undefined) return [];
     const { version, date, paths, checks } = entry;
     const cells = [
-      title,
+      note === undefined ? title : `${title}. ${note}`,
       version,
       code(setUp),
       code(paths),
