@@ -11,7 +11,7 @@ export const files = { 'first.txt': 'walnut-5f0c1e', 'second.txt': 'hazel-77b2d9
 /**
  * Calls the program's tool for one file after the other, by the results that the request holds, then answers. A request without that
  * tool (a title, a check of a command) is answered at once. `path` makes a file's name one that the tool takes. Where the request
- * leaves no choice but one tool, as for an answer by a schema, the answer is that tool's input.
+ * leaves no choice but one tool, as for an answer by a schema, each field of that tool's input is the answer.
  */
 export function reply(
   tool: Program['tool'],
@@ -19,8 +19,12 @@ export function reply(
 ): (request: SeenRequest) => Reply {
   return ({ json }) => {
     const forced = forcedTool.safeParse(json?.['tool_choice']);
-    if (forced.success)
-      return { kind: 'tool_use', name: forced.data.name, input: { answer: answerText, title: 'A question' } };
+    if (forced.success) {
+      const { name } = forced.data;
+      const schema = textsOf.parse(json?.tools?.find((offered) => offered.name === name)?.['input_schema']);
+      const input = Object.fromEntries(Object.keys(schema.properties).map((each) => [each, answerText]));
+      return { kind: 'tool_use', name, input };
+    }
     const results = resultsIn(json);
     const file = Object.keys(files)[results.length];
     const name = json?.tools?.find((offered) => tool?.name.test(offered.name))?.name;
@@ -36,6 +40,7 @@ export function reply(
   };
 }
 
+const textsOf = z.object({ properties: z.record(z.string(), z.unknown()) });
 const forcedTool = z.object({ type: z.literal('tool'), name: z.string() });
 
 /** The tools' results in a request, as JSON, oldest first. */
