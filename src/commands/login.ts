@@ -70,10 +70,10 @@ async function setupToken(config: Config): Promise<void> {
   for (const name of terminalVariables) {
     if (config.hostEnv[name] !== undefined) env[name] = config.hostEnv[name];
   }
-  const child = spawn(claudeBin, ['setup-token'], { env, cwd: scratch.path, stdio: 'inherit' });
-  // The terminal sends Ctrl-C to both processes, and the child decides what to do.
+  // The terminal sends Ctrl-C to both processes, and the child decides what to do: from its first moment on.
   const ignore = (): void => {};
   process.on('SIGINT', ignore);
+  const child = spawn(claudeBin, ['setup-token'], { env, cwd: scratch.path, stdio: 'inherit' });
   const [code] = (await once(child, 'exit')) as [number | null];
   process.off('SIGINT', ignore);
   if (code !== 0) throw new CommandError('claude setup-token failed. Nothing was changed.');
