@@ -77,8 +77,8 @@ describe('a wrong setting stops the start with its name', () => {
     ],
     [
       'a missing temporary directory',
-      { env: { TMPDIR: '/nonexistent' } },
-      /\/nonexistent.* cannot be written .*Set TMPDIR/,
+      { env: { TMPDIR: '/dev/null/none' } },
+      /\/dev\/null\/none.* cannot be written .*Set TMPDIR/,
     ],
     ['proxies that are not addresses', { env: { TRUST_PROXY: 'everyone' } }, /TRUST_PROXY/],
   ];

@@ -111,14 +111,14 @@ test('a process reads lines, prints lines, exits and leaves no directory', async
 });
 
 test('a process that cannot be started reports its exit', async () => {
-  const missing = run('', { command: '/nonexistent/claude' });
+  const missing = run('', { command: '/dev/null/claude' });
   await missing.process.gone;
   assert.equal(missing.exits.length, 1);
   assert.notEqual(missing.exits[0]?.code, 0);
   assert.ok(!existsSync(missing.home()));
 
   const before = process.env['TMPDIR'];
-  process.env['TMPDIR'] = '/nonexistent';
+  process.env['TMPDIR'] = '/dev/null/none';
   const { process: none, exits } = run('true');
   if (before === undefined) delete process.env['TMPDIR'];
   else process.env['TMPDIR'] = before;
