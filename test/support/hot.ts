@@ -470,16 +470,23 @@ export async function startCounting(
     count: async (name) => {
       const { requests: most = 1, clean = false } = upstreamEndings[name] ?? assert.fail(name);
       const keyId = `${name} ${prompts}`;
-      for (const start of ['spawn', 'hot'] as const) {
-        if (start === 'hot' && !clean) await ask(keyId, 'end_turn');
-        const { text, asked, ...turn } = await ask(keyId, name);
-        assert.equal(turn.start, start, name);
+      const counted = async (): Promise<TurnStart> => {
+        const { text, asked, start } = await ask(keyId, name);
         assert.ok(
           asked >= 1 && asked <= most,
           `${name}, ${start}: the model was asked ${asked} times: ${text}`,
         );
         assert.doesNotMatch(text, /another answer/);
+        return start;
+      };
+      assert.equal(await counted(), 'spawn', name);
+      // On a busy machine a process can miss its five seconds to check in; then the next request starts one, and is counted, too.
+      let start: TurnStart = 'spawn';
+      for (let tries = 0; tries < 5 && start !== 'hot'; tries += 1) {
+        if (!clean) await ask(keyId, 'end_turn');
+        start = await counted();
       }
+      assert.equal(start, 'hot', name);
     },
     close,
   };
