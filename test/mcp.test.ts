@@ -300,6 +300,28 @@ describe('POST /mcp', () => {
     }
   });
 
+  test('a call whose arguments are nested too deep is a tool error that names the place', async () => {
+    const schema = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
+    const bounded = await startInProcess();
+    try {
+      const response = await fetch(`${bounded.url}/mcp`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          authorization: `Bearer ${bounded.key}`,
+        },
+        body: `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask_claude","arguments":{"prompt":"x","schema":${schema}}}}`,
+      });
+      assert.match(
+        await response.text(),
+        /schema\.a\.a.* is nested more than 200 levels deep.*"isError":true/,
+      );
+    } finally {
+      await bounded.stop();
+    }
+  });
+
   test('GET and DELETE are refused: there is no session', async () => {
     for (const method of ['GET', 'DELETE']) {
       const response = await send(undefined, {}, method);

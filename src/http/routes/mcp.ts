@@ -8,7 +8,8 @@ import { z } from 'zod';
 import manifest from '../../../package.json' with { type: 'json' };
 import type { Config } from '../../config.ts';
 import { errorResult } from '../../dialects/mcp/results.ts';
-import { shorten } from '../../dialects/problem.ts';
+import { fieldProblem } from '../../dialects/native.ts';
+import { requireSendable, shorten } from '../../dialects/problem.ts';
 import { RelayError } from '../../errors.ts';
 import { readJson } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
@@ -122,6 +123,7 @@ async function callTool(
       throw new RelayError('not_found', `There is no tool ${shorten(name)}. Call ${names.join(' or ')}.`);
     }
     exchange.route = tool;
+    requireSendable(call.input, [], fieldProblem);
     return await tool.call(call, withKey(exchange.key, exchange, tool.scope, parts), parts);
   } catch (thrown) {
     exchange.failure = asRelayError(thrown);
