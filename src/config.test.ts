@@ -172,6 +172,7 @@ const cases: Record<string, { good: string; becomes: object; bad: string[]; env?
       becomes: { fetch: { userAgent: 'my-app/2 (me)' } },
       bad: ['', ' x', 'a\r\nx: y', 'é', 'x'.repeat(201)],
     },
+    SEAL: { good: 'required', becomes: { seal: 'required' }, bad: ['on', 'AUTO', ''] },
     WARM_SPARES: { good: '0', becomes: { pool: { spares: 0 } }, bad: ['9'] },
     HOT_PROCESSES: { good: '0', becomes: { pool: { hot: 0 } }, bad: ['65', '-1'] },
     HOT_IDLE: { good: '60', becomes: { pool: { hotIdleMs: 60_000 } }, bad: ['0', '86401'] },

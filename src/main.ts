@@ -1,5 +1,6 @@
 /** argv -> a command. */
 import { CliMissing } from './claude/cli.ts';
+import { SealMissing } from './claude/seal/seal.ts';
 import { CommandError } from './command-error.ts';
 import { createProgram } from './commands/program.ts';
 import { ConfigError } from './config.ts';
@@ -9,7 +10,7 @@ import { StoreError } from './store/errors.ts';
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  const known = [CommandError, ConfigError, CliMissing, KeyError, StoreError].some(
+  const known = [CommandError, ConfigError, CliMissing, KeyError, SealMissing, StoreError].some(
     (kind) => error instanceof kind,
   );
   if (!known) throw error;

@@ -6,6 +6,7 @@ import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
+import { chooseSeal } from './claude/seal/seal.ts';
 import { startValveProxy } from './claude/valve/proxy.ts';
 import type { Config } from './config.ts';
 import { native } from './dialects/native.ts';
@@ -85,17 +86,18 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     },
   });
   sweepDirectories();
+  const { hostEnv } = config;
+  const seal = await chooseSeal({ mode: config.seal, claudeBin, hostEnv });
   const store = openStore(config.dataDir);
   const keys = openKeys(store, { now: () => clock.wall() });
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
   const admission = createAdmission({ ...config.limits, counts: openDailyCounts(store), clock });
   const readiness = startReadiness({
     identity: () => cliIdentity(claudeBin),
-    prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv: config.hostEnv, signal })),
+    prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv, seal, signal })),
   });
   readiness.onChange((state) => logReadiness(log, state));
-  const { hostEnv } = config;
-  const valves = await startValveProxy(hostEnv);
+  const valves = await startValveProxy(hostEnv, seal);
   const runner =
     overrides.runner ??
     createRunner({
@@ -149,6 +151,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   const closeParts = async (): Promise<void> => {
     await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
     await valves.close();
+    seal.close();
     ledger.close();
     keys.close();
     store.close();
@@ -166,6 +169,8 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     await closeParts();
     throw error;
   });
+  const { network, files, missing } = seal;
+  log.info({ network, files, missing }, 'the seal of the processes');
   log.info({ url: server.url, connections: connections.most }, 'listening');
   const keyPorts = await openKeyPorts({
     keys: () => keys.withOllama(),

@@ -232,6 +232,10 @@ const groups = {
     },
   },
   Processes: {
+    seal: setting('SEAL', 'auto', z.enum(['auto', 'required', 'off'], 'must be auto, required or off'), {
+      description:
+        'What keeps the processes of Claude Code from the network and from files: auto uses the strongest seal that works on this host, required refuses to start without a full one, off uses no seal.',
+    }),
     drainTimeoutMs: setting('DRAIN_TIMEOUT', '20', milliseconds(0, 600), {
       description: 'Seconds that running and waiting requests have to finish when the relay stops.',
     }),

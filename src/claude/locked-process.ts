@@ -16,11 +16,12 @@ export type LockedProcessOptions = {
 /** Its valve is open. Never throws. */
 export function startLocked(options: LockedProcessOptions): LockedProcess {
   const { claudeBin, hostEnv, valves, model, ...others } = options;
-  const { valve, env, end } = valves.begin();
+  const { valve, env, seal, end } = valves.begin();
   const started = startProcess({
     // What the process prints before somebody listens is nothing to act on.
     listener: { onLine: () => {} },
     ...others,
+    seal,
     command: claudeBin,
     args: lockedArgs(model),
     env: (tmpDir) => lockedEnv(hostEnv, tmpDir, env),

@@ -289,10 +289,12 @@ function isSameApp(a: App, b: App): boolean {
 
 const pageBytes = 4096;
 
-function residentBytes(pid: number | undefined): number {
+/** With its descendants: a sealed process is the child of a small one. */
+function residentBytes(pid: number | string | undefined): number {
   try {
     const [, resident] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
-    return Number(resident) * pageBytes;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];
+    return children.reduce((sum, child) => sum + residentBytes(child), Number(resident) * pageBytes);
   } catch {
     return 0;
   }

@@ -39,6 +39,8 @@ export type ProcessListener = {
 export type ProcessOptions = {
   command: string;
   args: readonly string[];
+  /** The words before the command, given the process's directory. */
+  seal?: (directory: string) => readonly string[];
   /** The whole environment, given the process's own temporary directory. */
   env: (tmpDir: string) => Record<string, string>;
   listener: ProcessListener;
@@ -61,10 +63,7 @@ export type ClaudeProcess = {
   terminate: () => void;
   /** SIGKILL to the group, at once: for a process that must do nothing more. */
   kill: () => void;
-  /**
-   * Resolves once no process of the group is left and its directory is removed. After a kill or an exit with another status than 0,
-   * no process is left that had left the group either (Linux). Never rejects.
-   */
+  /** Resolves once its group and directory are gone; on Linux, after an abnormal exit, also what had left the group. Never rejects. */
   readonly gone: Promise<void>;
   /** The last bytes of stderr. For the owner's eyes (doctor, the proof), never a caller's. */
   stderrTail: () => string;
@@ -81,15 +80,17 @@ export function startProcess(options: ProcessOptions): ClaudeProcess {
     mkdirSync(cwd);
     mkdirSync(tmp);
     options.prepareCwd?.(cwd);
-    const child = spawn(
-      '/bin/sh',
-      ['-c', withLifeline, 'claude-relay-lifeline', options.command, ...options.args],
-      { cwd, env: options.env(tmp), detached: true, stdio: ['pipe', 'pipe', 'pipe', 'pipe'] },
-    );
+    const words = [...(options.seal?.(home) ?? []), options.command, ...options.args];
+    const child = spawn('/bin/sh', ['-c', withLifeline, 'claude-relay-lifeline', ...words], {
+      cwd,
+      env: options.env(tmp),
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    });
     if (child.pid !== undefined) return supervise(child, child.pid, options, home, tmp);
     child.on('error', () => {});
   } catch {
-    // No memory, no process or file descriptor left, or the disk is full.
+    // No memory, process or file descriptor is left, or the disk is full.
   }
   return neverStarted(options, home);
 }

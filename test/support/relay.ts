@@ -21,7 +21,7 @@ const hopelessMs = 250_000;
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Any port, no limit, no spare and no hot process. */
+/** Any port, no limit, no spare, no hot process and no seal. */
 export const unlimited = {
   PORT: '0',
   PER_KEY_RPM: '0',
@@ -29,6 +29,8 @@ export const unlimited = {
   GLOBAL_DAILY: '0',
   WARM_SPARES: '0',
   HOT_PROCESSES: '0',
+  // Its tests turn it on. A scripted CLI calls programs that a sealed one cannot see.
+  SEAL: 'off',
 };
 
 export type TestRelayOptions = {

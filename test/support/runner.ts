@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { PoolLimits } from '../../src/claude/pool.ts';
 import { createRunner, type RunRequest, type Runner } from '../../src/claude/runner.ts';
 import type { FinishedTurn } from '../../src/claude/turn.ts';
+import type { Seal } from '../../src/claude/seal/seal.ts';
 import { startValveProxy } from '../../src/claude/valve/proxy.ts';
 import type { Answer, ModelEvent, TurnStart } from '../../src/conversation.ts';
 import type { RelayError } from '../../src/errors.ts';
@@ -44,6 +45,7 @@ export async function startTestRunner(options: {
   pool?: Partial<PoolLimits>;
   standingOf?: (keyId: string) => string | undefined;
   timeoutMs?: number;
+  seal?: Seal;
   /** The test's own home directory, which is not removed. */
   home?: string;
   /** Further environment (a login, a proxy); undefined removes a variable. */
@@ -62,7 +64,7 @@ export async function startTestRunner(options: {
     ANTHROPIC_BASE_URL: model.url,
     ...options.env,
   };
-  const valves = await startValveProxy(hostEnv);
+  const valves = await startValveProxy(hostEnv, options.seal);
   const runner = createRunner({
     claudeBin: options.claudeBin,
     hostEnv,

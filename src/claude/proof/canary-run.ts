@@ -9,6 +9,7 @@ import { startLocked } from '../locked-process.ts';
 import { goneWithin, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
+import type { Seal } from '../seal/seal.ts';
 import { startValveProxy, type ValveProxy } from '../valve/proxy.ts';
 
 export class CanaryRun {
@@ -57,6 +58,9 @@ export type CanaryRunOptions = {
   claudeBin: string;
   /** Names the configuration directory; what it holds of a login is left out. */
   hostEnv: HostEnv;
+  seal: Seal;
+  /** What the lock must not touch, and the seal leaves open: the proof of the one does not rest on the other. */
+  directory: string;
   login: DummyLogin;
   asked: CanaryRun['asked'];
   /** What the stand-in asks for in each turn but the last of several. */
@@ -82,7 +86,10 @@ export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
     };
   });
   const hostEnv = standInHost(options.hostEnv, standIn.url, run.login);
-  const valves = await startValveProxy(hostEnv);
+  const valves = await startValveProxy(hostEnv, {
+    ...options.seal,
+    words: (env) => options.seal.words(env, [options.directory]),
+  });
   try {
     await runProcess(run, { ...options, hostEnv }, valves);
     run.received = standIn.received();

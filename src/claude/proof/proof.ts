@@ -13,6 +13,7 @@ import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from
 import { runCanary, type CanaryRun } from './canary-run.ts';
 import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
+import { unsealed, type Seal } from '../seal/seal.ts';
 import { addedBytes, addedTexts, checkEvidence, isHotCheck, type ProofCheck } from './checks.ts';
 
 export type Proof = {
@@ -34,6 +35,8 @@ export type Proof = {
 export type ProofOptions = {
   claudeBin: string;
   hostEnv: HostEnv;
+  /** The one of real requests; none by default. */
+  seal?: Seal;
   /** Ends the proof early; it is then not proved. */
   signal?: AbortSignal;
   /** For each of the runs, which happen at the same time. */
@@ -89,7 +92,7 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
   const prompts = canaryPrompts(canary, id);
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
   const conversation = canaryConversation(canary, id);
-  const { claudeBin, hostEnv, signal, timeoutMs = 15_000 } = options;
+  const { claudeBin, hostEnv, seal = unsealed, signal, timeoutMs = 15_000 } = options;
   /** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
   const anothers = (login: DummyLogin): HostEnv => {
     const directory = join(canary.directory, login);
@@ -97,7 +100,7 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
     return { ...hostEnv, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
   };
   const run = (login: DummyLogin, env: HostEnv, asked: CanaryRun['asked']): Promise<CanaryRun> =>
-    runCanary({ ...canary, claudeBin, hostEnv: env, login, asked, timeoutMs, signal });
+    runCanary({ ...canary, claudeBin, hostEnv: env, seal, login, asked, timeoutMs, signal });
   return Promise.all([
     // The host's configuration as it is, with the one kind of login that takes nothing out of it.
     run('api-key', hostEnv, [ask(system, prompts.command)]),

@@ -9,8 +9,16 @@ import { once } from 'node:events';
 import { Agent, createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { HostEnv } from '../lock.ts';
+import { unsealed, type Seal, type Words } from '../seal/seal.ts';
 import { connected, credentialsFor, dial, proxyFor } from './dial.ts';
 import { Valve } from './valve.ts';
+
+type Begun = {
+  valve: Valve;
+  env: Record<string, string> | undefined;
+  seal: Words;
+  end: () => void;
+};
 
 const refreshPlace = 'platform.claude.com:443';
 
@@ -20,7 +28,7 @@ export type ValveProxy = Awaited<ReturnType<typeof startValveProxy>>;
  * `hostEnv` names the API (`ANTHROPIC_BASE_URL`) and the proxy of the host itself. Rejects when loopback cannot be listened on, or
  * HTTP_PROXY is not valid.
  */
-export async function startValveProxy(hostEnv: HostEnv) {
+export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
   const exact = !goesElsewhere(hostEnv);
   /** Null, a URL that is not valid: then everything is refused. */
   const api = URL.parse(hostEnv['ANTHROPIC_BASE_URL'] || 'https://api.anthropic.com');
@@ -100,17 +108,20 @@ export async function startValveProxy(hostEnv: HostEnv) {
     return void forward(url, valves.api, request, response).catch(() => response.destroy());
   });
 
-  server.listen(0, '127.0.0.1');
+  const socket = await seal.listen();
+  if (socket === undefined) server.listen(0, '127.0.0.1');
+  else server.listen(socket);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
     /** False: the model is asked elsewhere (Bedrock, Vertex), so no valve stops a process. */
     exact,
-    /** For one process: its valve, the variables that lead it here (none when its model is elsewhere), and its end. */
-    begin: (): { valve: Valve; env: Record<string, string> | undefined; end: () => void } => {
+    /** For one process: its valve, the variables that lead it here (none when its model is elsewhere), its seal, and its end. */
+    begin: (): Begun => {
       const valve = new Valve(exact);
       const login = new Valve();
-      if (!exact) return { valve, env: undefined, end: () => {} };
+      const words = seal.words(hostEnv);
+      if (!exact) return { valve, env: undefined, seal: words, end: () => {} };
       const secret = randomBytes(24).toString('base64url');
       const credentials = `Basic ${Buffer.from(`relay:${secret}`).toString('base64')}`;
       processes.set(credentials, { api: valve, login });
@@ -118,6 +129,7 @@ export async function startValveProxy(hostEnv: HostEnv) {
       return {
         valve,
         env: { HTTPS_PROXY: url, HTTP_PROXY: url },
+        seal: words,
         end: () => {
           processes.delete(credentials);
           for (const each of [valve, login]) each.cut();

@@ -1,0 +1,137 @@
+/** The files that a sealed process can see: the program, what its loader needs, its configuration, and its own directory. Pure but for links. */
+import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { configDirectory, namesIn } from '../proof/canary-home.ts';
+import type { HostEnv } from '../lock.ts';
+
+export type Places = { read: readonly string[]; write: readonly string[] };
+
+/** `/etc` holds secrets and names of the host, so each file is named. */
+const system = [
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib64',
+  '/etc/ld.so.cache',
+  '/etc/ld.so.conf',
+  '/etc/ld.so.conf.d',
+  '/etc/alternatives',
+  '/etc/ssl',
+  '/etc/pki',
+  '/etc/ca-certificates',
+  '/etc/resolv.conf',
+  '/etc/hosts',
+  '/etc/nsswitch.conf',
+  '/etc/passwd',
+  '/etc/group',
+  '/etc/localtime',
+  '/etc/timezone',
+  // What an administrator prescribes stays in force.
+  '/etc/claude-code',
+];
+
+/** What the CLI would obey in the owner's next session. */
+const obeyed = [
+  'settings.json',
+  'settings.local.json',
+  'CLAUDE.md',
+  'AGENTS.md',
+  'hooks',
+  'commands',
+  'agents',
+  'skills',
+  'rules',
+  'output-styles',
+  'local',
+];
+
+/** A stored login is renewed in the configuration directory; without one, nothing there needs to be written. */
+export function hasStoredLogin(hostEnv: HostEnv): boolean {
+  const others = ['CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'];
+  return others.every((name) => (hostEnv[name] ?? '') === '');
+}
+
+/** Those that exist. A link in the configuration directory leads where it leads: some owners keep their settings elsewhere. */
+export function placesOf(claudeBin: string, hostEnv: HostEnv): Places {
+  const home = hostEnv['HOME'] ?? homedir();
+  const config = configDirectory(hostEnv);
+  const stored = hasStoredLogin(hostEnv);
+  const credentials = join(config, '.credentials.json');
+  const named = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR'].map((name) => hostEnv[name] ?? '');
+  const linked = namesIn(config)
+    .map((name) => join(config, name))
+    .filter((path) => path !== credentials && isLink(path))
+    .map((path) => realpathSync(path));
+  const real = (paths: readonly string[]): string[] => paths.filter((path) => existsSync(path));
+  return {
+    read: real([
+      ...system,
+      ...programFiles(claudeBin),
+      ...named.filter((path) => path.startsWith('/')),
+      ...(hostEnv['CLAUDE_CONFIG_DIR'] === undefined ? [join(home, '.claude.json')] : []),
+      ...(stored ? obeyed.map((name) => join(config, name)) : [config]),
+      ...linked,
+    ]),
+    write: real(stored ? [config, ...(isLink(credentials) ? [realpathSync(credentials)] : [])] : []),
+  };
+}
+
+/** The program's package, or the file alone. */
+function programFiles(claudeBin: string): string[] {
+  const file = realpathSync(claudeBin);
+  const [packageDirectory] = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? [];
+  return [packageDirectory ?? file, claudeBin];
+}
+
+/** Arguments of bwrap. `own` is the process's directory. What is written elsewhere is gone with the process. */
+export function bwrapArgs({ read, write }: Places, own: string): string[] {
+  const bind = (flag: string, path: string): string[] => {
+    // Such as /lib, which is a link into /usr.
+    if (dirname(path) === '/' && isLink(path)) return ['--symlink', readlinkSync(path), path];
+    return [flag, path, path];
+  };
+  return [
+    ...['--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    ...['--die-with-parent', '--cap-drop', 'ALL', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
+    ...write.flatMap((path) => bind('--bind', path)),
+    ...read.flatMap((path) => bind('--ro-bind', path)),
+    ...['--bind', own, own, '--chdir', join(own, 'work')],
+  ];
+}
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+const readRights = 'execute,read-file,read-dir';
+/** Everything under a directory of the process. */
+const allRights =
+  'execute,read-file,read-dir,write-file,remove-dir,remove-file,make-dir,make-reg,make-sock,make-fifo,make-sym,refer,truncate';
+
+/** Arguments of setpriv, which reads the `filter` under them. */
+export function landlockArgs({ read, write }: Places, own: string, filter: string): string[] {
+  const rule = (rights: string, path: string): string[] => [
+    '--landlock-rule',
+    `path-beneath:${lstatSync(realpathSync(path)).isDirectory() ? rights : fileRights(rights)}:${path}`,
+  ];
+  return [
+    ...['--no-new-privs', '--landlock-access', 'fs'],
+    ...[...read, filter, '/proc', '/sys/devices/system/cpu', '/sys/fs/cgroup', '/dev/urandom', '/dev/random']
+      .filter((path) => existsSync(path))
+      .flatMap((path) => rule(readRights, path)),
+    ...[...write, own].flatMap((path) => rule(allRights, path)),
+    ...['/dev/null', '/dev/zero', '/dev/shm', '/dev/tty']
+      .filter((path) => existsSync(path))
+      .flatMap((path) => rule('read-file,write-file', path)),
+  ];
+}
+
+/** Those of them that a file can have. */
+function fileRights(rights: string): string {
+  return rights
+    .split(',')
+    .filter((right) => ['execute', 'read-file', 'write-file', 'truncate'].includes(right))
+    .join(',');
+}

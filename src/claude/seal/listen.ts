@@ -1,0 +1,7 @@
+/** Listens on loopback and hands the socket to its parent, which is in another network namespace. */
+import { createServer } from 'node:net';
+
+const server = createServer();
+server.listen(0, '127.0.0.1', () => process.send?.('listening', server));
+// The parent has opened the namespace, or is gone.
+process.on('disconnect', () => process.exit());

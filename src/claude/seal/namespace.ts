@@ -1,0 +1,74 @@
+/**
+ * A network namespace for the relay's processes. It holds nothing but the sockets on which the relay itself listens there: a process
+ * reaches its valve, and no other address exists.
+ *
+ * A socket stays in the namespace in which it was made. So a small process makes it there and hands it over, and the relay serves it
+ * like any other: no forwarder, and no process that stays.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { HostEnv } from '../lock.ts';
+
+export type Namespace = {
+  /** A new socket inside, which listens. */
+  listen: () => Promise<Server>;
+  /** The words before a command that is to run inside. */
+  prefix: readonly string[];
+  close: () => void;
+};
+
+const listener = fileURLToPath(new URL('listen.ts', import.meta.url));
+const timeoutMs = 10_000;
+
+/** Rejects with the reason where the host allows no namespace. */
+export async function openNamespace(hostEnv: HostEnv): Promise<Namespace> {
+  const made = await listenBehind(
+    [
+      ...['unshare', '--user', '--map-current-user', '--keep-caps', '--net'],
+      ...['/bin/sh', '-c', 'ip link set lo up && exec "$@"', 'claude-relay-namespace'],
+    ],
+    hostEnv,
+    (pid) => ['user', 'net'].map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r')),
+  );
+  made.server.close();
+  const [user = -1, net = -1] = made.opened;
+  const path = (file: number): string => `/proc/${process.pid}/fd/${file}`;
+  const prefix = [
+    ...['nsenter', `--user=${path(user)}`, `--net=${path(net)}`],
+    // The process keeps its user; it is not root inside.
+    ...['--preserve-credentials', '--'],
+  ];
+  return {
+    listen: async () => (await listenBehind(prefix, hostEnv, () => [])).server,
+    prefix,
+    close: () => {
+      for (const file of [user, net]) closeSync(file);
+    },
+  };
+}
+
+async function listenBehind(
+  prefix: readonly string[],
+  hostEnv: HostEnv,
+  open: (pid: number | undefined) => number[],
+): Promise<{ server: Server; opened: number[] }> {
+  const [command, ...args] = [...prefix, process.execPath, listener];
+  const child = spawn(command, args, {
+    env: { PATH: hostEnv['PATH'] ?? '' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    timeout: timeoutMs,
+  });
+  let complaint = '';
+  child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  child.once('error', reject);
+  child.once('close', () => reject(new Error(complaint.trim().split('\n').at(-1) || 'it ended at once')));
+  const [, server] = (await Promise.race([once(child, 'message'), failed])) as [unknown, Server];
+  failed.catch(() => {});
+  const opened = open(child.pid);
+  child.disconnect();
+  return { server, opened };
+}

@@ -1,0 +1,148 @@
+/**
+ * The seal: what keeps a process from the network and the files of the host even if the lock failed.
+ *
+ * It has two parts, each in the strongest way that works on this host. Each way is chosen by trying it with the installed CLI: what a
+ * host forbids depends on its kernel, its distribution and its service manager. The proof then shows that the seal holds.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findProgram } from '../../find-program.ts';
+import { lockedEnv, type HostEnv } from '../lock.ts';
+import { goneWithin, startProcess, type Exit } from '../process.ts';
+import { bwrapArgs, landlockArgs, placesOf } from './files.ts';
+import { buildFilter } from './filter.ts';
+import { openNamespace } from './namespace.ts';
+
+export type Seal = {
+  /** What keeps a process from the network; undefined: only its proxy setting. */
+  network: 'namespace' | undefined;
+  /** What keeps a process from the host's files; undefined: only its user. */
+  files: 'bwrap' | 'landlock' | undefined;
+  /** What would seal more, as sentences for the owner. */
+  missing: readonly string[];
+  /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. */
+  listen: () => Promise<Server | undefined>;
+  /**
+   * For the processes with an environment: the words before the command, given the process's own directory. `also`: directories that
+   * they can use, too.
+   */
+  words: (hostEnv: HostEnv, also?: readonly string[]) => Words;
+  close: () => void;
+};
+
+export type Words = (directory: string) => readonly string[];
+
+export const unsealed: Seal = {
+  network: undefined,
+  files: undefined,
+  missing: [],
+  listen: () => Promise.resolve(undefined),
+  words: () => () => [],
+  close: () => {},
+};
+
+/** SEAL=required, and the host allows less. */
+export class SealMissing extends Error {
+  override name = 'SealMissing';
+}
+
+export type SealOptions = {
+  mode: 'auto' | 'required' | 'off';
+  claudeBin: string;
+  hostEnv: HostEnv;
+};
+
+/** Rejects with SealMissing. */
+export async function chooseSeal(options: SealOptions): Promise<Seal> {
+  if (options.mode === 'off') return { ...unsealed, missing: ['SEAL is off in config.env.'] };
+  const seal = await strongest(options);
+  if (options.mode === 'auto' || (seal.network !== undefined && seal.files !== undefined)) return seal;
+  seal.close();
+  throw new SealMissing(
+    `SEAL is required, but this host does not seal everything. ${seal.missing.join(' ')} Or set SEAL=auto.`,
+  );
+}
+
+async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
+  const { platform, arch } = process;
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
+    return { ...unsealed, missing: [`There is no seal for ${platform} on ${arch}.`] };
+  const missing: string[] = [];
+  const namespace = await openNamespace(hostEnv).catch((error: Error) => void missing.push(noNetwork(error)));
+  const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-seal-`));
+  const filter = join(directory, 'filter');
+  // In its namespace a process needs TCP for the way to its valve. Elsewhere this refuses what is not TCP.
+  writeFileSync(filter, buildFilter(arch, 'tcp4'));
+  const wordsWith =
+    (files: Seal['files']): Seal['words'] =>
+    (env, also = []) =>
+    (own) => [...(namespace?.prefix ?? []), ...fileWords(files, { claudeBin, env, also, own, filter })];
+
+  const reasons: string[] = [];
+  let files: Seal['files'];
+  for (const way of ['bwrap', 'landlock'] as const) {
+    const reason = await failureOf(wordsWith(way)(hostEnv), claudeBin, hostEnv);
+    if (reason === undefined) {
+      files = way;
+      break;
+    }
+    reasons.push(`${way}: ${reason.slice(0, 200)}`);
+  }
+  if (files !== 'bwrap')
+    missing.push(
+      findProgram('bwrap', hostEnv['PATH']) === undefined
+        ? 'Files: the program `bwrap` is missing. Install it (apt install bubblewrap).'
+        : `Files: ${reasons.join('; ')}.`,
+    );
+  return {
+    network: namespace === undefined ? undefined : 'namespace',
+    files,
+    missing,
+    listen: async () => namespace?.listen(),
+    words: wordsWith(files),
+    close: () => {
+      namespace?.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+type WordOptions = Record<'claudeBin' | 'own' | 'filter', string> & { env: HostEnv; also: readonly string[] };
+
+function fileWords(files: Seal['files'], { claudeBin, env, also, own, filter }: WordOptions): string[] {
+  if (files === undefined) return [];
+  const { read, write } = placesOf(claudeBin, env);
+  const places = { read, write: [...write, ...also] };
+  if (files === 'landlock')
+    return ['setpriv', ...landlockArgs(places, own, filter), '--seccomp-filter', filter, '--'];
+  // bwrap must outlive a SIGTERM to the group, which is for the CLI: its own end would end the CLI at once.
+  const withFilter = `trap '' TERM; exec "$@" 4<"$0"`;
+  return ['/bin/sh', '-c', withFilter, filter, 'bwrap', '--seccomp', '4', ...bwrapArgs(places, own), '--'];
+}
+
+const tryMs = 20_000;
+
+/** Undefined: the CLI starts with these words before it. */
+async function failureOf(seal: Words, claudeBin: string, hostEnv: HostEnv): Promise<string | undefined> {
+  let exit: Exit | undefined;
+  const child = startProcess({
+    command: claudeBin,
+    args: ['--version'],
+    seal,
+    env: (tmp) => lockedEnv(hostEnv, tmp),
+    listener: { onLine: () => {}, onExit: (ended) => (exit = ended) },
+  });
+  child.finish();
+  await goneWithin(child, tryMs);
+  if (exit?.code === 0) return undefined;
+  return child.stderrTail().trim().split('\n').at(-1) || 'Claude Code does not start in it';
+}
+
+function noNetwork({ message }: Error): string {
+  const reason = message.slice(0, 200);
+  if (/ip: not found|ip: command/.test(reason))
+    return 'Network: the program `ip` is missing. Install it (apt install iproute2).';
+  return `Network: the host gives the relay no user and network namespace (${reason}). Allow user namespaces to this user.`;
+}
