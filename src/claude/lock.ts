@@ -121,6 +121,13 @@ export const passedEnv: ReadonlySet<string> = new Set([
 
 export type HostEnv = Readonly<Record<string, string | undefined>>;
 
+/** Another provider than Anthropic's API or a gateway for it. The CLI, too, reads `0` as off (2.1.197, 2.1.332). */
+export function goesElsewhere(hostEnv: HostEnv): boolean {
+  return ['CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].some(
+    (name) => !/^(?:|0|false|no|off)$/i.test(hostEnv[name] ?? ''),
+  );
+}
+
 const proxyVariables: ReadonlySet<string> = new Set(
   ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
 );

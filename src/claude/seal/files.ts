@@ -5,7 +5,12 @@ import { dirname, join } from 'node:path';
 import { configDirectory, namesIn } from '../proof/canary-home.ts';
 import type { HostEnv } from '../lock.ts';
 
-export type Places = { read: readonly string[]; write: readonly string[] };
+export type Places = {
+  read: readonly string[];
+  write: readonly string[];
+  /** Inside of them, and empty for the process. */
+  hidden: readonly string[];
+};
 
 /** `/etc` holds secrets and names of the host, so each file is named. */
 const system = [
@@ -47,8 +52,19 @@ const obeyed = [
   'local',
 ];
 
+/** What the owner has asked and been answered in other sessions. */
+const conversations = [
+  'projects',
+  'history.jsonl',
+  'file-history',
+  'paste-cache',
+  'shell-snapshots',
+  'todos',
+  'debug',
+];
+
 /** A stored login is renewed in the configuration directory; without one, nothing there needs to be written. */
-export function hasStoredLogin(hostEnv: HostEnv): boolean {
+function hasStoredLogin(hostEnv: HostEnv): boolean {
   const others = ['CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'];
   return others.every((name) => (hostEnv[name] ?? '') === '');
 }
@@ -75,6 +91,7 @@ export function placesOf(claudeBin: string, hostEnv: HostEnv): Places {
       ...linked,
     ]),
     write: real(stored ? [config, ...(isLink(credentials) ? [realpathSync(credentials)] : [])] : []),
+    hidden: real(conversations.map((name) => join(config, name))),
   };
 }
 
@@ -86,7 +103,7 @@ function programFiles(claudeBin: string): string[] {
 }
 
 /** Arguments of bwrap. `own` is the process's directory. What is written elsewhere is gone with the process. */
-export function bwrapArgs({ read, write }: Places, own: string): string[] {
+export function bwrapArgs({ read, write, hidden }: Places, own: string): string[] {
   const bind = (flag: string, path: string): string[] => {
     // Such as /lib, which is a link into /usr.
     if (dirname(path) === '/' && isLink(path)) return ['--symlink', readlinkSync(path), path];
@@ -97,6 +114,9 @@ export function bwrapArgs({ read, write }: Places, own: string): string[] {
     ...['--die-with-parent', '--cap-drop', 'ALL', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
     ...write.flatMap((path) => bind('--bind', path)),
     ...read.flatMap((path) => bind('--ro-bind', path)),
+    ...hidden.flatMap((path) =>
+      lstatSync(realpathSync(path)).isDirectory() ? ['--tmpfs', path] : ['--ro-bind', '/dev/null', path],
+    ),
     ...['--bind', own, own, '--chdir', join(own, 'work')],
   ];
 }
@@ -110,7 +130,22 @@ const readRights = 'execute,read-file,read-dir';
 const allRights =
   'execute,read-file,read-dir,write-file,remove-dir,remove-file,make-dir,make-reg,make-sock,make-fifo,make-sym,refer,truncate';
 
-/** Arguments of setpriv, which reads the `filter` under them. */
+/** In the kernel's file systems: the process itself, and the measures of the machine. */
+const devices = [
+  '/dev/urandom',
+  '/dev/random',
+  '/proc/self',
+  '/proc/cpuinfo',
+  '/proc/meminfo',
+  '/proc/stat',
+  '/proc/sys',
+  '/proc/uptime',
+  '/proc/version',
+  '/sys/devices/system/cpu',
+  '/sys/fs/cgroup',
+];
+
+/** Arguments of setpriv, which reads the `filter` under them. They cannot hide a part of what can be read. */
 export function landlockArgs({ read, write }: Places, own: string, filter: string): string[] {
   const rule = (rights: string, path: string): string[] => [
     '--landlock-rule',
@@ -118,11 +153,13 @@ export function landlockArgs({ read, write }: Places, own: string, filter: strin
   ];
   return [
     ...['--no-new-privs', '--landlock-access', 'fs'],
-    ...[...read, filter, '/proc', '/sys/devices/system/cpu', '/sys/fs/cgroup', '/dev/urandom', '/dev/random']
+    // With the rights of root it could read the environment of every process.
+    ...(process.getuid?.() === 0 ? ['--bounding-set=-all', '--inh-caps=-all'] : []),
+    ...[...read, filter, ...devices]
       .filter((path) => existsSync(path))
       .flatMap((path) => rule(readRights, path)),
     ...[...write, own].flatMap((path) => rule(allRights, path)),
-    ...['/dev/null', '/dev/zero', '/dev/shm', '/dev/tty']
+    ...['/dev/null', '/dev/zero']
       .filter((path) => existsSync(path))
       .flatMap((path) => rule('read-file,write-file', path)),
   ];

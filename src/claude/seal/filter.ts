@@ -33,6 +33,11 @@ const refused: Readonly<Record<string, CallNumbers>> = {
   process_madvise: [440, 440],
   kcmp: [312, 272],
   pidfd_getfd: [438, 438],
+  shmget: [29, 194],
+  shmat: [30, 196],
+  msgget: [68, 186],
+  semget: [64, 190],
+  mq_open: [240, 180],
   // Keys of the kernel, and its own code.
   add_key: [248, 217],
   request_key: [249, 218],

@@ -9,7 +9,7 @@ import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../find-program.ts';
-import { lockedEnv, type HostEnv } from '../lock.ts';
+import { goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
 import { bwrapArgs, landlockArgs, placesOf } from './files.ts';
 import { buildFilter } from './filter.ts';
@@ -69,6 +69,11 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
     return { ...unsealed, missing: [`There is no seal for ${platform} on ${arch}.`] };
+  if (goesElsewhere(hostEnv))
+    return {
+      ...unsealed,
+      missing: ['The model is at another provider, which a sealed process cannot reach.'],
+    };
   const missing: string[] = [];
   const namespace = await openNamespace(hostEnv).catch((error: Error) => void missing.push(noNetwork(error)));
   const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-seal-`));
@@ -113,8 +118,8 @@ type WordOptions = Record<'claudeBin' | 'own' | 'filter', string> & { env: HostE
 
 function fileWords(files: Seal['files'], { claudeBin, env, also, own, filter }: WordOptions): string[] {
   if (files === undefined) return [];
-  const { read, write } = placesOf(claudeBin, env);
-  const places = { read, write: [...write, ...also] };
+  const all = placesOf(claudeBin, env);
+  const places = { ...all, write: [...all.write, ...also] };
   if (files === 'landlock')
     return ['setpriv', ...landlockArgs(places, own, filter), '--seccomp-filter', filter, '--'];
   // bwrap must outlive a SIGTERM to the group, which is for the CLI: its own end would end the CLI at once.

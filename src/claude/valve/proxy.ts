@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { HostEnv } from '../lock.ts';
+import { goesElsewhere, type HostEnv } from '../lock.ts';
 import { unsealed, type Seal, type Words } from '../seal/seal.ts';
 import { connected, credentialsFor, dial, proxyFor } from './dial.ts';
 import { Valve } from './valve.ts';
@@ -146,13 +146,6 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
       await ended;
     },
   };
-}
-
-/** Another provider than Anthropic's API or a gateway for it. The CLI, too, reads `0` as off (2.1.197, 2.1.332). */
-function goesElsewhere(hostEnv: HostEnv): boolean {
-  return ['CLAUDE_CODE_USE_BEDROCK', 'CLAUDE_CODE_USE_VERTEX'].some(
-    (name) => !/^(?:|0|false|no|off)$/i.test(hostEnv[name] ?? ''),
-  );
 }
 
 function placeOf({ protocol, hostname, port }: URL): string {
