@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { dummyLogins, type HostEnv } from '../src/claude/lock.ts';
+import { proveLock } from '../src/claude/proof/proof.ts';
 import { chooseSeal, SealMissing, type Seal } from '../src/claude/seal/seal.ts';
 import { startApiHost } from './support/api-host.ts';
 import { makeOwnerHome } from './support/owner-home.ts';
@@ -27,6 +28,21 @@ async function choose(way: (typeof ways)[number], claudeBin: string, hostEnv: Ho
 for (const way of ways) {
   describe(`with the programs for ${way.name}`, { skip: way.skip }, () => {
     for (const { path: claudeBin, version } of clis) {
+      test(`the lock and the seal are proved on Claude Code ${version}`, async () => {
+        const hostEnv = { HOME: '/nonexistent', ANTHROPIC_API_KEY: 'sk-ant-stub' };
+        const { seal, path } = await choose(way, claudeBin, hostEnv);
+        const { proved, checks } = await proveLock({ claudeBin, seal, hostEnv: { ...hostEnv, PATH: path } });
+        assert.deepEqual(
+          checks.filter(({ ok }) => !ok),
+          [],
+        );
+        assert.ok(proved);
+        const names = new Set(checks.map(({ name }) => name));
+        assert.equal(names.has('sealed-network'), way.expected.network !== undefined);
+        assert.equal(names.has('sealed-files'), way.expected.files !== undefined);
+        assert.equal(names.has('sealed-sockets'), way.expected.files === 'bwrap');
+      });
+
       test(`the relay chooses that seal, and Claude Code ${version} answers with each login`, async () => {
         for (const login of dummyLogins) {
           const host = await startApiHost();

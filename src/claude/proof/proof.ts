@@ -13,6 +13,7 @@ import { configDirectory, createPerson, makeCanaryHome, type CanaryPerson } from
 import { runCanary, type CanaryRun } from './canary-run.ts';
 import { readStart } from '../cli.ts';
 import type { DummyLogin, HostEnv } from '../lock.ts';
+import { checkSeal } from '../seal/checks.ts';
 import { unsealed, type Seal } from '../seal/seal.ts';
 import { addedBytes, addedTexts, checkEvidence, isHotCheck, type ProofCheck } from './checks.ts';
 
@@ -73,10 +74,14 @@ async function withCanary(options: ProofOptions): Promise<Outcome> {
   const canary = createCanary();
   try {
     const person = createPerson();
-    const runs = await runAll(options, canary, person);
-    const hostLines = hostInstructionLines(options.hostEnv);
+    const { seal = unsealed, hostEnv, signal } = options;
+    const [runs, sealed] = await Promise.all([
+      runAll(options, canary, person),
+      checkSeal(seal, hostEnv, signal),
+    ]);
+    const evidence = { ...canary, runs, person, traces: canary.traces() };
     return {
-      checks: checkEvidence({ ...canary, runs, person, traces: canary.traces(), hostLines }),
+      checks: [...checkEvidence({ ...evidence, hostLines: hostInstructionLines(hostEnv) }), ...sealed],
       cliVersion: runs.find((run) => run.init !== undefined)?.init?.claude_code_version,
       addedBytes: Math.max(...runs.map(addedBytes)),
       addedTexts: runs.map(addedTexts)[0] ?? [],

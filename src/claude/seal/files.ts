@@ -19,6 +19,7 @@ const system = [
   '/sbin',
   '/lib',
   '/lib64',
+  '/nix/store',
   '/etc/ld.so.cache',
   '/etc/ld.so.conf',
   '/etc/ld.so.conf.d',

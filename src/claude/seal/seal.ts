@@ -7,11 +7,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { findProgram } from '../../find-program.ts';
 import { goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
-import { bwrapArgs, landlockArgs, placesOf } from './files.ts';
+import { bwrapArgs, landlockArgs, placesOf, type Places } from './files.ts';
 import { buildFilter } from './filter.ts';
 import { openNamespace } from './namespace.ts';
 
@@ -25,10 +25,10 @@ export type Seal = {
   /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. */
   listen: () => Promise<Server | undefined>;
   /**
-   * For the processes with an environment: the words before the command, given the process's own directory. `also`: directories that
-   * they can use, too.
+   * For the processes with an environment: the words before the command, given the process's own directory. `also`: what else they
+   * can use.
    */
-  words: (hostEnv: HostEnv, also?: readonly string[]) => Words;
+  words: (hostEnv: HostEnv, also?: Partial<Places>) => Words;
   close: () => void;
 };
 
@@ -82,13 +82,13 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   writeFileSync(filter, buildFilter(arch, 'tcp4'));
   const wordsWith =
     (files: Seal['files']): Seal['words'] =>
-    (env, also = []) =>
+    (env, also = {}) =>
     (own) => [...(namespace?.prefix ?? []), ...fileWords(files, { claudeBin, env, also, own, filter })];
 
   const reasons: string[] = [];
   let files: Seal['files'];
   for (const way of ['bwrap', 'landlock'] as const) {
-    const reason = await failureOf(wordsWith(way)(hostEnv), claudeBin, hostEnv);
+    const reason = await failureOf(wordsWith(way), claudeBin, hostEnv);
     if (reason === undefined) {
       files = way;
       break;
@@ -114,12 +114,13 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   };
 }
 
-type WordOptions = Record<'claudeBin' | 'own' | 'filter', string> & { env: HostEnv; also: readonly string[] };
+type WordOptions = Record<'claudeBin' | 'own' | 'filter', string> & { env: HostEnv; also: Partial<Places> };
 
 function fileWords(files: Seal['files'], { claudeBin, env, also, own, filter }: WordOptions): string[] {
   if (files === undefined) return [];
   const all = placesOf(claudeBin, env);
-  const places = { ...all, write: [...all.write, ...also] };
+  const { read = [], write = [] } = also;
+  const places = { ...all, read: [...all.read, ...read], write: [...all.write, ...write] };
   if (files === 'landlock')
     return ['setpriv', ...landlockArgs(places, own, filter), '--seccomp-filter', filter, '--'];
   // bwrap must outlive a SIGTERM to the group, which is for the CLI: its own end would end the CLI at once.
@@ -129,20 +130,27 @@ function fileWords(files: Seal['files'], { claudeBin, env, also, own, filter }: 
 
 const tryMs = 20_000;
 
-/** Undefined: the CLI starts with these words before it. */
-async function failureOf(seal: Words, claudeBin: string, hostEnv: HostEnv): Promise<string | undefined> {
-  let exit: Exit | undefined;
-  const child = startProcess({
-    command: claudeBin,
-    args: ['--version'],
-    seal,
-    env: (tmp) => lockedEnv(hostEnv, tmp),
-    listener: { onLine: () => {}, onExit: (ended) => (exit = ended) },
-  });
-  child.finish();
-  await goneWithin(child, tryMs);
-  if (exit?.code === 0) return undefined;
-  return child.stderrTail().trim().split('\n').at(-1) || 'Claude Code does not start in it';
+/** Undefined: the CLI starts with these words before it, and so does Node, with which the proof looks for holes. */
+async function failureOf(
+  words: Seal['words'],
+  claudeBin: string,
+  hostEnv: HostEnv,
+): Promise<string | undefined> {
+  for (const command of [claudeBin, process.execPath]) {
+    let exit: Exit | undefined;
+    const child = startProcess({
+      command,
+      args: ['--version'],
+      seal: words(hostEnv, { read: [command] }),
+      env: (tmp) => lockedEnv(hostEnv, tmp),
+      listener: { onLine: () => {}, onExit: (ended) => (exit = ended) },
+    });
+    child.finish();
+    await goneWithin(child, tryMs);
+    if (exit?.code !== 0)
+      return child.stderrTail().trim().split('\n').at(-1) || `${basename(command)} does not start in it`;
+  }
+  return undefined;
 }
 
 function noNetwork({ message }: Error): string {

@@ -1,0 +1,37 @@
+/** The checks of the seal: one that is promised and does not hold fails. test/seal.test.ts has those that hold. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkSeal } from './checks.ts';
+import { unsealed } from './seal.ts';
+
+const hostEnv = { PATH: process.env['PATH'], HOME: '/nonexistent' };
+
+test('a seal that is promised and does not hold fails every check', async () => {
+  const checks = await checkSeal({ ...unsealed, network: 'namespace', files: 'bwrap' }, hostEnv);
+  assert.deepEqual(
+    checks.map(({ name, ok }) => [name, ok]),
+    [
+      ['sealed-network', false],
+      ['sealed-files', false],
+      ['sealed-sockets', false],
+      ['sealed-processes', false],
+    ],
+  );
+  assert.match(checks[0]?.detail ?? '', /reached a port outside of it/);
+});
+
+test('a seal in which nothing runs fails', async () => {
+  const words = () => () => ['/bin/false'];
+  const checks = await checkSeal({ ...unsealed, words, files: 'landlock' }, hostEnv);
+  assert.deepEqual(
+    checks.map(({ ok, detail }) => [ok, detail]),
+    [
+      [false, 'nothing ran in it'],
+      [false, 'nothing ran in it'],
+    ],
+  );
+});
+
+test('without a seal there is nothing to check', async () => {
+  assert.deepEqual(await checkSeal(unsealed, hostEnv), []);
+});
