@@ -28,6 +28,18 @@ export type ApiHost = {
 
 const hello: ReplyFunction = () => ({ kind: 'text', text: 'hello' });
 
+/** What the login becomes when the CLI renews it. */
+export const renewed = {
+  access_token: 'sk-ant-oat01-renewed',
+  refresh_token: 'sk-ant-ort01-renewed',
+} as const;
+const renewedLogin = JSON.stringify({
+  ...renewed,
+  token_type: 'Bearer',
+  expires_in: 28_800,
+  scope: 'user:inference user:profile',
+});
+
 /**
  * `managedSettings` are those of the account's organisation; none by default. They are answered after `settingsDelayMs`.
  */
@@ -65,6 +77,8 @@ export async function startApiHost(
         outgoing.writeHead(200, { 'content-type': 'application/json' }).end(settings);
       }, settingsDelayMs);
     }
+    if (path === '/v1/oauth/token')
+      return outgoing.writeHead(200, { 'content-type': 'application/json' }).end(renewedLogin);
     if (path === '/v1/messages') messageSockets.add(incoming.socket);
     const { method, headers, url = '/' } = incoming;
     const upstream = ask(new URL(url, model.url), { method, headers }, (response) => {
