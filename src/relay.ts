@@ -1,7 +1,7 @@
 /** The composition root: Config (and overrides, for tests) -> a running relay with one `close()`. */
 import type { Logger } from 'pino';
 import { cliIdentity } from './claude/cli.ts';
-import { sweepDirectories } from './claude/process.ts';
+import { sweepDirectories } from './claude/directories.ts';
 import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness } from './claude/proof/readiness.ts';

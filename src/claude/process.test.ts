@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { eventually } from '../../test/support/relay.ts';
-import { startProcess, sweepDirectories, type ClaudeProcess, type Exit } from './process.ts';
+import { sweepDirectories } from './directories.ts';
+import { startProcess, type ClaudeProcess, type Exit } from './process.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'process-test-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));

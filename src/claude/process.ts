@@ -7,10 +7,10 @@
  * that Linux and macOS do not have.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { makeDirectory, removeDirectory } from './directories.ts';
 import { killStrays } from './strays.ts';
 
 /** $0 is a name for the process list, "$@" the command. The command itself does not inherit the lifeline (3<&-). */
@@ -23,7 +23,6 @@ const stderrTailBytes = 4096;
 const mutedGraceMs = 1000;
 /** The watcher kills its group within milliseconds, unless it was stopped (SIGSTOP) together with it. */
 const watcherGraceMs = 500;
-const directoryPrefix = 'relay-';
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
@@ -73,8 +72,7 @@ export type ClaudeProcess = {
 export function startProcess(options: ProcessOptions): ClaudeProcess {
   let home: string | undefined;
   try {
-    // The CLI tells the model its working directory: a neutral path that names no user.
-    home = mkdtempSync(join(neutralDirectory(), `${directoryPrefix}${process.pid}-`));
+    home = makeDirectory();
     const cwd = join(home, 'work');
     const tmp = join(home, 'tmp');
     mkdirSync(cwd);
@@ -224,49 +222,6 @@ export async function goneWithin(
   end.removeEventListener('abort', child.terminate);
   if (!end.aborted) return undefined;
   return end.reason === timeout.reason ? 'timeout' : 'aborted';
-}
-
-function removeDirectory(path: string | undefined): void {
-  if (path === undefined) return;
-  try {
-    rmSync(path, { recursive: true, force: true });
-  } catch {
-    // Swept at the next start.
-  }
-}
-
-/** The system's directory for temporary files; /tmp where its path names the user. */
-function neutralDirectory(): string {
-  const directory = tmpdir();
-  const named = directory.startsWith(homedir()) || directory.split('/').includes(userName());
-  return named ? '/tmp' : directory;
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A user id without a name, as in some containers.
-    return '';
-  }
-}
-
-/** Removes the directories of relays that were killed before they could. */
-export function sweepDirectories(): void {
-  const directory = neutralDirectory();
-  for (const name of readdirSync(directory)) {
-    const owner = new RegExp(`^${directoryPrefix}(\\d+)-`).exec(name)?.[1];
-    if (owner !== undefined && !isAlive(Number(owner))) removeDirectory(join(directory, name));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 type LineListener = Required<Omit<ProcessListener, 'onExit'>>;

@@ -3,11 +3,11 @@
  * same program without a seal must reach it, or the check proves nothing.
  */
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeDirectory, removeDirectory } from '../directories.ts';
 import { lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess } from '../process.ts';
 import type { ProofCheck } from '../proof/checks.ts';
@@ -44,7 +44,7 @@ const timeoutMs = 15_000;
 export async function checkSeal(seal: Seal, hostEnv: HostEnv, signal?: AbortSignal): Promise<ProofCheck[]> {
   const promised = promises.filter(({ holds }) => holds(seal));
   if (promised.length === 0) return [];
-  const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-outside-`));
+  const directory = makeDirectory('outside');
   const socket = join(directory, 'socket');
   const onLoopback = createServer((client) => client.end('canary')).listen(0, '127.0.0.1');
   const onPath = createServer((client) => client.end('canary')).listen(socket);
@@ -70,7 +70,7 @@ export async function checkSeal(seal: Seal, hostEnv: HostEnv, signal?: AbortSign
   } finally {
     onLoopback.close();
     onPath.close();
-    rmSync(directory, { recursive: true, force: true });
+    removeDirectory(directory);
   }
 }
 

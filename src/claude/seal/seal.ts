@@ -4,11 +4,11 @@
  * It has two parts, each in the strongest way that works on this host. Each way is chosen by trying it with the installed CLI: what a
  * host forbids depends on its kernel, its distribution and its service manager. The proof then shows that the seal holds.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { findProgram } from '../../find-program.ts';
+import { makeDirectory, removeDirectory } from '../directories.ts';
 import { goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
 import { bwrapArgs, landlockArgs, placesOf, type Places } from './files.ts';
@@ -76,7 +76,7 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
     };
   const missing: string[] = [];
   const namespace = await openNamespace(hostEnv).catch((error: Error) => void missing.push(noNetwork(error)));
-  const directory = mkdtempSync(join(tmpdir(), `relay-${process.pid}-seal-`));
+  const directory = makeDirectory('seal');
   const filter = join(directory, 'filter');
   // In its namespace a process needs TCP for the way to its valve. Elsewhere this refuses what is not TCP.
   writeFileSync(filter, buildFilter(arch, 'tcp4'));
@@ -109,7 +109,7 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
     words: wordsWith(files),
     close: () => {
       namespace?.close();
-      rmSync(directory, { recursive: true, force: true });
+      removeDirectory(directory);
     },
   };
 }
