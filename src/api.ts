@@ -164,6 +164,16 @@ export const readyResponse = z.strictObject({
       detail: z.string().optional(),
     })
     .optional(),
+  seal: z
+    .strictObject({
+      mode: z.enum(['auto', 'required', 'off']).describe('The setting SEAL.'),
+      network: z.enum(['namespace', 'none']),
+      files: z.enum(['bwrap', 'landlock', 'none']),
+      missing: z
+        .array(z.strictObject({ problem: z.string(), fix: z.string() }))
+        .describe('What would seal more.'),
+    })
+    .optional(),
   connections: z.strictObject({ open: z.int(), most: z.int() }).optional(),
 });
 

@@ -6,6 +6,7 @@ import { createUsageReader, type UsageReader } from './claude/usage-windows.ts';
 import { proveLock, type Proof } from './claude/proof/proof.ts';
 import { startReadiness, type Readiness } from './claude/proof/readiness.ts';
 import { createRunner, type Runner } from './claude/runner.ts';
+import { sealReport, sealWords, type SealReport } from './claude/seal/report.ts';
 import { chooseSeal } from './claude/seal/seal.ts';
 import { startValveProxy } from './claude/valve/proxy.ts';
 import type { Config } from './config.ts';
@@ -47,6 +48,7 @@ export type Relay = {
   /** `http://<address>:<port>`, as bound. */
   readonly url: string;
   readonly readiness: Readiness;
+  readonly seal: SealReport;
   /** Refuses new work, lets what runs or waits finish for DRAIN_TIMEOUT, ends the rest, and leaves nothing behind. */
   close(): Promise<void>;
   /** Ends what runs now; for an owner in a hurry. */
@@ -88,6 +90,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   sweepDirectories();
   const { hostEnv } = config;
   const seal = await chooseSeal({ mode: config.seal, claudeBin, hostEnv });
+  const sealed = sealReport(config.seal, seal);
   const store = openStore(config.dataDir);
   const keys = openKeys(store, { now: () => clock.wall() });
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
@@ -140,6 +143,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     usage: openUsage(store, () => clock.wall()),
     ledger,
     health,
+    seal: sealed,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
     keptItems: new KeptItems(),
     rememberedRuns: new RememberedRuns(),
@@ -169,8 +173,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     await closeParts();
     throw error;
   });
-  const { network, files, missing } = seal;
-  log.info({ network, files, missing }, 'the seal of the processes');
+  log.info({ ...sealed, reasons: seal.missing.flatMap(({ reason = [] }) => reason) }, sealWords(sealed));
   log.info({ url: server.url, connections: connections.most }, 'listening');
   const keyPorts = await openKeyPorts({
     keys: () => keys.withOllama(),
@@ -192,6 +195,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   return {
     url: server.url,
     readiness,
+    seal: sealed,
     close: () => (closing ??= close()),
     hurry: () => inFlight.abortAll(),
   };

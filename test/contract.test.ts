@@ -290,7 +290,15 @@ describe('the details of /ready', () => {
       const body = JSON.parse(received.slice(received.indexOf('\r\n\r\n'))) as Record<string, unknown>;
       const checks = body['checks'] as { name: string; ok: boolean }[];
       if (detailed) {
-        assert.deepEqual(Object.keys(body), ['ok', 'checks', 'spares', 'hot', 'valve', 'connections']);
+        assert.deepEqual(Object.keys(body), [
+          'ok',
+          'checks',
+          'spares',
+          'hot',
+          'valve',
+          'seal',
+          'connections',
+        ]);
         assert.deepEqual(
           checks.map(({ name }) => name),
           ['lock_proved', 'accepting', 'login', 'plan', 'database', 'ledger', 'last_answer'],

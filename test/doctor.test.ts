@@ -113,6 +113,15 @@ describe('with a working Claude Code', () => {
       assert.equal(report.line('claude-version').detail, cli.version);
       assertLine(report.line('login'), 'ok', /^an API key$/);
       assert.ok(report.lines.filter(({ name }) => name.startsWith('lock/')).length > 30);
+      // The PATH of these tests has no program that seals.
+      const seals = report.lines.filter(({ name }) => name === 'seal');
+      assertLine(
+        seals[0] ?? assert.fail(),
+        'warning',
+        /^not sealed; .*`unshare`/,
+        /^apt install .*util-linux$/,
+      );
+      assertLine(seals[1] ?? assert.fail(), 'warning', /^not sealed; .*`bwrap`/, /^apt install bubblewrap$/);
       assertLine(report.line('lock-proved'), 'ok', /^\d+ checks in [\d.]+ s$/);
       assertLine(
         report.line('claude-adds'),

@@ -1,5 +1,6 @@
 /** `claude-relay serve`: runs the relay in the foreground until SIGTERM, SIGINT or SIGHUP. */
 import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
+import { sealSentence } from '../claude/seal/report.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
@@ -25,6 +26,7 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
   const relay = await startLogged(config, claudeBin);
   const report = reportHealth(relay, config.hostEnv);
   say(`claude-relay listens on ${relay.url}`);
+  say(sealSentence(relay.seal));
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
   for (const sentence of unfairLimits(config)) say(`Warning: ${sentence}`);
   say(`  Create a key:  KEY=$(bin/genkey my-app)`);

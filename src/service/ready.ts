@@ -17,6 +17,13 @@ const readyAnswer = z.object({
   spares: z.object({ waiting: z.int(), rss_bytes: z.int() }).optional(),
   hot: z.object({ resting: z.int(), rss_bytes: z.int(), off: z.string().optional() }).optional(),
   valve: z.object({ exact: z.boolean(), detail: z.string().optional() }).optional(),
+  seal: z
+    .object({
+      network: z.string(),
+      files: z.string(),
+      missing: z.array(z.object({ problem: z.string(), fix: z.string() })),
+    })
+    .optional(),
 });
 export type ReadyAnswer = z.infer<typeof readyAnswer>;
 

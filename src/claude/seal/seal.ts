@@ -14,14 +14,15 @@ import { goneWithin, startProcess, type Exit } from '../process.ts';
 import { bwrapArgs, landlockArgs, placesOf, type Places } from './files.ts';
 import { buildFilter } from './filter.ts';
 import { openNamespace } from './namespace.ts';
+import { noBwrap, noNetwork, noSeal, sealOff, type Missing } from './missing.ts';
 
 export type Seal = {
   /** What keeps a process from the network; undefined: only its proxy setting. */
   network: 'namespace' | undefined;
   /** What keeps a process from the host's files; undefined: only its user. */
   files: 'bwrap' | 'landlock' | undefined;
-  /** What would seal more, as sentences for the owner. */
-  missing: readonly string[];
+  /** What would seal more. */
+  missing: readonly Missing[];
   /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. */
   listen: () => Promise<Server | undefined>;
   /**
@@ -56,26 +57,29 @@ export type SealOptions = {
 
 /** Rejects with SealMissing. */
 export async function chooseSeal(options: SealOptions): Promise<Seal> {
-  if (options.mode === 'off') return { ...unsealed, missing: ['SEAL is off in config.env.'] };
+  if (options.mode === 'off') return { ...unsealed, missing: [sealOff] };
   const seal = await strongest(options);
   if (options.mode === 'auto' || (seal.network !== undefined && seal.files !== undefined)) return seal;
   seal.close();
+  const reasons = seal.missing.map(({ problem, fix }) => `Problem: ${problem}. To fix it: ${fix}.`);
   throw new SealMissing(
-    `SEAL is required, but this host does not seal everything. ${seal.missing.join(' ')} Or set SEAL=auto.`,
+    `SEAL is required, but this host does not seal everything. ${reasons.join(' ')} Or set SEAL=auto.`,
   );
 }
 
 async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
-    return { ...unsealed, missing: [`There is no seal for ${platform} on ${arch}.`] };
+    return { ...unsealed, missing: [noSeal(`there is no seal for ${platform} on ${arch}`)] };
   if (goesElsewhere(hostEnv))
     return {
       ...unsealed,
-      missing: ['The model is at another provider, which a sealed process cannot reach.'],
+      missing: [noSeal('the model is at another provider, which a sealed process cannot reach')],
     };
-  const missing: string[] = [];
-  const namespace = await openNamespace(hostEnv).catch((error: Error) => void missing.push(noNetwork(error)));
+  const missing: Missing[] = [];
+  const namespace = await openNamespace(hostEnv).catch(
+    ({ message }: Error) => void missing.push(noNetwork(message.slice(0, 200), hostEnv)),
+  );
   const directory = makeDirectory('seal');
   const filter = join(directory, 'filter');
   // In its namespace a process needs TCP for the way to its valve. Elsewhere this refuses what is not TCP.
@@ -96,11 +100,7 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
     reasons.push(`${way}: ${reason.slice(0, 200)}`);
   }
   if (files !== 'bwrap')
-    missing.push(
-      findProgram('bwrap', hostEnv['PATH']) === undefined
-        ? 'Files: the program `bwrap` is missing. Install it (apt install bubblewrap).'
-        : `Files: ${reasons.join('; ')}.`,
-    );
+    missing.push(noBwrap(findProgram('bwrap', hostEnv['PATH']) !== undefined, reasons, hostEnv));
   return {
     network: namespace === undefined ? undefined : 'namespace',
     files,
@@ -151,11 +151,4 @@ async function failureOf(
       return child.stderrTail().trim().split('\n').at(-1) || `${basename(command)} does not start in it`;
   }
   return undefined;
-}
-
-function noNetwork({ message }: Error): string {
-  const reason = message.slice(0, 200);
-  if (/ip: not found|ip: command/.test(reason))
-    return 'Network: the program `ip` is missing. Install it (apt install iproute2).';
-  return `Network: the host gives the relay no user and network namespace (${reason}). Allow user namespaces to this user.`;
 }

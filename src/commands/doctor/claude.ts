@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { configDirectory } from '../../claude/proof/canary-home.ts';
 import { CliMissing, findCli, isScript, loginStatus, type Login } from '../../claude/cli.ts';
 import { isHotCheck } from '../../claude/proof/checks.ts';
+import { chooseSeal } from '../../claude/seal/seal.ts';
 import { proveLock, type Proof } from '../../claude/proof/proof.ts';
 import type { Config } from '../../config.ts';
 import { dayMs, iso } from '../../time.ts';
 import { failure, ok, warning, type Line } from './line.ts';
+import { partsOf, sealLines } from './seal.ts';
 import { requireScratch } from '../scratch.ts';
 
 /** The newest version that this project tests: the version to go back to when a newer one fails. */
@@ -27,7 +29,15 @@ export async function* claudeLines(config: Config): AsyncGenerator<Line> {
   const login = await loginStatus(claudeBin, config.hostEnv);
   yield loginLine(login, config.hostEnv, Date.now());
   yield* organisationLines(login, config.hostEnv);
-  yield* proofLines(await proveLock({ claudeBin, hostEnv: config.hostEnv }));
+  const { hostEnv } = config;
+  const mode = config.seal === 'off' ? 'off' : 'auto';
+  const seal = await chooseSeal({ mode, claudeBin, hostEnv });
+  try {
+    yield* sealLines('seal', partsOf(seal), config.seal === 'required' ? failure : warning);
+    yield* proofLines(await proveLock({ claudeBin, hostEnv, seal }));
+  } finally {
+    seal.close();
+  }
 }
 
 /** A script can start another program after an update, and the relay does not notice that. */
@@ -88,6 +98,8 @@ function methodInWords({ method, plan }: Login, env: Config['hostEnv']): string 
     : 'a subscription, by a token of claude setup-token (CLAUDE_CODE_OAUTH_TOKEN)';
 }
 
+const sealFix = 'report the check that failed; SEAL=off in config.env serves without a seal';
+
 function* proofLines(proof: Proof): Generator<Line> {
   const back = `npm install -g @anthropic-ai/claude-code@${testedVersion} (and report the check that failed)`;
   yield proof.cliVersion === undefined
@@ -97,7 +109,8 @@ function* proofLines(proof: Proof): Generator<Line> {
     const { name, ok: held, detail } = check;
     // Without hot processes every request is still served, after a start.
     const failed = isHotCheck(check) ? warning : failure;
-    yield held ? ok(`lock/${name}`, detail) : failed(`lock/${name}`, detail, back);
+    const fix = name.startsWith('sealed-') ? sealFix : back;
+    yield held ? ok(`lock/${name}`, detail) : failed(`lock/${name}`, detail, fix);
   }
   const took = `${proof.checks.length} checks in ${(proof.durationMs / 1000).toFixed(1)} s`;
   const failed = proof.checks.filter((check) => !check.ok && !isHotCheck(check)).length;

@@ -320,6 +320,16 @@ describe('the port', () => {
     assertLine(find(report, 'relay/valve'), 'warning', /more than once: .*another provider$/, fix);
   });
 
+  test('the doctor reports the seal of the running relay, and warns of what is missing', async () => {
+    const missing = [{ problem: 'a program is missing', fix: 'apt install it' }];
+    const [full, partial] = [
+      await linesWith({ seal: { network: 'namespace', files: 'bwrap', missing: [] } }),
+      await linesWith({ seal: { network: 'none', files: 'bwrap', missing } }),
+    ];
+    assertLine(find(full, 'relay/seal'), 'ok', /^sealed: network by namespace, files by bwrap$/);
+    assertLine(find(partial, 'relay/seal'), 'warning', /network by none.*; a program is missing/, /^apt /);
+  });
+
   test('the doctor prints no line about processes for an older relay that still runs', async () => {
     const report = await linesWith({});
     assert.deepEqual(

@@ -5,6 +5,7 @@ import { probe } from '../../service/call.ts';
 import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
 import { startCommand, type ServiceState } from '../../service/state.ts';
 import { cannotListen } from '../loopback.ts';
+import { sealLines } from './seal.ts';
 import { failure, ok, warning, type Line } from './line.ts';
 
 export async function relayLines(config: Config, service: ServiceState, timeoutMs = 5000): Promise<Line[]> {
@@ -44,8 +45,8 @@ async function readyLines(config: Config, service: ServiceState, timeoutMs: numb
   return [...checks, ...processLines(answer, config)];
 }
 
-/** The processes that wait, and whether a valve is in front of each. */
-function* processLines({ spares, hot, valve }: ReadyAnswer, config: Config): Generator<Line> {
+/** The processes that wait, whether a valve is in front of each, and how they are sealed. */
+function* processLines({ spares, hot, valve, seal }: ReadyAnswer, config: Config): Generator<Line> {
   if (spares !== undefined) {
     yield ok('relay/spares', `${spares.waiting} waiting, ${inMib(spares.rss_bytes)}`);
   }
@@ -55,6 +56,7 @@ function* processLines({ spares, hot, valve }: ReadyAnswer, config: Config): Gen
       ? ok('relay/valve', 'an answer asks the model exactly once')
       : warning('relay/valve', `an answer can ask the model more than once: ${valve.detail}`, noValveFix);
   }
+  if (seal !== undefined) yield* sealLines('relay/seal', seal, warning);
 }
 
 const provedFix = 'see the lock/ lines above';

@@ -1,6 +1,7 @@
 /** GET /health and GET /ready: no key is needed, no token is spent, and a stranger learns nothing of this machine. */
 import type { ReadyResponse } from '../../api.ts';
 import type { Readiness } from '../../claude/proof/readiness.ts';
+import type { SealReport } from '../../claude/seal/report.ts';
 import type { Runner } from '../../claude/runner.ts';
 import { RelayError } from '../../errors.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
@@ -19,6 +20,7 @@ type ReadyCheck = ReadyResponse['checks'][number];
 export type HealthParts = KeyCheckParts & {
   health: Health;
   runner: Pick<Runner, 'spares' | 'hot' | 'valve'>;
+  seal: SealReport;
   connections: Pick<Connections, 'know' | 'open' | 'most'>;
 };
 
@@ -111,6 +113,7 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
     spares: { waiting: spares.waiting, warm: spares.warm, rss_bytes: spares.rssBytes },
     hot: { resting: hot.resting, rss_bytes: hot.rssBytes, off: hot.off },
     valve: parts.runner.valve(),
+    seal: parts.seal,
     connections: { open, most },
   } satisfies ReadyResponse);
 }

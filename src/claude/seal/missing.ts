@@ -1,0 +1,61 @@
+/** What would seal more on this host, and the command for it. */
+import { readFileSync } from 'node:fs';
+import type { HostEnv } from '../lock.ts';
+
+/** A sentence of /ready: without paths and versions of the host. `reason` has them, for the owner. */
+export type Missing = { problem: string; fix: string; reason?: string };
+
+export const sealOff: Missing = {
+  problem: 'SEAL is off, so only the lock keeps the processes from the network and from files',
+  fix: 'set SEAL=auto in config.env',
+};
+
+export function noSeal(problem: string): Missing {
+  return { problem, fix: 'run the relay on Linux, with a login for the vendor itself' };
+}
+
+/** `reason`: why there is no namespace. */
+export function noNetwork(reason: string, hostEnv: HostEnv): Missing {
+  if (/ENOENT|not found/.test(reason))
+    return {
+      problem: 'a program for the network namespace is missing (`ip`, `unshare` or `nsenter`)',
+      fix: 'apt install iproute2 util-linux',
+      reason,
+    };
+  return {
+    problem: 'the host gives the relay no user and network namespace',
+    fix: allowNamespaces(readSysctl, hostEnv),
+    reason,
+  };
+}
+
+/** `reasons`: why bwrap and then Landlock do not work. */
+export function noBwrap(isInstalled: boolean, reasons: readonly string[], hostEnv: HostEnv): Missing {
+  if (!isInstalled)
+    return { problem: 'the program `bwrap` is missing for the files', fix: 'apt install bubblewrap' };
+  return {
+    problem: '`bwrap` does not work here for the files',
+    fix: allowNamespaces(readSysctl, hostEnv),
+    reason: reasons.join('; '),
+  };
+}
+
+/** The command that allows user namespaces to a user, by the setting that forbids them. */
+export function allowNamespaces(sysctl: (name: string) => string | undefined, hostEnv: HostEnv): string {
+  const forbids = (name: string, value: string): boolean => sysctl(name) === value;
+  if (forbids('kernel.unprivileged_userns_clone', '0'))
+    return 'sudo sysctl kernel.unprivileged_userns_clone=1';
+  if (forbids('user.max_user_namespaces', '0')) return 'sudo sysctl user.max_user_namespaces=10000';
+  if (forbids('kernel.apparmor_restrict_unprivileged_userns', '1'))
+    return 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0';
+  if ((hostEnv['INVOCATION_ID'] ?? '') !== '') return './install.sh (its unit allows them)';
+  return 'allow user namespaces to this user; in a container, run it with a profile that allows them';
+}
+
+function readSysctl(name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
