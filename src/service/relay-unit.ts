@@ -77,10 +77,20 @@ export function relayUnit({ config, host }: { config: Config; host: Host }, syst
       // The CLI renews its login.
       writable: words([config.dataDir, host.cacheDir, `-${configDirectory(config.hostEnv)}`]),
       hidden: words(hiddenPaths(host.home)),
+      ...sealValues(config.seal !== 'off' && systemd.namespaces),
       linger: systemd.lingerEnabled ? 'enabled-by-install' : 'as-it-was',
     },
     systemd,
   );
+}
+
+/** What unshare, nsenter and bwrap need, which get their rights from a new user namespace. */
+function sealValues(seals: boolean): Record<string, string | undefined> {
+  return {
+    seal_namespaces: seals ? 'user net mnt pid ipc uts cgroup' : undefined,
+    seal_calls: seals ? 'capset mount umount2 pivot_root' : undefined,
+    proc_mounts: seals ? undefined : 'yes',
+  };
 }
 
 /** Whether the install of this unit turned lingering on. */

@@ -10,6 +10,8 @@ mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$tree/sys/fs/cgroup"
 # What the host's kernel has one of is not this system's to change.
 mount --bind "$tree/proc/sys" "$tree/proc/sys"
 mount -o remount,bind,ro "$tree/proc/sys"
+# A user namespace gets its own /proc only where a whole one is in sight.
+mount -t proc -o nosuid,nodev,noexec proc "$tree/proc/driver"
 [ ! -e "$tree/proc/sysrq-trigger" ] || mount --bind /dev/null "$tree/proc/sysrq-trigger"
 mount -t tmpfs -o nosuid,mode=755 tmpfs "$tree/dev"
 for device in null zero full random urandom tty; do

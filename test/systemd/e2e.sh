@@ -19,7 +19,7 @@ mkdir -p "$dir"
 
 base=$dir/$suite.tar
 if [ ! -e "$base" ]; then
-  packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,polkitd,linux-image-cloud-amd64,initramfs-tools,procps,curl,ca-certificates,iproute2
+  packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,polkitd,linux-image-cloud-amd64,initramfs-tools,procps,curl,ca-certificates,iproute2,bubblewrap
   mmdebstrap --format=tar --variant=minbase --include="$packages" "$suite" "$base.new" "${E2E_MIRROR:-http://deb.debian.org/debian}"
   mv "$base.new" "$base"
 fi

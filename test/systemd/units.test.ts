@@ -18,7 +18,9 @@ const skip = needs('systemd-analyze');
 
 let scratch: string;
 let host: Host;
-const config = loadConfig({ env: { HOME: '/home/me', DATA_DIR: '/home/me/my data' } });
+const settings = { HOME: '/home/me', DATA_DIR: '/home/me/my data' };
+const config = loadConfig({ env: settings });
+const unsealed = loadConfig({ env: { ...settings, SEAL: 'off' } });
 before(() => {
   scratch = mkdtempSync(join(tmpdir(), 'units-test-'));
   host = {
@@ -31,9 +33,9 @@ before(() => {
 });
 after(() => rmSync(scratch, { recursive: true }));
 
-const relay = (version: number, namespaces: boolean): string =>
+const relay = (version: number, namespaces: boolean, its = config): string =>
   relayUnit(
-    { config, host },
+    { config: its, host },
     {
       version,
       environment: { XDG_RUNTIME_DIR: '/run/user/1000' },
@@ -85,6 +87,7 @@ describe('systemd', { skip }, () => {
     const document = readFileSync(join(root, 'docs/operations.md'), 'utf8');
     const all: Record<string, () => string> = {
       ...units,
+      'claude-relay.service with SEAL=off': () => relay(252, true, unsealed),
       'claude-relay.service without namespaces': () => relay(252, false),
     };
     for (const [name, text] of Object.entries(all)) {
@@ -166,14 +169,14 @@ test('the unit’s stop time exceeds the drain, and its bounds follow the settin
 
 test('the unit without namespaces lacks only the directives that need them', () => {
   const names = (text: string): string[] => [...text.matchAll(/^(\w+)=/gm)].map(([, name = '']) => name);
-  const [whole, less] = [names(relay(252, true)), names(relay(252, false))];
+  const [whole, less] = [names(relay(252, true, unsealed)), names(relay(252, false))];
   assert.deepEqual(
     less,
     whole.filter((name) => less.includes(name)),
   );
   assert.deepEqual(
     whole.filter((name) => !less.includes(name)),
-    'PrivateUsers CapabilityBoundingSet ProtectSystem ProtectHome ReadWritePaths InaccessiblePaths PrivateTmp PrivateDevices ProtectHostname ProtectClock ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups'.split(
+    'PrivateUsers CapabilityBoundingSet ProtectSystem ProtectHome ReadWritePaths InaccessiblePaths PrivateTmp PrivateDevices ProtectClock ProtectKernelModules ProtectControlGroups ProtectHostname ProtectKernelTunables ProtectKernelLogs'.split(
       ' ',
     ),
   );
@@ -209,3 +212,12 @@ test(
     });
   },
 );
+
+test('the unit allows the namespaces and calls of the seal only where there is one', () => {
+  const seals = /^RestrictNamespaces=user net mnt pid ipc uts cgroup$|^SystemCallFilter=capset mount /gm;
+  const ownProc = /^Protect(?:Hostname|KernelTunables|KernelLogs)=yes$/gm;
+  const count = (text: string): number[] => [seals, ownProc].map((lines) => text.match(lines)?.length ?? 0);
+  assert.deepEqual(count(relay(252, true)), [2, 0]);
+  assert.deepEqual(count(relay(252, true, unsealed)), [0, 3]);
+  assert.deepEqual(count(relay(252, false)), [0, 0]);
+});

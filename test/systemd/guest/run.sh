@@ -47,6 +47,13 @@ if [ "$phase" = 1 ]; then
   is 'lingering' "$(loginctl show-user me --property=Linger --value)" yes
   echo "E2E note NotifyAccess=$(property NotifyAccess) MemoryMax=$(property MemoryMax) TasksMax=$(property TasksMax) WatchdogUSec=$(property WatchdogUSec)"
 
+  curl -s -m 20 "http://127.0.0.1:$port/ready" >"$state/ready"
+  is 'its processes are sealed from the network' "$(node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.network")" namespace
+  is 'its processes are sealed from files' "$(node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.files")" bwrap
+  sed 's/^/E2E |  /' "$state/ready"
+  echo
+  as_me 'cd claude-relay && bin/claude-relay doctor' | grep -E '(^| )(seal|lock/sealed|relay/seal)' | sed 's/^/E2E |  /'
+
   main=$(property MainPID)
   is 'NoNewPrivs' "$(awk '/^NoNewPrivs/ {print $2}' "/proc/$main/status")" 1
   is 'a system call filter' "$(awk '/^Seccomp:/ {print $2}' "/proc/$main/status")" 2
