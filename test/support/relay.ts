@@ -1,7 +1,7 @@
 /** A relay as a user starts it: a separate process, settings in its environment, HTTP from outside. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -56,6 +56,8 @@ export type TestRelayOptions = {
   fileLimit?: number;
   /** Whether to wait until the lock is proved (the default) or only until the relay listens. */
   until?: 'ready' | 'listening';
+  /** The user of the relay; the test's own by default. Needs root. */
+  uid?: number;
   /** Whether the relay proves the lock; false if the test is about something else (see unproved.ts). */
   proof?: boolean;
 };
@@ -126,10 +128,13 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       ? [process.execPath, join(root, 'test/support/unproved.ts'), noFile]
       : [join(root, 'bin/claude-relay'), '--config', noFile, 'serve'];
   const [program = '', ...args] = [...limited, ...serve];
+  const { uid } = options;
+  if (uid !== undefined) for (const path of [scratch, home]) chownSync(path, uid, uid);
   const child = spawn(program, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   let stdout = '';
   let stderr = '';

@@ -1,0 +1,112 @@
+/** A whole relay that is sealed: what it reports, that it answers, and what it leaves behind. As root, and as an ordinary user. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, test } from 'node:test';
+import { checkSeal } from '../src/claude/seal/checks.ts';
+import { chooseSeal } from '../src/claude/seal/seal.ts';
+import { needs, runsAll } from './support/needs.ts';
+import { newest } from './support/real-cli.ts';
+import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';
+
+const skip = needs('/proc/self/ns/net', 'ip', 'unshare', 'nsenter', 'bwrap');
+const ordinary = 1001;
+
+/** Why the relay cannot run as an ordinary user. */
+function notAs(uid: number): string | false {
+  if (process.getuid?.() !== 0) return 'needs root';
+  try {
+    const read = ['-c', 'test -r "$0" && test -x "$1"', join(root, 'package.json'), process.execPath];
+    execFileSync('/bin/sh', read, { uid, stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'needs a checkout that others can read';
+  }
+}
+
+const open: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).toReversed()) await close();
+});
+
+const networkOf = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/net`);
+const sealDirectories = ({ scratch }: Pick<TestRelay, 'scratch'>): string[] =>
+  readdirSync(scratch).filter((name) => /^relay-\d+-(?:seal|outside)-/.test(name));
+
+describe('a sealed relay', { skip }, () => {
+  for (const [who, uid] of [
+    ['the user of the test', undefined],
+    ['an ordinary user', ordinary],
+  ] as const) {
+    test(
+      `as ${who}, it reports its seal, and answers fresh and hot`,
+      { skip: uid !== undefined && notAs(uid) },
+      async () => {
+        const relay = await startTestRelay({
+          settings: { SEAL: 'auto', HOT_PROCESSES: '1' },
+          ...(uid === undefined ? {} : { uid }),
+        });
+        open.push(() => relay.stop());
+        const ready = (await (await fetch(`${relay.url}/ready`)).json()) as Record<string, unknown>;
+        assert.deepEqual(ready['seal'], {
+          mode: 'auto',
+          network: 'namespace',
+          files: 'bwrap',
+          missing: [],
+        });
+        assert.match(relay.output().stderr, /are sealed: network by namespace, files by bwrap\.$/m);
+        for (const start of ['spawn', 'hot']) {
+          const { status, body } = await relay.complete({ prompt: 'Say hello.' });
+          assert.deepEqual([status, body['text']], [200, 'hello'], JSON.stringify(body));
+          await eventually(`a record of ${start}`, () =>
+            relay.output().stdout.includes(`"start":"${start}"`),
+          );
+        }
+        const [cli] = relay.children();
+        assert.notEqual(networkOf(cli ?? assert.fail('no process rests')), networkOf('self'));
+      },
+    );
+  }
+
+  test('a relay that was killed leaves no directory of its seal after the next start and stop', async () => {
+    const scratch = mkdtempSync(join(tmpdir(), 'seal-relay-'));
+    open.push(() => rmSync(scratch, { recursive: true, force: true }));
+    mkdirSync(join(scratch, 'home'));
+    const options = { scratch, proof: false, until: 'listening', settings: { SEAL: 'auto' } } as const;
+    const killed = await startTestRelay(options);
+    await killed.stop('SIGKILL');
+    assert.equal(sealDirectories(killed).length, 1);
+    const next = await startTestRelay({ ...options, key: killed.key });
+    const [mine, ...others] = sealDirectories(next);
+    assert.match(mine ?? '', new RegExp(`^relay-${next.process.pid}-seal-`));
+    assert.deepEqual(others, []);
+    await next.stop();
+    assert.deepEqual(sealDirectories(next), []);
+  });
+
+  test('many seals and their checks leave no file descriptor and no directory', async () => {
+    const hostEnv = { HOME: '/nonexistent', PATH: process.env['PATH'], ANTHROPIC_API_KEY: 'sk-ant-stub' };
+    const left = (): number[] => [
+      readdirSync('/proc/self/fd').length,
+      readdirSync(tmpdir()).filter((name) => name.startsWith(`relay-${process.pid}-`)).length,
+    ];
+    const round = async (): Promise<void> => {
+      const seal = await chooseSeal({ mode: 'required', claudeBin: newest, hostEnv });
+      const server = await seal.listen();
+      const checks = await checkSeal(seal, hostEnv);
+      assert.deepEqual(
+        checks.filter(({ ok }) => !ok),
+        [],
+      );
+      server?.close();
+      seal.close();
+    };
+    await round();
+    const before = left();
+    const rounds = runsAll ? 200 : 5;
+    for (let count = 0; count < rounds; count += 1) await round();
+    assert.deepEqual(left(), before);
+  });
+});
