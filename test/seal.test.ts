@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { dummyCredentials, dummyLogins, type HostEnv } from '../src/claude/lock.ts';
 import { proveLock } from '../src/claude/proof/proof.ts';
+import { storedLogin } from '../src/claude/seal/missing.ts';
 import { chooseSeal, SealMissing, type Seal } from '../src/claude/seal/seal.ts';
 import { renewed, startApiHost } from './support/api-host.ts';
 import { makeOwnerHome } from './support/owner-home.ts';
@@ -85,6 +86,7 @@ for (const way of ways) {
       });
 
       test(`the relay chooses that seal, and Claude Code ${version} answers with each login`, async () => {
+        const reported = (each: Seal): boolean => each.missing.includes(storedLogin);
         for (const login of dummyLogins) {
           const host = await startApiHost();
           open.push(() => host.close());
@@ -93,6 +95,8 @@ for (const way of ways) {
           const env = { ...owner.env, ...host.env };
           const { seal, path } = await choose(way, claudeBin, { HOME: owner.home, ...env });
           assert.deepEqual({ network: seal.network, files: seal.files }, way.expected);
+          // The directory can be written, and lacks most of what the CLI obeys.
+          assert.equal(reported(seal), seal.files !== undefined && login === 'stored-login');
           const { ask, broken, close } = await startTestRunner({
             claudeBin,
             seal,

@@ -70,6 +70,15 @@ function hasStoredLogin(hostEnv: HostEnv): boolean {
   return others.every((name) => (hostEnv[name] ?? '') === '');
 }
 
+/**
+ * Whether a process could create a file there that the owner's next session obeys. A bind over a name needs the name, so one that does
+ * not exist stays open while the directory can be written.
+ */
+export function canAddSettings(hostEnv: HostEnv): boolean {
+  const config = configDirectory(hostEnv);
+  return hasStoredLogin(hostEnv) && obeyed.some((name) => !existsSync(join(config, name)));
+}
+
 /** Those that exist. A link in the configuration directory leads where it leads: some owners keep their settings elsewhere. */
 export function placesOf(claudeBin: string, hostEnv: HostEnv): Places {
   const home = hostEnv['HOME'] ?? homedir();

@@ -10,6 +10,12 @@ export const sealOff: Missing = {
   fix: 'set SEAL=auto in config.env',
 };
 
+export const storedLogin: Missing = {
+  problem:
+    'with a stored login, which the CLI renews, a process can add settings that are missing in the configuration directory',
+  fix: 'bin/claude-relay login (a token, with which the directory is read-only)',
+};
+
 export function noSeal(problem: string): Missing {
   return { problem, fix: 'run the relay on Linux, with a login for the vendor itself' };
 }

@@ -11,10 +11,10 @@ import { findProgram } from '../../find-program.ts';
 import { makeDirectory, removeDirectory } from '../directories.ts';
 import { goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
-import { bwrapArgs, landlockArgs, placesOf, type Places } from './files.ts';
+import { bwrapArgs, canAddSettings, landlockArgs, placesOf, type Places } from './files.ts';
 import { buildFilter } from './filter.ts';
 import { openNamespace } from './namespace.ts';
-import { noBwrap, noNetwork, noSeal, sealOff, type Missing } from './missing.ts';
+import { noBwrap, noNetwork, noSeal, sealOff, storedLogin, type Missing } from './missing.ts';
 
 export type Seal = {
   /** What keeps a process from the network; undefined: only its proxy setting. */
@@ -101,6 +101,7 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   }
   if (files !== 'bwrap')
     missing.push(noBwrap(findProgram('bwrap', hostEnv['PATH']) !== undefined, reasons, hostEnv));
+  if (files !== undefined && canAddSettings(hostEnv)) missing.push(storedLogin);
   return {
     network: namespace === undefined ? undefined : 'namespace',
     files,
