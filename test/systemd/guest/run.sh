@@ -33,6 +33,10 @@ used() {
   curl -s -m 60 "http://127.0.0.1:$port/v1/usage" -H "authorization: Bearer $(key)" >"$state/usage"
   node -p "JSON.parse(require('fs').readFileSync('$state/usage', 'utf8')).limits.key_daily.used"
 }
+sealed() {
+  curl -s -m 20 "http://127.0.0.1:$port/ready" >"$state/ready"
+  node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.$1"
+}
 install() { as_me "cd claude-relay && ./install.sh --wait 1200 $1" >"$state/said" 2>&1; }
 
 echo "E2E phase $phase: $(systemctl --version | head -n 1), kernel $(uname -r)"
@@ -47,11 +51,8 @@ if [ "$phase" = 1 ]; then
   is 'lingering' "$(loginctl show-user me --property=Linger --value)" yes
   echo "E2E note NotifyAccess=$(property NotifyAccess) MemoryMax=$(property MemoryMax) TasksMax=$(property TasksMax) WatchdogUSec=$(property WatchdogUSec)"
 
-  curl -s -m 20 "http://127.0.0.1:$port/ready" >"$state/ready"
-  is 'its processes are sealed from the network' "$(node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.network")" namespace
-  is 'its processes are sealed from files' "$(node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.files")" bwrap
-  sed 's/^/E2E |  /' "$state/ready"
-  echo
+  is 'its processes are sealed from the network' "$(sealed network)" namespace
+  is 'its processes are sealed from files' "$(sealed files)" bwrap
   as_me 'cd claude-relay && bin/claude-relay doctor' | grep -E '(^| )(seal|lock/sealed|relay/seal)' | sed 's/^/E2E |  /'
 
   main=$(property MainPID)
@@ -114,12 +115,13 @@ if [ "$phase" = 1 ]; then
   printf '[Service]\nRestrictNamespaces=~user\n' >"/run/systemd/system/$manager.d/none.conf"
   systemctl daemon-reload
   systemctl restart "$manager"
-  if install '' && grep -q 'no namespaces' "$state/said"; then ok 'without user namespaces it says so and runs'; else bad 'without user namespaces' "$(cat "$state/said")"; fi
+  if install '' && grep -q 'does not give namespaces' "$state/said"; then ok 'without user namespaces it says so and runs'; else bad 'without user namespaces' "$(cat "$state/said")"; fi
   is 'a request without namespaces' "$(complete)" 200
+  is 'without namespaces it reports that there is no seal' "$(sealed network) $(sealed files)" 'none none'
   rm -r "/run/systemd/system/$manager.d"
   systemctl daemon-reload
   systemctl restart "$manager"
-  if install '' && ! grep -q 'no namespaces' "$state/said"; then ok 'and with them again'; else bad 'with them again' "$(cat "$state/said")"; fi
+  if install '' && ! grep -q 'does not give namespaces' "$state/said"; then ok 'and with them again'; else bad 'with them again' "$(cat "$state/said")"; fi
 
   echo 2 >"$state/phase"
   used >"$state/used"
