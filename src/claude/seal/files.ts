@@ -1,7 +1,7 @@
 /** The files that a sealed process can see: the program, what its loader needs, its configuration, and its own directory. Pure but for links. */
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { configDirectory, namesIn } from '../proof/canary-home.ts';
 import type { HostEnv } from '../lock.ts';
 
@@ -65,7 +65,7 @@ const conversations = [
 ];
 
 /** A stored login is renewed in the configuration directory; without one, nothing there needs to be written. */
-function hasStoredLogin(hostEnv: HostEnv): boolean {
+export function hasStoredLogin(hostEnv: HostEnv): boolean {
   const others = ['CLAUDE_CODE_OAUTH_TOKEN', 'ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN'];
   return others.every((name) => (hostEnv[name] ?? '') === '');
 }
@@ -115,8 +115,11 @@ function programFiles(claudeBin: string): string[] {
 /** Arguments of bwrap. `own` is the process's directory. What is written elsewhere is gone with the process. */
 export function bwrapArgs({ read, write, hidden }: Places, own: string): string[] {
   const bind = (flag: string, path: string): string[] => {
-    // Such as /lib, which is a link into /usr.
-    if (dirname(path) === '/' && isLink(path)) return ['--symlink', readlinkSync(path), path];
+    // Such as /lib. /etc/localtime must stay a link, too: its target names the time zone, which a program would search for.
+    if (isLink(path) && isOfSystem(path)) {
+      const target = readlinkSync(path);
+      if (resolve(dirname(path), target).startsWith('/usr/')) return ['--symlink', target, path];
+    }
     return [flag, path, path];
   };
   return [
@@ -129,6 +132,10 @@ export function bwrapArgs({ read, write, hidden }: Places, own: string): string[
     ),
     ...['--bind', own, own, '--chdir', join(own, 'work')],
   ];
+}
+
+function isOfSystem(path: string): boolean {
+  return ['/', '/etc'].includes(dirname(path));
 }
 
 function isLink(path: string): boolean {
