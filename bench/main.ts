@@ -13,9 +13,10 @@ import { measureLatency } from './latency.ts';
 import { measureNetwork } from './network.ts';
 import { report, type Result } from './report.ts';
 import { measureSaturation } from './saturation.ts';
+import { measureSeal } from './seal.ts';
 import { startUpstream } from './upstream.ts';
 
-const sections = ['latency', 'saturation', 'network', 'http', 'growth', 'fetch'] as const;
+const sections = ['latency', 'saturation', 'network', 'http', 'growth', 'fetch', 'seal'] as const;
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,7 +33,7 @@ const { values: flags } = parseArgs({
 const help = `npm run bench -- [options]
   --quick          three minutes in place of half an hour, more on a busy machine
   --cli VERSION    ${everyCli.map(({ version }) => version).join(' or ')}, or the path of a Claude Code CLI
-  --rounds N       rounds of the first section (30; with --quick as many as fit)
+  --rounds N       rounds of latency and seal (30; with --quick as many as fit)
   --delay MS       time that the stand-in upstream takes before it answers (0)
   --only a,b       some of ${sections.join(', ')}
   --out FILE       where the JSON goes (bench/results/<date>.json)
@@ -83,6 +84,12 @@ async function main(): Promise<void> {
     const httpSide = wanted('http') ? await measureHttpSide(bench, http) : undefined;
     const growth = wanted('growth') ? await measureGrowth(bench, http) : undefined;
     const fetch = wanted('fetch') ? await measureFetch(bench, quick) : undefined;
+    const seal = wanted('seal')
+      ? await measureSeal(bench, {
+          rounds: Number(flags.rounds ?? 30),
+          maxMs: quick ? 20_000 : Number.POSITIVE_INFINITY,
+        })
+      : undefined;
     const result: Result = {
       date,
       machine: {
@@ -105,6 +112,7 @@ async function main(): Promise<void> {
       ...(httpSide && { http: httpSide }),
       ...(growth && { growth }),
       ...(fetch && { fetch }),
+      ...(seal && { seal }),
     };
     const out = flags.out ?? join(root, 'bench/results', `${date.replaceAll(':', '-').slice(0, 19)}.json`);
     mkdirSync(dirname(out), { recursive: true });

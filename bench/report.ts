@@ -5,6 +5,7 @@ import type { GrowthRow, HttpSide } from './http.ts';
 import type { Latency } from './latency.ts';
 import type { Network } from './network.ts';
 import { hotFactor, type Saturation } from './saturation.ts';
+import type { SealCost } from './seal.ts';
 import { table } from './table.ts';
 
 export type Result = {
@@ -21,6 +22,7 @@ export type Result = {
   http?: HttpSide;
   growth?: GrowthRow[];
   fetch?: FetchSide;
+  seal?: SealCost;
 };
 
 const names = {
@@ -42,6 +44,7 @@ export function report(result: Result): string {
     ...(result.http === undefined ? [] : httpLines(result.http)),
     ...(result.growth === undefined ? [] : growthLines(result.growth)),
     ...(result.fetch === undefined ? [] : fetchLines(result.fetch)),
+    ...(result.seal === undefined ? [] : sealLines(result.seal)),
     '',
   ].join('\n');
 }
@@ -74,6 +77,27 @@ function latencyLines({ rounds, rows, cpu, added }: Latency): string[] {
     ),
     '',
     `tokens that the CLI adds to a prompt: about ${added.tokens} (${added.characters} characters of text, all in the system prompt; ${added.bytes} bytes of the body in all)`,
+  ];
+}
+
+function sealLines({ rounds, rows, skipped }: SealCost): string[] {
+  const more = (value: number, digits: number): string => `${value < 0 ? '' : '+'}${value.toFixed(digits)}`;
+  return [
+    '',
+    `The seal: time to first text, with the median of the differences to none (${rounds} rounds)`,
+    '',
+    ...table(
+      ['', 'cold, ms', 'more', 'hot, ms', 'more', 'MB more'],
+      rows.map((row) => [
+        row.name,
+        whole(row.cold),
+        more(row.coldMore, 1),
+        row.hot.toFixed(1),
+        more(row.hotMore, 1),
+        row.memoryMb.toFixed(2),
+      ]),
+    ),
+    ...skipped.map((reason) => `skipped: ${reason}`),
   ];
 }
 

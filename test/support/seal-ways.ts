@@ -8,7 +8,7 @@ import type { Seal } from '../../src/claude/seal/seal.ts';
 
 type Way = {
   name: string;
-  /** What the relay must choose with these programs. */
+  /** What the relay must choose with these programs, and with a token or an API key for a gateway. */
   expected: Pick<Seal, 'network' | 'files'>;
   programs: Readonly<Record<string, string | undefined>>;
   /** Why it cannot be tried here, for a test's `skip`. */
@@ -16,14 +16,17 @@ type Way = {
 };
 
 const namespace = ['sh', 'ip', 'unshare', 'nsenter'];
+/** A gateway is asked for nothing but answers, so that a filter of sockets can seal the network. */
+export const gateway = { ANTHROPIC_BASE_URL: 'https://gateway.test' };
 const [net, none] = ['namespace', undefined] as const;
 
 export const ways: readonly Way[] = [
   way('namespace and bwrap', { network: net, files: 'bwrap' }, [...namespace, 'bwrap']),
+  way('namespace by bwrap, and bwrap', { network: net, files: 'bwrap' }, ['sh', 'nsenter', 'bwrap']),
   way('namespace and landlock', { network: net, files: 'landlock' }, [...namespace, 'setpriv']),
   way('namespace', { network: net, files: none }, namespace),
-  way('bwrap', { network: none, files: 'bwrap' }, ['sh', 'bwrap']),
-  way('landlock', { network: none, files: 'landlock' }, ['sh', 'setpriv']),
+  way('filter and bwrap', { network: 'filter', files: 'bwrap' }, ['sh', 'bwrap']),
+  way('filter and landlock', { network: 'filter', files: 'landlock' }, ['sh', 'setpriv']),
   way('no seal', { network: none, files: none }, ['sh']),
 ];
 
@@ -45,9 +48,15 @@ function setpriv(): string | undefined {
   return existsSync(fetched) ? fetched : undefined;
 }
 
-/** A directory for PATH. */
-export function pathOf({ programs }: Way): { path: string; remove: () => void } {
+export function withStoredLogin({ network, files }: Way['expected']): Way['expected'] {
+  return { network: network === 'filter' ? undefined : network, files };
+}
+
+/** A directory for PATH. `more`: programs that do not seal. */
+export function pathOf({ programs }: Way, ...more: string[]): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'seal-path-'));
-  for (const [name, target] of Object.entries(programs)) if (target) symlinkSync(target, join(path, name));
+  const others = Object.fromEntries(more.map((name) => [name, findProgram(name, process.env['PATH'])]));
+  for (const [name, target] of Object.entries({ ...others, ...programs }))
+    if (target) symlinkSync(target, join(path, name));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
