@@ -167,7 +167,7 @@ export const readyResponse = z.strictObject({
   seal: z
     .strictObject({
       mode: z.enum(['auto', 'required', 'off']).describe('The setting SEAL.'),
-      network: z.enum(['namespace', 'none']),
+      network: z.enum(['namespace', 'filter', 'none']),
       files: z.enum(['bwrap', 'landlock', 'none']),
       missing: z
         .array(z.strictObject({ problem: z.string(), fix: z.string() }))

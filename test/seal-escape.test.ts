@@ -3,49 +3,54 @@
  * writes it.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { chooseSeal } from '../src/claude/seal/seal.ts';
 import { escapee, startOutside, type Outside } from './support/escape.ts';
-import { needs } from './support/needs.ts';
+import { needs, notAsOrdinaryUser, ordinaryUser } from './support/needs.ts';
 import { root } from './support/relay.ts';
-import { pathOf, ways } from './support/seal-ways.ts';
+import { gateway, pathOf, ways, withStoredLogin } from './support/seal-ways.ts';
 
 const security = join(root, 'SECURITY.md');
-const columns = [
-  'no seal',
-  'namespace',
-  'landlock',
-  'bwrap',
-  'namespace and landlock',
-  'namespace and bwrap',
-];
-const title = `| What the program tries | ${columns.join(' | ')} |`;
+type Column = { name: string; way: (typeof ways)[number]; login: Record<string, string> };
+const columns: readonly Column[] = ways.toReversed().flatMap((way) => {
+  if (way.name === 'namespace by bwrap, and bwrap') return [];
+  const withToken = { name: way.name, way, login: { ANTHROPIC_API_KEY: 'sk-ant-stub' } };
+  if (way.expected.network !== 'filter') return [withToken];
+  return [{ name: `${way.expected.files}, with a stored login`, way, login: {} }, withToken];
+});
+const title = `| What the program tries | ${columns.map(({ name }) => name).join(' | ')} |`;
 /** By try, what each column has. */
 const results = new Map<string, Map<string, string>>();
 
-describe('out of the seal', { skip: needs('root', 'perl', 'ip', 'ipcrm', 'mkfifo') }, () => {
+/** The same as an ordinary user, started by the last test. */
+const asUser = process.env['ESCAPE_AS_USER'] === '1';
+const skip = needs(...(asUser ? [] : ['root']), 'perl', 'ip', 'ipcrm', 'mkfifo');
+
+describe('out of the seal', { skip }, () => {
   let outside: Outside;
   before(async () => {
-    outside = await startOutside();
+    outside = await startOutside({ addresses: !asUser });
   });
   after(() => {
     outside.close();
   });
 
-  for (const way of ways) {
-    test(`a program has tried every way with the programs for ${way.name}`, { skip: way.skip }, async () => {
+  for (const { name: column, way, login } of columns) {
+    test(`a program has tried every way out of: ${column}`, { skip: way.skip }, async () => {
       const { path, remove } = pathOf(way);
       try {
-        const hostEnv = { HOME: outside.home, PATH: path, ANTHROPIC_API_KEY: 'sk-ant-stub' };
+        const hostEnv = { HOME: outside.home, PATH: path, ...gateway, ...login };
         const seal = await chooseSeal({ mode: 'auto', claudeBin: escapee, hostEnv });
-        assert.deepEqual({ network: seal.network, files: seal.files }, way.expected);
+        const expected = column === way.name ? way.expected : withStoredLogin(way.expected);
+        assert.deepEqual({ network: seal.network, files: seal.files }, expected);
         const tried = await outside.tryAll(seal, hostEnv);
         seal.close();
         for (const [name, result] of tried) {
           const row = results.get(name) ?? new Map<string, string>();
-          results.set(name, row.set(way.name, result === 'open' ? 'open' : 'closed'));
+          results.set(name, row.set(column, result === 'open' ? 'open' : 'closed'));
         }
         assert.ok(tried.size > 50, `${tried.size} tries`);
       } finally {
@@ -56,8 +61,8 @@ describe('out of the seal', { skip: needs('root', 'perl', 'ip', 'ipcrm', 'mkfifo
 
   test('without a seal nearly every way is open, so that a closed one proves something', () => {
     const closed = [...results].filter(([, row]) => row.get('no seal') !== 'open').map(([name]) => name);
-    // Some kernels have no crypto sockets or vsock.
-    assert.ok(closed.length <= 3, closed.join());
+    // Some kernels have no crypto sockets or vsock. An ordinary user cannot mount, for one, in any case.
+    assert.ok(closed.length <= (asUser ? 20 : 3), closed.join());
   });
 
   test('the table of SECURITY.md has what came of each try', () => {
@@ -68,7 +73,7 @@ describe('out of the seal', { skip: needs('root', 'perl', 'ip', 'ipcrm', 'mkfifo
     const measured = [...results].filter(([, row]) => row.get('no seal') === 'open');
     if (process.env['WRITE'] === '1') {
       const lines = measured.map(
-        ([name, row]) => `| ${name} | ${columns.map((column) => row.get(column) ?? '?').join(' | ')} |`,
+        ([name, row]) => `| ${name} | ${columns.map((column) => row.get(column.name) ?? '?').join(' | ')} |`,
       );
       const written = [title, `| --- ${'| --- '.repeat(columns.length)}|`, ...lines].join('\n');
       return writeFileSync(security, before + [written, ...rest].join('\n\n'));
@@ -82,10 +87,24 @@ describe('out of the seal', { skip: needs('root', 'perl', 'ip', 'ipcrm', 'mkfifo
     );
     for (const [name, row] of measured) {
       for (const [index, column] of columns.entries()) {
-        const result = row.get(column);
-        if (result !== undefined) assert.equal(rows.get(name)?.[index], result, `${name}, ${column}`);
+        const result = row.get(column.name);
+        const hasRows = result === undefined || (asUser && result === 'closed');
+        if (!hasRows) assert.equal(rows.get(name)?.[index], result, `${name}, ${column.name}`);
       }
     }
     return undefined;
   });
+
+  if (!asUser)
+    test('no more than that is open to an ordinary user', { skip: notAsOrdinaryUser() }, () => {
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const { status, stdout } = spawnSync(process.execPath, ['--test', import.meta.filename], {
+        uid: ordinaryUser,
+        gid: ordinaryUser,
+        env: { ...env, ESCAPE_AS_USER: '1' },
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /out of: namespace and bwrap \(/);
+    });
 });

@@ -1,31 +1,16 @@
 /** A whole relay that is sealed: what it reports, that it answers, and what it leaves behind. As root, and as an ordinary user. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { checkSeal } from '../src/claude/seal/checks.ts';
 import { chooseSeal } from '../src/claude/seal/seal.ts';
-import { needs, runsAll } from './support/needs.ts';
+import { needs, notAsOrdinaryUser, ordinaryUser, runsAll } from './support/needs.ts';
 import { newest } from './support/real-cli.ts';
-import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';
+import { eventually, startTestRelay, type TestRelay } from './support/relay.ts';
 
 const skip = needs('/proc/self/ns/net', 'ip', 'unshare', 'nsenter', 'bwrap');
-const ordinary = 1001;
-
-/** Why the relay cannot run as an ordinary user. */
-function notAs(uid: number): string | false {
-  if (process.getuid?.() !== 0) return 'needs root';
-  try {
-    const read = ['-c', 'test -r "$0" && test -x "$1"', join(root, 'package.json'), process.execPath];
-    execFileSync('/bin/sh', read, { uid, stdio: 'ignore' });
-    return false;
-  } catch {
-    return 'needs a checkout that others can read';
-  }
-}
-
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close();
@@ -38,11 +23,11 @@ const sealDirectories = ({ scratch }: Pick<TestRelay, 'scratch'>): string[] =>
 describe('a sealed relay', { skip }, () => {
   for (const [who, uid] of [
     ['the user of the test', undefined],
-    ['an ordinary user', ordinary],
+    ['an ordinary user', ordinaryUser],
   ] as const) {
     test(
       `as ${who}, it reports its seal, and answers fresh and hot`,
-      { skip: uid !== undefined && notAs(uid) },
+      { skip: uid !== undefined && notAsOrdinaryUser() },
       async () => {
         const relay = await startTestRelay({
           settings: { SEAL: 'auto', HOT_PROCESSES: '1' },
@@ -87,7 +72,9 @@ describe('a sealed relay', { skip }, () => {
   });
 
   test('many seals and their checks leave no file descriptor and no directory', async () => {
-    const hostEnv = { HOME: '/nonexistent', PATH: process.env['PATH'], ANTHROPIC_API_KEY: 'sk-ant-stub' };
+    const home = mkdtempSync(join(tmpdir(), 'seal-relay-'));
+    open.push(() => rmSync(home, { recursive: true, force: true }));
+    const hostEnv = { HOME: home, PATH: process.env['PATH'], ANTHROPIC_API_KEY: 'sk-ant-stub' };
     const left = (): number[] => [
       readdirSync('/proc/self/fd').length,
       readdirSync(tmpdir()).filter((name) => name.startsWith(`relay-${process.pid}-`)).length,

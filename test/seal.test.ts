@@ -8,15 +8,19 @@ import { proveLock } from '../src/claude/proof/proof.ts';
 import { storedLogin } from '../src/claude/seal/missing.ts';
 import { chooseSeal, SealMissing, type Seal } from '../src/claude/seal/seal.ts';
 import { renewed, startApiHost } from './support/api-host.ts';
+import { runsAll } from './support/needs.ts';
 import { makeOwnerHome } from './support/owner-home.ts';
 import { clis, newest } from './support/real-cli.ts';
 import { startTestRunner } from './support/runner.ts';
-import { pathOf, ways } from './support/seal-ways.ts';
+import { gateway, pathOf, ways, withStoredLogin } from './support/seal-ways.ts';
 
 const open: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close();
 });
+
+const filterWay =
+  ways.find(({ expected }) => expected.network === 'filter') ?? assert.fail('no way has a filter');
 
 type Sealed = { seal: Seal; path: string };
 
@@ -71,7 +75,9 @@ for (const way of ways) {
       });
 
       test(`the lock and the seal are proved on Claude Code ${version}`, async () => {
-        const hostEnv = { HOME: '/nonexistent', ANTHROPIC_API_KEY: 'sk-ant-stub' };
+        const owner = makeOwnerHome('api-key');
+        open.push(() => owner.remove());
+        const hostEnv = { HOME: owner.home, ANTHROPIC_API_KEY: 'sk-ant-stub', ...gateway };
         const { seal, path } = await choose(way, claudeBin, hostEnv);
         const { proved, checks } = await proveLock({ claudeBin, seal, hostEnv: { ...hostEnv, PATH: path } });
         assert.deepEqual(
@@ -86,15 +92,17 @@ for (const way of ways) {
       });
 
       test(`the relay chooses that seal, and Claude Code ${version} answers with each login`, async () => {
-        const reported = (each: Seal): boolean => each.missing.includes(storedLogin);
+        const reported = (each: Seal): boolean =>
+          each.missing.some(({ fix }) => fix === storedLogin('add').fix);
         for (const login of dummyLogins) {
           const host = await startApiHost();
           open.push(() => host.close());
           const owner = makeOwnerHome(login);
           open.push(() => owner.remove());
-          const env = { ...owner.env, ...host.env };
+          const env = { ...owner.env, ...host.env, ...(way.expected.network === 'filter' ? gateway : {}) };
           const { seal, path } = await choose(way, claudeBin, { HOME: owner.home, ...env });
-          assert.deepEqual({ network: seal.network, files: seal.files }, way.expected);
+          const expected = login === 'stored-login' ? withStoredLogin(way.expected) : way.expected;
+          assert.deepEqual({ network: seal.network, files: seal.files }, expected);
           // The directory can be written, and lacks most of what the CLI obeys.
           assert.equal(reported(seal), seal.files !== undefined && login === 'stored-login');
           const { ask, broken, close } = await startTestRunner({
@@ -125,3 +133,30 @@ test('SEAL=required refuses to start without a full seal, and says what to insta
     return true;
   });
 });
+
+// The CLI tries for 18 s to reach the vendor for an organisation's settings.
+if (runsAll)
+  test(
+    "SEAL=required uses a filter for the vendor's own API, too, and Claude Code answers",
+    { skip: filterWay.skip },
+    async () => {
+      const host = await startApiHost();
+      open.push(() => host.close());
+      const owner = makeOwnerHome('setup-token');
+      open.push(() => owner.remove());
+      const { path, remove } = pathOf(filterWay);
+      open.push(remove);
+      const env = { ...owner.env, ...host.env, PATH: path };
+      const options = { claudeBin: newest, hostEnv: { HOME: owner.home, ...env } };
+      const auto = await chooseSeal({ mode: 'auto', ...options });
+      open.push(() => auto.close());
+      assert.equal(auto.network, undefined);
+      assert.match(auto.missing[0]?.fix ?? '', /SEAL=required with a token/);
+      const seal = await chooseSeal({ mode: 'required', ...options });
+      open.push(() => seal.close());
+      assert.equal(seal.network, 'filter');
+      const { ask, close } = await startTestRunner({ claudeBin: newest, seal, home: owner.home, env });
+      open.push(close);
+      assert.equal((await ask({})).answer().text, 'hello');
+    },
+  );

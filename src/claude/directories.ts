@@ -29,11 +29,14 @@ export function sweepDirectories(): void {
   }
 }
 
-/** The system's directory for temporary files; /tmp where its path names the user. */
+/** The path of a unix socket has at most 107 bytes, and about 60 of them are below this directory. */
+const longest = 45;
+
+/** The system's directory for temporary files; /tmp where its path names the user or is long. */
 function neutralDirectory(): string {
   const directory = tmpdir();
   const named = directory.startsWith(homedir()) || directory.split('/').includes(userName());
-  return named ? '/tmp' : directory;
+  return named || Buffer.byteLength(directory) > longest ? '/tmp' : directory;
 }
 
 function userName(): string {

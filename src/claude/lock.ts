@@ -128,6 +128,11 @@ export function goesElsewhere(hostEnv: HostEnv): boolean {
   );
 }
 
+/** The API itself, or a gateway for it. Null: its URL is not valid. */
+export function apiOf(hostEnv: HostEnv): URL | null {
+  return URL.parse(hostEnv['ANTHROPIC_BASE_URL'] || 'https://api.anthropic.com');
+}
+
 const proxyVariables: ReadonlySet<string> = new Set(
   ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
 );

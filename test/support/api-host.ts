@@ -49,7 +49,7 @@ export async function startApiHost(
 ): Promise<ApiHost> {
   const folder = mkdtempSync(join(tmpdir(), 'api-host-'));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const names = 'subjectAltName=DNS:api.anthropic.com,DNS:platform.claude.com';
+  const names = 'subjectAltName=DNS:api.anthropic.com,DNS:platform.claude.com,DNS:gateway.test';
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   const files = ['-keyout', key, '-out', cert];
   execFileSync(

@@ -88,7 +88,7 @@ export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
   const hostEnv = standInHost(options.hostEnv, standIn.url, run.login);
   const valves = await startValveProxy(hostEnv, {
     ...options.seal,
-    words: (env) => options.seal.words(env, { write: [options.directory] }),
+    words: (env, also) => options.seal.words(env, { ...also, write: [options.directory] }),
   });
   try {
     await runProcess(run, { ...options, hostEnv }, valves);

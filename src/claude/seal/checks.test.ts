@@ -1,10 +1,15 @@
 /** The checks of the seal: one that is promised and does not hold fails. test/seal.test.ts has those that hold. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import { checkSeal } from './checks.ts';
 import { unsealed } from './seal.ts';
 
-const hostEnv = { PATH: process.env['PATH'], HOME: '/nonexistent' };
+const home = mkdtempSync(join(tmpdir(), 'seal-checks-'));
+after(() => rmSync(home, { recursive: true }));
+const hostEnv = { PATH: process.env['PATH'], HOME: home };
 
 test('a seal that is promised and does not hold fails every check', async () => {
   const checks = await checkSeal({ ...unsealed, network: 'namespace', files: 'bwrap' }, hostEnv);

@@ -2,6 +2,6 @@
 import { createServer } from 'node:net';
 
 const server = createServer();
-server.listen(0, '127.0.0.1', () => process.send?.('listening', server));
+server.listen(0, '127.0.0.1', () => process.send?.(process.pid, server));
 // The parent has opened the namespace, or is gone.
 process.on('disconnect', () => process.exit());

@@ -10,27 +10,33 @@ export const sealOff: Missing = {
   fix: 'set SEAL=auto in config.env',
 };
 
-export const storedLogin: Missing = {
-  problem:
-    'with a stored login, which the CLI renews, a process can add settings that are missing in the configuration directory',
-  fix: 'bin/claude-relay login (a token, with which the directory is read-only)',
-};
+/** `verb`: what a process can do to the settings of the owner's next session. */
+export function storedLogin(verb: 'add' | 'change'): Missing {
+  const settings = verb === 'add' ? 'settings that are missing' : 'settings';
+  return {
+    problem: `with a stored login, which the CLI renews, a process can ${verb} ${settings} in the configuration directory`,
+    fix: 'bin/claude-relay login (a token, with which the directory is read-only)',
+  };
+}
 
 export function noSeal(problem: string): Missing {
   return { problem, fix: 'run the relay on Linux, with a login for the vendor itself' };
 }
 
-/** `reason`: why there is no namespace. */
-export function noNetwork(reason: string, hostEnv: HostEnv): Missing {
+/** `reason`: why there is no namespace. `canFilter`: a filter could keep a process from the network. */
+export function noNetwork(reason: string, hostEnv: HostEnv, canFilter: boolean): Missing {
   if (/ENOENT|not found/.test(reason))
     return {
-      problem: 'a program for the network namespace is missing (`ip`, `unshare` or `nsenter`)',
-      fix: 'apt install iproute2 util-linux',
+      problem:
+        'a program for the network namespace is missing (`bwrap`, or `unshare` and `ip`; and `nsenter`)',
+      fix: 'apt install bubblewrap util-linux',
       reason,
     };
+  const filter =
+    'SEAL=required with a token of bin/claude-relay login (a filter, with which a new process takes 18 s longer)';
   return {
     problem: 'the host gives the relay no user and network namespace',
-    fix: allowNamespaces(readSysctl, hostEnv),
+    fix: `${allowNamespaces(readSysctl, hostEnv)}${canFilter ? `; or ${filter}` : ''}`,
     reason,
   };
 }

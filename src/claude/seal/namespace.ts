@@ -23,15 +23,31 @@ export type Namespace = {
 const listener = fileURLToPath(new URL('listen.ts', import.meta.url));
 const timeoutMs = 10_000;
 
-/** Rejects with the reason where the host allows no namespace. */
+/** Words that make a namespace. Where AppArmor forbids that to others, it can allow it to bwrap. */
+const makers = [
+  [
+    ...['unshare', '--user', '--map-current-user', '--keep-caps', '--net'],
+    ...['/bin/sh', '-c', 'ip link set lo up && exec "$@"', 'claude-relay-namespace'],
+  ],
+  ['bwrap', '--unshare-user', '--unshare-net', '--dev-bind', '/', '/', '--'],
+];
+
+/** Rejects with the reasons where the host allows no namespace. */
 export async function openNamespace(hostEnv: HostEnv): Promise<Namespace> {
-  const made = await listenBehind(
-    [
-      ...['unshare', '--user', '--map-current-user', '--keep-caps', '--net'],
-      ...['/bin/sh', '-c', 'ip link set lo up && exec "$@"', 'claude-relay-namespace'],
-    ],
-    hostEnv,
-    (pid) => ['user', 'net'].map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r')),
+  const reasons: string[] = [];
+  for (const maker of makers) {
+    try {
+      return await openWith(maker, hostEnv);
+    } catch (error) {
+      reasons.push(`${maker[0]}: ${(error as Error).message.slice(0, 100)}`);
+    }
+  }
+  throw new Error(reasons.join('; '));
+}
+
+async function openWith(maker: readonly string[], hostEnv: HostEnv): Promise<Namespace> {
+  const made = await listenBehind(maker, hostEnv, (pid) =>
+    ['user', 'net'].map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r')),
   );
   made.server.close();
   const [user = -1, net = -1] = made.opened;
@@ -41,19 +57,23 @@ export async function openNamespace(hostEnv: HostEnv): Promise<Namespace> {
     // The process keeps its user; it is not root inside.
     ...['--preserve-credentials', '--'],
   ];
-  return {
-    listen: async () => (await listenBehind(prefix, hostEnv, () => [])).server,
-    prefix,
-    close: () => {
-      for (const file of [user, net]) closeSync(file);
-    },
+  const listen = async (): Promise<Server> => (await listenBehind(prefix, hostEnv, () => [])).server;
+  const close = (): void => {
+    for (const file of [user, net]) closeSync(file);
   };
+  try {
+    (await listen()).close();
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { listen, prefix, close };
 }
 
 async function listenBehind(
   prefix: readonly string[],
   hostEnv: HostEnv,
-  open: (pid: number | undefined) => number[],
+  open: (pid: number) => number[],
 ): Promise<{ server: Server; opened: number[] }> {
   const [command, ...args] = [...prefix, process.execPath, listener];
   const child = spawn(command, args, {
@@ -66,9 +86,9 @@ async function listenBehind(
   const { promise: failed, reject } = Promise.withResolvers<never>();
   child.once('error', reject);
   child.once('close', () => reject(new Error(complaint.trim().split('\n').at(-1) || 'it ended at once')));
-  const [, server] = (await Promise.race([once(child, 'message'), failed])) as [unknown, Server];
+  const [pid, server] = (await Promise.race([once(child, 'message'), failed])) as [number, Server];
   failed.catch(() => {});
-  const opened = open(child.pid);
+  const opened = open(pid);
   child.disconnect();
   return { server, opened };
 }

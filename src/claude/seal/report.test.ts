@@ -31,7 +31,7 @@ test('a seal of files by Landlock is no warning, but says what seals more', () =
 });
 
 test('the report for /ready leaves out the reason, which can name paths of the host', () => {
-  const missing = [noNetwork('unshare: unshare failed: Operation not permitted', {})];
+  const missing = [noNetwork('unshare: unshare failed: Operation not permitted', {}, false)];
   const report = sealReport('auto', { ...unsealed, missing });
   assert.deepEqual(
     report.missing.map((each) => Object.keys(each)),
@@ -41,7 +41,7 @@ test('the report for /ready leaves out the reason, which can name paths of the h
 
 test('a missing program is named with its package', () => {
   for (const reason of ['spawn unshare ENOENT', '/bin/sh: 1: ip: not found'])
-    assert.equal(noNetwork(reason, {}).fix, 'apt install iproute2 util-linux');
+    assert.equal(noNetwork(reason, {}, false).fix, 'apt install bubblewrap util-linux');
 });
 
 const settings: [name: string, value: string][] = [

@@ -4,27 +4,30 @@
  * It has two parts, each in the strongest way that works on this host. Each way is chosen by trying it with the installed CLI: what a
  * host forbids depends on its kernel, its distribution and its service manager. The proof then shows that the seal holds.
  */
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { findProgram } from '../../find-program.ts';
 import { makeDirectory, removeDirectory } from '../directories.ts';
-import { goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
+import { apiOf, goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
-import { bwrapArgs, canAddSettings, landlockArgs, placesOf, type Places } from './files.ts';
-import { buildFilter } from './filter.ts';
+import { bwrapArgs, canAddSettings, hasStoredLogin, landlockArgs, placesOf, type Places } from './files.ts';
+import { buildFilter, type FilterSockets } from './filter.ts';
 import { openNamespace } from './namespace.ts';
 import { noBwrap, noNetwork, noSeal, sealOff, storedLogin, type Missing } from './missing.ts';
 
 export type Seal = {
-  /** What keeps a process from the network; undefined: only its proxy setting. */
-  network: 'namespace' | undefined;
+  /** What keeps a process from the network; undefined: only its proxy setting. `filter`: it can make unix sockets only. */
+  network: 'namespace' | 'filter' | undefined;
   /** What keeps a process from the host's files; undefined: only its user. */
   files: 'bwrap' | 'landlock' | undefined;
   /** What would seal more. */
   missing: readonly Missing[];
   /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. */
   listen: () => Promise<Server | undefined>;
+  /** The path of a unix socket for one process with the environment, if it can make no other. Nobody can guess it. */
+  newSocket: (hostEnv: HostEnv) => string | undefined;
   /**
    * For the processes with an environment: the words before the command, given the process's own directory. `also`: what else they
    * can use.
@@ -40,6 +43,7 @@ export const unsealed: Seal = {
   files: undefined,
   missing: [],
   listen: () => Promise.resolve(undefined),
+  newSocket: () => undefined,
   words: () => () => [],
   close: () => {},
 };
@@ -67,7 +71,7 @@ export async function chooseSeal(options: SealOptions): Promise<Seal> {
   );
 }
 
-async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
+async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
     return { ...unsealed, missing: [noSeal(`there is no seal for ${platform} on ${arch}`)] };
@@ -77,17 +81,23 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
       missing: [noSeal('the model is at another provider, which a sealed process cannot reach')],
     };
   const missing: Missing[] = [];
-  const namespace = await openNamespace(hostEnv).catch(
-    ({ message }: Error) => void missing.push(noNetwork(message.slice(0, 200), hostEnv)),
-  );
+  let noNamespace = '';
+  const namespace = await openNamespace(hostEnv).catch(({ message }: Error) => {
+    noNamespace = message;
+    return undefined;
+  });
   const directory = makeDirectory('seal');
-  const filter = join(directory, 'filter');
-  // In its namespace a process needs TCP for the way to its valve. Elsewhere this refuses what is not TCP.
-  writeFileSync(filter, buildFilter(arch, 'tcp4'));
+  for (const sockets of ['tcp4', 'unix'] as const)
+    writeFileSync(join(directory, sockets), buildFilter(arch, sockets));
+  /** In its namespace, or without any, a process needs TCP for the way to its valve. */
   const wordsWith =
-    (files: Seal['files']): Seal['words'] =>
-    (env, also = {}) =>
-    (own) => [...(namespace?.prefix ?? []), ...fileWords(files, { claudeBin, env, also, own, filter })];
+    (files: Seal['files'], sockets: FilterSockets = 'tcp4'): Seal['words'] =>
+    (env, { read = [], write = [] } = {}) =>
+    (own) => {
+      const all = placesOf(claudeBin, env);
+      const places = { ...all, read: [...all.read, ...read], write: [...all.write, ...write] };
+      return [...(namespace?.prefix ?? []), ...fileWords(files, places, own, join(directory, sockets))];
+    };
 
   const reasons: string[] = [];
   let files: Seal['files'];
@@ -99,15 +109,26 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
     }
     reasons.push(`${way}: ${reason.slice(0, 200)}`);
   }
+  const canFilter =
+    namespace === undefined && (await failureOf(wordsWith(files, 'unix'), claudeBin, hostEnv)) === undefined;
+  // At its start the CLI asks the vendor for an organisation's settings, by TCP, and tries for 18 s (2.1.197, 2.1.332).
+  const pays = mode === 'required' || apiOf(hostEnv)?.hostname !== 'api.anthropic.com';
+  // Where its way out is a unix socket, it ignores a stored login.
+  const filters = (env: HostEnv): boolean => canFilter && pays && !hasStoredLogin(env);
+  const network = namespace !== undefined ? 'namespace' : filters(hostEnv) ? 'filter' : undefined;
+  if (network === undefined) missing.push(noNetwork(noNamespace, hostEnv, canFilter));
   if (files !== 'bwrap')
     missing.push(noBwrap(findProgram('bwrap', hostEnv['PATH']) !== undefined, reasons, hostEnv));
-  if (files !== undefined && canAddSettings(hostEnv)) missing.push(storedLogin);
+  // Landlock cannot leave a part of a directory out.
+  if (files === 'landlock' && hasStoredLogin(hostEnv)) missing.push(storedLogin('change'));
+  if (files === 'bwrap' && canAddSettings(hostEnv)) missing.push(storedLogin('add'));
   return {
-    network: namespace === undefined ? undefined : 'namespace',
+    network,
     files,
     missing,
     listen: async () => namespace?.listen(),
-    words: wordsWith(files),
+    newSocket: (env) => (filters(env) ? join(directory, randomBytes(18).toString('base64url')) : undefined),
+    words: (env, also) => wordsWith(files, filters(env) ? 'unix' : 'tcp4')(env, also),
     close: () => {
       namespace?.close();
       removeDirectory(directory);
@@ -115,18 +136,26 @@ async function strongest({ claudeBin, hostEnv }: SealOptions): Promise<Seal> {
   };
 }
 
-type WordOptions = Record<'claudeBin' | 'own' | 'filter', string> & { env: HostEnv; also: Partial<Places> };
-
-function fileWords(files: Seal['files'], { claudeBin, env, also, own, filter }: WordOptions): string[] {
-  if (files === undefined) return [];
-  const all = placesOf(claudeBin, env);
-  const { read = [], write = [] } = also;
-  const places = { ...all, read: [...all.read, ...read], write: [...all.write, ...write] };
-  if (files === 'landlock')
-    return ['setpriv', ...landlockArgs(places, own, filter), '--seccomp-filter', filter, '--'];
+function fileWords(files: Seal['files'], places: Places, own: string, filter: string): string[] {
+  const unixOnly = basename(filter) === 'unix';
+  const filtered = ['--seccomp-filter', filter, '--'];
+  if (files === undefined) return unixOnly ? ['setpriv', '--no-new-privs', ...filtered] : [];
+  if (files === 'landlock') return ['setpriv', ...landlockArgs(places, own, filter), ...filtered];
   // bwrap must outlive a SIGTERM to the group, which is for the CLI: its own end would end the CLI at once.
   const withFilter = `trap '' TERM; exec "$@" 4<"$0"`;
-  return ['/bin/sh', '-c', withFilter, filter, 'bwrap', '--seccomp', '4', ...bwrapArgs(places, own), '--'];
+  const network = unixOnly ? ['--unshare-net'] : [];
+  return [
+    '/bin/sh',
+    '-c',
+    withFilter,
+    filter,
+    'bwrap',
+    ...network,
+    '--seccomp',
+    '4',
+    ...bwrapArgs(places, own),
+    '--',
+  ];
 }
 
 const tryMs = 20_000;

@@ -1,12 +1,16 @@
 /** The proxy of the relay's processes: whom it serves, where it connects them, and what it makes of a request to an `http` API. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startConnectProxy } from '../../../test/support/connect-proxy.ts';
 import { startPlay, type Line, type Play } from '../../../test/support/played-child.ts';
 import { eventually } from '../../../test/support/relay.ts';
+import { unsealed } from '../seal/seal.ts';
 import { startValveProxy } from './proxy.ts';
 
 const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
@@ -531,5 +535,55 @@ describe('a request to an http API', () => {
     assert.ok(api.lines.length < 5, 'one connection is used again');
     await sleep(settledMs);
     assert.deepEqual(warnings, []);
+  });
+});
+
+describe('a unix socket', () => {
+  /** A process that has one, and a connection to it. */
+  async function onSocket(scheme: 'http' | 'https') {
+    const { place, api } = await play({ scheme });
+    const directory = mkdtempSync(join(tmpdir(), 'valve-socket-'));
+    open.push(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, 'socket');
+    const seal = { ...unsealed, newSocket: () => path };
+    const valves = await startValveProxy({ ANTHROPIC_BASE_URL: `${scheme}://${place}` }, seal);
+    open.push(() => valves.close());
+    const { valve, env, end } = valves.begin();
+    assert.deepEqual(env, { ANTHROPIC_UNIX_SOCKET: path });
+    const socket = connect(path);
+    open.push(() => void socket.destroy());
+    let text = '';
+    socket.on('data', (bytes: Buffer) => (text += bytes.toString('latin1')));
+    return { place, api, path, valve, end, socket, text: () => text };
+  }
+
+  test('leads to an https API without a greeting, behind the valve, and ends with the process', async () => {
+    const { api, path, valve, end, socket, text } = await onSocket('https');
+    socket.write('hello');
+    await eventually('it passes', () => api.lines[0]?.text() === 'hello');
+    assert.equal(valve.passedBytes, 5);
+    api.lines[0]?.socket.write('world');
+    await eventually('the answer passes', () => text() === 'world');
+    valve.shut();
+    socket.write('again');
+    await eventually('it is held', () => valve.heldBytes === 5);
+    end();
+    await once(socket, 'close');
+    assert.equal(existsSync(path), false);
+    assert.equal(api.lines[0]?.text(), 'hello');
+  });
+
+  test('leads requests to an http API, behind the valve, and to no other host', async () => {
+    const { place, api, valve, socket, text } = await onSocket('http');
+    socket.write('GET http://elsewhere.test/ HTTP/1.1\r\nhost: x\r\n\r\n');
+    await eventually('an answer', () => text().startsWith('HTTP/1.1 403 '));
+    assert.equal(valve.passedBytes, 0);
+    socket.write('GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n');
+    await eventually('it passes', () => api.lines[0]?.text().includes('\r\n\r\n') === true);
+    assert.match(
+      api.lines[0]?.text() ?? '',
+      new RegExp(`^GET /v1/models HTTP/1.1\\r\\nhost: ${place}\\r\\n`, 'i'),
+    );
+    assert.ok(valve.passedBytes > 0);
   });
 });

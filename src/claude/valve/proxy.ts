@@ -3,22 +3,18 @@
  * its valve, and to the host at which a stored login refreshes itself; to nothing else.
  *
  * With an `https` API the CLI sends CONNECT and then TLS; with an `http` one, requests in absolute form (2.1.197, 2.1.330, 2.1.332).
+ * A process that can make no other socket has a unix socket for itself (`ANTHROPIC_UNIX_SOCKET`): it sends TLS or requests at once.
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, request as send, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { goesElsewhere, type HostEnv } from '../lock.ts';
-import { unsealed, type Seal, type Words } from '../seal/seal.ts';
+import { createServer as createSocketServer, type AddressInfo, type Socket } from 'node:net';
+import { apiOf, goesElsewhere, type HostEnv } from '../lock.ts';
+import { unsealed, type Seal } from '../seal/seal.ts';
 import { connected, credentialsFor, dial, proxyFor } from './dial.ts';
 import { Valve } from './valve.ts';
 
-type Begun = {
-  valve: Valve;
-  env: Record<string, string> | undefined;
-  seal: Words;
-  end: () => void;
-};
+type Valves = { api: Valve; login: Valve };
 
 const refreshPlace = 'platform.claude.com:443';
 
@@ -31,10 +27,12 @@ export type ValveProxy = Awaited<ReturnType<typeof startValveProxy>>;
 export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
   const exact = !goesElsewhere(hostEnv);
   /** Null, a URL that is not valid: then everything is refused. */
-  const api = URL.parse(hostEnv['ANTHROPIC_BASE_URL'] || 'https://api.anthropic.com');
+  const api = apiOf(hostEnv);
   const isApi = (url: URL): boolean => url.protocol === api?.protocol && placeOf(url) === placeOf(api);
   /** By credentials. Only a process that may not ask the model may still refresh its login. */
-  const processes = new Map<string | undefined, { api: Valve; login: Valve }>();
+  const processes = new Map<string | undefined, Valves>();
+  /** By connection, of those that came by the unix socket of a process. */
+  const known = new WeakMap<Socket, Valves>();
   const viaHttp = api?.protocol === 'http:' ? proxyFor(api, hostEnv) : undefined;
   // The agent adds them to header fields in another form only.
   const hostCredentials = viaHttp === undefined ? [] : Object.entries(credentialsFor(viaHttp)).flat();
@@ -46,18 +44,19 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
 
-  const connect = async (url: URL, valve: Valve, child: Socket, headBytes: number): Promise<void> => {
-    if (!(await valve.admits(child, headBytes))) return refuse(child, '503 Service Unavailable');
+  /** `greeting`: what the child waits for before it begins. */
+  const connect = async (url: URL, valve: Valve, child: Socket, bytes = 0, greeting = ''): Promise<void> => {
+    // One that ends before it is connected has gone.
+    child.allowHalfOpen = false;
+    if (!(await valve.admits(child, bytes))) return refuse(child, '503 Service Unavailable');
     const upstream = await valve.dialling(() => dial(url, proxyFor(url, hostEnv), child));
     if (upstream === undefined) return void child.destroy();
-    child.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    child.write(greeting);
     child.allowHalfOpen = true;
     return valve.join(child, upstream);
   };
   server.on('connect', (request: IncomingMessage, child: Socket, first: Buffer) => {
     child.on('error', () => {});
-    // One that ends before it is connected has gone.
-    child.allowHalfOpen = false;
     const valves = processes.get(request.headers['proxy-authorization']);
     if (valves === undefined) return refuse(child, '407 Proxy Authentication Required');
     const url = URL.parse(`https://${request.url}`);
@@ -65,7 +64,8 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
     if (!isApi(url) && placeOf(url) !== refreshPlace) return refuse(child, '403 Forbidden');
     if (first.length > 0) child.unshift(first);
     const valve = isApi(url) ? valves.api : valves.login;
-    return void connect(url, valve, child, headBytes(request)).catch(() => child.destroy());
+    const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
+    return void connect(url, valve, child, headBytes(request), established).catch(() => child.destroy());
   });
 
   const forward = async (
@@ -101,12 +101,37 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
   };
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     for (const stream of [request, response]) stream.on('error', () => {});
-    const valves = processes.get(request.headers['proxy-authorization']);
+    const own = known.get(request.socket);
+    const valves = own ?? processes.get(request.headers['proxy-authorization']);
     if (valves === undefined) return response.writeHead(407).end();
-    const url = URL.parse(request.url ?? '');
+    const url = URL.parse(request.url ?? '', own === undefined ? undefined : api?.href);
     if (url?.protocol !== 'http:' || !isApi(url)) return response.writeHead(403).end();
     return void forward(url, valves.api, request, response).catch(() => response.destroy());
   });
+
+  const bySocket = (path: string, valves: Valves) => {
+    const own = createSocketServer((child) => {
+      child.on('error', () => {});
+      if (api?.protocol === 'https:')
+        return void connect(api, valves.api, child).catch(() => child.destroy());
+      known.set(child, valves);
+      return server.emit('connection', child);
+    });
+    // Without it, the process reaches nothing.
+    own.on('error', () => {});
+    own.listen(path);
+    const env: Record<string, string> = { ANTHROPIC_UNIX_SOCKET: path };
+    return { env, also: { read: [path] }, close: () => own.close() };
+  };
+  const bySecret = (valves: Valves) => {
+    const secret = randomBytes(24).toString('base64url');
+    const credentials = `Basic ${Buffer.from(`relay:${secret}`).toString('base64')}`;
+    processes.set(credentials, valves);
+    const url = `http://relay:${secret}@127.0.0.1:${port}`;
+    const env: Record<string, string> = { HTTPS_PROXY: url, HTTP_PROXY: url };
+    return { env, also: {}, close: () => void processes.delete(credentials) };
+  };
+  const ends = new Set<() => void>();
 
   const socket = await seal.listen();
   if (socket === undefined) server.listen(0, '127.0.0.1');
@@ -117,30 +142,25 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
     /** False: the model is asked elsewhere (Bedrock, Vertex), so no valve stops a process. */
     exact,
     /** For one process: its valve, the variables that lead it here (none when its model is elsewhere), its seal, and its end. */
-    begin: (): Begun => {
-      const valve = new Valve(exact);
-      const login = new Valve();
-      const words = seal.words(hostEnv);
-      if (!exact) return { valve, env: undefined, seal: words, end: () => {} };
-      const secret = randomBytes(24).toString('base64url');
-      const credentials = `Basic ${Buffer.from(`relay:${secret}`).toString('base64')}`;
-      processes.set(credentials, { api: valve, login });
-      const url = `http://relay:${secret}@127.0.0.1:${port}`;
-      return {
-        valve,
-        env: { HTTPS_PROXY: url, HTTP_PROXY: url },
-        seal: words,
-        end: () => {
-          processes.delete(credentials);
-          for (const each of [valve, login]) each.cut();
-        },
+    begin: () => {
+      const valves = { api: new Valve(exact), login: new Valve() };
+      const valve = valves.api;
+      if (!exact) return { valve, env: undefined, seal: seal.words(hostEnv), end: () => {} };
+      const path = seal.newSocket(hostEnv);
+      const { env, also, close } = path === undefined ? bySecret(valves) : bySocket(path, valves);
+      const end = (): void => {
+        ends.delete(end);
+        close();
+        for (const each of Object.values(valves)) each.cut();
       };
+      ends.add(end);
+      return { valve, env, seal: seal.words(hostEnv, also), end };
     },
     /** Ends what is left, too. */
     close: async (): Promise<void> => {
       const ended = once(server, 'close');
       server.close();
-      for (const valves of processes.values()) for (const valve of Object.values(valves)) valve.cut();
+      for (const end of ends) end();
       server.closeAllConnections();
       agent.destroy();
       await ended;
