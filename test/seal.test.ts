@@ -151,7 +151,7 @@ if (runsAll)
       const auto = await chooseSeal({ mode: 'auto', ...options });
       open.push(() => auto.close());
       assert.equal(auto.network, undefined);
-      assert.match(auto.missing[0]?.fix ?? '', /SEAL=required with a token/);
+      assert.match(auto.missing[0]?.problem ?? '', /network namespace/);
       const seal = await chooseSeal({ mode: 'required', ...options });
       open.push(() => seal.close());
       assert.equal(seal.network, 'filter');

@@ -62,3 +62,10 @@ test('in a service that forbids namespaces, the command installs the unit again'
     /^\.\/install\.sh/,
   );
 });
+
+test('where a filter can seal the network, the setting for it is named, with its price', () => {
+  assert.match(
+    noNetwork('Operation not permitted', {}, true).fix,
+    /; or SEAL=required with a token .* 18 s longer\)$/,
+  );
+});
