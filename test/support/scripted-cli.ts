@@ -241,7 +241,7 @@ function scriptedProcess(
   const valve = new Valve();
   const process: LockedProcess = {
     valve,
-    pid: 1,
+    pid: undefined,
     listener: { onLine: () => {}, onGarbage: () => {}, onExit: () => {} },
     write: (text) => {
       for (const line of text.split('\n').filter((each) => each !== '')) {
