@@ -36,6 +36,9 @@ const ways: readonly (readonly [way: RegExp, allowed: readonly string[]])[] = [
 const others: Readonly<Record<string, string>> = {
   'claude/valve/proxy.ts': 'forwards the requests of the CLI to the API of the owner, and to nothing else',
   'claude/valve/dial.ts': 'connects the CLI to the API of the owner, and to nothing else',
+  'claude/seal/checks.ts': 'listens where the probe must not come',
+  'claude/seal/probe.ts':
+    'runs in the seal, in a process alone, and tries to reach what the proof has put outside',
   'service/call.ts':
     'calls the relay of this machine, for ask, doctor and the demo; and `expose`, on the command line only, asks the public URL that its owner has given it',
 };

@@ -41,14 +41,25 @@ export function noNetwork(reason: string, hostEnv: HostEnv, canFilter: boolean):
   };
 }
 
-/** `reasons`: why bwrap and then Landlock do not work. */
-export function noBwrap(isInstalled: boolean, reasons: readonly string[], hostEnv: HostEnv): Missing {
+/** `failures`: why bwrap and then Landlock do not work; `ofCli`: they work, but the CLI does not start in them. */
+export function noBwrap(
+  isInstalled: boolean,
+  failures: readonly { ofCli: boolean; reason: string }[],
+  hostEnv: HostEnv,
+): Missing {
   if (!isInstalled)
     return { problem: 'the program `bwrap` is missing for the files', fix: 'apt install bubblewrap' };
+  const reason = failures.map((failure) => failure.reason).join('; ');
+  if (failures[0]?.ofCli === true)
+    return {
+      problem: 'Claude Code does not start where it sees no files but its own',
+      fix: 'set CLAUDE_BIN to the program itself, in place of a script that starts it',
+      reason,
+    };
   return {
     problem: '`bwrap` does not work here for the files',
     fix: allowNamespaces(readSysctl, hostEnv),
-    reason: reasons.join('; '),
+    reason,
   };
 }
 

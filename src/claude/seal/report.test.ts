@@ -69,3 +69,9 @@ test('where a filter can seal the network, the setting for it is named, with its
     /; or SEAL=required with a token .* 18 s longer\)$/,
   );
 });
+
+test('a CLI that starts in no seal of files is not taken for a host that has none', () => {
+  const failures = [{ ofCli: true, reason: 'bwrap: claude: not found' }];
+  assert.match(noBwrap(true, failures, {}).fix, /^set CLAUDE_BIN to the program itself/);
+  assert.doesNotMatch(noBwrap(true, [{ ofCli: false, reason: 'bwrap: EPERM' }], {}).fix, /CLAUDE_BIN/);
+});

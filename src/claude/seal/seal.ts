@@ -99,15 +99,15 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
       return [...(namespace?.prefix ?? []), ...fileWords(files, places, own, join(directory, sockets))];
     };
 
-  const reasons: string[] = [];
+  const failures: Failure[] = [];
   let files: Seal['files'];
   for (const way of ['bwrap', 'landlock'] as const) {
-    const reason = await failureOf(wordsWith(way), claudeBin, hostEnv);
-    if (reason === undefined) {
+    const failure = await failureOf(wordsWith(way), claudeBin, hostEnv);
+    if (failure === undefined) {
       files = way;
       break;
     }
-    reasons.push(`${way}: ${reason.slice(0, 200)}`);
+    failures.push({ ...failure, reason: `${way}: ${failure.reason}` });
   }
   const canFilter =
     namespace === undefined && (await failureOf(wordsWith(files, 'unix'), claudeBin, hostEnv)) === undefined;
@@ -118,7 +118,7 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
   const network = namespace !== undefined ? 'namespace' : filters(hostEnv) ? 'filter' : undefined;
   if (network === undefined) missing.push(noNetwork(noNamespace, hostEnv, canFilter));
   if (files !== 'bwrap')
-    missing.push(noBwrap(findProgram('bwrap', hostEnv['PATH']) !== undefined, reasons, hostEnv));
+    missing.push(noBwrap(findProgram('bwrap', hostEnv['PATH']) !== undefined, failures, hostEnv));
   // Landlock cannot leave a part of a directory out.
   if (files === 'landlock' && hasStoredLogin(hostEnv)) missing.push(storedLogin('change'));
   if (files === 'bwrap' && canAddSettings(hostEnv)) missing.push(storedLogin('add'));
@@ -160,25 +160,34 @@ function fileWords(files: Seal['files'], places: Places, own: string, filter: st
 
 const tryMs = 20_000;
 
-/** Undefined: the CLI starts with these words before it, and so does Node, with which the proof looks for holes. */
+type Failure = { ofCli: boolean; reason: string };
+
+/** Undefined: Node, with which the proof looks for holes, and the CLI start with these words before them. */
 async function failureOf(
   words: Seal['words'],
   claudeBin: string,
   hostEnv: HostEnv,
-): Promise<string | undefined> {
-  for (const command of [claudeBin, process.execPath]) {
+): Promise<Failure | undefined> {
+  for (const command of [process.execPath, claudeBin]) {
     let exit: Exit | undefined;
+    let version = false;
     const child = startProcess({
       command,
       args: ['--version'],
       seal: words(hostEnv, { read: [command] }),
       env: (tmp) => lockedEnv(hostEnv, tmp),
-      listener: { onLine: () => {}, onExit: (ended) => (exit = ended) },
+      // A script can end well although the program that it starts did not.
+      listener: {
+        onLine: (line) => (version ||= /\d\.\d/.test(line)),
+        onExit: (ended) => (exit = ended),
+      },
     });
     child.finish();
     await goneWithin(child, tryMs);
-    if (exit?.code !== 0)
-      return child.stderrTail().trim().split('\n').at(-1) || `${basename(command)} does not start in it`;
+    if (exit?.code !== 0 || !version) {
+      const last = child.stderrTail().trim().split('\n').at(-1)?.slice(0, 200);
+      return { ofCli: command === claudeBin, reason: last || `${basename(command)} does not start in it` };
+    }
   }
   return undefined;
 }
