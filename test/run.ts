@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestRecord } from './support/record-reporter.ts';
 
-const fileLimitMs = 600_000;
+const fileLimitMs = 800_000;
 const testLimitMs = 300_000;
 /** Most tests wait for processes and timers: more at once than there are processors keeps these busy. */
 const atOnce = 4;

@@ -35,45 +35,48 @@ async function choose(way: (typeof ways)[number], claudeBin: string, hostEnv: Ho
 for (const way of ways) {
   describe(`with the programs for ${way.name}`, { skip: way.skip }, () => {
     for (const { path: claudeBin, version } of clis) {
-      test(`a stored login that has expired is renewed, and kept, on Claude Code ${version}`, async () => {
-        // Of the older one, a part: it finds the same files.
-        for (const namesDirectory of claudeBin === newest ? [true, false] : [true]) {
-          const host = await startApiHost();
-          open.push(() => host.close());
-          const owner = makeOwnerHome('stored-login');
-          open.push(() => owner.remove());
-          const config = join(owner.home, '.claude');
-          const file = join(config, '.credentials.json');
-          const expired = { claudeAiOauth: { ...dummyCredentials, expiresAt: Date.now() - 60_000 } };
-          writeFileSync(file, JSON.stringify(expired));
-          writeFileSync(join(config, 'settings.json'), '{}');
-          // Without its name, the CLI looks for this one next to the directory.
-          if (!namesDirectory) copyFileSync(join(config, '.claude.json'), join(owner.home, '.claude.json'));
-          const env = {
-            ...owner.env,
-            ...(namesDirectory ? {} : { CLAUDE_CONFIG_DIR: undefined }),
-            ...host.env,
-          };
-          const { seal, path } = await choose(way, claudeBin, { HOME: owner.home, ...env });
-          const { ask, close } = await startTestRunner({
-            claudeBin,
-            seal,
-            home: owner.home,
-            env: { ...env, PATH: path },
-          });
-          open.push(close);
-          // Of several processes that find it expired, the first renews it.
-          const asked = await Promise.all([ask({}), ask({}), ask({})]);
-          for (const each of asked) assert.equal(each.answer().text, 'hello');
-          const { claudeAiOauth: kept } = JSON.parse(readFileSync(file, 'utf8'));
-          assert.equal(kept.accessToken, renewed.access_token);
-          assert.equal(kept.refreshToken, renewed.refresh_token);
-          assert.ok(kept.expiresAt > Date.now());
-          assert.equal((await ask({})).answer().text, 'hello');
-          const renewals = host.asked.filter((line) => line.endsWith('/v1/oauth/token'));
-          assert.equal(renewals.length, 1);
-        }
-      });
+      // Each CLI finds its files in the same way under each seal: the older one shows it under the first.
+      const renews = claudeBin === newest || way === ways[0];
+      const renewal = `a stored login that has expired is renewed, and kept, on Claude Code ${version}`;
+      if (renews)
+        test(renewal, async () => {
+          for (const namesDirectory of [true, false]) {
+            const host = await startApiHost();
+            open.push(() => host.close());
+            const owner = makeOwnerHome('stored-login');
+            open.push(() => owner.remove());
+            const config = join(owner.home, '.claude');
+            const file = join(config, '.credentials.json');
+            const expired = { claudeAiOauth: { ...dummyCredentials, expiresAt: Date.now() - 60_000 } };
+            writeFileSync(file, JSON.stringify(expired));
+            writeFileSync(join(config, 'settings.json'), '{}');
+            // Without its name, the CLI looks for this one next to the directory.
+            if (!namesDirectory) copyFileSync(join(config, '.claude.json'), join(owner.home, '.claude.json'));
+            const env = {
+              ...owner.env,
+              ...(namesDirectory ? {} : { CLAUDE_CONFIG_DIR: undefined }),
+              ...host.env,
+            };
+            const { seal, path } = await choose(way, claudeBin, { HOME: owner.home, ...env });
+            const { ask, close } = await startTestRunner({
+              claudeBin,
+              seal,
+              home: owner.home,
+              env: { ...env, PATH: path },
+            });
+            open.push(close);
+            // Of several processes that find it expired, the first renews it.
+            const asked = await Promise.all([ask({}), ask({}), ask({})]);
+            for (const each of asked) assert.equal(each.answer().text, 'hello');
+            const { claudeAiOauth: kept } = JSON.parse(readFileSync(file, 'utf8'));
+            assert.equal(kept.accessToken, renewed.access_token);
+            assert.equal(kept.refreshToken, renewed.refresh_token);
+            assert.ok(kept.expiresAt > Date.now());
+            assert.equal((await ask({})).answer().text, 'hello');
+            const renewals = host.asked.filter((line) => line.endsWith('/v1/oauth/token'));
+            assert.equal(renewals.length, 1);
+          }
+        });
 
       test(`the lock and the seal are proved on Claude Code ${version}`, async () => {
         const owner = makeOwnerHome('api-key');
