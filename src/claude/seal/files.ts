@@ -71,12 +71,15 @@ export function hasStoredLogin(hostEnv: HostEnv): boolean {
 }
 
 /**
- * Whether a process could create a file there that the owner's next session obeys. A bind over a name needs the name, so one that does
- * not exist stays open while the directory can be written.
+ * Whether a process could create a file there that the owner's next session obeys. A bind needs a file or a directory under the name:
+ * one that does not exist, or is a link, stays open while the directory can be written.
  */
 export function canAddSettings(hostEnv: HostEnv): boolean {
   const config = configDirectory(hostEnv);
-  return hasStoredLogin(hostEnv) && obeyed.some((name) => !existsSync(join(config, name)));
+  return (
+    hasStoredLogin(hostEnv) &&
+    obeyed.some((name) => !existsSync(join(config, name)) || isLink(join(config, name)))
+  );
 }
 
 /** Those that exist. A link in the configuration directory leads where it leads: some owners keep their settings elsewhere. */
@@ -88,20 +91,23 @@ export function placesOf(claudeBin: string, hostEnv: HostEnv): Places {
   const named = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR'].map((name) => hostEnv[name] ?? '');
   const linked = namesIn(config)
     .map((name) => join(config, name))
-    .filter((path) => path !== credentials && isLink(path))
+    .filter((path) => path !== credentials && isLink(path) && existsSync(path))
     .map((path) => realpathSync(path));
   const real = (paths: readonly string[]): string[] => paths.filter((path) => existsSync(path));
+  // Nothing can be bound over a link.
+  const targets = (names: readonly string[]): string[] =>
+    real(names.map((name) => join(config, name))).map((path) => (isLink(path) ? realpathSync(path) : path));
   return {
     read: real([
       ...system,
       ...programFiles(claudeBin),
       ...named.filter((path) => path.startsWith('/')),
       ...(hostEnv['CLAUDE_CONFIG_DIR'] === undefined ? [join(home, '.claude.json')] : []),
-      ...(stored ? obeyed.map((name) => join(config, name)) : [config]),
+      ...(stored ? targets(obeyed) : [config]),
       ...linked,
     ]),
     write: real(stored ? [config, ...(isLink(credentials) ? [realpathSync(credentials)] : [])] : []),
-    hidden: real(conversations.map((name) => join(config, name))),
+    hidden: targets(conversations),
   };
 }
 
