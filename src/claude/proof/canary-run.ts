@@ -9,7 +9,7 @@ import { startLocked } from '../locked-process.ts';
 import { goneWithin, type Exit } from '../process.ts';
 import { parseLine, type CliInit, type CliResult } from '../protocol.ts';
 import { turnLines } from '../turn-lines.ts';
-import type { Seal } from '../seal/seal.ts';
+import { leaveOpen, type Seal } from '../seal/seal.ts';
 import { startValveProxy, type ValveProxy } from '../valve/proxy.ts';
 
 export class CanaryRun {
@@ -59,7 +59,7 @@ export type CanaryRunOptions = {
   /** Names the configuration directory; what it holds of a login is left out. */
   hostEnv: HostEnv;
   seal: Seal;
-  /** What the lock must not touch, and the seal leaves open: the proof of the one does not rest on the other. */
+  /** What the lock must not touch. */
   directory: string;
   login: DummyLogin;
   asked: CanaryRun['asked'];
@@ -86,10 +86,7 @@ export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
     };
   });
   const hostEnv = standInHost(options.hostEnv, standIn.url, run.login);
-  const valves = await startValveProxy(hostEnv, {
-    ...options.seal,
-    words: (env, also) => options.seal.words(env, { ...also, write: [options.directory] }),
-  });
+  const valves = await startValveProxy(hostEnv, leaveOpen(options.seal, options.directory));
   try {
     await runProcess(run, { ...options, hostEnv }, valves);
     run.received = standIn.received();

@@ -17,30 +17,44 @@ afterEach(() => rmSync(home, { recursive: true }));
 
 const token = { CLAUDE_CODE_OAUTH_TOKEN: 'sk-ant-oat01-stub' };
 
-test('a link in the configuration directory is followed, and one that leads nowhere is left out', () => {
-  const elsewhere = join(home, 'dotfiles');
-  mkdirSync(elsewhere);
-  symlinkSync(elsewhere, join(config, 'skills'));
-  symlinkSync(join(home, 'gone'), join(config, 'commands'));
-  const { read } = placesOf(process.execPath, { HOME: home, ...token });
-  assert.ok(read.includes(elsewhere));
-  assert.ok(!read.includes(join(home, 'gone')));
-});
-
-test('where settings and conversations are links, their targets are read-only and hidden, under any login', () => {
-  const targets = join(home, 'dotfiles');
-  mkdirSync(targets);
-  for (const name of ['settings.json', 'history.jsonl']) {
-    writeFileSync(join(targets, name), '{}');
-    symlinkSync(join(targets, name), join(config, name));
-  }
+/** What a process with a stored login could leave in the directory for the next one. */
+test('a link that was put into the configuration directory opens nothing of the owner', () => {
+  const owned = ['.bashrc', '.ssh', 'work'].map((name) => join(home, name));
+  const [bashrc = '', ssh = '', work = ''] = owned;
+  writeFileSync(bashrc, '');
+  mkdirSync(ssh);
+  mkdirSync(work);
+  mkdirSync(join(config, 'below'));
+  writeFileSync(join(config, 'below', '.credentials.json'), '');
+  for (const [name, target] of [
+    ['.credentials.json', bashrc],
+    ['inside', join(config, 'below', '.credentials.json')],
+    ['.ssh', ssh],
+    ['skills', ssh],
+    ['projects', work],
+    ['commands', join(home, 'gone')],
+  ] as const)
+    symlinkSync(target, join(config, name));
   for (const env of [{ HOME: home, ...token }, { HOME: home }]) {
-    const { read, hidden } = placesOf(process.execPath, env);
-    assert.ok(read.includes(join(targets, 'settings.json')));
-    assert.ok(!read.includes(join(config, 'settings.json')));
-    assert.deepEqual(hidden, [join(targets, 'history.jsonl')]);
+    const { read, write, hidden } = placesOf(process.execPath, env);
+    for (const path of [...read, ...write, ...hidden]) assert.ok(!owned.includes(realpathSync(path)), path);
+    assert.ok(
+      write.every((path) => path === config),
+      'nothing in the directory is opened twice',
+    );
   }
   assert.ok(canAddSettings({ HOME: home }), 'a link can be replaced');
+});
+
+test('a stored login that is a link to a login elsewhere can be renewed there', () => {
+  const elsewhere = join(home, 'dotfiles');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, '.credentials.json'), '{}');
+  symlinkSync(join(elsewhere, '.credentials.json'), join(config, '.credentials.json'));
+  assert.deepEqual(placesOf(process.execPath, { HOME: home }).write, [
+    config,
+    join(elsewhere, '.credentials.json'),
+  ]);
 });
 
 test('with a token nothing of the configuration can be written, and with a stored login all but what the CLI obeys', () => {

@@ -1,7 +1,7 @@
 /** The files that a sealed process can see: the program, what its loader needs, its configuration, and its own directory. Pure but for links. */
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { configDirectory, namesIn } from '../proof/canary-home.ts';
 import type { HostEnv } from '../lock.ts';
 
@@ -82,33 +82,43 @@ export function canAddSettings(hostEnv: HostEnv): boolean {
   );
 }
 
-/** Those that exist. A link in the configuration directory leads where it leads: some owners keep their settings elsewhere. */
+/**
+ * Those that exist. No link in the configuration directory is followed: where a process can write there, it could leave one to a file
+ * of the owner for the next process. Only a login may be elsewhere, under its name.
+ */
 export function placesOf(claudeBin: string, hostEnv: HostEnv): Places {
   const home = hostEnv['HOME'] ?? homedir();
   const config = configDirectory(hostEnv);
   const stored = hasStoredLogin(hostEnv);
-  const credentials = join(config, '.credentials.json');
   const named = ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SSL_CERT_DIR'].map((name) => hostEnv[name] ?? '');
-  const linked = namesIn(config)
-    .map((name) => join(config, name))
-    .filter((path) => path !== credentials && isLink(path) && existsSync(path))
-    .map((path) => realpathSync(path));
   const real = (paths: readonly string[]): string[] => paths.filter((path) => existsSync(path));
-  // Nothing can be bound over a link.
-  const targets = (names: readonly string[]): string[] =>
-    real(names.map((name) => join(config, name))).map((path) => (isLink(path) ? realpathSync(path) : path));
+  const plain = (names: readonly string[]): string[] =>
+    real(names.map((name) => join(config, name))).filter((path) => !isLink(path));
+  // Elsewhere only, where no process can put another link in its place while the next one starts.
+  const login = linkTargets(config).filter(
+    (path) => basename(path) === credentials && !path.startsWith(`${realpathSync(config)}/`),
+  );
   return {
     read: real([
       ...system,
       ...programFiles(claudeBin),
       ...named.filter((path) => path.startsWith('/')),
       ...(hostEnv['CLAUDE_CONFIG_DIR'] === undefined ? [join(home, '.claude.json')] : []),
-      ...(stored ? targets(obeyed) : [config]),
-      ...linked,
+      ...(stored ? plain(obeyed) : [config]),
     ]),
-    write: real(stored ? [config, ...(isLink(credentials) ? [realpathSync(credentials)] : [])] : []),
-    hidden: targets(conversations),
+    write: real(stored ? [config, ...login] : []),
+    hidden: plain(conversations),
   };
+}
+
+const credentials = '.credentials.json';
+
+/** Where the links in a directory lead, without those that lead nowhere. */
+export function linkTargets(directory: string): string[] {
+  return namesIn(directory)
+    .map((name) => join(directory, name))
+    .filter((path) => isLink(path) && existsSync(path))
+    .map((path) => realpathSync(path));
 }
 
 /** The program's package, or the file alone. */

@@ -12,7 +12,16 @@ import { findProgram } from '../../find-program.ts';
 import { makeDirectory, removeDirectory } from '../directories.ts';
 import { apiOf, goesElsewhere, lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess, type Exit } from '../process.ts';
-import { bwrapArgs, canAddSettings, hasStoredLogin, landlockArgs, placesOf, type Places } from './files.ts';
+import { configDirectory } from '../proof/canary-home.ts';
+import {
+  bwrapArgs,
+  canAddSettings,
+  hasStoredLogin,
+  landlockArgs,
+  linkTargets,
+  placesOf,
+  type Places,
+} from './files.ts';
 import { buildFilter, type FilterSockets } from './filter.ts';
 import { openNamespace } from './namespace.ts';
 import { noBwrap, noNetwork, noSeal, sealOff, storedLogin, type Missing } from './missing.ts';
@@ -47,6 +56,15 @@ export const unsealed: Seal = {
   words: () => () => [],
   close: () => {},
 };
+
+/** Also open: a directory, and where the links of the configuration lead. For the proof of the lock, which must not rest on the seal. */
+export function leaveOpen(seal: Seal, directory: string): Seal {
+  const words: Seal['words'] = (env, { read = [] } = {}) => {
+    const linked = linkTargets(configDirectory(env));
+    return seal.words(env, { read: [...read, ...linked], write: [directory] });
+  };
+  return { ...seal, words };
+}
 
 /** SEAL=required, and the host allows less. */
 export class SealMissing extends Error {
