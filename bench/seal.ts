@@ -1,7 +1,5 @@
 /** What the seal costs: a new process and a hot one in each way of sealing, next to the same without. */
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { descendants, startTestRelay, type TestRelay } from '../test/support/relay.ts';
 import { pathOf, ways as sealWays } from '../test/support/seal-ways.ts';
 import type { Bench, Timing } from './bare.ts';
@@ -42,7 +40,6 @@ export async function measureSeal(bench: Bench, effort: Effort): Promise<SealCos
           claudeBin: bench.claudeBin,
           settings: { SEAL: 'auto', LOG_LEVEL: 'info', HOT_IDLE: '3600', HOT_PROCESSES: hot ? '1' : '0' },
           env: { ...bench.upstream, PATH: path },
-          home: mkdtempSync(join(tmpdir(), 'relay-bench-home-')),
         });
         stops.push(() => relay.stop());
         return relay;

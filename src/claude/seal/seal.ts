@@ -114,7 +114,8 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
     (own) => {
       const all = placesOf(claudeBin, env);
       const places = { ...all, read: [...all.read, ...read], write: [...all.write, ...write] };
-      return [...(namespace?.prefix ?? []), ...fileWords(files, places, own, join(directory, sockets))];
+      const filter = join(directory, sockets);
+      return [...(namespace?.prefix ?? []), ...wordsFor({ files, sockets, filter, places, own })];
     };
 
   const failures: Failure[] = [];
@@ -130,9 +131,9 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
   const canFilter =
     namespace === undefined && (await failureOf(wordsWith(files, 'unix'), claudeBin, hostEnv)) === undefined;
   // At its start the CLI asks the vendor for an organisation's settings, by TCP, and tries for 18 s (2.1.197, 2.1.332).
-  const pays = mode === 'required' || apiOf(hostEnv)?.hostname !== 'api.anthropic.com';
+  const mayFilter = mode === 'required' || apiOf(hostEnv)?.hostname !== 'api.anthropic.com';
   // Where its way out is a unix socket, it ignores a stored login.
-  const filters = (env: HostEnv): boolean => canFilter && pays && !hasStoredLogin(env);
+  const filters = (env: HostEnv): boolean => canFilter && mayFilter && !hasStoredLogin(env);
   const network = namespace !== undefined ? 'namespace' : filters(hostEnv) ? 'filter' : undefined;
   if (network === undefined) missing.push(noNetwork(noNamespace, hostEnv, canFilter));
   if (files !== 'bwrap')
@@ -154,23 +155,25 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
   };
 }
 
-function fileWords(files: Seal['files'], places: Places, own: string, filter: string): string[] {
-  const unixOnly = basename(filter) === 'unix';
+type WordsOptions = {
+  files: Seal['files'];
+  sockets: FilterSockets;
+  /** The path of the filter for them. */
+  filter: string;
+  places: Places;
+  own: string;
+};
+
+function wordsFor({ files, sockets, filter, places, own }: WordsOptions): string[] {
+  const unixOnly = sockets === 'unix';
   const filtered = ['--seccomp-filter', filter, '--'];
   if (files === undefined) return unixOnly ? ['setpriv', '--no-new-privs', ...filtered] : [];
   if (files === 'landlock') return ['setpriv', ...landlockArgs(places, own, filter), ...filtered];
   // bwrap must outlive a SIGTERM to the group, which is for the CLI: its own end would end the CLI at once.
   const withFilter = `trap '' TERM; exec "$@" 4<"$0"`;
-  const network = unixOnly ? ['--unshare-net'] : [];
   return [
-    '/bin/sh',
-    '-c',
-    withFilter,
-    filter,
-    'bwrap',
-    ...network,
-    '--seccomp',
-    '4',
+    ...['/bin/sh', '-c', withFilter, filter],
+    ...['bwrap', '--seccomp', '4', ...(unixOnly ? ['--unshare-net'] : [])],
     ...bwrapArgs(places, own),
     '--',
   ];
