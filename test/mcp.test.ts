@@ -202,13 +202,13 @@ for (const [revision, mode] of Object.entries(revisions)) {
       const secret = key(`cancel-${revision}`, { concurrency: 1 });
       const { ask } = await connect(t, secret, mode);
       const other = await connect(t, secret, mode);
-      relay.model.say({ kind: 'hang', after: 'text', text: 'so far' });
+      relay.model.say({ kind: 'hang', after: 'text', text: 'so far' }, { kind: 'text', text: 'next' });
+      const asked = relay.model.requests.length;
       const cancel = new AbortController();
       const cancelled = ask({ prompt: 'x' }, { signal: cancel.signal });
-      await eventually('the turn runs', () => relay.model.running() === 1);
+      await eventually('the model is asked', () => relay.model.requests.length === asked + 1);
       // A client that waits for the slot has the same number for its call, and is not cancelled.
       const waiting = other.ask({ prompt: 'y' });
-      relay.model.say({ kind: 'text', text: 'next' });
       cancel.abort('no longer wanted');
       await assert.rejects(cancelled);
       assert.deepEqual(textsOf(await waiting), ['next']);
