@@ -23,7 +23,8 @@ type End = { status: number; error?: string; text?: string; message?: RegExp };
 
 const answered: End = { status: 200, text: 'quick' };
 const failed = (message: RegExp): End => ({ status: 502, error: 'upstream_error', message });
-const late: End = { status: 504, error: 'upstream_timeout', message: /4 seconds \(REQ_TIMEOUT\)/ };
+const timeoutS = 4;
+const late: End = { status: 504, error: 'upstream_timeout', message: new RegExp(`${timeoutS} seconds`) };
 
 const ways: Record<string, End> = {
   quick: answered,
@@ -68,7 +69,6 @@ describe('a CLI that misbehaves', () => {
       claudeBin: byModel,
       settings: {
         GLOBAL_CONCURRENCY: '1',
-        REQ_TIMEOUT: '4',
         ALLOWED_MODELS: ['opus', ...fixtures].join(','),
       },
     });
@@ -77,7 +77,11 @@ describe('a CLI that misbehaves', () => {
 
   for (const [way, end] of Object.entries(ways)) {
     test(`a CLI of the kind ${way} leads to ${end.error ?? 'an answer'} and leaves nothing`, async () => {
-      const { status, body } = await relay.complete({ prompt, model: `fixture-${way}` });
+      const { status, body } = await relay.complete({
+        prompt,
+        model: `fixture-${way}`,
+        ...(end === late && { timeout: timeoutS }),
+      });
       assert.equal(status, end.status, JSON.stringify(body));
       assert.equal(body['text'], end.text);
       assert.equal(body['error'], end.error);

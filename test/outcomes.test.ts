@@ -216,25 +216,23 @@ function byPrompt(asked: Map<string, number>): ReplyFunction {
   };
 }
 
-const requestTimeoutS = 12;
+const requestTimeoutS = 5;
 
 for (const cli of clis) {
   describe(`on Claude Code ${cli.version}`, { concurrency: 2 }, () => {
     describe('each answer of the upstream', () => {
       const asked = new Map<string, number>();
       let relay: TestRelay;
+      let impatient: TestRelay;
       let silent: Map<string, ReturnType<TestRelay['complete']>>;
       before(async () => {
-        relay = await startTestRelay({
-          proof: false,
-          claudeBin: cli.path,
-          reply: byPrompt(asked),
-          settings: { GLOBAL_CONCURRENCY: '4', REQ_TIMEOUT: String(requestTimeoutS) },
-        });
+        const common = { proof: false, claudeBin: cli.path, reply: byPrompt(asked) };
+        relay = await startTestRelay({ ...common, settings: { GLOBAL_CONCURRENCY: '4' } });
+        impatient = await startTestRelay({ ...common, settings: { REQ_TIMEOUT: String(requestTimeoutS) } });
         // These wait for the timeout while the others run.
-        silent = new Map(Object.keys(silences).map((prompt) => [prompt, relay.complete({ prompt })]));
+        silent = new Map(Object.keys(silences).map((prompt) => [prompt, impatient.complete({ prompt })]));
       });
-      after(() => relay.stop());
+      after(() => Promise.all([relay.stop(), impatient.stop()]));
 
       for (const [prompt, expected] of Object.entries(cases)) {
         test(`upstream: ${prompt} -> ${expected.status} ${expected.says}`, async () => {
@@ -263,14 +261,16 @@ for (const cli of clis) {
           assert.equal(body['error'], 'upstream_timeout');
           assert.match(String(body['message']), new RegExp(`${requestTimeoutS} seconds \\(REQ_TIMEOUT\\)`));
           assert.doesNotMatch(JSON.stringify(body), /half an/);
-          const row = await ledgerRow(relay, String(body['request_id']));
+          const row = await ledgerRow(impatient, String(body['request_id']));
           assert.deepEqual([row['status'], row['error']], [504, 'upstream_timeout']);
         });
       }
 
       test('the turns leave no process and no directory, and the model was not asked again', async () => {
-        await eventually('every process is gone', () => relay.children().length === 0);
-        await eventually('every directory is gone', () => throwaways(relay).length === 0);
+        for (const each of [relay, impatient]) {
+          await eventually('every process is gone', () => each.children().length === 0);
+          await eventually('every directory is gone', () => throwaways(each).length === 0);
+        }
         const tooOften = Object.entries(cases)
           .map(([name, { requests = 1 }]) => ({ name, requests, seen: asked.get(name) ?? 0 }))
           .filter(({ requests, seen }) => seen < 1 || seen > requests);

@@ -71,6 +71,18 @@ describe('a sealed relay', { skip }, () => {
     assert.deepEqual(sealDirectories(next), []);
   });
 
+  test('a seal whose network is gone makes no socket, and says what to do', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'seal-relay-'));
+    open.push(() => rmSync(home, { recursive: true, force: true }));
+    const hostEnv = { HOME: home, PATH: process.env['PATH'], ANTHROPIC_API_KEY: 'sk-ant-stub' };
+    const seal = await chooseSeal({ mode: 'required', claudeBin: newest, hostEnv });
+    seal.close();
+    await assert.rejects(seal.listen(), {
+      name: 'SealMissing',
+      message: /^No socket can be made in the seal's network: .+\. Start the relay again\.$/,
+    });
+  });
+
   test('many seals and their checks leave no file descriptor and no directory', async () => {
     const home = mkdtempSync(join(tmpdir(), 'seal-relay-'));
     open.push(() => rmSync(home, { recursive: true, force: true }));

@@ -169,11 +169,13 @@ describe('stopping the relay', { concurrency: 3 }, () => {
           ANTHROPIC_API_KEY: 'sk-ant-stub',
         },
       });
-      const exited = once(child, 'exit');
+      let stderr = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      const exited = once(child, 'close');
       const left = (): string[] => readdirSync(scratch).filter((name) => name.startsWith('relay-'));
       await eventually('the moment has come', () => left().some((name) => sign.test(name)));
       child.kill(signal);
-      assert.deepEqual(await exited, [0, null]);
+      assert.deepEqual(await exited, [0, null], stderr);
       assert.deepEqual(left(), []);
       assert.deepEqual(startedUnder(scratch), []);
     });

@@ -97,7 +97,7 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
   const prompts = canaryPrompts(canary, id);
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
   const conversation = canaryConversation(canary, id);
-  const { claudeBin, hostEnv, seal = unsealed, signal, timeoutMs = 15_000 } = options;
+  const { claudeBin, hostEnv, seal = unsealed, signal, timeoutMs = 30_000 } = options;
   /** The host's environment, but of another person: a configuration directory and a user's name of the canary's. */
   const anothers = (login: DummyLogin): HostEnv => {
     const directory = join(canary.directory, login);

@@ -38,7 +38,7 @@ const promises: readonly Promised[] = [
 ];
 
 const probe = fileURLToPath(new URL('probe.ts', import.meta.url));
-const timeoutMs = 15_000;
+const timeoutMs = 30_000;
 
 /** One check for each promise of the seal. Rejects when the canaries cannot be put up. */
 export async function checkSeal(seal: Seal, hostEnv: HostEnv, signal?: AbortSignal): Promise<ProofCheck[]> {

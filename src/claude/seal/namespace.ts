@@ -21,7 +21,8 @@ export type Namespace = {
 };
 
 const listener = fileURLToPath(new URL('listen.ts', import.meta.url));
-const timeoutMs = 10_000;
+/** A machine that is starting is slow, and a namespace that is given up leaves the network open. */
+const timeoutMs = 30_000;
 
 /** Words that make a namespace. Where AppArmor forbids that to others, it can allow it to bwrap. */
 const makers = [
@@ -85,7 +86,10 @@ async function listenBehind(
   child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
   const { promise: failed, reject } = Promise.withResolvers<never>();
   child.once('error', reject);
-  child.once('close', () => reject(new Error(complaint.trim().split('\n').at(-1) || 'it ended at once')));
+  child.once('close', () => {
+    const silence = child.killed ? `no answer within ${timeoutMs / 1000} s` : 'it ended at once';
+    reject(new Error(complaint.trim().split('\n').at(-1) || silence));
+  });
   const [pid, server] = (await Promise.race([once(child, 'message'), failed])) as [number, Server];
   failed.catch(() => {});
   const opened = open(pid);

@@ -33,7 +33,7 @@ export type Seal = {
   files: 'bwrap' | 'landlock' | undefined;
   /** What would seal more. */
   missing: readonly Missing[];
-  /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. */
+  /** A socket that only sealed processes reach; undefined where they reach the loopback of the host. Rejects with SealMissing. */
   listen: () => Promise<Server | undefined>;
   /** The path of a unix socket for one process with the environment, if it can make no other. Nobody can guess it. */
   newSocket: (hostEnv: HostEnv) => string | undefined;
@@ -66,7 +66,7 @@ export function leaveOpen(seal: Seal, directory: string): Seal {
   return { ...seal, words };
 }
 
-/** SEAL=required, and the host allows less. */
+/** SEAL=required, and the host allows less; or the seal stopped working. */
 export class SealMissing extends Error {
   override name = 'SealMissing';
 }
@@ -145,7 +145,12 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
     network,
     files,
     missing,
-    listen: async () => namespace?.listen(),
+    listen: async () =>
+      namespace?.listen().catch(({ message }: Error) => {
+        throw new SealMissing(
+          `No socket can be made in the seal's network: ${message}. Start the relay again.`,
+        );
+      }),
     newSocket: (env) => (filters(env) ? join(directory, randomBytes(18).toString('base64url')) : undefined),
     words: (env, also) => wordsWith(files, filters(env) ? 'unix' : 'tcp4')(env, also),
     close: () => {
@@ -179,7 +184,7 @@ function wordsFor({ files, sockets, filter, places, own }: WordsOptions): string
   ];
 }
 
-const tryMs = 20_000;
+const tryMs = 30_000;
 
 type Failure = { ofCli: boolean; reason: string };
 
