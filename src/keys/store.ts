@@ -1,10 +1,6 @@
-/**
- * The keys: created, checked, rotated and revoked. Only the SHA-256 of a secret is stored; the secret is returned once. `verify` asks
- * the database each time, without a cache: the next request of a running relay sees what a command has changed.
- */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { RelayError } from '../errors.ts';
-import { storeFailure, sqliteCode } from '../store/errors.ts';
+/** The keys: created, changed, rotated and revoked by their owner. Only the SHA-256 of a secret is stored; the secret is returned once. */
+import { randomBytes } from 'node:crypto';
+import { sqliteCode } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
 import {
   checkGrants,
@@ -15,9 +11,9 @@ import {
   type KeyGrants,
   type OllamaAddress,
 } from './key.ts';
-import { openLastUse } from './last-use.ts';
 import { grantColumns, keyOf, type KeyRow } from './row.ts';
-import { mintToken, parseToken } from './token.ts';
+import { mintToken } from './token.ts';
+import { openVerifier } from './verify.ts';
 
 export type Keys = ReturnType<typeof openKeys>;
 export type KeyEvent = { at: number; action: KeyAction; command: string };
@@ -25,27 +21,17 @@ type KeyAction = 'created' | 'rotated' | 'revoked' | 'lent' | 'changed';
 export type NewSecret = { key: Key; token: string };
 
 type KeysOptions = { now?: () => number; random?: (bytes: number) => Uint8Array };
-type SecretRow = KeyRow & { digest: Uint8Array; valid_until: number | null };
 
 const uniqueViolation = 2067;
 
 /**
- * In each method, `command` says who asked, in at most 40 characters, for the record of changes. `verify`, `byId` and `isLive` throw
- * `not_ready` when the database cannot be read. The others throw `KeyError` with a sentence for the owner.
+ * In each method, `command` says who asked, in at most 40 characters, for the record of changes. The methods throw `KeyError` with a
+ * sentence for the owner; those of the verifier throw as it says.
  */
 export function openKeys(store: Store, { now = Date.now, random = randomBytes }: KeysOptions = {}) {
   const { db } = store;
-  const bySecret = db.prepare(
-    `SELECT k.*, s.digest, s.valid_until FROM keys k JOIN key_secrets s ON s.key_id = k.id
-     WHERE k.id = ? AND k.revoked_at IS NULL`,
-  );
-  const byId = db.prepare('SELECT * FROM keys WHERE id = ? AND revoked_at IS NULL');
   const withOllama = db.prepare('SELECT * FROM keys WHERE ollama_port IS NOT NULL AND revoked_at IS NULL');
   const setOllama = db.prepare('UPDATE keys SET ollama_host = ?, ollama_port = ? WHERE id = ?');
-  const standingById = db.prepare(
-    `SELECT expires_at, (SELECT max(id) FROM key_events WHERE key_id = k.id AND action = 'rotated') AS rotation
-     FROM keys k WHERE id = ? AND revoked_at IS NULL`,
-  );
   const byLabel = db.prepare('SELECT * FROM keys WHERE label = ? AND revoked_at IS NULL');
   const lastByLabel = db.prepare(
     'SELECT * FROM keys WHERE label = ? ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT 1',
@@ -66,46 +52,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const removeSecret = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND digest = ?');
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
   const insertEvent = db.prepare('INSERT INTO key_events (at, key_id, action, command) VALUES (?, ?, ?, ?)');
-  const lastUse = openLastUse(store);
 
   return {
-    /** The live key of a token; undefined for a token that is wrong in any way. */
-    verify(token: string): Key | undefined {
-      const parsed = parseToken(token);
-      if (parsed === undefined) return undefined;
-      const at = now();
-      // All of the key's secrets are compared, so that the time taken does not show which one was close.
-      let found: SecretRow | undefined;
-      for (const row of orNotReady(() => bySecret.all(parsed.id)) as SecretRow[]) {
-        const same = timingSafeEqual(row.digest, parsed.digest);
-        if (same && (row.valid_until === null || at < row.valid_until)) found = row;
-      }
-      if (found === undefined || isExpired(found, at)) return undefined;
-      lastUse.touch(found.id, found.last_used_at, at);
-      return keyOf(found);
-    },
-
-    /** For a caller that is known in another way than by a secret. Undefined for a key that is revoked or has expired. */
-    byId(id: string): Key | undefined {
-      const at = now();
-      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
-      if (row === undefined || isExpired(row, at)) return undefined;
-      lastUse.touch(id, row.last_used_at, at);
-      return keyOf(row);
-    },
-
-    isLive(id: string): boolean {
-      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
-      return row !== undefined && !isExpired(row, now());
-    },
-
-    /** Changes with each new secret of the key; undefined once it is revoked or has expired. */
-    standing(id: string): string | undefined {
-      const row = orNotReady(() => standingById.get(id)) as
-        | (Pick<KeyRow, 'expires_at'> & { rotation: number | null })
-        | undefined;
-      return row === undefined || isExpired(row, now()) ? undefined : String(row.rotation);
-    },
+    ...openVerifier(store, now),
 
     create(label: string, grants: KeyGrants, command: string): NewSecret {
       checkLabel(label);
@@ -201,9 +150,6 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       // Plain objects: the database's rows have no prototype.
       return { key: keyOf(row), events: rows.map(({ at, action, command }) => ({ at, action, command })) };
     },
-
-    /** Writes the times of last use that are still in memory. */
-    close: () => lastUse.close(),
   };
 
   function addKey(id: string, label: string, grants: KeyGrants, at: number, command: string): void {
@@ -223,24 +169,6 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       expiresAt !== undefined && at >= expiresAt
         ? `An expired key still has the label ${label}: revoke it first.`
         : `There is already a key with the label ${label}.`,
-    );
-  }
-}
-
-function isExpired({ expires_at }: Pick<KeyRow, 'expires_at'>, at: number): boolean {
-  return expires_at !== null && at >= expires_at;
-}
-
-function orNotReady<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (storeFailure(error) === undefined) throw error;
-    // Without the reason: the caller has not shown a valid key.
-    throw new RelayError(
-      'not_ready',
-      'The relay cannot read its keys at the moment. The owner can run `claude-relay doctor` for the reason.',
-      { cause: error },
     );
   }
 }
