@@ -1,4 +1,7 @@
-/** Hot processes on every CLI: the random tests of `hot.test.ts` for longer, and every ending while the machine is busy. */
+/**
+ * Hot processes on an older CLI; with `npm run test:all` on every CLI, the random tests of `hot.test.ts` for longer, and every ending
+ * while the machine is busy.
+ */
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { startApiHost } from './support/api-host.ts';
@@ -11,20 +14,20 @@ import {
   startCounting,
   upstreamEndings,
 } from './support/hot.ts';
-import { needs } from './support/needs.ts';
-import { Random, seed } from './support/random.ts';
-import { everyCli } from './support/real-cli.ts';
+import { needs, runsAll, sample } from './support/needs.ts';
+import { Random, rounds, seed } from './support/random.ts';
+import { clis, everyCli } from './support/real-cli.ts';
 
 /** How often each ending is counted, also on a hot process; 50 times take about an hour. */
-const rounds = Number(process.env['HOT_ROUNDS'] ?? 1);
+const endingRounds = Number(process.env['HOT_ROUNDS'] ?? 1);
 
 /** Without a cut, which the proxy to the API does not pass on, and what 2.1.332 asks again there before it has an answer. */
 const atTheApi = Object.keys(upstreamEndings).filter((name) => !/^(?:cut|404|503)/.test(name));
 
-for (const cli of everyCli) {
+for (const cli of runsAll ? clis : everyCli.slice(1)) {
   describe(`on Claude Code ${cli.version}`, () => {
     test('a hot and a fresh process send the same request, in any order', async () => {
-      await compareWithFresh(cli, new Random(seed), 5);
+      await compareWithFresh(cli, new Random(seed), runsAll ? 5 : 2);
     });
 
     test(
@@ -41,7 +44,7 @@ for (const cli of everyCli) {
     );
 
     test(`no request holds anything of another conversation, and a process serves one app (seed ${seed})`, async (t) => {
-      t.diagnostic(JSON.stringify(await mixApps(cli, new Random(seed), 120)));
+      t.diagnostic(JSON.stringify(await mixApps(cli, new Random(seed), rounds(120))));
     });
 
     test('a process that rests holds nothing of its request, and of the turn only the answer', async () => {
@@ -49,7 +52,7 @@ for (const cli of everyCli) {
     });
 
     test('turns whose tokens would fill the context window change no later request', async () => {
-      await fillContext(cli, 60);
+      await fillContext(cli, rounds(60));
     });
 
     test(
@@ -60,7 +63,7 @@ for (const cli of everyCli) {
         try {
           const counting = await startCounting(cli, host);
           try {
-            for (const name of atTheApi) await counting.count(name);
+            for (const name of sample(atTheApi)) await counting.count(name);
           } finally {
             await counting.close();
           }
@@ -74,7 +77,7 @@ for (const cli of everyCli) {
       const loops = [0, 1].map(() => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
       const counting = await startCounting(cli);
       try {
-        const names = Array.from({ length: rounds }, () => Object.keys(upstreamEndings))
+        const names = Array.from({ length: endingRounds }, () => sample(Object.keys(upstreamEndings)))
           .flat()
           .values();
         const worker = async (): Promise<void> => {
