@@ -346,6 +346,12 @@ describe('errors', () => {
       { code: 'upstream_error', message: /could not be started/ },
     ],
     [
+      'an end before the start without a connection to the API',
+      { cause: 'exit' },
+      { ...none, initModel: undefined, asked: false, dialFailure: 'getaddrinfo EAI_AGAIN api.anthropic.com' },
+      { code: 'upstream_error', message: /could not reach the model/ },
+    ],
+    [
       'an exit in the middle',
       { cause: 'exit' },
       half,

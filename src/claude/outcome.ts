@@ -75,10 +75,13 @@ function judgeEnd(end: TurnEnd, evidence: TurnEvidence, nowMs: number): Answer |
     case 'lock_broken':
       return lockBroken(end.breach);
     case 'exit':
-      return upstreamError(
-        evidence.initModel === undefined
-          ? 'Claude Code could not be started. The owner of the host can run `claude-relay doctor` for the reason.'
-          : 'Claude Code exited before it answered. Try again.',
+      return (
+        unreached(evidence, nowMs) ??
+        upstreamError(
+          evidence.initModel === undefined
+            ? 'Claude Code could not be started. The owner of the host can run `claude-relay doctor` for the reason.'
+            : 'Claude Code exited before it answered. Try again.',
+        )
       );
     case 'garbage':
       return upstreamError(garbage);
@@ -116,7 +119,7 @@ function lockBroken({ kind }: Breach): RelayError {
 }
 
 function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): Answer | RelayError {
-  const { message, failure, dialFailure } = evidence;
+  const { message, failure } = evidence;
   // Rounded: the difference of two sums would be 0.30000000000000004 where a new process reports 0.3.
   const costUsd = Number(Math.max(0, result.total_cost_usd - evidence.costBefore).toFixed(9));
   // The CLI runs no tool, and may not ask again: it reports the limit of its turns.
@@ -129,8 +132,8 @@ function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): 
     if (message.stopReason === undefined) return upstreamError(lostOnTheWay);
     return answered(evidence, costUsd);
   }
-  if (!evidence.asked && dialFailure !== undefined)
-    return errorOf(dialFailure.startsWith(proxyFailure) ? 'network' : 'unreachable', undefined, '', nowMs);
+  const unreachable = unreached(evidence, nowMs);
+  if (unreachable !== undefined) return unreachable;
   const refusal: Refusal = {
     status: result.api_error_status ?? undefined,
     ...(failure ?? { kind: undefined, code: undefined, apiType: undefined, typed: false }),
@@ -140,6 +143,12 @@ function judgeResult(result: CliResult, evidence: TurnEvidence, nowMs: number): 
   const { cause, reason } = causeOf(refusal);
   if (cause === 'rate_limited') return rateLimited(evidence, nowMs);
   return errorOf(cause, reason, refusal.text, nowMs);
+}
+
+/** The error if no connection to the API was opened. A new process can try for 18 s to open one before it begins (2.1.332). */
+function unreached({ asked, dialFailure }: TurnEvidence, nowMs: number): RelayError | undefined {
+  if (asked || dialFailure === undefined) return undefined;
+  return errorOf(dialFailure.startsWith(proxyFailure) ? 'network' : 'unreachable', undefined, '', nowMs);
 }
 
 const lostOnTheWay = 'The connection to the model was lost in the middle of the answer. Try again.';
