@@ -11,10 +11,10 @@ import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runsAll, runsInCi } from './support/needs.ts';
 import type { TestRecord } from './support/record-reporter.ts';
 
-const everything = process.env['TESTS'] === 'all';
-const fileLimitMs = everything ? 3_600_000 : 800_000;
+const fileLimitMs = runsAll ? 3_600_000 : 800_000;
 const testLimitMs = 300_000;
 /** Most tests wait for processes and timers: more at once than there are processors keeps these busy. */
 const atOnce = 4;
@@ -54,7 +54,6 @@ process.exitCode = summarise() ? 0 : 1;
 
 /** The `*.all.test.ts` and the largest first: the last files to end are then short ones. */
 function findFiles(names: readonly string[]): string[] {
-  const all = everything || process.env['TESTS'] === 'ci';
   const byName = names.flatMap((name) =>
     name.endsWith('.test.ts') ? [name] : globSync(`${name.replace(/\/$/, '')}/**/*.test.ts`),
   );
@@ -62,7 +61,7 @@ function findFiles(names: readonly string[]): string[] {
     names.length > 0
       ? byName
       : globSync(['src/**/*.test.ts', 'test/**/*.test.ts']).filter(
-          (name) => all || !name.endsWith('.all.test.ts'),
+          (name) => runsInCi || !name.endsWith('.all.test.ts'),
         );
   const weight = (name: string): number => statSync(name).size + (name.endsWith('.all.test.ts') ? 1e6 : 0);
   return found.toSorted((a, b) => weight(b) - weight(a));

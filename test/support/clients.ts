@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { needs, runsAll } from './needs.ts';
+import { needs, runsInCi } from './needs.ts';
 import { root } from './relay.ts';
 
 /** Names and times as in TypeScript; the Python program translates them. */
@@ -63,8 +63,8 @@ export const bun = join(root, 'node_modules/bun/bin/bun.exe');
 export const deno = join(root, 'node_modules/deno/deno');
 
 /**
- * One runtime for each client; with `npm run test:all` every supported runtime, including the oldest and our own Node.js. The package is
- * installed into `project`.
+ * One runtime for each client; in CI every supported runtime, including the oldest and our own Node.js. The package is installed into
+ * `project`.
  */
 export function clientRuntimes(project: string): ClientRuntime[] {
   const python = { PYTHONPATH: join(root, 'clients/python'), PYTHONDONTWRITEBYTECODE: '1' };
@@ -84,7 +84,7 @@ export function clientRuntimes(project: string): ClientRuntime[] {
   const interpreter = process.env['PYTHON'] ?? 'python3';
   const file24 = runtime('Node.js 24, the file', process.execPath, [driver, file]);
   const sync = runtime('Python', interpreter, [...strict, 'sync'], python);
-  if (!runsAll) return [file24, sync];
+  if (!runsInCi) return [file24, sync];
   installPackage(project);
   return [
     file24,

@@ -6,6 +6,8 @@ import { findProgram } from '../../src/find-program.ts';
 
 /** `npm run test:all`. */
 export const runsAll = process.env['TESTS'] === 'all';
+/** `.ci/run` or `npm run test:all`. */
+export const runsInCi = runsAll || process.env['TESTS'] === 'ci';
 
 /** All cases with `npm run test:all`; otherwise every fourth, where further cases test the same code. */
 export function sample<T>(cases: readonly T[]): readonly T[] {

@@ -19,6 +19,18 @@ export function storedLogin(verb: 'add' | 'change'): Missing {
   };
 }
 
+/** How a reason says that a program was given up. */
+export const noAnswer = (ms: number): string => `no answer within ${ms / 1000} s`;
+
+function tooSlow(reason: string): Missing | undefined {
+  if (!reason.includes('no answer within')) return undefined;
+  return {
+    problem: 'a program for the seal did not answer in time',
+    fix: 'restart the relay when the machine is less busy',
+    reason,
+  };
+}
+
 export function noSeal(problem: string): Missing {
   return { problem, fix: 'run the relay on Linux, with a login for the vendor itself' };
 }
@@ -32,6 +44,8 @@ export function noNetwork(reason: string, hostEnv: HostEnv, canFilter: boolean):
       fix: 'apt install bubblewrap util-linux',
       reason,
     };
+  const slow = tooSlow(reason);
+  if (slow !== undefined) return slow;
   const filter =
     'SEAL=required with a token of bin/claude-relay login (a filter, with which a new process takes 18 s longer)';
   return {
@@ -50,6 +64,8 @@ export function noBwrap(
   if (!isInstalled)
     return { problem: 'the program `bwrap` is missing for the files', fix: 'apt install bubblewrap' };
   const reason = failures.map((failure) => failure.reason).join('; ');
+  const slow = tooSlow(failures[0]?.reason ?? '');
+  if (slow !== undefined) return { ...slow, reason };
   if (failures[0]?.ofCli === true)
     return {
       problem: 'Claude Code does not start where it sees no files but its own',

@@ -11,6 +11,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { HostEnv } from '../lock.ts';
+import { noAnswer } from './missing.ts';
 
 export type Namespace = {
   /** A new socket inside, which listens. */
@@ -87,7 +88,7 @@ async function listenBehind(
   const { promise: failed, reject } = Promise.withResolvers<never>();
   child.once('error', reject);
   child.once('close', () => {
-    const silence = child.killed ? `no answer within ${timeoutMs / 1000} s` : 'it ended at once';
+    const silence = child.killed ? noAnswer(timeoutMs) : 'it ended at once';
     reject(new Error(complaint.trim().split('\n').at(-1) || silence));
   });
   const [pid, server] = (await Promise.race([once(child, 'message'), failed])) as [number, Server];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allowNamespaces, noBwrap, noNetwork, sealOff } from './missing.ts';
+import { allowNamespaces, noAnswer, noBwrap, noNetwork, sealOff } from './missing.ts';
 import { sealReport, sealSentence } from './report.ts';
 import { unsealed, type Seal } from './seal.ts';
 
@@ -61,6 +61,15 @@ test('in a service that forbids namespaces, the command installs the unit again'
     allowNamespaces(() => undefined, { INVOCATION_ID: '1' }),
     /^\.\/install\.sh/,
   );
+});
+
+test('a program that was given up on a busy machine is not taken for a host that forbids it', () => {
+  const reason = `unshare: ${noAnswer(30_000)}`;
+  const missing = [noNetwork(reason, {}, false), noBwrap(true, [{ ofCli: true, reason }], {})];
+  for (const each of missing) {
+    assert.equal(each.fix, 'restart the relay when the machine is less busy');
+    assert.equal(each.reason, 'unshare: no answer within 30 s');
+  }
 });
 
 test('where a filter can seal the network, the setting for it is named, with its price', () => {

@@ -24,7 +24,7 @@ import {
 } from './files.ts';
 import { buildFilter, type FilterSockets } from './filter.ts';
 import { openNamespace } from './namespace.ts';
-import { noBwrap, noNetwork, noSeal, sealOff, storedLogin, type Missing } from './missing.ts';
+import { noAnswer, noBwrap, noNetwork, noSeal, sealOff, storedLogin, type Missing } from './missing.ts';
 
 export type Seal = {
   /** What keeps a process from the network; undefined: only its proxy setting. `filter`: it can make unix sockets only. */
@@ -209,10 +209,11 @@ async function failureOf(
       },
     });
     child.finish();
-    await goneWithin(child, tryMs);
+    const cut = await goneWithin(child, tryMs);
     if (exit?.code !== 0 || !version) {
       const last = child.stderrTail().trim().split('\n').at(-1)?.slice(0, 200);
-      return { ofCli: command === claudeBin, reason: last || `${basename(command)} does not start in it` };
+      const silence = cut === undefined ? `${basename(command)} does not start in it` : noAnswer(tryMs);
+      return { ofCli: command === claudeBin, reason: last || silence };
     }
   }
   return undefined;
