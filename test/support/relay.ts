@@ -1,4 +1,5 @@
 /** A relay as a user starts it: a separate process, settings in its environment, HTTP from outside. */
+import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -226,6 +227,17 @@ export function mintKey(dataDir: string, label = 'test', grants: KeyGrants = {})
     return openKeys(store).create(label, grants, 'test').token;
   } finally {
     store.close();
+  }
+}
+
+/** Lets a key expire now, however long the steps before took. */
+export function expireKey(dataDir: string, label: string): void {
+  const db = new DatabaseSync(join(dataDir, 'relay.db'), { timeout: 5000 });
+  try {
+    const { changes } = db.prepare('UPDATE keys SET expires_at = ? WHERE label = ?').run(Date.now(), label);
+    assert.equal(changes, 1);
+  } finally {
+    db.close();
   }
 }
 
