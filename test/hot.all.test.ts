@@ -1,6 +1,6 @@
 /**
- * Hot processes on an older CLI; with `npm run test:all` on every CLI, the random tests of `hot.test.ts` for longer, and every ending
- * while the machine is busy.
+ * Hot processes on the older CLIs. With `npm run test:all` they run on every CLI, with more rounds, at any address of the API, and with
+ * every ending while the machine is busy.
  */
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';

@@ -3,8 +3,8 @@
  *
  *   node test/run.ts [files or folders]
  *
- * `*.all.test.ts` files run with TESTS=ci (`.ci/run`), with TESTS=all (`npm run test:all`), or by name. A file's output is shown when it fails. The end of the run names what was
- * skipped and why, and the slowest tests. With CI_NO_SKIPS=1 a skipped test fails the run.
+ * `*.all.test.ts` files run with TESTS=ci (`.ci/run`), with TESTS=all (`npm run test:all`), or by name. A file's output is shown when
+ * it fails. The end of the run names what was skipped and why, and the slowest tests. With CI_NO_SKIPS=1 a skipped test fails the run.
  */
 import { spawn } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
