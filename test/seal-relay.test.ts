@@ -1,6 +1,6 @@
 /** A whole relay that is sealed: what it reports, that it answers, and what it leaves behind. As root, and as an ordinary user. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
@@ -17,6 +17,23 @@ afterEach(async () => {
 });
 
 const networkOf = (pid: number | string): string => readlinkSync(`/proc/${pid}/ns/net`);
+/** What a process has open; nothing once it has gone. */
+function openFiles(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
+  }
+}
+
+function isCli(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) === realpathSync(newest);
+  } catch {
+    return false;
+  }
+}
+
 const sealDirectories = ({ scratch }: Pick<TestRelay, 'scratch'>): string[] =>
   readdirSync(scratch).filter((name) => /^relay-\d+-(?:seal|outside)-/.test(name));
 
@@ -81,6 +98,27 @@ describe('a sealed relay', { skip }, () => {
       name: 'SealMissing',
       message: /^No socket can be made in the seal's network: .+\. Start the relay again\.$/,
     });
+  });
+
+  test('a directory that the starter of the relay left open reaches no process', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'seal-relay-'));
+    open.push(() => rmSync(outside, { recursive: true, force: true }));
+    const settings = { SEAL: 'auto', WARM_SPARES: '1' };
+    const start = async (proof: boolean): Promise<TestRelay> => {
+      const relay = await startTestRelay({ leftOpen: outside, proof, settings });
+      open.push(() => relay.stop());
+      await eventually('a spare waits', () => relay.children().some(isCli));
+      return relay;
+    };
+    const relay = await start(true);
+    const own = relay.process.pid ?? assert.fail();
+    assert.deepEqual(
+      [own, ...relay.children()].filter((pid) => openFiles(pid).includes(outside)),
+      [],
+    );
+    // Without the proof, the relay is started in another way, which leaves it open: so it would reach them.
+    const control = await start(false);
+    assert.ok(control.children().some((pid) => isCli(pid) && openFiles(pid).includes(outside)));
   });
 
   test('many seals and their checks leave no file descriptor and no directory', async () => {

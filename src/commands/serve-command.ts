@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { closeInherited } from '../claude/seal/inherited.ts';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
 
@@ -9,6 +10,7 @@ export function addServeCommand(program: Command, config: () => Config): void {
     .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
     .option('--once', 'with --demo: make one call, then stop')
     .action(async (options: { demo?: boolean; once?: boolean }) => {
+      closeInherited();
       // Loaded here, because the relay takes most of the time that a program with all commands takes to load.
       if (options.demo === true) {
         const { demo } = await import('./demo.ts');

@@ -45,6 +45,8 @@ export type TestRelayOptions = {
   reply?: ReplyFunction;
   /** Home directory of the relay's user, with whatever the test put there. A new, empty one by default. */
   home?: string;
+  /** A file or directory that the relay's starter leaves open for it. */
+  leftOpen?: string;
   /** The relay's own working directory. */
   cwd?: string;
   /** Requests that the stand-in keeps; 64 by default. */
@@ -124,11 +126,13 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     options.fileLimit === undefined
       ? []
       : ['/bin/sh', '-c', `ulimit -n ${options.fileLimit}; exec "$@"`, 'sh'];
+  const open =
+    options.leftOpen === undefined ? [] : ['bash', '-c', 'exec 200<"$0"; exec "$@"', options.leftOpen];
   const serve =
     options.proof === false
       ? [process.execPath, join(root, 'test/support/unproved.ts'), noFile]
       : [join(root, 'bin/claude-relay'), '--config', noFile, 'serve'];
-  const [program = '', ...args] = [...limited, ...serve];
+  const [program = '', ...args] = [...limited, ...open, ...serve];
   const { uid } = options;
   if (uid !== undefined) for (const path of [scratch, home]) chownSync(path, uid, uid);
   const child = spawn(program, args, {
