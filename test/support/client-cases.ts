@@ -49,10 +49,14 @@ export function checkCases(
   describe('in each runtime', { concurrency: 2 }, () => {
     for (const { name, skip, start } of runtimes) {
       describe(name, { concurrency: 16, skip }, () => {
+        const programs: ClientProgram[] = [];
+        after(() => Promise.all(programs.map((program) => program.end())));
         for (const [short, group] of Map.groupBy(cases, ({ shortConnectLimit }) => shortConnectLimit)) {
           let program: ClientProgram;
-          before(() => (program = start({ ...env, ...(short && { SHORT_CONNECT_LIMIT: '1' }) })));
-          after(() => program.end());
+          before(() => {
+            program = start({ ...env, ...(short && { SHORT_CONNECT_LIMIT: '1' }) });
+            programs.push(program);
+          });
           for (const each of group) test(each.name, () => checkCase(program, each));
         }
       });
