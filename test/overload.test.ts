@@ -1,12 +1,12 @@
 /** Far more requests than the relay can serve: it refuses most of them, answers the rest, and serves others meanwhile. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import { runsAll } from './support/needs.ts';
+import { needs, runsAll } from './support/needs.ts';
 import { eventually, root, startTestRelay, throwaways, type TestRelay } from './support/relay.ts';
 
 let relay: TestRelay;
@@ -56,6 +56,18 @@ describe('overload', () => {
     });
   });
   after(() => relay.stop());
+
+  test(
+    '4,096 connections can wait until the relay accepts them, if the system allows as many',
+    { skip: needs('ss') },
+    () => {
+      const { port } = new URL(relay.url);
+      const listening = execFileSync('ss', ['-Hltn', `sport = :${port}`], { encoding: 'utf8' });
+      const [, , mayWait] = listening.trim().split(/\s+/);
+      const allowed = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+      assert.equal(Number(mayWait), Math.min(4096, allowed));
+    },
+  );
 
   for (const [what, kind] of [
     ['1,000 connections that send nothing', 'silent'],

@@ -21,6 +21,12 @@ export type ServerOptions = {
   errorFormat: ErrorFormat;
 };
 
+/**
+ * Connections that wait until they are accepted; the system can allow fewer (net.core.somaxconn). Beyond it, a connection is delayed
+ * for up to a minute, and then reset: Node's 511 are not enough for a burst while the relay is busy.
+ */
+const backlog = 4096;
+
 /** Rejects with the system's error, such as EADDRINUSE. */
 export async function listen(fetch: Parameters<typeof getRequestListener>[0], options: ServerOptions) {
   const listener = getRequestListener(fetch, {
@@ -60,7 +66,7 @@ export async function listen(fetch: Parameters<typeof getRequestListener>[0], op
   });
   // An expectation other than 100-continue may be ignored; the server's own 417 would have no body.
   server.on('checkExpectation', answer);
-  server.listen(options.port, options.host);
+  server.listen({ port: options.port, host: options.host, backlog });
   await once(server, 'listening');
   return { url: urlOf(server), close: () => closeServer(server) };
 }

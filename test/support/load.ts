@@ -16,9 +16,10 @@ async function open(): Promise<Socket> {
   return socket;
 }
 
-/** The status of one request; 0 when the connection broke. */
-function post(agent: Agent): Promise<number> {
+/** The status of one request, or why the connection broke. */
+function post(agent: Agent): Promise<number | string> {
   return new Promise((resolve) => {
+    const fail = ({ code, message }: NodeJS.ErrnoException): void => resolve(code ?? message);
     const body = JSON.stringify({ prompt: 'hi', model: 'fixture-quick' });
     const sent = request(
       {
@@ -36,10 +37,10 @@ function post(agent: Agent): Promise<number> {
       (response) => {
         response.resume();
         response.on('end', () => resolve(response.statusCode ?? 0));
-        response.on('error', () => resolve(0));
+        response.on('error', fail);
       },
     );
-    sent.on('error', () => resolve(0));
+    sent.on('error', fail);
     sent.end(body);
   });
 }
