@@ -8,7 +8,7 @@ import { networkMissing, startNetwork, type Network } from './network.ts';
 describe('names, on a network of the test', { skip: networkMissing() }, () => {
   let network: Network;
   before(async () => {
-    network = await startNetwork({ caps: { connectMs: 2000, dnsMs: 2000 } });
+    network = await startNetwork({ caps: { connectMs: 5000, dnsMs: 5000 } });
   });
   after(() => network.close());
 

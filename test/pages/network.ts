@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
 import type { PageConfig, PageResult } from '../../src/pages/fetch.ts';
-import type { PageCaps } from '../../src/pages/caps.ts';
+import { defaultCaps, type PageCaps } from '../../src/pages/caps.ts';
 import { needs } from '../support/needs.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeNamespaces, ready } from './namespaces.ts';
@@ -27,6 +27,15 @@ export type Network = {
     queries: number;
   }>;
   close(): Promise<void>;
+};
+
+/** Ten times the relay's: a slow machine must not end a fetch in a test that is not about these times. */
+const patientCaps: Partial<PageCaps> = {
+  dnsMs: defaultCaps.dnsMs * 10,
+  connectMs: defaultCaps.connectMs * 10,
+  silenceMs: defaultCaps.silenceMs * 10,
+  tailMs: defaultCaps.tailMs * 10,
+  articleMs: defaultCaps.articleMs * 10,
 };
 
 export const testConfig: PageConfig = {
@@ -77,7 +86,10 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
     });
     const relay = namespaces.start('app', file('app.ts'), {
       NODE_EXTRA_CA_CERTS: certificates.authority,
-      APP: JSON.stringify({ config: { ...testConfig, caps: options.caps }, proxyPort: options.proxyPort }),
+      APP: JSON.stringify({
+        config: { ...testConfig, caps: { ...patientCaps, ...options.caps } },
+        proxyPort: options.proxyPort,
+      }),
       ...options.environment,
     });
     await Promise.all([ready(internet), ready(relay)]);
