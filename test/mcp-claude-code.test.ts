@@ -57,6 +57,9 @@ describe('Claude Code as a client of /mcp', () => {
       ANTHROPIC_BASE_URL: model.url,
       ANTHROPIC_API_KEY: 'sk-ant-stub',
       DISABLE_AUTOUPDATER: '1',
+      // Its first request waits for the tools, which a slow machine can list later.
+      MCP_CONNECTION_NONBLOCKING: '0',
+      MCP_TIMEOUT: '200000',
     };
     const add = recipe.replace(/^claude /, '"$CLAUDE" ').replace('http://127.0.0.1:8799', relay.url);
     await promisify(execFile)('sh', ['-c', add], {

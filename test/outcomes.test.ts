@@ -301,10 +301,8 @@ for (const cli of clis) {
         },
       });
       t.after(() => relay.stop());
-      const send = async (
-        path: string,
-        model: string,
-      ): Promise<{ status: number; text: string; wait: number }> => {
+      /** `end`: when the wait of the answer is over, in seconds since 1970. */
+      const send = async (path: string, model: string) => {
         const body =
           path === '/v1/complete'
             ? { model, prompt: 'hi' }
