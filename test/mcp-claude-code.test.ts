@@ -110,12 +110,15 @@ describe('Claude Code as a client of /mcp', () => {
       for (const name of ['ask_claude', 'fetch_page']) assert.ok(first.includes(`${prefix}${name}`), name);
       const last = model.requests.findLast(({ body }) => body.includes('toolu_2'));
       assert.ok(last !== undefined);
+      // In the order in which the tools end.
       const results = sentBy(last)
         .messages.flatMap(({ content }) => content)
         .filter((block) => 'tool_use_id' in block);
       assert.equal(results.length, 2);
-      assert.match(JSON.stringify(results[0]), /Oslo, says the other model\./);
-      assert.match(JSON.stringify(results[1]), /not on the public internet.*"is_error":true/);
+      const of = (id: string): string =>
+        JSON.stringify(results.find((block) => 'tool_use_id' in block && block.tool_use_id === id));
+      assert.match(of('toolu_1'), /Oslo, says the other model\./);
+      assert.match(of('toolu_2'), /not on the public internet.*"is_error":true/);
     });
 
     test(`Claude Code ${cli.version} that is interrupted ends its call`, async () => {
