@@ -110,7 +110,7 @@ describe('Claude Code as a client of /mcp', () => {
       for (const name of ['ask_claude', 'fetch_page']) assert.ok(first.includes(`${prefix}${name}`), name);
       const last = model.requests.findLast(({ body }) => body.includes('toolu_2'));
       assert.ok(last !== undefined);
-      // In the order in which the tools end.
+      // They are in the order in which the tools end.
       const results = sentBy(last)
         .messages.flatMap(({ content }) => content)
         .filter((block) => 'tool_use_id' in block);
