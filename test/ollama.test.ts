@@ -319,7 +319,7 @@ describe('the rules of the key', () => {
     for (const path of ['/', '/api/tags', '/api/version']) {
       const response = await fetch(`${url}${path}`);
       assert.equal(response.status, 401, path);
-      assert.match(((await response.json()) as { error: string }).error, /revoked or has expired/);
+      assert.match(((await response.json()) as { error: string }).error, /revoked, disabled or has expired/);
     }
     assert.equal((await post(`${url}/api/chat`, { model: 'opus', messages })).status, 401);
     now -= 3_600_000;
@@ -328,7 +328,7 @@ describe('the rules of the key', () => {
   test('a port answers 401 and then closes when its key is revoked or loses it', async () => {
     for (const [label, end] of [
       ['gone', (keys: Keys) => keys.revoke('gone', 'test')],
-      ['off', (keys: Keys) => keys.setOllama('off', undefined, 'key set')],
+      ['off', (keys: Keys) => keys.change('off', { ollama: null }, 'key set')],
     ] as const) {
       const { url } = await served(label);
       change(end);
@@ -345,7 +345,7 @@ describe('the rules of the key', () => {
     const { port, url } = await served('first');
     const taken = await freePort();
     const other = createServer().listen(taken, '127.0.0.1');
-    change((keys) => keys.setOllama('first', { host: '127.0.0.1', port: taken }, 'key set'));
+    change((keys) => keys.change('first', { ollama: { host: '127.0.0.1', port: taken } }, 'key set'));
     const warned = () => relay.log().match(new RegExp(`"port":${taken}.*cannot listen`, 'g')) ?? [];
     await eventually('the warning', () => warned().length > 0);
     await eventually(`${url} is closed`, () =>

@@ -36,7 +36,7 @@ export type PoolOptions = PoolLimits & {
   readiness: Pick<Readiness, 'provedIdentity' | 'provedVersion' | 'lockBroken' | 'hotProblem'>;
   /** Whether the processors have time for a start that no request waits for. */
   hasRoom: () => boolean;
-  /** Changes when the key is rotated; undefined once it is revoked or has expired. Throws when that cannot be read. */
+  /** Changes when the key is rotated; undefined once it is revoked or disabled, or has expired. Throws when that cannot be read. */
   standingOf: (keyId: string) => string | undefined;
   now?: () => number;
   /** Bytes of memory that processes can still have. */

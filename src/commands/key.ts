@@ -1,7 +1,8 @@
-/** `claude-relay key create|list|show|set|rotate|revoke`: manages the keys, whether or not the relay runs. */
+/** `claude-relay key create|list|show|set|disable|enable|rotate|revoke`: manages the keys, whether or not the relay runs. */
 import type { Command } from 'commander';
+import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
-import { keyRoutes, type KeyRoute } from '../keys/key.ts';
+import { keyRoutes, type GrantChanges, type KeyGrants, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { iso } from '../time.ts';
 import { localUrl } from '../service/ready.ts';
@@ -11,43 +12,30 @@ import { keyJson, keyTable, keyText } from './text/key-text.ts';
 import { parseCount, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
 import { json, time } from './text/table.ts';
 
-type CreateOptions = {
-  daily?: number;
-  rpm?: number;
-  concurrency?: number;
-  expires?: number;
-  routes?: string[];
-  models?: string[];
-  json?: boolean;
+/** The key store checks the names of routes and models. */
+type GrantOptions<Off = never> = {
+  daily?: number | Off;
+  rpm?: number | Off;
+  concurrency?: number | Off;
+  expires?: number | Off;
+  routes?: KeyRoute[] | Off;
+  models?: string[] | Off;
 };
+type CreateOptions = GrantOptions & { json?: boolean };
 type ListOptions = { all?: boolean; json?: boolean };
-type SetOptions = { ollamaPort: number | 'off'; ollamaHost: string; json?: boolean };
+type SetOptions = GrantOptions<'off'> & { ollamaPort?: number | 'off'; ollamaHost: string; json?: boolean };
 type RotateOptions = { grace: number; json?: boolean };
 
 export function addKeyCommand(program: Command, context: CommandContext): void {
   const { now = Date.now } = context;
-  const limit = parseCount(1, 1_000_000_000);
   const key = program.command('key').description('create, list, change and revoke the keys of your apps');
 
-  key
-    .command('create <label>')
+  grantOptions(key.command('create <label>'), now, (parse) => parse)
     .description('create a key; its secret is shown once, alone on stdout')
-    .option('--daily <n>', 'requests per UTC day', limit)
-    .option('--rpm <n>', 'requests per minute', limit)
-    .option('--concurrency <n>', 'requests at the same time', limit)
-    .option('--expires <when>', 'a duration (30d) or a date (2030-01-31, UTC)', (text: string) =>
-      parseExpiry(text, now()),
-    )
-    .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, parseList)
-    .option('--models <list>', 'only these models, such as opus,haiku', parseList)
     .option('--json', 'the key and its secret as JSON')
     .action((label: string, options: CreateOptions) =>
       withRecords(context, (records) => {
-        const { daily: dailyLimit, rpm, concurrency, expires: expiresAt, models: allowedModels } = options;
-        // The key store checks the names of routes and models.
-        const allowedRoutes = options.routes as KeyRoute[] | undefined;
-        const grants = { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels };
-        const created = records.keys.create(label, grants, 'key create');
+        const created = records.keys.create(label, grantsOf(options), 'key create');
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
@@ -79,10 +67,9 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  key
-    .command('set <label>')
-    .description('change a key; a running relay applies it within a second')
-    .requiredOption(
+  grantOptions(key.command('set <label>'), now, orOff)
+    .description('change a key; a running relay applies it within a second. "off" restores the default')
+    .option(
       '--ollama-port <port>',
       "serve Ollama's API on this port without the secret; off ends it",
       parsePort,
@@ -93,16 +80,43 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       withRecords(context, async (records) => {
         const { keys, terminal, now } = records;
         const { ollamaPort: port, ollamaHost: host } = options;
-        const address = port === 'off' ? undefined : await freeAddress({ host, port }, keys.withOllama());
-        const changed = keys.setOllama(label, address, 'key set');
+        const ollama =
+          typeof port === 'number' ? await freeAddress({ host, port }, keys.withOllama()) : port && null;
+        const grants = changedBy(options);
+        const changesGrants = Object.keys(grants).length > 0;
+        if (!changesGrants && ollama === undefined) {
+          throw new CommandError(
+            `Say what to change, such as: claude-relay key set ${label} --daily 100 --rpm off`,
+          );
+        }
+        const changed = keys.change(label, { ...grants, ollama }, 'key set');
         if (options.json === true) return terminal.out(json(keyJson(changed, now())));
-        if (address === undefined) return terminal.err(`${label} is not served to Ollama clients.\n`);
-        const callers = isLoopback(address.host) ? 'on this machine' : `that reaches ${address.host}`;
+        if (changesGrants) terminal.err(`Changed ${label}: its next request has the new settings.\n`);
+        if (ollama === null) terminal.err(`${label} is not served to Ollama clients.\n`);
+        if (!ollama) return;
+        const callers = isLoopback(ollama.host) ? 'on this machine' : `that reaches ${ollama.host}`;
         terminal.err(
-          `${label} is served to Ollama clients at ${localUrl(address)}. Every program ${callers} can use it, up to its limits.\n`,
+          `${label} is served to Ollama clients at ${localUrl(ollama)}. Every program ${callers} can use it, up to its limits.\n`,
         );
       }),
     );
+
+  for (const [name, disabled, effect] of [
+    ['disable', true, 'its requests are refused until you enable it'],
+    ['enable', null, 'its requests are served again'],
+  ] as const) {
+    key
+      .command(`${name} <label>`)
+      .description(`${name} a key: ${effect}`)
+      .option('--json', 'as JSON')
+      .action((label: string, options: { json?: boolean }) =>
+        withRecords(context, ({ keys, terminal, now }) => {
+          const changed = keys.change(label, { disabled }, `key ${name}`);
+          if (options.json === true) terminal.out(json(keyJson(changed, now())));
+          else terminal.err(`${name === 'disable' ? 'Disabled' : 'Enabled'} ${label}: ${effect}.\n`);
+        }),
+      );
+  }
 
   key
     .command('rotate <label>')
@@ -129,6 +143,48 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
+}
+
+type Parse = (text: string) => unknown;
+
+/** `accept` changes what each option accepts. */
+function grantOptions(command: Command, now: () => number, accept: (parse: Parse) => Parse): Command {
+  const limit = accept(parseCount(1, 1_000_000_000));
+  return command
+    .option('--daily <n>', 'requests per UTC day', limit)
+    .option('--rpm <n>', 'requests per minute', limit)
+    .option('--concurrency <n>', 'requests at the same time', limit)
+    .option(
+      '--expires <when>',
+      'a duration (30d) or a date (2030-01-31, UTC)',
+      accept((text) => parseExpiry(text, now())),
+    )
+    .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, accept(parseList))
+    .option('--models <list>', 'only these models, such as opus,haiku', accept(parseList));
+}
+
+/** In addition `off`. */
+function orOff(parse: Parse): Parse {
+  return (text) => (text === 'off' ? text : parse(text));
+}
+
+function grantsOf({ daily, rpm, concurrency, expires, routes, models }: GrantOptions): KeyGrants {
+  return {
+    expiresAt: expires,
+    dailyLimit: daily,
+    rpm,
+    concurrency,
+    allowedRoutes: routes,
+    allowedModels: models,
+  };
+}
+
+/** Null for `off`; without what the options do not name. */
+function changedBy(options: GrantOptions<'off'>): GrantChanges {
+  const given = Object.entries(grantsOf(options as GrantOptions)).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    given.map(([name, value]) => [name, (value as unknown) === 'off' ? null : value]),
+  );
 }
 
 /** Only the secret is on stdout, so that `KEY=$(claude-relay key create my-app)` works. */

@@ -86,6 +86,7 @@ test('key list and key show print every option of key create as text and as JSON
     last_used_at: null,
     expires_at: '2030-02-09T12:00:00.000Z',
     revoked_at: null,
+    disabled_at: null,
     daily_limit: 5,
     rpm: 6,
     concurrency: 7,
@@ -107,6 +108,47 @@ test('key list and key show print every option of key create as text and as JSON
     (await run('key show app')).out,
     /^LABEL .*\napp .*\n(?:.*\n)*2030-01-10 12:00:00 UTC: created by key create\n$/,
   );
+});
+
+test('key set changes limits, and off restores the default', async () => {
+  await run('key create app --daily 5 --models opus');
+  const changed = await run('key set app --daily off --rpm 9 --routes complete,fetch --expires 1d --json');
+  const { daily_limit, rpm, allowed_routes, allowed_models, expires_at } = JSON.parse(changed.out) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(
+    [daily_limit, rpm, allowed_routes, allowed_models, expires_at],
+    [null, 9, ['complete', 'fetch'], ['opus'], '2030-01-11T12:00:00.000Z'],
+  );
+  const again = await run('key set app --expires off --models off');
+  assert.deepEqual([again.code, again.out], [0, '']);
+  assert.equal(again.err, 'Changed app: its next request has the new settings.\n');
+  assert.match(
+    (await run('key list')).out,
+    /\napp +live .* never +never +default +9 +default +complete,fetch +all\n/,
+  );
+  assert.match((await run('key set app --routes admin')).err, /"admin" is not a route/);
+});
+
+test('key disable and key enable say what they do, and key list shows the state', async () => {
+  await run('key create app');
+  const disabled = await run('key disable app');
+  assert.deepEqual(
+    [disabled.out, disabled.err],
+    ['', 'Disabled app: its requests are refused until you enable it.\n'],
+  );
+  assert.match((await run('key list')).out, /\napp +disabled /);
+  assert.match((await run('key show app')).out, /changed by key disable\n$/);
+  const enabled = await run('key enable app --json');
+  assert.deepEqual(
+    Object.entries(JSON.parse(enabled.out) as object).filter(([name]) => /state|disabled/.test(name)),
+    [
+      ['state', 'live'],
+      ['disabled_at', null],
+    ],
+  );
+  assert.match((await run('key disable nobody')).err, /There is no key with the label nobody/);
 });
 
 test('key set gives a key a port for Ollama clients and takes it away', async () => {
@@ -157,7 +199,8 @@ test('key set refuses a port that is taken, unless it is the one that the key ha
 test('key set explains an address and a port that are not possible', async () => {
   await run('key create ha');
   for (const [line, message] of [
-    ['key set ha', /required option '--ollama-port <port>'/],
+    ['key set ha', /Say what to change, such as: claude-relay key set ha --daily 100/],
+    ['key set ha --daily none', /Use a whole number from 1 to 1000000000/],
     ['key set ha --ollama-port 0', /Use a whole number from 1 to 65535/],
     [
       'key set ha --ollama-port 11434 --ollama-host 0.0.0.0',

@@ -27,7 +27,7 @@ export async function reserve(
     exchange.queueMs = performance.now() - startedAt;
   });
   try {
-    // It may have been revoked, or have expired, while the body arrived or the request waited.
+    // It may have been revoked or disabled, or have expired, while the body arrived or the request waited.
     if (!keys.isLive(key.id)) throw unauthorized();
     return ticket;
   } catch (error) {

@@ -30,12 +30,22 @@ export type Key = KeyGrants & {
   /** Accurate to about a minute. */
   lastUsedAt?: number;
   revokedAt?: number;
+  /** Until it is enabled again, it is refused like a revoked one. */
+  disabledAt?: number;
   /** Where it serves Ollama's API without its secret. */
   ollama?: OllamaAddress;
 };
 
 /** An address of this machine, in one spelling, and a TCP port. */
 export type OllamaAddress = { host: string; port: number };
+
+export type GrantChanges = { [Name in keyof KeyGrants]?: KeyGrants[Name] | null };
+
+/** What changes in a key. Null: the relay's default, no Ollama address, enabled. Absent: as it is. */
+export type KeyChanges = GrantChanges & {
+  ollama?: OllamaAddress | null | undefined;
+  disabled?: true | null | undefined;
+};
 
 /** A change of the keys that is not possible. The message is for the owner. */
 export class KeyError extends Error {
@@ -55,11 +65,12 @@ export function checkLabel(label: string): void {
 }
 
 /** Throws `KeyError`. `now` in milliseconds since 1970. */
-export function checkGrants(grants: KeyGrants, now: number): void {
+export function checkGrants(grants: GrantChanges, now: number): void {
   checkLimit('daily limit', grants.dailyLimit);
   checkLimit('limit per minute', grants.rpm);
   checkLimit('concurrency', grants.concurrency);
-  if (grants.expiresAt !== undefined && !(Number.isSafeInteger(grants.expiresAt) && grants.expiresAt > now)) {
+  const { expiresAt } = grants;
+  if (isGiven(expiresAt) && !(Number.isSafeInteger(expiresAt) && expiresAt > now)) {
     throw new KeyError('The expiry must be in the future.');
   }
   checkList('route', grants.allowedRoutes, (route) => keyRoutes.some((known) => known === route));
@@ -82,17 +93,21 @@ export function checkOllamaAddress({ host, port }: OllamaAddress): OllamaAddress
   return { host: address, port };
 }
 
-function checkLimit(name: string, limit: number | undefined): void {
-  if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 1 && limit <= largestLimit)) return;
+function isGiven<T>(value: T | null | undefined): value is T {
+  return value !== undefined && value !== null;
+}
+
+function checkLimit(name: string, limit: number | null | undefined): void {
+  if (!isGiven(limit) || (Number.isSafeInteger(limit) && limit >= 1 && limit <= largestLimit)) return;
   throw new KeyError(`The ${name} must be a whole number from 1 to ${largestLimit}.`);
 }
 
 function checkList(
   name: string,
-  items: readonly string[] | undefined,
+  items: readonly string[] | null | undefined,
   isKnown: (item: string) => boolean,
 ): void {
-  if (items === undefined) return;
+  if (!isGiven(items)) return;
   if (items.length === 0 || items.length > 30) {
     throw new KeyError(`The list of ${name}s must have 1 to 30 entries. Omit it to allow all.`);
   }

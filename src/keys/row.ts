@@ -1,6 +1,6 @@
 /** A key as a row of the database, both ways. Pure. */
 import { keyRoutes } from './key.ts';
-import type { Key, KeyGrants, KeyRoute } from './key.ts';
+import type { GrantChanges, Key, KeyGrants, KeyRoute } from './key.ts';
 
 export type KeyRow = {
   id: string;
@@ -14,6 +14,7 @@ export type KeyRow = {
   concurrency: number | null;
   allowed_routes: string | null;
   allowed_models: string | null;
+  disabled_at: number | null;
   ollama_host: string | null;
   ollama_port: number | null;
 };
@@ -26,6 +27,7 @@ export function keyOf(row: KeyRow): Key {
     ...(row.last_used_at !== null && { lastUsedAt: row.last_used_at }),
     ...(row.expires_at !== null && { expiresAt: row.expires_at }),
     ...(row.revoked_at !== null && { revokedAt: row.revoked_at }),
+    ...(row.disabled_at !== null && { disabledAt: row.disabled_at }),
     ...(row.daily_limit !== null && { dailyLimit: row.daily_limit }),
     ...(row.rpm !== null && { rpm: row.rpm }),
     ...(row.concurrency !== null && { concurrency: row.concurrency }),
@@ -36,8 +38,13 @@ export function keyOf(row: KeyRow): Key {
   };
 }
 
+export function grantsOf(key: Key): KeyGrants {
+  const { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels } = key;
+  return { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels };
+}
+
 /** The columns of `KeyGrants`, by name. */
-export function grantColumns(grants: KeyGrants): Record<string, number | string | null> {
+export function grantColumns(grants: GrantChanges): Record<string, number | string | null> {
   return {
     expires_at: grants.expiresAt ?? null,
     daily_limit: grants.dailyLimit ?? null,

@@ -337,37 +337,73 @@ test('lend refuses an expired key and a label that is not valid', () => {
   assert.throws(() => keys.lend('a b', 1000, 'ask'), refused(/A label is/));
 });
 
+test('change sets, clears and leaves each limit and permission', () => {
+  const grants: KeyGrants = { dailyLimit: 5, rpm: 6, allowedRoutes: ['complete'], allowedModels: ['opus'] };
+  const { key, token } = keys.create('app', grants, 'test');
+  const changed = keys.change(
+    'app',
+    { dailyLimit: 7, rpm: null, concurrency: 2, expiresAt: undefined, allowedModels: null },
+    'key set',
+  );
+  const { rpm: _rpm, allowedModels: _models, ...kept } = key;
+  assert.deepEqual(changed, { ...kept, dailyLimit: 7, concurrency: 2 });
+  assert.deepEqual(keys.verify(token), changed);
+  assert.throws(() => keys.change('app', { rpm: 0 }, 'key set'), refused(/limit per minute/));
+  assert.throws(
+    () => keys.change('app', { rpm: 9, ollama: { host: '127.0.0.1', port: 0 } }, 'key set'),
+    refused(/port/),
+  );
+  assert.deepEqual(keys.verify(token), changed, 'a change that is refused changes nothing');
+});
+
+test('a disabled key is refused until it is enabled, and keeps its secret and its limits', () => {
+  const { key, token } = keys.create('app', { dailyLimit: 5 }, 'test');
+  const standing = keys.standing(key.id);
+  assert.deepEqual(keys.change('app', { disabled: true }, 'key disable'), { ...key, disabledAt: time });
+  assert.deepEqual(
+    [keys.verify(token), keys.byId(key.id), keys.isLive(key.id), keys.standing(key.id)],
+    [undefined, undefined, false, undefined],
+  );
+  time += 1;
+  assert.equal(keys.change('app', { disabled: true, rpm: 3 }, 'key disable').disabledAt, time - 1);
+  assert.deepEqual(keys.change('app', { disabled: null, rpm: null }, 'key enable'), key);
+  assert.deepEqual([keys.verify(token), keys.standing(key.id)], [key, standing]);
+});
+
 test('a key has an address for Ollama until it is removed, and no two keys have the same', () => {
   const { key } = keys.create('ha', {}, 'test');
   keys.create('other', {}, 'test');
   const ollama = { host: '127.0.0.1', port: 11434 };
-  assert.deepEqual(keys.setOllama('ha', { host: 'localhost', port: 11434 }, 'key set'), { ...key, ollama });
+  assert.deepEqual(keys.change('ha', { ollama: { host: 'localhost', port: 11434 } }, 'key set'), {
+    ...key,
+    ollama,
+  });
   assert.deepEqual(keys.withOllama(), [{ ...key, ollama }]);
   assert.throws(
-    () => keys.setOllama('other', ollama, 'key set'),
+    () => keys.change('other', { ollama }, 'key set'),
     refused(/^The key ha already has that address/),
   );
-  keys.setOllama('other', { host: '0:0:0:0:0:0:0:1', port: 11434 }, 'key set');
+  keys.change('other', { ollama: { host: '0:0:0:0:0:0:0:1', port: 11434 } }, 'key set');
   assert.equal(keys.withOllama().at(-1)?.ollama?.host, '::1');
-  assert.deepEqual(keys.setOllama('ha', undefined, 'key set'), key);
+  assert.deepEqual(keys.change('ha', { ollama: null }, 'key set'), key);
   assert.deepEqual(
     keys.show('ha').events.map(({ action }) => action),
     ['created', 'changed', 'changed'],
   );
-  keys.setOllama('ha', ollama, 'key set');
+  keys.change('ha', { ollama }, 'key set');
   keys.revoke('ha', 'test');
-  assert.deepEqual(keys.setOllama('other', ollama, 'key set').ollama, ollama, 'a revoked key gives it free');
+  assert.deepEqual(keys.change('other', { ollama }, 'key set').ollama, ollama, 'a revoked key gives it free');
   assert.throws(
-    () => keys.setOllama('ha', undefined, 'key set'),
+    () => keys.change('ha', { ollama: null }, 'key set'),
     refused(/^There is no key with the label ha/),
   );
 });
 
-test('setOllama refuses a port out of range, a name, and an address that means all of them', () => {
+test('change refuses a port out of range, a name, and an address that means all of them', () => {
   keys.create('ha', {}, 'test');
   for (const port of [0, -1, 1.5, 65_536, Number.NaN]) {
     assert.throws(
-      () => keys.setOllama('ha', { host: '127.0.0.1', port }, 'key set'),
+      () => keys.change('ha', { ollama: { host: '127.0.0.1', port } }, 'key set'),
       refused(/^The port must be/),
     );
   }
@@ -382,7 +418,7 @@ test('setOllama refuses a port out of range, a name, and an address that means a
     'ha.local',
   ]) {
     assert.throws(
-      () => keys.setOllama('ha', { host, port: 1 }, 'key set'),
+      () => keys.change('ha', { ollama: { host, port: 1 } }, 'key set'),
       refused(/^The host must be one IP/),
       host,
     );

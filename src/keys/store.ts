@@ -8,10 +8,11 @@ import {
   checkOllamaAddress,
   KeyError,
   type Key,
+  type KeyChanges,
   type KeyGrants,
   type OllamaAddress,
 } from './key.ts';
-import { grantColumns, keyOf, type KeyRow } from './row.ts';
+import { grantColumns, grantsOf, keyOf, type KeyRow } from './row.ts';
 import { mintToken } from './token.ts';
 import { openVerifier } from './verify.ts';
 
@@ -31,7 +32,12 @@ const uniqueViolation = 2067;
 export function openKeys(store: Store, { now = Date.now, random = randomBytes }: KeysOptions = {}) {
   const { db } = store;
   const withOllama = db.prepare('SELECT * FROM keys WHERE ollama_port IS NOT NULL AND revoked_at IS NULL');
-  const setOllama = db.prepare('UPDATE keys SET ollama_host = ?, ollama_port = ? WHERE id = ?');
+  const update = db.prepare(
+    `UPDATE keys SET expires_at = :expires_at, daily_limit = :daily_limit, rpm = :rpm, concurrency = :concurrency,
+       allowed_routes = :allowed_routes, allowed_models = :allowed_models, disabled_at = :disabled_at,
+       ollama_host = :ollama_host, ollama_port = :ollama_port
+     WHERE id = :id`,
+  );
   const byLabel = db.prepare('SELECT * FROM keys WHERE label = ? AND revoked_at IS NULL');
   const lastByLabel = db.prepare(
     'SELECT * FROM keys WHERE label = ? ORDER BY revoked_at IS NULL DESC, created_at DESC LIMIT 1',
@@ -89,18 +95,23 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       });
     },
 
-    /** Where the key serves Ollama's API without its secret; undefined: nowhere. */
-    setOllama(label: string, address: OllamaAddress | undefined, command: string): Key {
-      const { host, port } = address === undefined ? {} : checkOllamaAddress(address);
+    change(label: string, changes: KeyChanges, command: string): Key {
+      const { ollama, disabled, ...grants } = changes;
+      const address = ollama && checkOllamaAddress(ollama);
       return store.transaction(() => {
+        const at = now();
         const key = liveKey(label);
-        const other = withOllama
-          .all()
-          .map((row) => keyOf(row as KeyRow))
-          .find(({ id, ollama }) => id !== key.id && ollama?.host === host && ollama?.port === port);
-        if (other !== undefined) throw new KeyError(`The key ${other.label} already has that address.`);
-        setOllama.run(host ?? null, port ?? null, key.id);
-        insertEvent.run(now(), key.id, 'changed', command);
+        checkGrants(grants, at);
+        if (address) checkFree(address, key);
+        const { host, port } = (address === undefined ? key.ollama : address) ?? {};
+        update.run({
+          id: key.id,
+          ...grantColumns({ ...grantsOf(key), ...withoutUndefined(grants) }),
+          disabled_at: disabled === undefined ? (key.disabledAt ?? null) : disabled && (key.disabledAt ?? at),
+          ollama_host: host ?? null,
+          ollama_port: port ?? null,
+        });
+        insertEvent.run(at, key.id, 'changed', command);
         return liveKey(label);
       });
     },
@@ -152,6 +163,14 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     },
   };
 
+  function checkFree({ host, port }: OllamaAddress, { id }: Key): void {
+    const other = withOllama
+      .all()
+      .map((row) => keyOf(row as KeyRow))
+      .find(({ id: other, ollama }) => other !== id && ollama?.host === host && ollama.port === port);
+    if (other !== undefined) throw new KeyError(`The key ${other.label} already has that address.`);
+  }
+
   function addKey(id: string, label: string, grants: KeyGrants, at: number, command: string): void {
     insertKey.run({ id, label, created_at: at, ...grantColumns(grants) });
     insertEvent.run(at, id, 'created', command);
@@ -171,6 +190,10 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         : `There is already a key with the label ${label}.`,
     );
   }
+}
+
+function withoutUndefined<Fields extends object>(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
 }
 
 /** Repeats the label only if it has a label's shape: what a person typed by mistake can be a secret. */

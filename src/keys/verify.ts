@@ -18,12 +18,12 @@ export function openVerifier(store: Store, now: () => number) {
   const { db } = store;
   const bySecret = db.prepare(
     `SELECT k.*, s.digest, s.valid_until FROM keys k JOIN key_secrets s ON s.key_id = k.id
-     WHERE k.id = ? AND k.revoked_at IS NULL`,
+     WHERE k.id = ? AND k.revoked_at IS NULL AND k.disabled_at IS NULL`,
   );
-  const byId = db.prepare('SELECT * FROM keys WHERE id = ? AND revoked_at IS NULL');
+  const byId = db.prepare('SELECT * FROM keys WHERE id = ? AND revoked_at IS NULL AND disabled_at IS NULL');
   const standingById = db.prepare(
     `SELECT expires_at, (SELECT max(id) FROM key_events WHERE key_id = k.id AND action = 'rotated') AS rotation
-     FROM keys k WHERE id = ? AND revoked_at IS NULL`,
+     FROM keys k WHERE id = ? AND revoked_at IS NULL AND disabled_at IS NULL`,
   );
   const lastUse = openLastUse(store);
 
@@ -44,7 +44,7 @@ export function openVerifier(store: Store, now: () => number) {
       return keyOf(found);
     },
 
-    /** For a caller that is known in another way than by a secret. Undefined for a key that is revoked or has expired. */
+    /** For a caller that is known in another way than by a secret. Undefined for a key that is revoked or disabled, or has expired. */
     byId(id: string): Key | undefined {
       const at = now();
       const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
@@ -58,7 +58,7 @@ export function openVerifier(store: Store, now: () => number) {
       return row !== undefined && !isExpired(row, now());
     },
 
-    /** Changes with each new secret of the key; undefined once it is revoked or has expired. */
+    /** Changes with each new secret of the key; undefined once it is revoked or disabled, or has expired. */
     standing(id: string): string | undefined {
       const row = orNotReady(() => standingById.get(id)) as
         | (Pick<KeyRow, 'expires_at'> & { rotation: number | null })

@@ -142,4 +142,8 @@ export const migrations: readonly string[] = [
   CREATE INDEX key_events_by_key ON key_events (key_id, id);
   CREATE INDEX key_events_lent ON key_events (at) WHERE action = 'lent';
   `,
+  // A key that its owner has disabled until further notice.
+  `
+  ALTER TABLE keys ADD COLUMN disabled_at INTEGER;
+  `,
 ];

@@ -245,7 +245,7 @@ test('openStore keeps the keys and the history of a version 4 database, in which
   const store = openStore(dir);
   assert.deepEqual(
     { ...store.db.prepare('SELECT * FROM keys').get() },
-    { ...key, ollama_host: null, ollama_port: null },
+    { ...key, ollama_host: null, ollama_port: null, disabled_at: null },
   );
   assert.deepEqual({ ...store.db.prepare('SELECT * FROM key_events').get() }, { ...event });
   assert.deepEqual(store.db.prepare('PRAGMA foreign_key_check').all(), []);

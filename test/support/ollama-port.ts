@@ -25,7 +25,7 @@ export async function ollamaPort(
   const port = await freePort();
   const { id } = changeKeys(relay, (keys) => {
     keys.create(label, grants, 'test');
-    return keys.setOllama(label, { host: '127.0.0.1', port }, 'key set');
+    return keys.change(label, { ollama: { host: '127.0.0.1', port } }, 'key set');
   });
   await eventually(`a listener for ${label}`, () => relay.log().includes(`"url":"http://127.0.0.1:${port}"`));
   return { url: `http://127.0.0.1:${port}`, port, keyId: id };

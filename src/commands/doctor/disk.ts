@@ -8,6 +8,7 @@ import { openKeys } from '../../keys/store.ts';
 import { localUrl } from '../../service/ready.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { waitMs } from '../context.ts';
+import { keyState } from '../text/key-text.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
 
 const mib = 1024 * 1024;
@@ -33,8 +34,9 @@ export function diskLines({ dataDir }: Config, now: number): Line[] {
     try {
       const problem = store.problem();
       lines.push(problem === undefined ? ok('database', 'writable') : failure('database', problem, fix));
-      const isLive = ({ expiresAt = Infinity }: Key): boolean => now < expiresAt;
-      const live = openKeys(store).list().filter(isLive);
+      const live = openKeys(store)
+        .list()
+        .filter((key) => keyState(key, now) === 'live');
       lines.push(keysLine(live.length), ...portLines(live));
     } finally {
       store.close();

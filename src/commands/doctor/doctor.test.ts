@@ -183,7 +183,7 @@ describe('the data directory', () => {
     const keys = openKeys(store);
     keys.create('ha', {}, 'test');
     const portLine = (host: string): Line => {
-      keys.setOllama('ha', { host, port: 11434 }, 'test');
+      keys.change('ha', { ollama: { host, port: 11434 } }, 'test');
       return find(lines(), 'ollama-port');
     };
     assertLine(

@@ -5,11 +5,12 @@ import { localUrl } from '../../service/ready.ts';
 import { iso, utcDay } from '../../time.ts';
 import { table, time } from './table.ts';
 
-type KeyState = 'live' | 'expired' | 'revoked';
+type KeyState = 'live' | 'disabled' | 'expired' | 'revoked';
 
-function keyState(key: Key, now: number): KeyState {
+export function keyState(key: Key, now: number): KeyState {
   if (key.revokedAt !== undefined) return 'revoked';
-  return key.expiresAt !== undefined && now >= key.expiresAt ? 'expired' : 'live';
+  if (key.expiresAt !== undefined && now >= key.expiresAt) return 'expired';
+  return key.disabledAt === undefined ? 'live' : 'disabled';
 }
 
 /** For a limit that is null, the relay's default applies. */
@@ -22,6 +23,7 @@ export function keyJson(key: Key, now: number): Record<string, unknown> {
     last_used_at: iso(key.lastUsedAt),
     expires_at: iso(key.expiresAt),
     revoked_at: iso(key.revokedAt),
+    disabled_at: iso(key.disabledAt),
     daily_limit: key.dailyLimit ?? null,
     rpm: key.rpm ?? null,
     concurrency: key.concurrency ?? null,

@@ -66,7 +66,7 @@ export function ollamaSite(keyId: string, address: OllamaAddress): Site<OllamaPa
 function notServed(): RelayError {
   return new RelayError(
     'unauthorized',
-    'The key of this port is revoked or has expired. On the host, claude-relay key list shows the keys.',
+    'The key of this port is revoked, disabled or has expired. On the host, claude-relay key list shows the keys.',
   );
 }
 
