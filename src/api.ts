@@ -216,11 +216,23 @@ const limitWindow = z.strictObject({
   resets_at: z.iso.datetime(),
 });
 
+/** `used` can exceed `limit`, by the last request. */
+const budgetState = z.strictObject({
+  limit: z.number(),
+  used: z.number(),
+  remaining: z.number(),
+  resets_at: z.iso.datetime(),
+});
+
 /** A limit that is off is absent. */
 const limitsState = z.strictObject({
   key_rpm: limitWindow.optional(),
   key_daily: limitWindow.optional(),
   global_daily: limitWindow.optional(),
+  key_usd: budgetState.optional().describe("The key's daily budget in dollars, as Claude Code reckons them."),
+  key_tokens: budgetState.optional(),
+  global_usd: budgetState.optional(),
+  global_tokens: budgetState.optional(),
   concurrency: z.strictObject({ limit: z.int(), running: z.int() }),
 });
 

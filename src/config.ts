@@ -56,7 +56,7 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
   const problems = [...unknown, ...modelProblems(values), ...placeProblems(values, hostEnv)];
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const { queueMax, queueTimeoutMs, lanes } = values.limits;
+  const { queueMax, queueTimeoutMs, lanes, budget } = values.limits;
   return {
     ...values,
     dataDir: values.dataDir ?? defaultDataDir(env),
@@ -68,6 +68,7 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
         },
         fetch: { ...lanes.fetch, keyConcurrency: keyShare(lanes.fetch.concurrency) },
       },
+      budget,
       queueMax,
       queueTimeoutMs: queueTimeoutMs || values.requestTimeoutMs + slotEndMs,
     },

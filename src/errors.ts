@@ -52,6 +52,8 @@ export const limitNames = [
   'key_rpm',
   'key_daily',
   'global_daily',
+  'key_budget',
+  'global_budget',
   'queue_full',
   'queue_timeout',
   'target_host',

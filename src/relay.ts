@@ -39,6 +39,7 @@ import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
 import { FailedKeyLimiter } from './limits/failed-keys.ts';
 import { RateLimiter } from './limits/rate-limiter.ts';
+import { Reckoning } from './limits/reckoning.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
@@ -75,6 +76,8 @@ export type RelayOverrides = {
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
 };
 
+const nearlySpent = 'four fifths of a daily budget are used';
+
 /** Throws StoreError; rejects when the address is taken. */
 export async function startRelay({ claudeBin, log, overrides = {}, ...given }: RelayOptions): Promise<Relay> {
   const config = { ...given.config, ...overrides.times };
@@ -94,7 +97,12 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   const store = openStore(config.dataDir);
   const keys = openKeys(store, { now: () => clock.wall() });
   const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
-  const admission = createAdmission({ ...config.limits, counts: openDailyCounts(store), clock });
+  const admission = createAdmission({
+    ...config.limits,
+    counts: openDailyCounts(store),
+    clock,
+    onNearlySpent: ({ keyId, ...budget }) => log.warn({ ...budget, key_id: keyId }, nearlySpent),
+  });
   const readiness = startReadiness({
     identity: () => cliIdentity(claudeBin),
     prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv, seal, signal })),
@@ -146,6 +154,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     seal: sealed,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
     keptItems: new KeptItems(),
+    reckoning: new Reckoning(),
     rememberedRuns: new RememberedRuns(),
     mcpCalls: new McpCalls(),
     bodyBudget: new BodyBudget(config.maxInputBytes + config.maxAttachmentBytes),

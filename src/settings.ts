@@ -33,6 +33,11 @@ const whole = (least: number, most: number) =>
 const milliseconds = (least: number, most: number) => whole(least, most).transform((value) => value * 1000);
 const mebibytes = (least: number, most: number) => whole(least, most).transform((value) => value * 2 ** 20);
 const limit = whole(0, 1_000_000);
+const dollars = z
+  .string()
+  .regex(/^\d{1,7}(?:\.\d{1,2})?$/, 'must be dollars from 0 to 1000000, such as 2 or 0.50')
+  .transform(Number)
+  .refine((value) => value <= 1_000_000, 'must be dollars from 0 to 1000000, such as 2 or 0.50');
 const bytes = (least: number) => whole(least, 64 * 1024 * 1024);
 const flag = z.enum(['0', '1'], 'must be 0 or 1').transform((value) => value === '1');
 const text = (isValid: (value: string) => boolean, message: string) => z.string().refine(isValid, message);
@@ -199,6 +204,16 @@ const groups = {
             description: 'Page fetches per UTC day for all keys together. 0: no limit.',
           }),
         },
+      },
+      budget: {
+        usd: setting('GLOBAL_USD_DAILY', '0', dollars, {
+          description:
+            'Dollars per UTC day for all keys together, as Claude Code reckons them: under a subscription nothing is billed. 0: no limit.',
+        }),
+        tokens: setting('GLOBAL_TOKENS_DAILY', '0', whole(0, 1_000_000_000), {
+          description:
+            'Tokens per UTC day for all keys together: input, output and cache writes. 0: no limit.',
+        }),
       },
       queueMax: setting('QUEUE_MAX', '32', whole(0, 10_000), {
         description:

@@ -4,12 +4,14 @@ import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
 import { keyRoutes, type GrantChanges, type KeyGrants, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
-import { iso } from '../time.ts';
+import { spentOn } from '../limits/spending.ts';
+import { openDailyCounts } from '../store/daily.ts';
+import { iso, utcDay } from '../time.ts';
 import { localUrl } from '../service/ready.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { freeAddress } from './free-address.ts';
-import { keyJson, keyTable, keyText } from './text/key-text.ts';
-import { parseCount, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
+import { keyJson, keyTable, keyText, type Today } from './text/key-text.ts';
+import { parseCount, parseDollars, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
 import { json, time } from './text/table.ts';
 
 /** The key store checks the names of routes and models. */
@@ -17,6 +19,8 @@ type GrantOptions<Off = never> = {
   daily?: number | Off;
   rpm?: number | Off;
   concurrency?: number | Off;
+  usdDaily?: number | Off;
+  tokensDaily?: number | Off;
   expires?: number | Off;
   routes?: KeyRoute[] | Off;
   models?: string[] | Off;
@@ -46,10 +50,12 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--all', 'include revoked keys')
     .option('--json', 'as JSON')
     .action(({ all = false, json: asJson }: ListOptions) =>
-      withRecords(context, ({ keys, terminal, now }) => {
+      withRecords(context, (records) => {
+        const { keys, terminal } = records;
         const list = keys.list({ revoked: all });
-        if (asJson === true) terminal.out(json(list.map((item) => keyJson(item, now()))));
-        else if (list.length > 0) terminal.out(keyTable(list, now()));
+        const today = todayOf(records);
+        if (asJson === true) terminal.out(json(list.map((item) => keyJson(item, today))));
+        else if (list.length > 0) terminal.out(keyTable(list, today));
         else terminal.err('There are no keys. Create one with bin/genkey <label>.\n');
       }),
     );
@@ -59,11 +65,13 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .description('show one key, its limits and its history')
     .option('--json', 'as JSON')
     .action((label: string, options: { json?: boolean }) =>
-      withRecords(context, ({ keys, terminal, now }) => {
+      withRecords(context, (records) => {
+        const { keys, terminal } = records;
         const { key, events } = keys.show(label);
-        if (options.json !== true) return terminal.out(keyText(key, events, now()));
+        const today = todayOf(records);
+        if (options.json !== true) return terminal.out(keyText(key, events, today));
         const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
-        terminal.out(json({ ...keyJson(key, now()), events: history }));
+        terminal.out(json({ ...keyJson(key, today), events: history }));
       }),
     );
 
@@ -78,7 +86,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--json', 'as JSON')
     .action((label: string, options: SetOptions) =>
       withRecords(context, async (records) => {
-        const { keys, terminal, now } = records;
+        const { keys, terminal } = records;
         const { ollamaPort: port, ollamaHost: host } = options;
         const ollama =
           typeof port === 'number' ? await freeAddress({ host, port }, keys.withOllama()) : port && null;
@@ -90,7 +98,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
           );
         }
         const changed = keys.change(label, { ...grants, ollama }, 'key set');
-        if (options.json === true) return terminal.out(json(keyJson(changed, now())));
+        if (options.json === true) return terminal.out(json(keyJson(changed, todayOf(records))));
         if (changesGrants) terminal.err(`Changed ${label}: its next request has the new settings.\n`);
         if (ollama === null) terminal.err(`${label} is not served to Ollama clients.\n`);
         if (!ollama) return;
@@ -110,9 +118,10 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       .description(`${name} a key: ${effect}`)
       .option('--json', 'as JSON')
       .action((label: string, options: { json?: boolean }) =>
-        withRecords(context, ({ keys, terminal, now }) => {
+        withRecords(context, (records) => {
+          const { keys, terminal } = records;
           const changed = keys.change(label, { disabled }, `key ${name}`);
-          if (options.json === true) terminal.out(json(keyJson(changed, now())));
+          if (options.json === true) terminal.out(json(keyJson(changed, todayOf(records))));
           else terminal.err(`${name === 'disable' ? 'Disabled' : 'Enabled'} ${label}: ${effect}.\n`);
         }),
       );
@@ -137,9 +146,10 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .description('revoke a key: its next request is refused')
     .option('--json', 'as JSON')
     .action((label: string, options: { json?: boolean }) =>
-      withRecords(context, ({ keys, terminal, now }) => {
+      withRecords(context, (records) => {
+        const { keys, terminal } = records;
         const revoked = keys.revoke(label, 'key revoke');
-        if (options.json === true) terminal.out(json(keyJson(revoked, now())));
+        if (options.json === true) terminal.out(json(keyJson(revoked, todayOf(records))));
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
@@ -154,6 +164,8 @@ function grantOptions(command: Command, now: () => number, accept: (parse: Parse
     .option('--daily <n>', 'requests per UTC day', limit)
     .option('--rpm <n>', 'requests per minute', limit)
     .option('--concurrency <n>', 'requests at the same time', limit)
+    .option('--usd-daily <n>', 'dollars per UTC day, as Claude Code reckons them', accept(parseDollars))
+    .option('--tokens-daily <n>', 'tokens per UTC day: input, output and cache writes', limit)
     .option(
       '--expires <when>',
       'a duration (30d) or a date (2030-01-31, UTC)',
@@ -168,12 +180,15 @@ function orOff(parse: Parse): Parse {
   return (text) => (text === 'off' ? text : parse(text));
 }
 
-function grantsOf({ daily, rpm, concurrency, expires, routes, models }: GrantOptions): KeyGrants {
+function grantsOf(options: GrantOptions): KeyGrants {
+  const { daily, rpm, concurrency, usdDaily, tokensDaily, expires, routes, models } = options;
   return {
     expiresAt: expires,
     dailyLimit: daily,
     rpm,
     concurrency,
+    usdDaily,
+    tokensDaily,
     allowedRoutes: routes,
     allowedModels: models,
   };
@@ -187,14 +202,21 @@ function changedBy(options: GrantOptions<'off'>): GrantChanges {
   );
 }
 
+function todayOf({ store, now }: Records): Today {
+  const counts = openDailyCounts(store);
+  const at = now();
+  return { now: at, spent: ({ id }) => spentOn(counts, utcDay(at), id) };
+}
+
 /** Only the secret is on stdout, so that `KEY=$(claude-relay key create my-app)` works. */
 function showSecret(
-  { terminal, now }: Records,
+  records: Records,
   { key, token }: NewSecret,
   asJson: boolean | undefined,
   sentence: string,
 ): void {
-  if (asJson === true) return terminal.out(json({ ...keyJson(key, now()), secret: token }));
+  const { terminal } = records;
+  if (asJson === true) return terminal.out(json({ ...keyJson(key, todayOf(records)), secret: token }));
   terminal.err(`${sentence}\n`);
   terminal.out(`${token}\n`);
 }

@@ -85,5 +85,6 @@ export function unauthorized(): RelayError {
 /** A key's own limits apply to completions; page fetches have those of the settings. */
 export function limitsOf(key: Key, lane: Lane): KeyLimits {
   if (lane === 'fetch') return { keyId: key.id };
-  return { keyId: key.id, rpm: key.rpm, daily: key.dailyLimit, concurrency: key.concurrency };
+  const { id, rpm, dailyLimit, concurrency, usdDaily = 0, tokensDaily = 0 } = key;
+  return { keyId: id, rpm, daily: dailyLimit, concurrency, budget: { usd: usdDaily, tokens: tokensDaily } };
 }

@@ -8,6 +8,8 @@ import type { Answer } from '../conversation.ts';
 import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
 import { RelayError } from '../errors.ts';
+import type { Reckoning } from '../limits/reckoning.ts';
+import { nothing } from '../limits/spending.ts';
 import { asRelayError, type KeyedExchange } from './exchange.ts';
 import type { KeptItems } from './async/kept-items.ts';
 import { reserve, whileWanted, type ReservationParts } from './reservation.ts';
@@ -17,6 +19,7 @@ export type RunParts = ReservationParts & {
   readiness: Pick<Readiness, 'check'>;
   runner: Pick<Runner, 'run'>;
   keptItems: Pick<KeptItems, 'keep' | 'recall'>;
+  reckoning: Reckoning;
 };
 
 export type UnderstoodRequest = {
@@ -82,10 +85,11 @@ async function runTurnUnderTicket(
   exchange: KeyedExchange,
   parts: RunParts,
 ): Promise<Answer> {
-  const { admission, readiness, runner, inFlight } = parts;
+  const { admission, readiness, reckoning, runner, inFlight } = parts;
   readiness.check();
   return whileWanted(clientSignal, exchange, inFlight, async (signal, holdUntil) => {
-    const ticket = await reserve({ lane: 'complete', model: run.model }, signal, exchange, parts);
+    const most = () => reckoning.most(run.model, run);
+    const ticket = await reserve({ lane: 'complete', model: run.model, most }, signal, exchange, parts);
     onSlot?.();
     let turn: RunningTurn;
     try {
@@ -96,7 +100,10 @@ async function runTurnUnderTicket(
       throw error;
     }
     const { outcome, times, usage, mayHaveSpent, resolvedModel, start } = await turn.finished;
-    holdUntil(turn.gone.then(() => void (mayHaveSpent ? ticket.settle() : ticket.release())));
+    const reported = outcome.ok ? outcome.answer.costUsd : null;
+    const used = mayHaveSpent ? reckoning.used(run.model, usage, reported) : nothing;
+    holdUntil(turn.gone.then(() => void (mayHaveSpent ? ticket.settle(used) : ticket.release())));
+    exchange.costUsd = used.usd;
     if (resolvedModel !== undefined) admission.modelResolved(run.model, resolvedModel);
     exchange.spent = mayHaveSpent;
     exchange.start = start;
@@ -112,7 +119,6 @@ async function runTurnUnderTicket(
     }
     ticket.planWorks();
     const { answer } = outcome;
-    exchange.costUsd = answer.costUsd ?? 0;
     exchange.stopReason = answer.stopReason;
     // Should the API have answered with another model than the CLI asked: a whole answer's headers can still say so.
     run.onModel?.(answer.resolvedModel);

@@ -17,6 +17,10 @@ export type KeyGrants = {
   rpm?: number | undefined;
   /** Requests at the same time. */
   concurrency?: number | undefined;
+  /** Dollars a UTC day, as Claude Code reckons them. */
+  usdDaily?: number | undefined;
+  /** Tokens a UTC day: input, output and cache writes. */
+  tokensDaily?: number | undefined;
   allowedRoutes?: readonly KeyRoute[] | undefined;
   allowedModels?: readonly string[] | undefined;
 };
@@ -69,6 +73,11 @@ export function checkGrants(grants: GrantChanges, now: number): void {
   checkLimit('daily limit', grants.dailyLimit);
   checkLimit('limit per minute', grants.rpm);
   checkLimit('concurrency', grants.concurrency);
+  checkLimit('token budget', grants.tokensDaily);
+  const { usdDaily } = grants;
+  if (isGiven(usdDaily) && !(usdDaily >= 0.01 && usdDaily <= 1_000_000)) {
+    throw new KeyError('The budget in dollars must be from 0.01 to 1000000.');
+  }
   const { expiresAt } = grants;
   if (isGiven(expiresAt) && !(Number.isSafeInteger(expiresAt) && expiresAt > now)) {
     throw new KeyError('The expiry must be in the future.');

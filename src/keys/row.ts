@@ -12,6 +12,8 @@ export type KeyRow = {
   daily_limit: number | null;
   rpm: number | null;
   concurrency: number | null;
+  usd_daily: number | null;
+  tokens_daily: number | null;
   allowed_routes: string | null;
   allowed_models: string | null;
   disabled_at: number | null;
@@ -31,6 +33,8 @@ export function keyOf(row: KeyRow): Key {
     ...(row.daily_limit !== null && { dailyLimit: row.daily_limit }),
     ...(row.rpm !== null && { rpm: row.rpm }),
     ...(row.concurrency !== null && { concurrency: row.concurrency }),
+    ...(row.usd_daily !== null && { usdDaily: row.usd_daily }),
+    ...(row.tokens_daily !== null && { tokensDaily: row.tokens_daily }),
     ...(row.allowed_routes !== null && { allowedRoutes: row.allowed_routes.split(',').filter(isRoute) }),
     ...(row.allowed_models !== null && { allowedModels: row.allowed_models.split(',') }),
     ...(row.ollama_host !== null &&
@@ -39,8 +43,9 @@ export function keyOf(row: KeyRow): Key {
 }
 
 export function grantsOf(key: Key): KeyGrants {
-  const { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels } = key;
-  return { expiresAt, dailyLimit, rpm, concurrency, allowedRoutes, allowedModels };
+  const { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, allowedRoutes, allowedModels } =
+    key;
+  return { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, allowedRoutes, allowedModels };
 }
 
 /** The columns of `KeyGrants`, by name. */
@@ -50,6 +55,8 @@ export function grantColumns(grants: GrantChanges): Record<string, number | stri
     daily_limit: grants.dailyLimit ?? null,
     rpm: grants.rpm ?? null,
     concurrency: grants.concurrency ?? null,
+    usd_daily: grants.usdDaily ?? null,
+    tokens_daily: grants.tokensDaily ?? null,
     allowed_routes: grants.allowedRoutes?.join(',') ?? null,
     allowed_models: grants.allowedModels?.join(',') ?? null,
   };

@@ -25,6 +25,8 @@ type KeysOptions = { now?: () => number; random?: (bytes: number) => Uint8Array 
 
 const uniqueViolation = 2067;
 
+const grantNames = Object.keys(grantColumns({}));
+
 /**
  * In each method, `command` says who asked, in at most 40 characters, for the record of changes. The methods throw `KeyError` with a
  * sentence for the owner; those of the verifier throw as it says.
@@ -33,8 +35,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const { db } = store;
   const withOllama = db.prepare('SELECT * FROM keys WHERE ollama_port IS NOT NULL AND revoked_at IS NULL');
   const update = db.prepare(
-    `UPDATE keys SET expires_at = :expires_at, daily_limit = :daily_limit, rpm = :rpm, concurrency = :concurrency,
-       allowed_routes = :allowed_routes, allowed_models = :allowed_models, disabled_at = :disabled_at,
+    `UPDATE keys SET ${grantNames.map((name) => `${name} = :${name}`).join()}, disabled_at = :disabled_at,
        ollama_host = :ollama_host, ollama_port = :ollama_port
      WHERE id = :id`,
   );
@@ -46,8 +47,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const all = db.prepare('SELECT * FROM keys ORDER BY created_at, id');
   const events = db.prepare('SELECT at, action, command FROM key_events WHERE key_id = ? ORDER BY id');
   const insertKey = db.prepare(
-    `INSERT INTO keys (id, label, created_at, expires_at, daily_limit, rpm, concurrency, allowed_routes, allowed_models)
-     VALUES (:id, :label, :created_at, :expires_at, :daily_limit, :rpm, :concurrency, :allowed_routes, :allowed_models)`,
+    `INSERT INTO keys (id, label, created_at, ${grantNames.join()})
+     VALUES (:id, :label, :created_at, ${grantNames.map((name) => `:${name}`).join()})`,
   );
   const markRevoked = db.prepare('UPDATE keys SET revoked_at = ? WHERE id = ?');
   const insertSecret = db.prepare('INSERT INTO key_secrets (key_id, digest, valid_until) VALUES (?, ?, ?)');

@@ -7,11 +7,15 @@ import type { KeyLimits, Lane, LaneLimits, LaneWork } from './lane-limits.ts';
 import type { LaneState } from './lane-state.ts';
 import { LaneAdmission, type LaneOptions } from './lane.ts';
 import { PlanLimits, type PlanClosing } from './plan-limit.ts';
+import { nothing, Spending, type NearlySpent, type Spend } from './spending.ts';
 import type { Ticket } from './ticket.ts';
 import { DayClock } from './windows.ts';
 
 export type AdmissionOptions = Pick<LaneOptions, 'queueMax' | 'queueTimeoutMs' | 'counts' | 'clock'> & {
   lanes: Record<Lane, LaneLimits>;
+  /** The budget of all keys together in a UTC day; absent: none. */
+  budget?: Spend;
+  onNearlySpent?: (budget: NearlySpent) => void;
 };
 
 /** `signal` is aborted when the client leaves. */
@@ -23,6 +27,12 @@ export function createAdmission(options: AdmissionOptions) {
   const { clock } = options;
   const days = new DayClock(clock);
   const planLimits = new PlanLimits(clock);
+  const spending = new Spending({
+    counts: options.counts,
+    days,
+    all: options.budget ?? nothing,
+    onNearlySpent: options.onNearlySpent ?? (() => {}),
+  });
   let draining: PromiseWithResolvers<void> | undefined;
 
   const onEnd = (): void => {
@@ -31,16 +41,22 @@ export function createAdmission(options: AdmissionOptions) {
   };
   const common = { ...options, days, onEnd };
   const lanes: Record<Lane, LaneAdmission> = {
-    complete: new LaneAdmission({ ...common, lane: 'complete', limits: options.lanes.complete, planLimits }),
+    complete: new LaneAdmission({
+      ...common,
+      lane: 'complete',
+      limits: options.lanes.complete,
+      planLimits,
+      spending,
+    }),
     fetch: new LaneAdmission({ ...common, lane: 'fetch', limits: options.lanes.fetch }),
   };
 
   return {
     /** Rejects with `rate_limited`, `shutting_down`, `not_ready` if the daily counts cannot be kept, or the signal's reason. */
-    async reserve({ lane, model, key, signal }: ReserveRequest): Promise<Ticket> {
+    async reserve({ lane, model, most, key, signal }: ReserveRequest): Promise<Ticket> {
       if (draining !== undefined) throw shuttingDown();
       signal.throwIfAborted();
-      return lanes[lane].reserve(key, signal, model);
+      return lanes[lane].reserve(key, signal, model, most);
     },
 
     state: (lane: Lane, key: KeyLimits): LaneState => lanes[lane].state(key),

@@ -22,11 +22,13 @@ export function limitHeaders(state: LaneState, wallMs: number): Record<string, s
     const window = state[field];
     return window === undefined ? [] : [{ name, seconds, ...window }];
   });
+  const budget = budgetLeft(state);
   const [tightest] = active.toSorted((a, b) => a.remaining - b.remaining || b.resetMs - a.resetMs);
-  if (tightest === undefined) return {};
+  if (tightest === undefined) return budget;
 
   const { limit, remaining, resetMs } = tightest;
   return {
+    ...budget,
     'anthropic-ratelimit-requests-limit': String(limit),
     'anthropic-ratelimit-requests-remaining': String(remaining),
     'anthropic-ratelimit-requests-reset': rfc3339(wallMs + resetMs),
@@ -40,6 +42,16 @@ export function limitHeaders(state: LaneState, wallMs: number): Record<string, s
       .map(({ name, remaining, nextMs }) => `"${name}";r=${remaining};t=${Math.ceil(nextMs / 1000)}`)
       .join(', '),
   };
+}
+
+/** What is left of the key's daily budgets, or of those of all keys if that is less. */
+function budgetLeft({ budgets }: LaneState): Record<string, string> {
+  const parts = (['usd', 'tokens'] as const).flatMap((unit) => {
+    const states = [budgets?.key[unit], budgets?.all[unit]].filter((each) => each !== undefined);
+    const left = states.map(({ limit, used }) => Math.max(0, limit - used));
+    return left.length === 0 ? [] : `${unit}=${Number(Math.min(...left).toFixed(6))}`;
+  });
+  return parts.length === 0 ? {} : { 'x-relay-budget-left': parts.join(', ') };
 }
 
 /** To the second, as the Claude API writes it. Rounded up: it is never early. */

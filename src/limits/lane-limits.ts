@@ -1,10 +1,11 @@
 /** The limits of a request. 0 always means no limit. */
+import type { Spend } from './spending.ts';
 
 /** Completions and page fetches have separate budgets and separate slots. */
 export type Lane = 'complete' | 'fetch';
 
-/** `model`: the requested model of a completion. */
-export type LaneWork = { lane: Lane; model?: string };
+/** `model`: the requested model of a completion. `most`: what it can spend. */
+export type LaneWork = { lane: Lane; model?: string; most?: () => Spend };
 
 export type LaneLimits = {
   /** Running at once, all keys together. */
@@ -25,6 +26,7 @@ export type KeyLimits = {
   rpm?: number | undefined;
   daily?: number | undefined;
   concurrency?: number | undefined;
+  budget?: Spend | undefined;
 };
 
 export function limitsFor(lane: LaneLimits, key: KeyLimits): LaneLimits {

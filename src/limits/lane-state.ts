@@ -1,5 +1,6 @@
 /** What one key has left in a lane, for the headers of an answer and for `GET /v1/usage`. */
 import type { LaneLimits } from './lane-limits.ts';
+import type { Spending } from './spending.ts';
 import type { SlidingWindow } from './windows.ts';
 
 export type WindowState = {
@@ -16,6 +17,7 @@ export type LaneState = {
   rpm?: WindowState | undefined;
   daily?: WindowState | undefined;
   globalDaily?: WindowState | undefined;
+  budgets?: ReturnType<Spending['states']>;
   /** A limit of 0 is off. */
   concurrency: { limit: number; running: number; globalLimit: number; globalRunning: number; queued: number };
 };

@@ -11,6 +11,7 @@ import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './l
 import { dailyState, rpmState, type LaneState } from './lane-state.ts';
 import type { PlanLimits, Trial } from './plan-limit.ts';
 import { longest, refusal, type Blocked } from './refusals.ts';
+import { nothing, type Spend, type Spending } from './spending.ts';
 import { createTicket, type Ticket } from './ticket.ts';
 import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
 
@@ -26,14 +27,15 @@ export type LaneOptions = {
   days: DayClock;
   /** For a lane that uses the plan. */
   planLimits?: PlanLimits;
+  spending?: Spending;
   /** Called whenever a running request has ended. */
   onEnd: () => void;
 };
 
 /** One key in this lane, with the limits it had at its latest request. */
-type KeyUse = { keyId: string; limits: LaneLimits; window: SlidingWindow; running: number };
+type KeyUse = { keyId: string; limits: LaneLimits; budget: Spend; window: SlidingWindow; running: number };
 /** A request that has its place in the minute. */
-type Arrival = { key: KeyUse; at: number; model: string; trial: Trial | undefined };
+type Arrival = { key: KeyUse; at: number; model: string; most: () => Spend; trial: Trial | undefined };
 type Waiter = Arrival & { start: (day: string) => void; refuse: (error: unknown) => void };
 
 export class LaneAdmission {
@@ -60,7 +62,12 @@ export class LaneAdmission {
   }
 
   /** Takes everything one request needs, or throws and takes nothing. The promise is for a request that has to wait. */
-  reserve(keyLimits: KeyLimits, signal: AbortSignal, model = ''): Ticket | Promise<Ticket> {
+  reserve(
+    keyLimits: KeyLimits,
+    signal: AbortSignal,
+    model = '',
+    most = () => nothing,
+  ): Ticket | Promise<Ticket> {
     const now = this.#options.clock.monotonic();
     this.#forgetIdleKeys(now);
     const key = this.#keyUse(keyLimits);
@@ -68,7 +75,7 @@ export class LaneAdmission {
     this.#startWaiting();
     const day = this.#takeOrWait(key, now, model);
     // From here on nothing can fail.
-    const arrival: Arrival = { key, at: now, model, trial: this.#options.planLimits?.enter(model) };
+    const arrival: Arrival = { key, at: now, model, most, trial: this.#options.planLimits?.enter(model) };
     key.window.take(now);
     return day === undefined ? this.#wait(arrival, signal) : this.#start(arrival, day);
   }
@@ -82,7 +89,7 @@ export class LaneAdmission {
   }
 
   state(keyLimits: KeyLimits): LaneState {
-    const { keyId } = keyLimits;
+    const { keyId, budget = nothing } = keyLimits;
     const limits = limitsFor(this.#options.limits, keyLimits);
     const key = this.#keys.get(keyId);
     const concurrency = {
@@ -97,7 +104,9 @@ export class LaneAdmission {
     try {
       const { key, all, resetMs } = this.#budget.used(keyId, this.#waitingCounts(keyId));
       const daily = dailyState(limits.keyDaily, key, resetMs);
-      return { concurrency, rpm, daily, globalDaily: dailyState(limits.globalDaily, all, resetMs) };
+      const globalDaily = dailyState(limits.globalDaily, all, resetMs);
+      const budgets = this.#options.spending?.states(keyId, budget);
+      return { concurrency, rpm, daily, globalDaily, ...(budgets && { budgets }) };
     } catch {
       // The answer omits the days; new work is refused with the reason.
       return { concurrency, rpm };
@@ -105,14 +114,14 @@ export class LaneAdmission {
   }
 
   #keyUse(keyLimits: KeyLimits): KeyUse {
-    const { keyId } = keyLimits;
+    const { keyId, budget = nothing } = keyLimits;
     const limits = limitsFor(this.#options.limits, keyLimits);
     let key = this.#keys.get(keyId);
     if (key === undefined) {
-      key = { keyId, limits, window: new SlidingWindow(minuteMs), running: 0 };
+      key = { keyId, limits, budget, window: new SlidingWindow(minuteMs), running: 0 };
       this.#keys.set(keyId, key);
     }
-    key.limits = limits;
+    Object.assign(key, { limits, budget });
     return key;
   }
 
@@ -124,7 +133,8 @@ export class LaneAdmission {
   #takeOrWait(key: KeyUse, now: number, model: string): string | undefined {
     const { keyId, limits } = key;
     const waiting = this.#waitingCounts(keyId);
-    const timed = longest(this.#planBlocked(model, this.#estimate.typicalMs), rpmBlocked(key, now));
+    const closed = longest(this.#planBlocked(model, this.#estimate.typicalMs), this.#spent(key));
+    const timed = longest(closed, rpmBlocked(key, now));
     if (timed === undefined && this.#slotFree(key)) return this.#budget.take(keyId, limits, waiting);
     const blocked = longest(timed, this.#budget.blocked(keyId, limits, waiting)) ?? this.#slotBlocked(key);
     if (blocked !== undefined) throw refusal(blocked);
@@ -136,8 +146,17 @@ export class LaneAdmission {
     return wait === undefined || wait.waitMs === 0 ? undefined : { limit: 'plan', ...wait };
   }
 
-  #slotFree({ limits, running }: KeyUse): boolean {
-    return fits(limits.concurrency, this.running) && fits(limits.keyConcurrency, running);
+  /** Also when the turns in flight leave something of the budgets. */
+  #slotFree(key: KeyUse): boolean {
+    const { limits, running } = key;
+    const free = fits(limits.concurrency, this.running) && fits(limits.keyConcurrency, running);
+    return free && this.#options.spending?.blocked(key.keyId, key.budget) !== 'held';
+  }
+
+  /** The budget that is used up, if any. */
+  #spent({ keyId, budget }: KeyUse): Blocked | undefined {
+    const blocked = this.#options.spending?.blocked(keyId, budget);
+    return blocked === 'held' ? undefined : blocked;
   }
 
   /** Set if a request has neither a slot nor a place in the queue. */
@@ -146,7 +165,9 @@ export class LaneAdmission {
     const { queueMax, queueTimeoutMs } = this.#options;
     const hasQueue = queueMax > 0 && queueTimeoutMs > 0;
     if (hasQueue && mayWait(queueMax, this.queued, this.#queue.of(key.keyId))) return undefined;
-    const slotLimit = keyIsFull(key) ? 'key_concurrency' : 'global_concurrency';
+    // Near the end of a budget, its turns run one after the other.
+    const keyLimit = keyIsFull(key) || fits(key.limits.concurrency, this.running);
+    const slotLimit = keyLimit ? 'key_concurrency' : 'global_concurrency';
     return { limit: hasQueue ? 'queue_full' : slotLimit, waitMs: this.#slotInMs(key) };
   }
 
@@ -161,15 +182,17 @@ export class LaneAdmission {
     );
   }
 
-  #start({ key, trial }: Arrival, day: string): Ticket {
-    const { clock, onEnd } = this.#options;
+  #start({ key, most, trial }: Arrival, day: string): Ticket {
+    const { clock, spending, onEnd } = this.#options;
+    const spend = spending?.begin(key.keyId, key.budget, most);
     const slot = { key, since: clock.monotonic() };
     this.#running.add(slot);
     this.#queue.served(key.keyId);
     key.running += 1;
-    const end = (keepsCount: boolean): void => {
+    const end = (keepsCount: boolean, used: Spend): void => {
       this.#running.delete(slot);
       key.running -= 1;
+      spend?.(used);
       trial?.end();
       this.#estimate.note(clock.monotonic() - slot.since);
       if (!keepsCount) this.#budget.refund(key.keyId, day);
@@ -220,6 +243,8 @@ export class LaneAdmission {
     for (let waiter = next(); waiter !== undefined; waiter = next()) {
       const { keyId, limits } = waiter.key;
       try {
+        const spent = this.#spent(waiter.key);
+        if (spent !== undefined) throw refusal(spent);
         // Another day may have begun, the key's limits may be lower now, or another relay took the room.
         waiter.start(this.#budget.take(keyId, limits, { key: 0, all: 0 }));
       } catch (error) {

@@ -7,6 +7,8 @@ const sentences = {
   key_rpm: 'This key has used its requests for this minute.',
   key_daily: 'This key has used its requests for this UTC day.',
   global_daily: 'This relay has used its requests for this UTC day.',
+  key_budget: 'This key has used its budget for this UTC day.',
+  global_budget: 'This relay has used its budget for this UTC day.',
   queue_full: 'Every slot is in use, and the queue has no free place for this key.',
   queue_timeout: 'No slot became free in time.',
   plan: "The account's plan is used up for now.",

@@ -4,7 +4,7 @@
  */
 import type { Store } from './sqlite.ts';
 
-/** `scope`: `<lane>:key:<key id>` for one key, `<lane>:all` for all. `limit`: the most it can count; null: no limit. */
+/** `scope`: `<lane>:key:<key id>` for one key, `<lane>:all` for all, where the lane can also be a unit of what is spent. `limit`: the most it can count; null: no limit. */
 export type Wanted = { scope: string; limit: number | null };
 
 export type DailyCounts = ReturnType<typeof openDailyCounts>;
@@ -39,6 +39,11 @@ export function openDailyCounts(store: Store) {
     `DELETE FROM daily_counts WHERE day <> ? AND day <
        (SELECT min(day) FROM (SELECT DISTINCT day FROM daily_counts ORDER BY day DESC LIMIT ${daysKept}))`,
   );
+  const more = store.db.prepare(
+    `INSERT INTO daily_counts (day, scope, count)
+       SELECT ?1, each.value ->> 'scope', each.value ->> 'count' FROM json_each(?2) AS each WHERE true
+       ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+  );
   let lastDay: string | undefined;
   return {
     /** The counts of two scopes on a day, `YYYY-MM-DD` in UTC. */
@@ -63,6 +68,10 @@ export function openDailyCounts(store: Store) {
             });
       lastDay = day;
       return changes > 0;
+    },
+    /** Adds to all scopes, or to none. Throws as `take` does. */
+    add(day: string, amounts: readonly { scope: string; count: number }[]): void {
+      store.write(() => more.run(day, JSON.stringify(amounts)));
     },
     /** Takes 1 from all scopes; a count never goes below 0. Throws as `take` does. */
     refund(day: string, scopes: readonly string[]): void {

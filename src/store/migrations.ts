@@ -146,4 +146,9 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE keys ADD COLUMN disabled_at INTEGER;
   `,
+  // The budgets of a key. What is spent is in daily_counts: tokens, and millionths of a dollar.
+  `
+  ALTER TABLE keys ADD COLUMN usd_daily REAL CHECK (usd_daily > 0);
+  ALTER TABLE keys ADD COLUMN tokens_daily INTEGER CHECK (tokens_daily > 0);
+  `,
 ];

@@ -83,6 +83,11 @@ export class MemoryCounts implements DailyCounts {
     return !full;
   }
 
+  add(day: string, amounts: readonly { scope: string; count: number }[]): void {
+    if (this.failAdds) throw new Error('disk is full');
+    for (const { scope, count } of amounts) this.#add(`${day} ${scope}`, count);
+  }
+
   refund(day: string, scopes: readonly string[]): void {
     if (this.failAdds) throw new Error('disk is full');
     for (const scope of scopes) this.#add(`${day} ${scope}`, -1);

@@ -2,8 +2,9 @@
 import type { Key } from '../../keys/key.ts';
 import type { KeyEvent, Keys } from '../../keys/store.ts';
 import { localUrl } from '../../service/ready.ts';
+import type { Spend } from '../../limits/spending.ts';
 import { iso, utcDay } from '../../time.ts';
-import { table, time } from './table.ts';
+import { cost, count, table, time } from './table.ts';
 
 type KeyState = 'live' | 'disabled' | 'expired' | 'revoked';
 
@@ -13,8 +14,12 @@ export function keyState(key: Key, now: number): KeyState {
   return key.disabledAt === undefined ? 'live' : 'disabled';
 }
 
-/** For a limit that is null, the relay's default applies. */
-export function keyJson(key: Key, now: number): Record<string, unknown> {
+/** `spent`: in this UTC day. */
+export type Today = { now: number; spent: (key: Key) => Spend };
+
+/** For a limit that is null, the relay's default applies. Dollars are those that Claude Code reckons. */
+export function keyJson(key: Key, { now, spent }: Today): Record<string, unknown> {
+  const used = spent(key);
   return {
     id: key.id,
     label: key.label,
@@ -27,15 +32,21 @@ export function keyJson(key: Key, now: number): Record<string, unknown> {
     daily_limit: key.dailyLimit ?? null,
     rpm: key.rpm ?? null,
     concurrency: key.concurrency ?? null,
+    usd_daily: key.usdDaily ?? null,
+    usd_today: used.usd,
+    tokens_daily: key.tokensDaily ?? null,
+    tokens_today: used.tokens,
     allowed_routes: key.allowedRoutes ?? null,
     allowed_models: key.allowedModels ?? null,
     ollama_url: key.ollama === undefined ? null : localUrl(key.ollama),
   };
 }
 
-const columns: Readonly<Record<string, (key: Key, now: number) => string>> = {
+type Columns = Readonly<Record<string, (key: Key, today: Today) => string>>;
+
+const columns: Columns = {
   LABEL: ({ label }) => label,
-  STATE: keyState,
+  STATE: (key, { now }) => keyState(key, now),
   CREATED: ({ createdAt }) => utcDay(createdAt),
   'LAST USED': ({ lastUsedAt }) => minute(lastUsedAt),
   EXPIRES: ({ expiresAt }) => minute(expiresAt),
@@ -46,16 +57,28 @@ const columns: Readonly<Record<string, (key: Key, now: number) => string>> = {
   MODELS: ({ allowedModels }) => allowedModels?.join(',') ?? 'all',
 };
 
-export function keyTable(keys: readonly Key[], now: number): string {
-  const rows = keys.map((key) => Object.values(columns).map((cell) => cell(key, now)));
-  return table(Object.keys(columns), rows);
+/** Only if a key has one. */
+const budgets: Columns = {
+  ' USD TODAY': (key, { spent }) => ofBudget(cost(spent(key).usd), key.usdDaily, cost),
+  ' TOKENS TODAY': (key, { spent }) => ofBudget(count(spent(key).tokens), key.tokensDaily, count),
+};
+
+export function keyTable(keys: readonly Key[], today: Today): string {
+  const hasBudget = keys.some(({ usdDaily, tokensDaily }) => (usdDaily ?? tokensDaily) !== undefined);
+  const shown = { ...columns, ...(hasBudget && budgets) };
+  const rows = keys.map((key) => Object.values(shown).map((cell) => cell(key, today)));
+  return table(Object.keys(shown), rows);
 }
 
-export function keyText(key: Key, events: readonly KeyEvent[], now: number): string {
+function ofBudget(used: string, budget: number | undefined, text: (amount: number) => string): string {
+  return budget === undefined ? used : `${used} of ${text(budget)}`;
+}
+
+export function keyText(key: Key, events: readonly KeyEvent[], today: Today): string {
   const history = events.map(({ at, action, command }) => `${time(at)} UTC: ${action} by ${command}\n`);
   const ollama =
     key.ollama === undefined ? '' : `Ollama clients without the secret: ${localUrl(key.ollama)}\n`;
-  return `${keyTable([key], now)}\nid ${key.id}\n${ollama}${history.join('')}`;
+  return `${keyTable([key], today)}\nid ${key.id}\n${ollama}${history.join('')}`;
 }
 
 function minute(at: number | undefined): string {

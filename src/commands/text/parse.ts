@@ -39,6 +39,13 @@ export function parseCount(least: number, most: number): (text: string) => numbe
   };
 }
 
+/** Dollars with up to two decimals, from a cent to a million. */
+export function parseDollars(text: string): number {
+  const usd = /^[0-9]{1,7}(?:\.[0-9]{1,2})?$/.test(text) ? Number(text) : Number.NaN;
+  if (usd >= 0.01 && usd <= 1_000_000) return usd;
+  throw new InvalidArgumentError('Use dollars such as 2 or 0.50, from 0.01 to 1000000.');
+}
+
 const port = parseCount(1, 65_535);
 
 /** A TCP port, or `off`. */

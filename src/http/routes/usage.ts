@@ -9,6 +9,7 @@ import type { Admission } from '../../limits/admission.ts';
 import type { Clock } from '../../limits/clock.ts';
 import type { LaneState, WindowState } from '../../limits/lane-state.ts';
 import type { PlanClosing } from '../../limits/plan-limit.ts';
+import type { BudgetState } from '../../limits/spending.ts';
 import { iso } from '../../time.ts';
 import { respond, type KeyedExchange } from '../exchange.ts';
 import { limitsOf } from '../identify.ts';
@@ -56,17 +57,27 @@ export function closedModels(closings: readonly PlanClosing[]): UsageResponse['p
 }
 
 function limitsBody(state: LaneState, now: number): UsageResponse['limits'] {
-  const { rpm, daily, globalDaily, concurrency } = state;
+  const { rpm, daily, globalDaily, budgets, concurrency } = state;
   return {
     key_rpm: rpm && windowBody(rpm, now),
     key_daily: daily && windowBody(daily, now),
     global_daily: globalDaily && windowBody(globalDaily, now),
+    key_usd: budgetBody(budgets?.key.usd, now),
+    key_tokens: budgetBody(budgets?.key.tokens, now),
+    global_usd: budgetBody(budgets?.all.usd, now),
+    global_tokens: budgetBody(budgets?.all.tokens, now),
     concurrency: { limit: concurrency.limit, running: concurrency.running },
   };
 }
 
 function windowBody({ limit, remaining, resetMs }: WindowState, now: number): LimitWindow {
   return { limit, used: limit - remaining, remaining, resets_at: iso(now + resetMs) };
+}
+
+function budgetBody(state: BudgetState | undefined, now: number): UsageResponse['limits']['key_usd'] {
+  if (state === undefined) return undefined;
+  const { limit, used, resetMs } = state;
+  return { limit, used, remaining: Math.max(0, limit - used), resets_at: iso(now + resetMs) };
 }
 
 function partBody({ total, models }: UsagePart): UsageResponse['today'] {

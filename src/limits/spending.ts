@@ -1,0 +1,151 @@
+/**
+ * The daily budgets in dollars and tokens, of one key and of all.
+ *
+ * What a turn uses is known at its end, so each turn in flight holds the most that it can use. One more starts while what is spent and
+ * held leaves something of its budget. So only the last turn exceeds a budget, and by no more than it uses itself.
+ */
+import type { DailyCounts } from '../store/daily.ts';
+import { countsUnavailable, type Blocked } from './refusals.ts';
+import type { DayClock } from './windows.ts';
+
+/** Dollars as Claude Code reckons them, and tokens: input, output and cache writes. As a budget, 0 is no limit. */
+export type Spend = { usd: number; tokens: number };
+
+export const nothing: Spend = { usd: 0, tokens: 0 };
+
+/** `used` can exceed `limit`, by the last turn. */
+export type BudgetState = { limit: number; used: number; resetMs: number };
+/** Undefined: no such budget. */
+export type BudgetStates = { [Unit in keyof Spend]: BudgetState | undefined };
+
+/** Four fifths of a budget are used. `keyId` is absent for the budget of all keys. */
+export type NearlySpent = { keyId?: string; unit: keyof Spend; limit: number; used: number };
+
+type SpendingOptions = {
+  counts: Pick<DailyCounts, 'read' | 'add'>;
+  days: DayClock;
+  /** The budget of all keys together. */
+  all: Spend;
+  onNearlySpent: (budget: NearlySpent) => void;
+};
+
+const units = ['usd', 'tokens'] as const;
+/** The database counts whole numbers. */
+const microDollars = 1_000_000;
+/** No id of a key. */
+const everybody = '*';
+
+/** The methods throw `not_ready` when the counts cannot be read. */
+export class Spending {
+  readonly #options: SpendingOptions;
+  /** By owner, a key's id or `everybody`: what the turns in flight can still use. */
+  readonly #held = new Map<string, Spend>();
+
+  constructor(options: SpendingOptions) {
+    this.#options = options;
+  }
+
+  /** Why no turn can start: a budget is used up, or `held`: the turns in flight may use what is left. */
+  blocked(keyId: string, budget: Spend): Blocked | 'held' | undefined {
+    const { all, days } = this.#options;
+    const full = (day: string, held: boolean): 'key_budget' | 'global_budget' | undefined => {
+      if (this.#isFull(day, keyId, budget, held)) return 'key_budget';
+      return this.#isFull(day, everybody, all, held) ? 'global_budget' : undefined;
+    };
+    const limit = full(days.today(), false);
+    if (limit === undefined) return full(days.today(), true) && 'held';
+    return { limit, waitMs: days.roomInMs((day) => full(day, false) !== undefined) };
+  }
+
+  /** A turn begins that can use `most`. The function that it returns ends it, once, with what it used. */
+  begin(keyId: string, budget: Spend, most: () => Spend): (used: Spend) => void {
+    const day = this.#options.days.today();
+    const held = hasLimit(budget) || hasLimit(this.#options.all) ? most() : nothing;
+    this.#hold(keyId, held, 1);
+    return (used) => {
+      this.#hold(keyId, held, -1);
+      if (used.usd + used.tokens === 0) return;
+      try {
+        this.#options.counts.add(day, amountsOf(keyId, used));
+      } catch {
+        // It stays held until the relay restarts, and the next request reports that the counts cannot be kept.
+        return this.#hold(keyId, used, 1);
+      }
+      this.#report(day, keyId, budget, used);
+    };
+  }
+
+  states(keyId: string, budget: Spend): { key: BudgetStates; all: BudgetStates } {
+    return { key: this.#statesOf(keyId, budget), all: this.#statesOf(everybody, this.#options.all) };
+  }
+
+  #statesOf(owner: string, budget: Spend): BudgetStates {
+    if (!hasLimit(budget)) return { usd: undefined, tokens: undefined };
+    const { days } = this.#options;
+    const used = this.#read(days.today(), owner);
+    const resetMs = days.changeInMs();
+    const state = (unit: keyof Spend) =>
+      budget[unit] > 0 ? { limit: budget[unit], used: used[unit], resetMs } : undefined;
+    return { usd: state('usd'), tokens: state('tokens') };
+  }
+
+  #isFull(day: string, owner: string, budget: Spend, withHeld: boolean): boolean {
+    if (!hasLimit(budget)) return false;
+    const used = this.#read(day, owner);
+    const held = withHeld ? (this.#held.get(owner) ?? nothing) : nothing;
+    return units.some((unit) => budget[unit] > 0 && used[unit] + held[unit] >= budget[unit]);
+  }
+
+  #hold(keyId: string, { usd, tokens }: Spend, sign: 1 | -1): void {
+    for (const owner of [keyId, everybody]) {
+      const held = this.#held.get(owner) ?? nothing;
+      const now = { usd: held.usd + sign * usd, tokens: held.tokens + sign * tokens };
+      // Tokens are whole: what is left of the dollars without any is an error of their sum.
+      if (now.tokens <= 0) this.#held.delete(owner);
+      else this.#held.set(owner, now);
+    }
+  }
+
+  #report(day: string, keyId: string, budget: Spend, spent: Spend): void {
+    for (const [owner, limits] of [
+      [keyId, budget],
+      [everybody, this.#options.all],
+    ] as const) {
+      for (const unit of units.filter((each) => limits[each] > 0)) {
+        const [limit, used] = [limits[unit], this.#read(day, owner)[unit]];
+        if (used < limit * 0.8 || used - spent[unit] >= limit * 0.8) continue;
+        this.#options.onNearlySpent({ ...(owner === keyId && { keyId }), unit, limit, used });
+      }
+    }
+  }
+
+  #read(day: string, owner: string): Spend {
+    try {
+      return spentOn(this.#options.counts, day, owner);
+    } catch (error) {
+      throw countsUnavailable(error);
+    }
+  }
+}
+
+/** What a key spent on a UTC day. Throws as the counts do. */
+export function spentOn(counts: Pick<DailyCounts, 'read'>, day: string, keyId: string): Spend {
+  const [usd, tokens] = counts.read(day, [scopeOf('usd', keyId), scopeOf('tokens', keyId)]);
+  return { usd: usd / microDollars, tokens };
+}
+
+function hasLimit({ usd, tokens }: Spend): boolean {
+  return usd > 0 || tokens > 0;
+}
+
+function scopeOf(unit: keyof Spend, owner: string): string {
+  return owner === everybody ? `${unit}:all` : `${unit}:key:${owner}`;
+}
+
+/** Rounded up: many small amounts do not vanish. */
+function amountsOf(keyId: string, { usd, tokens }: Spend) {
+  return [keyId, everybody].flatMap((owner) => [
+    { scope: scopeOf('usd', owner), count: Math.ceil(usd * microDollars) },
+    { scope: scopeOf('tokens', owner), count: Math.ceil(tokens) },
+  ]);
+}
