@@ -1,5 +1,6 @@
 /** Times are in milliseconds since 1970. */
 export const dayMs = 86_400_000;
+export const hourMs = 3_600_000;
 
 /** RFC 3339; null for a time that is not set. */
 export function iso(ms: number): string;
@@ -11,4 +12,9 @@ export function iso(ms: number | undefined): string | null {
 /** The UTC day, such as `2026-01-31`. */
 export function utcDay(ms: number): string {
   return iso(ms).slice(0, 10);
+}
+
+/** The UTC hour, such as `2026-01-31T17`. */
+export function utcHour(ms: number): string {
+  return iso(ms).slice(0, 13);
 }

@@ -9,7 +9,7 @@ import { keyLabels } from './text/key-text.ts';
 import { json } from './text/table.ts';
 import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text.ts';
 
-type UsageOptions = { key?: string; days: number; json?: boolean; csv?: boolean };
+type UsageOptions = { key?: string; days: number; hours?: number; json?: boolean; csv?: boolean };
 
 export function addUsageCommand(program: Command, context: CommandContext): void {
   program
@@ -17,11 +17,15 @@ export function addUsageCommand(program: Command, context: CommandContext): void
     .description('show requests, tokens, cost and the share of hot answers by day, model and key (UTC days)')
     .option('--key <label>', 'only this key')
     .option('--days <n>', 'number of days, including today', parseCount(1, 366), 7)
+    .option('--hours <n>', 'by hour: number of hours, including this one', parseCount(1, 48))
     .option('--json', 'as JSON')
     .option('--csv', 'as CSV: one line for each day, key and model')
     .action((options: UsageOptions) => {
       if (options.json === true && options.csv === true) {
         throw new CommandError('Use either --json or --csv.');
+      }
+      if (options.csv === true && options.hours !== undefined) {
+        throw new CommandError('--csv has days only: use it without --hours.');
       }
       return withRecords(context, async (records) =>
         show(records, options, await planClosed(context.relayUrl())),
@@ -31,19 +35,19 @@ export function addUsageCommand(program: Command, context: CommandContext): void
 
 function show(
   { store, keys, terminal, now }: Records,
-  { key, days, json: asJson, csv }: UsageOptions,
+  { key, days, hours, json: asJson, csv }: UsageOptions,
   closed: string | undefined,
 ): void {
   const usage = openUsage(store, now);
-  const period = { days, ...(key !== undefined && { keyId: keys.show(key).key.id }) };
+  const keyId = key === undefined ? undefined : keys.show(key).key.id;
+  const period = hours === undefined ? { keyId, days } : { keyId, hours };
   const labels = keyLabels(keys);
   const rows = usage.rows(period);
   if (csv === true) return terminal.out(usageCsv(rows, labels));
   const report = usage.report(period);
-  const byKey = totalsByKey(rows, labels);
   if (asJson === true) {
-    return terminal.out(json({ ...usageJson(report, byKey, key), plan_closed: closed ?? null }));
+    return terminal.out(json({ ...usageJson(report, rows, labels, key), plan_closed: closed ?? null }));
   }
-  terminal.out(usageTables(report, byKey, key));
+  terminal.out(usageTables(report, totalsByKey(rows, labels), key));
   if (closed !== undefined) terminal.out(`\nNow ${closed}.\n`);
 }

@@ -46,6 +46,7 @@ function recordOf(exchange: Exchange, status: number, error: RelayError | undefi
     queue_ms: exchange.queueMs,
     spawn_ms: exchange.spawnMs,
     upstream_ms: exchange.upstreamMs,
+    first_text_ms: exchange.firstTextMs,
     total_ms: elapsedMs(exchange),
     bytes_in: exchange.bytesIn,
     bytes_out: exchange.bytesOut,

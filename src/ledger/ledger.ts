@@ -26,21 +26,10 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
   const insert = store.db.prepare(
     `INSERT INTO requests (${ledgerColumns.join()}) VALUES (${ledgerColumns.map((name) => `:${name}`).join()})`,
   );
-  // To the sums of the row's key and of all keys (`*`), each for its UTC day and model.
-  const addToSums = store.db.prepare(
-    `INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
-       answers, hot_answers)
-     SELECT owner.value, date(at / 1000, 'unixepoch'), coalesce(model, ''), 1, status >= 400 OR error IS NOT NULL,
-         tokens_in, tokens_out, cache_read, cache_write, cost_usd,
-         ${isAnswer} AND start IS NOT NULL, ${isAnswer} AND start IS 'hot'
-       FROM requests, json_each(json_array(key_id, '*')) AS owner
-       WHERE requests.id = ? AND key_id IS NOT NULL
-     ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + excluded.errors,
-       tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out,
-       cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
-       cost_usd = cost_usd + excluded.cost_usd,
-       answers = answers + excluded.answers, hot_answers = hot_answers + excluded.hot_answers`,
-  );
+  const sums = [
+    addTo(store, 'daily_usage', 'day', '%Y-%m-%d'),
+    addTo(store, 'hourly_usage', 'hour', '%Y-%m-%dT%H'),
+  ];
   const pruner = openPruner(store, { days, now });
   const waiting: LedgerRow[] = [];
   let problem: string | undefined;
@@ -89,7 +78,10 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
     const batch = waiting.slice(0, batchRows);
     try {
       store.transaction(() => {
-        for (const row of batch) addToSums.run(insert.run(row).lastInsertRowid);
+        for (const row of batch) {
+          const { lastInsertRowid: id } = insert.run(row);
+          for (const sum of sums) sum.run(id);
+        }
       });
       problem = undefined;
     } catch (error) {
@@ -101,4 +93,22 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
     waiting.splice(0, batch.length);
     return true;
   }
+}
+
+/** Adds a row to the sums of its key and of all keys (`*`), each for its UTC day or hour and its model. */
+function addTo(store: Store, table: string, period: string, format: string) {
+  return store.db.prepare(
+    `INSERT INTO ${table} (key_id, ${period}, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
+       answers, hot_answers)
+     SELECT owner.value, strftime('${format}', at / 1000, 'unixepoch'), coalesce(model, ''), 1,
+         status >= 400 OR error IS NOT NULL, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
+         ${isAnswer} AND start IS NOT NULL, ${isAnswer} AND start IS 'hot'
+       FROM requests, json_each(json_array(key_id, '*')) AS owner
+       WHERE requests.id = ? AND key_id IS NOT NULL
+     ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + excluded.errors,
+       tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out,
+       cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
+       cost_usd = cost_usd + excluded.cost_usd,
+       answers = answers + excluded.answers, hot_answers = hot_answers + excluded.hot_answers`,
+  );
 }

@@ -1,6 +1,6 @@
 /** Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one. Changes of keys stay; lent secrets do not. */
 import type { Store } from '../store/sqlite.ts';
-import { dayMs, utcDay } from '../time.ts';
+import { dayMs, utcDay, utcHour } from '../time.ts';
 
 /** `monotonic` is a clock that never jumps. Both are in milliseconds. */
 type PrunerOptions = { days: number; now: () => number; monotonic?: () => number };
@@ -8,6 +8,8 @@ type PrunerOptions = { days: number; now: () => number; monotonic?: () => number
 const roundMs = 3_600_000;
 /** A machine that slept jumps too; a jump this small removes at most one more day. */
 const smallJumpMs = dayMs;
+/** The hours of these days are kept, for a chart of the last 24. */
+const hourlyDays = 2;
 const pauseMs = 50;
 const stepRows = 100;
 
@@ -18,6 +20,10 @@ export function openPruner(store: Store, { days, now, monotonic = () => performa
   const removeUsage = store.db.prepare(
     `DELETE FROM daily_usage WHERE (key_id, day, model) IN
        (SELECT key_id, day, model FROM daily_usage WHERE day < ? ORDER BY day LIMIT ${stepRows})`,
+  );
+  const removeHours = store.db.prepare(
+    `DELETE FROM hourly_usage WHERE (key_id, hour, model) IN
+       (SELECT key_id, hour, model FROM hourly_usage WHERE hour < ? ORDER BY hour LIMIT ${stepRows})`,
   );
   const removeLent = store.db.prepare(
     `DELETE FROM key_events WHERE id IN
@@ -33,8 +39,9 @@ export function openPruner(store: Store, { days, now, monotonic = () => performa
     return store.transaction(() => {
       const requests = removeRequests.run(oldest).changes;
       const usage = removeUsage.run(utcDay(oldest)).changes;
+      const hours = removeHours.run(utcHour(now() - hourlyDays * dayMs)).changes;
       const lent = removeLent.run(oldest).changes;
-      return [requests, usage, lent].includes(stepRows);
+      return [requests, usage, hours, lent].includes(stepRows);
     });
   }
 

@@ -63,6 +63,8 @@ const gates = {
   queue_ms: whole,
   spawn_ms: whole,
   upstream_ms: whole,
+  /** From the arrival to the model's first text. Absent: there was none. */
+  first_text_ms: optional(whole),
   total_ms: whole,
   bytes_in: whole,
   bytes_out: whole,

@@ -1,7 +1,7 @@
 /** What was used, from the daily sums: a report costs the number of its days, however many requests there were. */
 import { noTokens, type TokenUsage } from '../conversation.ts';
 import type { Store } from '../store/sqlite.ts';
-import { dayMs, utcDay } from '../time.ts';
+import { dayMs, hourMs, utcDay, utcHour } from '../time.ts';
 
 /** As `GET /v1/usage` returns them. */
 export type UsageTotals = TokenUsage & {
@@ -20,54 +20,67 @@ export type UsagePart = { total: UsageTotals; models: ({ model: string } & Usage
 export type UsageReport = {
   today: UsagePart;
   period: UsagePart;
-  /** One entry for each UTC day of the period, oldest first, today last. */
-  days: ({ day: string } & UsagePart)[];
+  /** One entry for each UTC day or hour of the period, oldest first. */
+  times: ({ time: string } & UsagePart)[];
 };
 
-/** The sums of one key, day and model. */
-export type KeyUsage = { day: string; keyId: string; model: string } & UsageTotals;
+/** The sums of one key, model and UTC day (`2030-01-31`) or hour (`2030-01-31T17`). */
+export type KeyUsage = { time: string; keyId: string; model: string } & UsageTotals;
 
-/** The last `days` UTC days with today, of one key or of all. */
-type UsagePeriod = { keyId?: string; days: number };
+/** The last UTC days with today, or the last hours (48 at most) with this one; of one key or of all. */
+export type UsagePeriod = { keyId?: string | undefined } & ({ days: number } | { hours: number });
 
 export type Usage = ReturnType<typeof openUsage>;
 
-const columns = `key_id AS keyId, day, model, requests, errors, tokens_in AS input_tokens, tokens_out AS output_tokens,
-  cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens, cost_usd, answers, hot_answers`;
-
 export function openUsage(store: Store, now: () => number = Date.now) {
-  const ofKey = store.db.prepare(
-    `SELECT ${columns} FROM daily_usage WHERE key_id = ? AND day BETWEEN ? AND ? ORDER BY day`,
-  );
-  const ofEachKey = store.db.prepare(
-    `SELECT ${columns} FROM daily_usage WHERE day BETWEEN ? AND ? AND key_id <> '*' ORDER BY day`,
-  );
-  return {
-    report({ keyId = '*', days }: UsagePeriod): UsageReport {
-      const period = emptyPart();
-      const byDay = lastDays(days).map((day) => Object.assign(emptyPart(), { day }));
-      for (const row of ofKey.all(keyId, ...firstAndLast(days)) as KeyUsage[]) {
-        addTo(period, row);
-        addTo(byDay.find(({ day }) => day === row.day) ?? emptyPart(), row);
-      }
-      const { total, models } = byDay.at(-1) ?? emptyPart();
-      return { today: { total, models }, period, days: byDay };
-    },
-    /** Oldest first, each key by itself. */
-    rows({ keyId, days }: UsagePeriod): KeyUsage[] {
-      const range = firstAndLast(days);
-      const rows = keyId === undefined ? ofEachKey.all(...range) : ofKey.all(keyId, ...range);
-      return rows as KeyUsage[];
-    },
+  const daily = sumsOf(store, 'daily_usage', 'day');
+  const hourly = sumsOf(store, 'hourly_usage', 'hour');
+
+  const part = ({ keyId = '*', ...period }: UsagePeriod) => {
+    const times = timesOf(period).map((time) => Object.assign(emptyPart(), { time }));
+    const sum = emptyPart();
+    for (const row of sumsIn({ keyId, ...period })) {
+      addTo(sum, row);
+      addTo(times.find(({ time }) => time === row.time) ?? emptyPart(), row);
+    }
+    return { period: sum, times };
+  };
+  const timesOf = (period: UsagePeriod): string[] =>
+    'days' in period
+      ? lastOf(period.days, (back) => utcDay(now() - back * dayMs))
+      : lastOf(period.hours, (back) => utcHour(now() - back * hourMs));
+  const sumsIn = ({ keyId, ...period }: UsagePeriod): KeyUsage[] => {
+    const { ofKey, ofEachKey } = 'days' in period ? daily : hourly;
+    const times = timesOf(period);
+    const range = [times.at(0) ?? '', times.at(-1) ?? ''] as const;
+    return (keyId === undefined ? ofEachKey.all(...range) : ofKey.all(keyId, ...range)) as KeyUsage[];
   };
 
-  function lastDays(days: number): string[] {
-    return Array.from({ length: days }, (_, i) => utcDay(now() - (days - 1 - i) * dayMs));
-  }
+  return {
+    report(period: UsagePeriod): UsageReport {
+      const today = part({ keyId: period.keyId, days: 1 }).period;
+      return { today, ...part(period) };
+    },
+    /** Oldest first, each key by itself. */
+    rows: sumsIn,
+  };
+}
 
-  function firstAndLast(days: number): [string, string] {
-    return [utcDay(now() - (days - 1) * dayMs), utcDay(now())];
-  }
+function sumsOf(store: Store, table: string, period: string) {
+  const select = `SELECT key_id AS keyId, ${period} AS time, model, requests, errors, tokens_in AS input_tokens,
+    tokens_out AS output_tokens, cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens,
+    cost_usd, answers, hot_answers FROM ${table}`;
+  return {
+    ofKey: store.db.prepare(`${select} WHERE key_id = ? AND ${period} BETWEEN ? AND ? ORDER BY ${period}`),
+    ofEachKey: store.db.prepare(
+      `${select} WHERE ${period} BETWEEN ? AND ? AND key_id <> '*' ORDER BY ${period}`,
+    ),
+  };
+}
+
+/** Oldest first. */
+function lastOf(count: number, nameOf: (back: number) => string): string[] {
+  return Array.from({ length: count }, (_, i) => nameOf(count - 1 - i));
 }
 
 export function noUsage(): UsageTotals {

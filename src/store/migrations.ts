@@ -151,4 +151,29 @@ export const migrations: readonly string[] = [
   ALTER TABLE keys ADD COLUMN usd_daily REAL CHECK (usd_daily > 0);
   ALTER TABLE keys ADD COLUMN tokens_daily INTEGER CHECK (tokens_daily > 0);
   `,
+  // For the owner's page: the sums of the last hours, the failures by kind, the time of the first text, and codes that open it.
+  `
+  CREATE TABLE hourly_usage (
+    key_id      TEXT NOT NULL CHECK (length(key_id) BETWEEN 1 AND 32 AND key_id NOT GLOB '*[^0-9A-Za-z*]*'),
+    hour        TEXT NOT NULL CHECK (hour GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]'),
+    model       TEXT NOT NULL CHECK (length(model) <= 128 AND model NOT GLOB '*[^]0-9A-Za-z._:@/[-]*'),
+    requests    INTEGER NOT NULL,
+    errors      INTEGER NOT NULL,
+    tokens_in   INTEGER NOT NULL,
+    tokens_out  INTEGER NOT NULL,
+    cache_read  INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    cost_usd    REAL NOT NULL,
+    answers     INTEGER NOT NULL,
+    hot_answers INTEGER NOT NULL,
+    PRIMARY KEY (key_id, hour, model)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX hourly_usage_by_hour ON hourly_usage (hour);
+  ALTER TABLE requests ADD COLUMN first_text_ms INTEGER CHECK (first_text_ms >= 0);
+  CREATE INDEX requests_failed ON requests (at, error, limit_hit, route) WHERE error IS NOT NULL;
+  CREATE TABLE owner_codes (
+    digest     BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+    expires_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

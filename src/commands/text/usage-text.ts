@@ -26,12 +26,13 @@ export function totalsByKey(rows: readonly KeyUsage[], labels: ReadonlyMap<strin
 }
 
 export function usageTables(report: UsageReport, byKey: KeyTotals, key?: string): string {
-  const title = `${key === undefined ? 'All keys' : `Key ${key}`}, ${report.days.length} UTC days`;
-  const days = report.days.map(({ day, total }) => cells(day, total));
+  const unit = unitOf(report);
+  const title = `${key === undefined ? 'All keys' : `Key ${key}`}, ${report.times.length} UTC ${unit}s`;
+  const times = report.times.map(({ time, total }) => cells(time.replace('T', ' '), total));
   const models = report.period.models.map(({ model, ...totals }) => cells(model || '(none)', totals));
   const keys = key === undefined ? byKey.map(({ key, totals }) => cells(key, totals)) : [];
   return [
-    `${title}\n${section('DAY', [...days, cells('total', report.period.total)])}`,
+    `${title}\n${section(unit.toUpperCase(), [...times, cells('total', report.period.total)])}`,
     ...(models.length > 0 ? [section('MODEL', models)] : []),
     ...(keys.length > 0 ? [section('KEY', keys)] : []),
   ].join('\n');
@@ -54,14 +55,32 @@ function hotShare({ answers, hot_answers }: UsageTotals): number | null {
   return answers === 0 ? null : hot_answers / answers;
 }
 
-export function usageJson(report: UsageReport, byKey: KeyTotals, key?: string): Record<string, unknown> {
+/** `keys` of the whole period, and of each of its days or hours. */
+export function usageJson(
+  report: UsageReport,
+  rows: readonly KeyUsage[],
+  labels: ReadonlyMap<string, string>,
+  key?: string,
+): Record<string, unknown> {
+  const keys = (of: readonly KeyUsage[]) =>
+    totalsByKey(of, labels).map(({ key, totals }) => ({ key, ...totalsJson(totals) }));
+  const rowsAt = Map.groupBy(rows, ({ time }) => time);
+  const unit = unitOf(report);
   return {
     key: key ?? null,
     today: partJson(report.today),
     period: partJson(report.period),
-    days: report.days.map((day) => ({ day: day.day, ...partJson(day) })),
-    keys: byKey.map(({ key, totals }) => ({ key, ...totalsJson(totals) })),
+    [`${unit}s`]: report.times.map(({ time, ...part }) => ({
+      [unit]: time,
+      ...partJson(part),
+      keys: keys(rowsAt.get(time) ?? []),
+    })),
+    keys: keys(rows),
   };
+}
+
+function unitOf({ times }: UsageReport): 'day' | 'hour' {
+  return times[0]?.time.includes('T') === true ? 'hour' : 'day';
 }
 
 function partJson({ total, models }: UsagePart): Record<string, unknown> {
@@ -96,7 +115,7 @@ function countsOf(totals: UsageTotals) {
 /** No field needs quotes: labels, model names and numbers have no commas, quotes or line ends. */
 export function usageCsv(rows: readonly KeyUsage[], labels: ReadonlyMap<string, string>): string {
   const lines = rows.map((row) =>
-    [row.day, labels.get(row.keyId) ?? row.keyId, row.model, ...Object.values(countsOf(row))].join(','),
+    [row.time, labels.get(row.keyId) ?? row.keyId, row.model, ...Object.values(countsOf(row))].join(','),
   );
   return [['day', 'key', 'model', ...Object.keys(countsOf(noUsage()))].join(','), ...lines]
     .map((line) => `${line}\n`)
