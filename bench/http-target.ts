@@ -32,7 +32,7 @@ export async function startHttpRelay(
   keys: number,
   rows: number,
   settings: Record<string, string> = {},
-): Promise<HttpTarget> {
+): Promise<HttpTarget & { dataDir: string }> {
   const home = mkdtempSync(join(bench.scratch, 'http-'));
   const dataDir = join(home, 'data');
   mkdirSync(dataDir, { mode: 0o700 });
@@ -56,6 +56,7 @@ export async function startHttpRelay(
       CLAUDE_BIN: bench.claudeBin,
       DATA_DIR: dataDir,
       PORT: '0',
+      ADMIN_PORT: '0',
       GLOBAL_CONCURRENCY: '64',
       PER_KEY_CONCURRENCY: '64',
       // On, and so high that none refuses.
@@ -66,7 +67,7 @@ export async function startHttpRelay(
     },
   });
   closeSync(log);
-  return started(child, tokens);
+  return { ...(await started(child, tokens)), dataDir };
 }
 
 /** What the environment sets for the runtime and its memory goes on to the relay, so that it can be compared. */
@@ -115,16 +116,16 @@ function fill(dataDir: string, keys: number, rows: number): string[] {
   }
 }
 
-/** Spread over the last 80 days and 100 keys, as LEDGER_DAYS keeps them. */
+/** Spread over the last 80 days and 100 keys, as LEDGER_DAYS keeps them. One in 50 failed. */
 function ledgerRows(rows: number): string {
   const spanMs = 80 * 86_400_000;
   const first = Date.now() - spanMs;
   return `
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows - 1})
     INSERT INTO requests (at, request_id, key_id, route, model, status, tokens_in, tokens_out, cache_read, cache_write,
-      cost_usd, total_ms, bytes_in, bytes_out, client_gone)
-    SELECT ${first} + i * ${Math.floor(spanMs / rows)}, 'req_' || i, 'old' || (i % 100), 'complete', 'opus', 200, 1, 1, 1, 1,
-      0.1, 1, 1, 1, 0 FROM n;
+      cost_usd, total_ms, bytes_in, bytes_out, client_gone, error)
+    SELECT ${first} + i * ${Math.floor(spanMs / rows)}, 'req_' || i, 'old' || (i % 100), 'complete', 'opus', iif(i % 50 = 0, 504, 200), 1, 1, 1, 1,
+      0.1, 1, 1, 1, 0, iif(i % 50 = 0, 'timeout', NULL) FROM n;
     INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd)
     SELECT key_id, date(at / 1000, 'unixepoch'), model, count(*), 0, 1, 1, 1, 1, 0.1 FROM requests GROUP BY 1, 2, 3`;
 }

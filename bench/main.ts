@@ -11,12 +11,13 @@ import { measureFetch } from './fetch.ts';
 import { measureGrowth, measureHttpSide } from './http.ts';
 import { measureLatency } from './latency.ts';
 import { measureNetwork } from './network.ts';
+import { measurePage } from './page.ts';
 import { report, type Result } from './report.ts';
 import { measureSaturation } from './saturation.ts';
 import { measureSeal } from './seal.ts';
 import { startUpstream } from './upstream.ts';
 
-const sections = ['latency', 'saturation', 'network', 'http', 'growth', 'fetch', 'seal'] as const;
+const sections = ['latency', 'saturation', 'network', 'http', 'growth', 'fetch', 'seal', 'page'] as const;
 
 const { values: flags } = parseArgs({
   options: {
@@ -90,6 +91,7 @@ async function main(): Promise<void> {
           maxMs: quick ? 20_000 : Number.POSITIVE_INFINITY,
         })
       : undefined;
+    const page = wanted('page') ? await measurePage(bench, http) : undefined;
     const result: Result = {
       date,
       machine: {
@@ -113,6 +115,7 @@ async function main(): Promise<void> {
       ...(growth && { growth }),
       ...(fetch && { fetch }),
       ...(seal && { seal }),
+      ...(page && { page }),
     };
     const out = flags.out ?? join(root, 'bench/results', `${date.replaceAll(':', '-').slice(0, 19)}.json`);
     mkdirSync(dirname(out), { recursive: true });

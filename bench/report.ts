@@ -4,6 +4,7 @@ import { fetchLines } from './fetch-report.ts';
 import type { GrowthRow, HttpSide } from './http.ts';
 import type { Latency } from './latency.ts';
 import type { Network } from './network.ts';
+import type { PageCost } from './page.ts';
 import { hotFactor, type Saturation } from './saturation.ts';
 import type { SealCost } from './seal.ts';
 import { table } from './table.ts';
@@ -23,6 +24,7 @@ export type Result = {
   growth?: GrowthRow[];
   fetch?: FetchSide;
   seal?: SealCost;
+  page?: PageCost;
 };
 
 const names = {
@@ -45,6 +47,7 @@ export function report(result: Result): string {
     ...(result.growth === undefined ? [] : growthLines(result.growth)),
     ...(result.fetch === undefined ? [] : fetchLines(result.fetch)),
     ...(result.seal === undefined ? [] : sealLines(result.seal)),
+    ...(result.page === undefined ? [] : pageLines(result.page)),
     '',
   ].join('\n');
 }
@@ -98,6 +101,31 @@ function sealLines({ rounds, rows, skipped }: SealCost): string[] {
       ]),
     ),
     ...skipped.map((reason) => `skipped: ${reason}`),
+  ];
+}
+
+function pageLines({ rows, views, closed, open, p99ToClosed }: PageCost): string[] {
+  return [
+    '',
+    `The owner's page over ${rows} rows of the ledger`,
+    '',
+    ...table(
+      ['view', 'median ms', 'p99 ms', 'times'],
+      views.map(({ name, medianMs, p99Ms, times }) => [
+        name,
+        medianMs.toFixed(1),
+        p99Ms.toFixed(1),
+        String(times),
+      ]),
+    ),
+    '',
+    ...table(
+      ['requests at 8 connections', 'p50 ms', 'p99 ms', 'p99 to closed'],
+      [
+        ['the page is closed', closed.p50Ms.toFixed(2), closed.p99Ms.toFixed(2), share(1)],
+        ['every view is open in a tab', open.p50Ms.toFixed(2), open.p99Ms.toFixed(2), share(p99ToClosed)],
+      ],
+    ),
   ];
 }
 

@@ -172,6 +172,17 @@ const cases: Record<string, { good: string; becomes: object; bad: string[]; env?
       becomes: { fetch: { userAgent: 'my-app/2 (me)' } },
       bad: ['', ' x', 'a\r\nx: y', 'é', 'x'.repeat(201)],
     },
+    ADMIN_PORT: { good: '0', becomes: { adminPort: 0 }, bad: ['65536', '-1', ''] },
+    GLOBAL_USD_DAILY: {
+      good: '2.5',
+      becomes: { limits: { budget: { usd: 2.5, tokens: 0 } } },
+      bad: ['-1', 'x', '0.001'],
+    },
+    GLOBAL_TOKENS_DAILY: {
+      good: '5000',
+      becomes: { limits: { budget: { tokens: 5000 } } },
+      bad: ['-1', '1.5'],
+    },
     SEAL: { good: 'required', becomes: { seal: 'required' }, bad: ['on', 'AUTO', ''] },
     WARM_SPARES: { good: '0', becomes: { pool: { spares: 0 } }, bad: ['9'] },
     HOT_PROCESSES: { good: '0', becomes: { pool: { hot: 0 } }, bad: ['65', '-1'] },
@@ -357,4 +368,10 @@ test('only config.ts reads process.env', () => {
     .filter((name) => !name.endsWith('.test.ts'))
     .filter((name) => readFileSync(join(import.meta.dirname, name), 'utf8').includes('process.env'));
   assert.deepEqual(readers, ['config.ts']);
+});
+
+test('an ADMIN_PORT that is also the PORT is refused', () => {
+  assert.match(problems({ ADMIN_PORT: '8799' }).join(), /^ADMIN_PORT must be another port than PORT, or 0/);
+  assert.match(problems({ PORT: '8798' }).join(), /^ADMIN_PORT must be another port than PORT, or 0/);
+  assert.deepEqual(problems({ PORT: '0', ADMIN_PORT: '0' }), []);
 });

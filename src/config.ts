@@ -99,8 +99,11 @@ function modelProblems({ defaultModel, allowedModels, modelAliases }: Values): s
   return problems;
 }
 
-function placeProblems({ host, allowRemoteBind }: Values, hostEnv: Environment): string[] {
+function placeProblems({ host, port, adminPort, allowRemoteBind }: Values, hostEnv: Environment): string[] {
   const problems: string[] = [];
+  if (adminPort !== 0 && adminPort === port) {
+    problems.push(`ADMIN_PORT must be another port than PORT, or 0; both are ${port}`);
+  }
   if (!isLoopback(host) && !allowRemoteBind) {
     problems.push(
       `HOST must be a loopback address (127.0.0.1, ::1 or localhost) unless ALLOW_REMOTE_BIND=1; it is ${JSON.stringify(host)}`,

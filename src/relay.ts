@@ -9,6 +9,7 @@ import { createRunner, type Runner } from './claude/runner.ts';
 import { sealReport, sealWords, type SealReport } from './claude/seal/report.ts';
 import { chooseSeal } from './claude/seal/seal.ts';
 import { startValveProxy } from './claude/valve/proxy.ts';
+import type { Line } from './commands/doctor/line.ts';
 import type { Config } from './config.ts';
 import { native } from './dialects/native.ts';
 import { ollamaErrors } from './dialects/ollama/ollama.ts';
@@ -39,7 +40,8 @@ import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
 import { FailedKeyLimiter } from './limits/failed-keys.ts';
 import { RateLimiter } from './limits/rate-limiter.ts';
-import { Reckoning } from './limits/reckoning.ts';
+import { Reckoning } from './http/reckoning.ts';
+import { openOwnerListener } from './owner/listener.ts';
 import { createFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
@@ -58,6 +60,8 @@ export type Relay = {
 
 export type RelayOptions = {
   config: Config;
+  /** Runs the checks of `claude-relay doctor`, for the owner's page. */
+  doctor?: () => AsyncIterable<Line>;
   /** The CLI that was found (`findCli`). */
   claudeBin: string;
   log: Logger;
@@ -76,10 +80,18 @@ export type RelayOverrides = {
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
 };
 
+async function* noChecks(): AsyncGenerator<Line> {}
+
 const nearlySpent = 'four fifths of a daily budget are used';
 
 /** Throws StoreError; rejects when the address is taken. */
-export async function startRelay({ claudeBin, log, overrides = {}, ...given }: RelayOptions): Promise<Relay> {
+export async function startRelay({
+  claudeBin,
+  log,
+  doctor = noChecks,
+  overrides = {},
+  ...given
+}: RelayOptions): Promise<Relay> {
   const config = { ...given.config, ...overrides.times };
   const times = { ...defaultTimes, ...overrides.times };
   const clock = overrides.clock ?? systemClock;
@@ -184,6 +196,16 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
   });
   log.info({ ...sealed, reasons: seal.missing.flatMap(({ reason = [] }) => reason) }, sealWords(sealed));
   log.info({ url: server.url, connections: connections.most }, 'listening');
+  const owner = await openOwnerListener({
+    ...parts,
+    config,
+    store,
+    keys,
+    admission,
+    connections,
+    times,
+    doctor,
+  });
   const keyPorts = await openKeyPorts({
     keys: () => keys.withOllama(),
     open: (keyId, address) => serve(ollamaSite(keyId, address), address, ollamaErrors),
@@ -197,7 +219,7 @@ export async function startRelay({ claudeBin, log, overrides = {}, ...given }: R
     await admission.drain();
     await inFlight.idle();
     clearTimeout(bound);
-    await Promise.all([server.close(), keyPorts.close()]);
+    await Promise.all([server.close(), keyPorts.close(), owner?.close()]);
     await closeParts();
   };
   let closing: Promise<void> | undefined;

@@ -116,6 +116,10 @@ const groups = {
     port: setting('PORT', '8799', whole(0, 65535), {
       description: 'TCP port. 0 picks a free port at each start.',
     }),
+    adminPort: setting('ADMIN_PORT', '8798', whole(0, 65535), {
+      description:
+        "The port of the owner's page and of the metrics, on 127.0.0.1 only (claude-relay dashboard). 0: neither.",
+    }),
     host: setting('HOST', '127.0.0.1', host, {
       description:
         'Address to listen on. An address that other machines can reach requires ALLOW_REMOTE_BIND=1.',

@@ -32,7 +32,9 @@ const burst = (relay: Post, key: string, count: number, body?: object): Promise<
 
 /** How many answers each status and limit has. */
 function tally(answers: readonly Answer[]): Record<string, number> {
-  const kinds = answers.map(({ status, body }) => String(body['limit'] ?? status));
+  const kinds = answers.map(({ status, body: { limit } }) =>
+    typeof limit === 'string' ? limit : `${status}`,
+  );
   return Object.fromEntries(
     [...new Set(kinds)].map((kind) => [kind, kinds.filter((each) => each === kind).length]),
   );

@@ -47,6 +47,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
     'it boots a machine: minutes, and root; test/docs.test.ts checks that the script exists',
   ],
   [/^bin\/claude-relay logs -f$/, 'src/commands/records.test.ts'],
+  [/^bin\/claude-relay dashboard(?: --print)?$/, 'test/dashboard.test.ts'],
+  [/^ssh -L /, 'it needs another machine'],
   [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
   [/^npm cit$/, 'it runs this test'],
   [/^npm run test:all$/, 'it runs this test'],

@@ -14,20 +14,21 @@ import { ConfigError, loadConfig } from '../src/config.ts';
 import { parseTarget } from '../src/pages/guard/url.ts';
 import { publicNames } from '../src/service/public-names.ts';
 import { runOnBus } from '../src/service/user-manager.ts';
-import { startInProcess, type InProcessRelay } from './support/in-process.ts';
+import { startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
 import { root } from './support/relay.ts';
 import { serviceUser, type Said, type ServiceUser } from './support/service.ts';
 
 let user: ServiceUser;
-let relay: InProcessRelay;
+let relay: OwnerRelay;
 let edge: Server;
 let publicUrl: string;
 /** How the server between the internet and the relay behaves. */
-let behaviour: 'forwards' | 'hides itself' | 'lets everybody in' | 'serves something else' = 'forwards';
+let behaviour: 'forwards' | 'hides itself' | 'serves a page' | 'lets everybody in' | 'serves something else' =
+  'forwards';
 let forwardedFor: string[] = [];
 
 before(async () => {
-  relay = await startInProcess({ settings: { TRUST_PROXY: 'loopback' } });
+  relay = await startOwnerRelay({ settings: { TRUST_PROXY: 'loopback' } });
   user = await serviceUser({
     PORT: new URL(relay.url).port,
     DATA_DIR: relay.dataDir,
@@ -40,7 +41,7 @@ before(async () => {
   }
   // The provider's server: it forwards to the relay while the tunnel is up, and names the caller.
   edge = createServer((incoming, outgoing) => {
-    if (behaviour !== 'forwards' && behaviour !== 'hides itself') {
+    if (behaviour === 'lets everybody in' || behaviour === 'serves something else') {
       const body = behaviour === 'lets everybody in' ? '{"ok":true}' : '<html>hello</html>';
       outgoing.writeHead(200, { 'content-type': 'application/json' }).end(body);
       return;
@@ -53,6 +54,10 @@ before(async () => {
     const target = new URL(incoming.url ?? '/', local);
     forwardedFor.push(target.origin);
     const shown = behaviour === 'hides itself' ? {} : { 'x-forwarded-for': '203.0.113.9' };
+    if (behaviour === 'serves a page' && target.pathname === '/owner.js') {
+      outgoing.writeHead(200).end();
+      return;
+    }
     const headers = { ...incoming.headers, host: target.host, ...shown };
     const call = request(target, { method: incoming.method ?? 'GET', headers }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -309,6 +314,22 @@ describe('expose checks the public URL', () => {
     assert.equal(status, 1);
     assert.match(stderr, /is open: \/v1\/models answers 200 to a stranger\.\nThe tunnel was removed\./);
     assert.ok(!isUp());
+  });
+
+  test("a URL that leads to the owner's page, or to a part of it, is open", async () => {
+    const check = () => expose('check', ['--url', publicUrl, '--wait', '0']);
+    for (const way of ['forwards', 'hides itself'] as const) {
+      behaviour = way;
+      writeFileSync(join(user.state, 'edge'), `http://127.0.0.1:${relay.port}`);
+      const { status, stderr } = await check();
+      assert.equal(status, 1);
+      assert.match(stderr, /is open: it leads to the owner's page: give the tunnel PORT, not ADMIN_PORT\./);
+    }
+    behaviour = 'serves a page';
+    writeFileSync(join(user.state, 'edge'), relay.url);
+    const { status, stderr } = await check();
+    assert.equal(status, 1);
+    assert.match(stderr, /is open: \/owner\.js of the owner's page: status 200 instead of 404\./);
   });
 
   test('a URL of another server is reported', async () => {

@@ -39,6 +39,7 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     ...config,
     // On a terminal the log would appear between the messages.
     logLevel: process.stdout.isTTY ? 'warn' : config.logLevel,
+    adminPort: 0,
     dataDir: join(home, 'data'),
     hostEnv: { ...standInHost(config.hostEnv, model.url), HOME: home },
   };

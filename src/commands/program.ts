@@ -6,6 +6,7 @@ import { loadConfig, type Config } from '../config.ts';
 import { localUrl } from '../service/ready.ts';
 import { root } from '../service/template.ts';
 import { addAskCommand } from './ask.ts';
+import { addDashboardCommand } from './dashboard.ts';
 import { addDoctorCommand } from './doctor/doctor.ts';
 import { addExposeCommand } from './expose.ts';
 import { addInstallCommand } from './install.ts';
@@ -26,12 +27,13 @@ export function createProgram(): Command {
   const settings = { config, configFile };
   const records = { dataDir: () => config().dataDir, relayUrl: () => localUrl(config()) };
 
-  addServeCommand(program, config);
+  addServeCommand(program, settings);
   addDoctorCommand(program, settings);
   addLoginCommand(program, settings);
   addAskCommand(program, config);
   addKeyCommand(program, records);
   addUsageCommand(program, records);
+  addDashboardCommand(program, config);
   addLogsCommand(program, records);
   addInstallCommand(program, settings);
   addExposeCommand(program, settings);

@@ -74,7 +74,7 @@ test('key create prints only the secret on stdout', async () => {
 
 test('key list and key show print every option of key create as text and as JSON', async () => {
   const made = await run(
-    'key create app --daily 5 --rpm 6 --concurrency 7 --expires 30d --routes complete,usage --models opus,haiku --json',
+    'key create app --daily 5 --rpm 6 --concurrency 7 --usd-daily 2.5 --tokens-daily 9000 --expires 30d --routes complete,usage --models opus,haiku --json',
   );
   const { secret, ...key } = JSON.parse(made.out) as Record<string, unknown>;
   assert.match(`${String(secret)}\n`, tokenShape);
@@ -90,6 +90,10 @@ test('key list and key show print every option of key create as text and as JSON
     daily_limit: 5,
     rpm: 6,
     concurrency: 7,
+    usd_daily: 2.5,
+    usd_today: 0,
+    tokens_daily: 9000,
+    tokens_today: 0,
     allowed_routes: ['complete', 'usage'],
     allowed_models: ['opus', 'haiku'],
     ollama_url: null,
@@ -101,8 +105,8 @@ test('key list and key show print every option of key create as text and as JSON
   assert.deepEqual(shown, { ...expected, events });
   assert.equal(
     (await run('key list')).out,
-    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS\n' +
-      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku\n',
+    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS        USD TODAY  TOKENS TODAY\n' +
+      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku  $0 of $2.50    0 of 9 000\n',
   );
   assert.match(
     (await run('key show app')).out,
@@ -278,6 +282,8 @@ test('a command that fails prints one sentence on stderr and exits with status 1
     ['key show nobody', /no key with the label nobody/],
     ['usage --key nobody', /no key with the label nobody/],
     ['usage --days 0', /from 1 to 366/],
+    ['usage --hours 49', /from 1 to 48/],
+    ['usage --hours 2 --csv', /--csv has days only: use it without --hours/],
     ['usage --json --csv', /either --json or --csv/],
     ['logs --key nobody', /no key with the label nobody/],
     ['logs -n x', /whole number/],
@@ -322,6 +328,7 @@ function relay() {
       queue_ms: 0,
       spawn_ms: 0,
       upstream_ms: 0,
+      first_text_ms: undefined,
       total_ms: 2400,
       bytes_in: 1,
       bytes_out: 2,
@@ -395,6 +402,39 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
   assert.equal(shareOf(report['period']), 0.5);
   assert.deepEqual((report['days'] as unknown[]).slice(-3).map(shareOf), [null, 2 / 3, 0]);
   assert.deepEqual((report['keys'] as unknown[]).map(shareOf), [0.5]);
+
+  const daysOf = (await run('usage --days 2 --json')).out;
+  const keysOf = (part: unknown) =>
+    (part as { keys: { key: string; requests: number }[] }).keys.map(({ key, requests }) => [key, requests]);
+  const perDay = [
+    [['app-a', 4]],
+    [
+      ['app-a', 1],
+      [`app-b (revoked ${b})`, 1],
+    ],
+  ];
+  assert.deepEqual((JSON.parse(daysOf) as { days: unknown[] }).days.map(keysOf), perDay);
+
+  assert.equal(
+    (await run('usage --hours 2 --key app-a')).out,
+    [
+      'Key app-a, 2 UTC hours',
+      'HOUR           REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST  HOT',
+      '2030-01-10 11         0       0      0    0           0            0       $0    -',
+      '2030-01-10 12         1       0  1 000   20           3            4  $0.0625  0 %',
+      'total                 1       0  1 000   20           3            4  $0.0625  0 %',
+      '',
+      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST  HOT',
+      'opus          1       0  1 000   20           3            4  $0.0625  0 %',
+      '',
+    ].join('\n'),
+  );
+  const hours = JSON.parse((await run('usage --hours 25 --json')).out) as { hours: { hour: string }[] };
+  assert.deepEqual(
+    [hours.hours.length, hours.hours.at(0)?.hour, hours.hours.at(-1)?.hour],
+    [25, '2030-01-09T12', '2030-01-10T12'],
+  );
+  assert.deepEqual(keysOf(hours.hours[0]), [['app-a', 4]]);
 
   assert.deepEqual((await run('usage --csv')).out.split('\n').sort(), [
     '',

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { closeInherited } from '../claude/seal/inherited.ts';
-import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
+import type { SettingsContext } from './context.ts';
 
-export function addServeCommand(program: Command, config: () => Config): void {
+export function addServeCommand(program: Command, context: SettingsContext): void {
   program
     .command('serve')
     .description('run the relay in the foreground')
@@ -14,10 +14,10 @@ export function addServeCommand(program: Command, config: () => Config): void {
       // Loaded here, because the relay takes most of the time that a program with all commands takes to load.
       if (options.demo === true) {
         const { demo } = await import('./demo.ts');
-        return demo(config(), options.once === true);
+        return demo(context.config(), options.once === true);
       }
       if (options.once === true) throw new CommandError('--once requires --demo.');
       const { serve } = await import('./serve.ts');
-      return serve(config());
+      return serve(context);
     });
 }

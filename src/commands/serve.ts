@@ -6,24 +6,33 @@ import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
 import { startRelay, type Relay } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
+import type { SettingsContext } from './context.ts';
+import { doctorLines } from './doctor/doctor.ts';
+import type { Line } from './doctor/line.ts';
 import { requireScratch } from './scratch.ts';
 import { cannotListen } from './loopback.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 import { limitsOff, unfairLimits } from './settings-warnings.ts';
 
 /** Resolves when the relay has stopped. Throws CommandError or CliMissing when the relay cannot start. */
-export async function serve(config: Config): Promise<void> {
+export async function serve(context: SettingsContext): Promise<void> {
+  const config = context.config();
   const claudeBin = findCli(config.claudeBin, config.hostEnv);
   requireScratch();
   using stop = listenForStop();
   const { loggedIn } = await loginStatus(claudeBin, config.hostEnv, stop.signal);
   if (loggedIn === false) throw notLoggedIn(claudeBin);
-  if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin);
+  if (!stop.signal.aborted) await serveUntil(stop, config, claudeBin, context);
   say('claude-relay has stopped.');
 }
 
-async function serveUntil(stop: StopSignals, config: Config, claudeBin: string): Promise<void> {
-  const relay = await startLogged(config, claudeBin);
+async function serveUntil(
+  stop: StopSignals,
+  config: Config,
+  claudeBin: string,
+  context: SettingsContext,
+): Promise<void> {
+  const relay = await startLogged(config, claudeBin, () => doctorLines(context));
   const report = reportHealth(relay, config.hostEnv);
   say(`claude-relay listens on ${relay.url}`);
   say(sealSentence(relay.seal));
@@ -42,9 +51,18 @@ async function serveUntil(stop: StopSignals, config: Config, claudeBin: string):
 }
 
 /** Starts a relay that logs to stdout. */
-export async function startLogged(config: Config, claudeBin: string): Promise<Relay> {
+export async function startLogged(
+  config: Config,
+  claudeBin: string,
+  doctor?: () => AsyncIterable<Line>,
+): Promise<Relay> {
   try {
-    return await startRelay({ config, claudeBin, log: createLog(config.logLevel) });
+    return await startRelay({
+      config,
+      claudeBin,
+      log: createLog(config.logLevel),
+      ...(doctor && { doctor }),
+    });
   } catch (error) {
     const sentence = cannotListen((error as NodeJS.ErrnoException).code, config);
     throw sentence === undefined ? error : new CommandError(sentence);

@@ -8,7 +8,7 @@ import type { Answer } from '../conversation.ts';
 import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
 import { RelayError } from '../errors.ts';
-import type { Reckoning } from '../limits/reckoning.ts';
+import type { Reckoning } from './reckoning.ts';
 import { nothing } from '../limits/spending.ts';
 import { asRelayError, type KeyedExchange } from './exchange.ts';
 import type { KeptItems } from './async/kept-items.ts';

@@ -53,6 +53,7 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
     queue_ms: 0,
     spawn_ms: 0,
     upstream_ms: 0,
+    first_text_ms: undefined,
     total_ms: 100,
     bytes_in: 1,
     bytes_out: 2,
@@ -160,7 +161,7 @@ test('usage adds up requests by day and model, for one key and for all', () => {
     ],
   });
   assert.deepEqual(
-    one.days.map(({ day, total }) => [day, total.requests, total.errors]),
+    one.times.map(({ time, total }) => [time, total.requests, total.errors]),
     [
       ['2030-06-13', 1, 1],
       ['2030-06-14', 0, 0],
@@ -173,7 +174,7 @@ test('usage adds up requests by day and model, for one key and for all', () => {
   assert.deepEqual(
     usage
       .rows({ days: 3 })
-      .map(({ day, keyId, model, requests }) => `${day} ${keyId} ${model} ${requests}`)
+      .map(({ time, keyId, model, requests }) => `${time} ${keyId} ${model} ${requests}`)
       .sort(),
     ['2030-06-13 keyA opus 1', '2030-06-15 keyA haiku 1', '2030-06-15 keyA opus 1', '2030-06-15 keyB opus 1'],
   );

@@ -11,7 +11,7 @@ export type RowFilter = {
   status?: number | undefined;
 };
 
-/** `searchedTo`: the id from which an older page continues; undefined if there is none. */
+/** `searchedTo`: the id from which an older page continues; undefined on the last page. */
 export type RowPage = { rows: NumberedRow[]; searchedTo: number | undefined };
 
 export type Failures = { error: string; limit_hit: string | null; route: string; count: number };
@@ -31,6 +31,9 @@ export function openLedgerReader(store: Store) {
   );
   const newest = store.db.prepare('SELECT max(id) AS id FROM requests');
   const oldest = store.db.prepare('SELECT min(id) AS id FROM requests');
+  const lastFailures = store.db.prepare(
+    'SELECT * FROM requests WHERE error IS NOT NULL ORDER BY at DESC LIMIT ?',
+  );
   const failures = store.db.prepare(
     `SELECT error, limit_hit, route, count(*) AS count FROM requests
      WHERE error IS NOT NULL AND at >= ? GROUP BY error, limit_hit, route ORDER BY count DESC`,
@@ -53,6 +56,8 @@ export function openLedgerReader(store: Store) {
       const first = Number(oldest.get()?.['id'] ?? 0);
       return { rows, searchedTo: searchedTo !== undefined && searchedTo > first ? searchedTo : undefined };
     },
+    /** Newest first. */
+    lastFailures: (count: number) => lastFailures.all(count) as NumberedRow[],
     /** Requests that failed or were refused since a time, by kind, the most frequent first. */
     failures: (since: number) => failures.all(since) as Failures[],
     /** The last rows, oldest first. */

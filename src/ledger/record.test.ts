@@ -31,6 +31,7 @@ const full: Required<RequestRecord> = {
   queue_ms: 5,
   spawn_ms: 6.4,
   upstream_ms: 7.5,
+  first_text_ms: 7.6,
   total_ms: 8,
   bytes_in: 9,
   bytes_out: 10,
@@ -80,6 +81,7 @@ test('storable rounds each field into its column', () => {
     queue_ms: 5,
     spawn_ms: 6,
     upstream_ms: 8,
+    first_text_ms: 8,
     total_ms: 8,
     bytes_in: 9,
     bytes_out: 10,
@@ -157,6 +159,7 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   if (type === 'BLOB') return Buffer.alloc(32);
   if (type !== 'TEXT') return 1;
   if (name === 'day') return '2030-01-01';
+  if (name === 'hour') return '2030-01-01T12';
   if (name === 'action') return 'created';
   if (name === 'start') return 'hot';
   if (name === 'ollama_host') return '::1';
@@ -185,6 +188,7 @@ test("auditLine returns the ledger's fields without the empty ones", () => {
     queue_ms: 5,
     spawn_ms: 6,
     upstream_ms: 8,
+    first_text_ms: 8,
     total_ms: 8,
     bytes_in: 9,
     bytes_out: 10,

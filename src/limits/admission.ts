@@ -62,6 +62,7 @@ export function createAdmission(options: AdmissionOptions) {
     state: (lane: Lane, key: KeyLimits): LaneState => lanes[lane].state(key),
 
     queued: (lane: Lane): number => lanes[lane].queued,
+    load: (lane: Lane) => ({ running: lanes[lane].running, queued: lanes[lane].queued }),
 
     planClosings: (): PlanClosing[] => planLimits.closings(),
 

@@ -1,12 +1,14 @@
-/** Whether a public URL leads to the relay, and whether the relay requires a key there. */
+/** Whether a public URL leads to the relay, whether the relay requires a key there, and whether the owner's page stays private. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { pageHeaders } from '../owner/guard.ts';
+import { ownerPaths } from '../owner/paths.ts';
 import { probe, type Probed } from './call.ts';
 
 export type Exposure =
   /** `showsDetails`: the relay mistakes strangers for programs of its machine, and `/ready` shows them details. */
   | { state: 'safe'; showsDetails: boolean }
-  /** `unreachable`: the tunnel is down, the name is unknown, or another server answers. `open`: a stranger gets an answer. */
+  /** `unreachable`: the tunnel is down, the name is unknown, or another server answers. `open`: a stranger gets an answer, or reaches the owner's listener. */
   | { state: 'unreachable' | 'open'; reason: string };
 
 /** Asks until the URL answers as the relay does, or until `waitMs` have passed. */
@@ -28,6 +30,8 @@ async function checkOnce(publicUrl: string): Promise<Exposure> {
   const get = (path: string, headers = {}): Promise<Probed> =>
     probe(new URL(path, publicUrl).href, { timeoutMs: 10_000, headers });
   const health = await get('/health');
+  if (isOwners(health))
+    return { state: 'open', reason: "it leads to the owner's page: give the tunnel PORT, not ADMIN_PORT" };
   if (!answers(health, 200, healthy)) return { state: 'unreachable', reason: `/health: ${health.result}` };
   for (const headers of [{}, { authorization: 'Bearer not-a-key' }]) {
     const stranger = await get('/v1/models', headers);
@@ -39,8 +43,18 @@ async function checkOnce(publicUrl: string): Promise<Exposure> {
       return { state: 'unreachable', reason };
     }
   }
+  for (const path of ownerPaths) {
+    const { status, result } = await get(path);
+    if (status !== 404)
+      return { state: 'open', reason: `${path} of the owner's page: ${result} instead of 404` };
+  }
   const ready = await get('/ready');
   return { state: 'safe', showsDetails: detailed.safeParse(ready.body).success };
+}
+
+/** The owner's listener refuses a foreign name and whatever a tunnel forwards, with the headers of its page. */
+function isOwners({ headers }: Probed): boolean {
+  return headers['content-security-policy'] === pageHeaders['content-security-policy'];
 }
 
 function answers(answer: Probed, status: number, body: z.ZodType): boolean {

@@ -104,7 +104,14 @@ test('openStore keeps the requests and the sums of a version 2 database, without
   db.exec("INSERT INTO daily_usage VALUES ('*', '2030-01-01', 'opus', 1, 0, 1, 2, 3, 4, 0.5)");
   const sums = db.prepare('SELECT * FROM daily_usage').get();
   const store = openStore(dir);
-  assert.deepEqual({ ...store.db.prepare('SELECT * FROM requests').get() }, { ...before, start: null });
+  assert.deepEqual(
+    { ...store.db.prepare('SELECT * FROM requests').get() },
+    {
+      ...before,
+      start: null,
+      first_text_ms: null,
+    },
+  );
   const sumsAfter = { ...store.db.prepare('SELECT * FROM daily_usage').get() };
   assert.deepEqual(sumsAfter, { ...sums, answers: 0, hot_answers: 0 });
   // As an older relay that still runs does.

@@ -9,7 +9,7 @@ import pino from 'pino';
 import type { Proof } from '../../src/claude/proof/proof.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { KeyGrants } from '../../src/keys/key.ts';
-import { startRelay, type Relay, type RelayOverrides } from '../../src/relay.ts';
+import { startRelay, type Relay, type RelayOptions, type RelayOverrides } from '../../src/relay.ts';
 import { commandIn, mintKey, poster, unlimited, type Post } from './relay.ts';
 import {
   scriptedRunner,
@@ -25,6 +25,8 @@ export type InProcessOptions = {
   reply?: ScriptedReplyFunction;
   /** A clock, shorter times, another proof. */
   overrides?: RelayOverrides;
+  /** What the doctor reports; nothing by default. */
+  doctor?: RelayOptions['doctor'];
   /** A directory with the data of an earlier relay. It is not removed. */
   scratch?: string;
   /** A key of an earlier relay on the same data; a new one by default. */
@@ -89,6 +91,7 @@ export async function startInProcess(options: InProcessOptions = {}): Promise<In
     config,
     // The file only has to exist: it is never started.
     claudeBin: process.execPath,
+    ...(options.doctor && { doctor: options.doctor }),
     log: pino({ level: config.logLevel, base: null }, { write: (line: string) => (log += line) }),
     overrides: {
       runner,

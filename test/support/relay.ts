@@ -30,6 +30,7 @@ export const unlimited = {
   GLOBAL_DAILY: '0',
   WARM_SPARES: '0',
   HOT_PROCESSES: '0',
+  ADMIN_PORT: '0',
   // Its tests turn it on. A scripted CLI calls programs that a sealed one cannot see.
   SEAL: 'off',
 };

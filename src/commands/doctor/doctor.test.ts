@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { startInProcess } from '../../../test/support/in-process.ts';
+import { startOwnerRelay } from '../../../test/support/owner-page.ts';
 import { loadConfig, type Config, type ConfigError } from '../../config.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import { systemdState, units } from '../../service/state.ts';
@@ -32,7 +33,7 @@ beforeEach(() => {
 afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 function configOf(env: Record<string, string> = {}): Config {
-  return loadConfig({ env: { HOME: scratch, DATA_DIR: dataDir, PORT: '0', ...env }, file });
+  return loadConfig({ env: { HOME: scratch, DATA_DIR: dataDir, PORT: '0', ADMIN_PORT: '0', ...env }, file });
 }
 
 function find(lines: readonly Line[], name: string): Line {
@@ -272,9 +273,33 @@ describe('the port', () => {
     }
   });
 
+  test("the doctor reports the owner's page, a port of it that is taken, and its path on the public listener", async () => {
+    const relay = await startOwnerRelay();
+    const { port: PORT } = new URL(relay.url);
+    const page = async (ADMIN_PORT: string): Promise<Line> => find(await lines({ PORT, ADMIN_PORT }), 'page');
+    try {
+      assertLine(await page('0'), 'ok', /^off: ADMIN_PORT is 0$/);
+      assertLine(await page(String(relay.port)), 'ok', /:\d+, which bin\/claude-relay dashboard opens$/);
+      const other = createHttpServer((_request, response) => response.end('something else'));
+      assertLine(await page(await listening(other)), 'warning', /\(status 200\)$/, /another ADMIN_PORT/);
+      other.close();
+    } finally {
+      await relay.stop();
+    }
+    const open = createHttpServer(({ url = '' }, response) => {
+      response.setHeader('request-id', 'req_1');
+      response.statusCode = url === '/open' ? 401 : 200;
+      response.end('{"ok":true,"checks":[]}');
+    });
+    const line = find(await lines({ PORT: await listening(open) }), 'page');
+    assertLine(line, 'failure', /\/open: status 401 instead of 404$/, /report/);
+    open.close();
+  });
+
   /** The lines next to a relay whose `/ready` has these details. */
   const linesWith = async (details: object, env: Record<string, string> = {}): Promise<Line[]> => {
-    const server = createHttpServer((_request, response) => {
+    const server = createHttpServer(({ url = '' }, response) => {
+      if (url !== '/health' && url !== '/ready') return void response.writeHead(404).end();
       response.setHeader('request-id', 'req_1');
       response.end(JSON.stringify({ ok: true, checks: [], ...details }));
     });
@@ -334,7 +359,7 @@ describe('the port', () => {
     const report = await linesWith({});
     assert.deepEqual(
       report.map(({ name }) => name),
-      ['port', 'relay'],
+      ['port', 'relay', 'page'],
     );
   });
 });

@@ -26,7 +26,7 @@ export function addDoctorCommand(program: Command, context: SettingsContext): vo
 async function examine(context: SettingsContext, asJson: boolean): Promise<void> {
   const terminal = processTerminal();
   const lines: Line[] = [];
-  for await (const line of everyLine(context)) {
+  for await (const line of doctorLines(context)) {
     if (!asJson) terminal.out(lineText(line, lines.at(-1)?.fix));
     lines.push(line);
   }
@@ -36,7 +36,8 @@ async function examine(context: SettingsContext, asJson: boolean): Promise<void>
   if (failed) process.exitCode = 1;
 }
 
-async function* everyLine(context: SettingsContext): AsyncGenerator<Line> {
+/** Never throws for what it finds. */
+export async function* doctorLines(context: SettingsContext): AsyncGenerator<Line> {
   let config: Config;
   try {
     config = context.config();

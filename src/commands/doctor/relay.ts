@@ -1,6 +1,7 @@
 /** The doctor's lines about the port and the relay that listens on it. */
 import { createServer } from 'node:http';
 import type { Config } from '../../config.ts';
+import { ownerPaths } from '../../owner/paths.ts';
 import { probe } from '../../service/call.ts';
 import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
 import { startCommand, type ServiceState } from '../../service/state.ts';
@@ -13,7 +14,11 @@ export async function relayLines(config: Config, service: ServiceState, timeoutM
   if (port === 0) return [ok('port', 'PORT is 0: each start picks a free port')];
   const url = localUrl(config);
   if (await isRelay(url, timeoutMs)) {
-    return [ok('port', `claude-relay listens on ${url}`), ...(await readyLines(config, service, timeoutMs))];
+    return [
+      ok('port', `claude-relay listens on ${url}`),
+      ...(await readyLines(config, service, timeoutMs)),
+      await pageLine(config, timeoutMs),
+    ];
   }
   const code = await listenError(config);
   if (code === undefined) {
@@ -43,6 +48,30 @@ async function readyLines(config: Config, service: ServiceState, timeoutMs: numb
         .filter((check) => !check.ok)
         .map(({ name, detail = '' }) => failure(`relay/${name}`, detail, fixes[name] ?? otherFix));
   return [...checks, ...processLines(answer, config)];
+}
+
+/** The owner's page, which must not be on the public listener. */
+async function pageLine(config: Config, timeoutMs: number): Promise<Line> {
+  const url = localUrl(config);
+  for (const path of ownerPaths) {
+    const { status, result } = await probe(url + path, { timeoutMs });
+    if (status === 404) continue;
+    return failure(
+      'page',
+      `${url}${path}: ${result} instead of 404`,
+      'stop the relay, and report this as a bug',
+    );
+  }
+  const { adminPort } = config;
+  if (adminPort === 0) return ok('page', 'off: ADMIN_PORT is 0');
+  const page = `http://127.0.0.1:${adminPort}`;
+  const { status, result } = await probe(`${page}/open`, { timeoutMs });
+  if (status === 401) return ok('page', `${page}, which bin/claude-relay dashboard opens`);
+  return warning(
+    'page',
+    `${page} does not answer as the owner's page (${result})`,
+    'set another ADMIN_PORT in config.env, and restart the relay',
+  );
 }
 
 /** The processes that wait, whether a valve is in front of each, and how they are sealed. */

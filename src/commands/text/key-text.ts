@@ -17,8 +17,10 @@ export function keyState(key: Key, now: number): KeyState {
 /** `spent`: in this UTC day. */
 export type Today = { now: number; spent: (key: Key) => Spend };
 
+export type KeyJson = ReturnType<typeof keyJson>;
+
 /** For a limit that is null, the relay's default applies. Dollars are those that Claude Code reckons. */
-export function keyJson(key: Key, { now, spent }: Today): Record<string, unknown> {
+export function keyJson(key: Key, { now, spent }: Today) {
   const used = spent(key);
   return {
     id: key.id,

@@ -55,35 +55,41 @@ function hotShare({ answers, hot_answers }: UsageTotals): number | null {
   return answers === 0 ? null : hot_answers / answers;
 }
 
+export type UsageJson = ReturnType<typeof usageJson>;
+
 /** `keys` of the whole period, and of each of its days or hours. */
 export function usageJson(
   report: UsageReport,
   rows: readonly KeyUsage[],
   labels: ReadonlyMap<string, string>,
   key?: string,
-): Record<string, unknown> {
-  const keys = (of: readonly KeyUsage[]) =>
-    totalsByKey(of, labels).map(({ key, totals }) => ({ key, ...totalsJson(totals) }));
+) {
+  const keys = (of: readonly KeyUsage[]) => totalsByKey(of, labels).map(keyTotalsJson);
   const rowsAt = Map.groupBy(rows, ({ time }) => time);
-  const unit = unitOf(report);
+  const partOf = ({ time, ...part }: UsageReport['times'][number]) => ({
+    ...partJson(part),
+    keys: keys(rowsAt.get(time) ?? []),
+  });
+  const dayOf = (part: UsageReport['times'][number]) => ({ day: part.time, ...partOf(part) });
+  const hourOf = (part: UsageReport['times'][number]) => ({ hour: part.time, ...partOf(part) });
   return {
     key: key ?? null,
     today: partJson(report.today),
     period: partJson(report.period),
-    [`${unit}s`]: report.times.map(({ time, ...part }) => ({
-      [unit]: time,
-      ...partJson(part),
-      keys: keys(rowsAt.get(time) ?? []),
-    })),
+    ...(unitOf(report) === 'hour' ? { hours: report.times.map(hourOf) } : { days: report.times.map(dayOf) }),
     keys: keys(rows),
   };
+}
+
+function keyTotalsJson({ key, totals }: KeyTotals[number]) {
+  return { key, ...totalsJson(totals) };
 }
 
 function unitOf({ times }: UsageReport): 'day' | 'hour' {
   return times[0]?.time.includes('T') === true ? 'hour' : 'day';
 }
 
-function partJson({ total, models }: UsagePart): Record<string, unknown> {
+function partJson({ total, models }: UsagePart) {
   return {
     ...totalsJson(total),
     models: models.map(({ model, ...totals }) => ({

@@ -17,11 +17,13 @@ import { closedModels } from './usage.ts';
 /** `detail` is a sentence without paths, versions or host names. */
 type ReadyCheck = ReadyResponse['checks'][number];
 
-export type HealthParts = KeyCheckParts & {
-  health: Health;
+export type HealthParts = KeyCheckParts & DetailsParts & { health: Health };
+
+export type DetailsParts = {
+  health: Pick<Health, 'checks'>;
   runner: Pick<Runner, 'spares' | 'hot' | 'valve'>;
   seal: SealReport;
-  connections: Pick<Connections, 'know' | 'open' | 'most'>;
+  connections: Pick<Connections, 'open' | 'most'>;
 };
 
 type HealthSources = {
@@ -104,18 +106,20 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
     const names = failed.map(({ name }) => ({ name, ok: false }));
     return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
   }
-  const spares = parts.runner.spares();
-  const hot = parts.runner.hot();
-  const { open, most } = parts.connections;
-  return respond(exchange, status, {
-    ok,
-    checks,
+  return respond(exchange, status, { ok, checks, ...details(parts) } satisfies ReadyResponse);
+}
+
+/** What only the owner and callers with a key learn. */
+export function details({ runner, seal, connections: { open, most } }: DetailsParts) {
+  const spares = runner.spares();
+  const hot = runner.hot();
+  return {
     spares: { waiting: spares.waiting, warm: spares.warm, rss_bytes: spares.rssBytes },
     hot: { resting: hot.resting, rss_bytes: hot.rssBytes, off: hot.off },
-    valve: parts.runner.valve(),
-    seal: parts.seal,
+    valve: runner.valve(),
+    seal,
     connections: { open, most },
-  } satisfies ReadyResponse);
+  };
 }
 
 /** While keys cannot be read, every caller is a stranger, and the check of the database says so. */

@@ -56,7 +56,7 @@ export function closedModels(closings: readonly PlanClosing[]): UsageResponse['p
   }));
 }
 
-function limitsBody(state: LaneState, now: number): UsageResponse['limits'] {
+export function limitsBody(state: LaneState, now: number): UsageResponse['limits'] {
   const { rpm, daily, globalDaily, budgets, concurrency } = state;
   return {
     key_rpm: rpm && windowBody(rpm, now),

@@ -7,7 +7,7 @@
  */
 import { noTokens, type Conversation, type TokenUsage } from '../conversation.ts';
 import { estimateTokens } from '../dialects/token-estimate.ts';
-import type { Spend } from './spending.ts';
+import type { Spend } from '../limits/spending.ts';
 
 /** Dollars for a token of input of the dearest model on that page, Claude Fable 5.1. */
 const dearest = 10e-6;

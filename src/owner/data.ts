@@ -1,0 +1,128 @@
+/** The numbers of the owner's page: the JSON that /ready and the commands print, read once for each view. */
+import type { ReadyResponse } from '../api.ts';
+import type { UsageReader } from '../claude/usage-windows.ts';
+import { keyJson, keyLabels, type KeyJson } from '../commands/text/key-text.ts';
+import type { Line } from '../commands/doctor/line.ts';
+import { usageJson, type UsageJson } from '../commands/text/usage-text.ts';
+import { limitsOf } from '../http/identify.ts';
+import { details, type DetailsParts } from '../http/routes/health.ts';
+import { limitsBody } from '../http/routes/usage.ts';
+import type { Key } from '../keys/key.ts';
+import type { Keys } from '../keys/store.ts';
+import { openLedgerReader, type Failures, type NumberedRow, type RowFilter } from '../ledger/reader.ts';
+import { openUsage, type UsagePeriod } from '../ledger/usage.ts';
+import type { Admission } from '../limits/admission.ts';
+import { spentOn } from '../limits/spending.ts';
+import { openDailyCounts } from '../store/daily.ts';
+import type { Store } from '../store/sqlite.ts';
+import { utcDay } from '../time.ts';
+
+export type OwnerData = ReturnType<typeof openOwnerData>;
+
+export type OwnerDataParts = DetailsParts & {
+  store: Store;
+  keys: Keys;
+  admission: Pick<Admission, 'state' | 'load'>;
+  plan: Pick<UsageReader, 'windows'>;
+  /** Runs `claude-relay doctor`. */
+  doctor: () => AsyncIterable<Line>;
+  now: () => number;
+};
+
+export type LabelledRow = NumberedRow & { label: string };
+/** A key with its limits, as `GET /v1/usage` shows them, and its last days. */
+export type KeyState = KeyJson & {
+  limits: ReturnType<typeof limitsBody>;
+  today: { requests: number; errors: number };
+  /** Requests of each of the last `sparkDays` UTC days, oldest first. */
+  spark: number[];
+};
+export type Examined = { at: number; lines: readonly Line[] };
+
+const sparkDays = 14;
+/** A check of the doctor starts the CLI several times. */
+const doctorKeptMs = 60_000;
+
+/** The functions throw as the database does. */
+export function openOwnerData(parts: OwnerDataParts) {
+  const { store, keys, admission, now } = parts;
+  const usage = openUsage(store, now);
+  const reader = openLedgerReader(store);
+  const counts = openDailyCounts(store);
+  const plan = latest(() => parts.plan.windows(), 0);
+  const examined = latest(
+    async (): Promise<Examined> => ({ lines: await Array.fromAsync(parts.doctor()), at: now() }),
+    doctorKeptMs,
+  );
+
+  const labelled = (rows: readonly NumberedRow[]): LabelledRow[] => {
+    const labels = keyLabels(keys);
+    return rows.map((row) => ({ ...row, label: labels.get(row.key_id ?? '') ?? row.key_id ?? '' }));
+  };
+
+  return {
+    ready(): ReadyResponse {
+      const checks = parts.health.checks();
+      return { ok: checks.every(({ ok }) => ok), checks, ...details(parts) };
+    },
+    /** Requests that run and wait, in both lanes. */
+    load: () => ({ complete: admission.load('complete'), fetch: admission.load('fetch') }),
+    /** No value until Claude Code has answered for the first time. */
+    plan,
+    lastFailures: (count: number): LabelledRow[] => labelled(reader.lastFailures(count)),
+    keys(): KeyState[] {
+      const at = now();
+      const today = { now: at, spent: ({ id }: { id: string }) => spentOn(counts, utcDay(at), id) };
+      const rows = Map.groupBy(usage.rows({ days: sparkDays }), ({ keyId }) => keyId);
+      const days = usage.report({ days: sparkDays }).times.map(({ time }) => time);
+      const stateOf = (key: Key): KeyState => {
+        const sumAt = (day: string, field: 'requests' | 'errors'): number =>
+          (rows.get(key.id) ?? [])
+            .filter(({ time }) => time === day)
+            .reduce((sum, row) => sum + row[field], 0);
+        const [last = ''] = days.slice(-1);
+        return {
+          ...keyJson(key, today),
+          limits: limitsBody(admission.state('complete', limitsOf(key, 'complete')), at),
+          today: { requests: sumAt(last, 'requests'), errors: sumAt(last, 'errors') },
+          spark: days.map((day) => sumAt(day, 'requests')),
+        };
+      };
+      return keys.list().map(stateOf);
+    },
+    use(period: UsagePeriod): UsageJson {
+      return usageJson(usage.report(period), usage.rows(period), keyLabels(keys));
+    },
+    requests(filter: RowFilter, count: number, before: number | undefined) {
+      const { rows, searchedTo } = reader.page(filter, count, before);
+      return { rows: labelled(rows), searchedTo };
+    },
+    failures: (since: number): Failures[] => reader.failures(since),
+    labels: (): Map<string, string> => new Map(keys.list().map(({ label, id }) => [label, id])),
+    /** The last check, and whether a new one runs. */
+    doctor: examined,
+  };
+}
+
+/**
+ * What takes seconds to find out: returns what is known, at once, and asks for news when that is older than `keptMs`. It asks for one
+ * thing at a time; what fails is asked for again.
+ */
+function latest<T>(ask: () => Promise<T>, keptMs: number): () => { value: T | undefined; asking: boolean } {
+  let known: { value: T; at: number } | undefined;
+  let asking = false;
+  const refresh = async (): Promise<void> => {
+    asking = true;
+    try {
+      known = { value: await ask(), at: performance.now() };
+    } catch {
+      // The view goes on to show what was known.
+    } finally {
+      asking = false;
+    }
+  };
+  return () => {
+    if (!asking && (known === undefined || performance.now() - known.at >= keptMs)) void refresh();
+    return { value: known?.value, asking };
+  };
+}

@@ -1,0 +1,115 @@
+/** Keys: what each used today of what it may, and the three things that its owner does with a key. */
+import { html } from 'hono/html';
+import { cost, count } from '../../commands/text/table.ts';
+import { meter, sparkline } from '../charts.ts';
+import type { KeyState, OwnerData } from '../data.ts';
+import { live, named, table, type Cell, type Html, type View } from '../layout.ts';
+
+export function keysView(data: OwnerData): View {
+  const keys = data.keys();
+  const content = html`<p><button type="button" data-act="new-key">Make a key</button></p>
+    ${live('shared', sharedLimits(keys))} ${live('keys', table('Keys, and their use today', columns, keys))}
+    ${newKeyForm}`;
+  return { content, refreshS: 5 };
+}
+
+const columns = [
+  {
+    title: 'Key',
+    cell: ({ label, state }: KeyState) =>
+      html`${named(label)}${state === 'live' ? '' : html` <em class="tag">${state}</em>`}`,
+  },
+  {
+    title: 'Requests',
+    cell: ({ limits, today }: KeyState) => used(today.requests, limits.key_daily, count, 'requests'),
+  },
+  {
+    title: 'Dollars',
+    cell: ({ limits, usd_today: usd }: KeyState) => used(usd, limits.key_usd, cost, 'dollars'),
+  },
+  {
+    title: 'Tokens',
+    cell: ({ limits, tokens_today: tokens }: KeyState) => used(tokens, limits.key_tokens, count, 'tokens'),
+  },
+  { title: 'Failed', cell: ({ today }: KeyState) => count(today.errors), number: true as const },
+  {
+    title: 'Last use',
+    cell: ({ last_used_at: at }: KeyState) => at?.slice(0, 16).replace('T', ' ') ?? 'never',
+  },
+  {
+    title: '14 days',
+    cell: ({ label, spark }: KeyState) =>
+      sparkline(`Requests of ${label} in 14 days: ${spark.join(', ')}`, spark),
+  },
+  { title: 'Change', cell: actions },
+];
+
+/** What all keys used today of the limits that they share. */
+function sharedLimits([key]: readonly KeyState[]): Html | '' {
+  if (key === undefined) return '';
+  const { global_daily: daily, global_usd: usd, global_tokens: tokens } = key.limits;
+  const figures = [
+    { name: 'requests', limit: daily, text: count },
+    { name: 'dollars', limit: usd, text: cost },
+    { name: 'tokens', limit: tokens, text: count },
+  ].flatMap(({ name, limit, text }) =>
+    limit === undefined
+      ? []
+      : [
+          html`<div>
+            <dt>All keys, ${name} today</dt>
+            <dd>${used(limit.used, limit, text, name)}</dd>
+          </div>`,
+        ],
+  );
+  return figures.length === 0 ? '' : html`<dl class="figures">${figures}</dl>`;
+}
+
+/** An amount, of its limit if there is one. From four fifths on it has a mark in words. */
+function used(
+  amount: number,
+  limit: { limit: number; used: number } | undefined,
+  text: (value: number) => string,
+  unit: string,
+): Cell {
+  if (limit === undefined) return text(amount);
+  const part = limit.used / limit.limit;
+  const mark =
+    part >= 1 ? html` <em class="tag">used up</em>` : part >= 0.8 ? html` <em class="tag">80 %</em>` : '';
+  const words = `${text(limit.used)} of ${text(limit.limit)}`;
+  return html`<span class="amount">${words}</span>${mark}${meter(`${words} ${unit}`, part)}`;
+}
+
+function actions({ label, state }: KeyState): Html {
+  const button = (act: 'disable' | 'enable' | 'revoke', text: string) =>
+    html`<button
+      type="button"
+      data-act="${act}"
+      data-path="keys/${encodeURIComponent(label)}/${act}"
+      data-name="${label}"
+      aria-label="${text} ${label}"
+    >
+      ${text}
+    </button>`;
+  return html`<span class="actions"
+    >${state === 'disabled' ? button('enable', 'Enable') : button('disable', 'Disable')}
+    ${button('revoke', 'Revoke')}</span
+  >`;
+}
+
+const newKeyForm = html`<template id="new-key">
+  <form>
+    <h2 id="dialog-title">Make a key</h2>
+    <label
+      >Label <input name="label" required maxlength="64" pattern="[0-9A-Za-z._\\-]+" autocomplete="off"
+    /></label>
+    <label>Requests a day <input name="daily" type="number" min="1" placeholder="the default" /></label>
+    <label
+      >Dollars a day <input name="usd_daily" type="number" min="0.01" step="0.01" placeholder="no budget"
+    /></label>
+    <label>Tokens a day <input name="tokens_daily" type="number" min="1" placeholder="no budget" /></label>
+    <p class="actions">
+      <button type="submit">Make it</button> <button type="button" data-act="close">Cancel</button>
+    </p>
+  </form>
+</template>`;

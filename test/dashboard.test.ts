@@ -1,0 +1,338 @@
+/** The owner's listener under attack: who reaches it, and what it takes to change anything. Then the command that opens its page. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { openKeys } from '../src/keys/store.ts';
+import { systemClock } from '../src/limits/clock.ts';
+import { openStore } from '../src/store/sqlite.ts';
+import { codeLifeMs, ownHeaders, startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
+import { freePort } from './support/ports.ts';
+import { rawExchange } from './support/raw.ts';
+import { root } from './support/relay.ts';
+
+const views = ['now', 'keys', 'use', 'requests', 'trouble', 'doctor'];
+
+describe("the owner's listener", () => {
+  let relay: OwnerRelay;
+  before(async () => {
+    relay = await startOwnerRelay();
+  });
+  after(() => relay.stop());
+
+  const stateOf = (label: string): string => {
+    const store = openStore(relay.dataDir);
+    const { key } = openKeys(store).show(label);
+    store.close();
+    return key.revokedAt !== undefined ? 'revoked' : key.disabledAt === undefined ? 'live' : 'disabled';
+  };
+
+  test('every path answers 421 to a request for another name or port', async () => {
+    const { path, cookie } = await relay.session();
+    const others = [
+      'evil.example',
+      `evil.example:${relay.port}`,
+      '127.0.0.1',
+      'localhost',
+      `127.0.0.1:${relay.port + 1}`,
+      `localhost.evil.example:${relay.port}`,
+      `127.0.0.2:${relay.port}`,
+      `0.0.0.0:${relay.port}`,
+    ];
+    // Node refuses a Host that no URL has before the relay looks at it.
+    const malformed = [
+      `127.0.0.1:${relay.port}.evil.example`,
+      `user@127.0.0.1:${relay.port}`,
+      `[::ffff:127.0.0.1]:${relay.port}`,
+    ];
+    const code = relay.code();
+    for (const [expected, hosts] of [
+      [421, others],
+      [400, malformed],
+    ] as const) {
+      for (const host of hosts) {
+        for (const each of [`${path}now`, `${path}nothing`, '/', '/owner.js', `/open?code=${code}`]) {
+          const { status, text } = await relay.send(each, { headers: { host, cookie } });
+          assert.equal(status, expected, `${host} ${each}`);
+          assert.doesNotMatch(text, /<html/);
+        }
+      }
+    }
+    // The code is still good: nothing was routed.
+    assert.equal((await relay.send(`/open?code=${code}`)).status, 200);
+    for (const host of [`localhost:${relay.port}`, `LOCALHOST:${relay.port}`, `[::1]:${relay.port}`]) {
+      assert.equal((await relay.send(`${path}now`, { headers: { host, cookie } })).status, 200, host);
+    }
+    const raw = await rawExchange(`http://127.0.0.1:${relay.port}`, [
+      `GET http://127.0.0.1:${relay.port}/owner.js HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n`,
+    ]);
+    assert.match(raw, /^HTTP\/1\.1 421 /);
+  });
+
+  test('a request that a proxy or a tunnel forwards gets a 403', async () => {
+    const { path, cookie } = await relay.session();
+    for (const name of ['x-forwarded-for', 'forwarded', 'via', 'cf-connecting-ip', 'tailscale-user-login']) {
+      const { status } = await relay.send(`${path}now`, { headers: { cookie, [name]: '127.0.0.1' } });
+      assert.equal(status, 403, name);
+    }
+  });
+
+  test('every answer forbids framing, foreign scripts, storing and a referrer', async () => {
+    const { path, cookie } = await relay.session();
+    const headers = { cookie };
+    for (const each of [
+      '/',
+      '/owner.css',
+      '/owner.js',
+      '/open?code=x',
+      ...views.map((view) => path + view),
+    ]) {
+      const answer = await relay.send(each, { headers });
+      const policy = answer.headers['content-security-policy'] ?? '';
+      assert.match(policy, /default-src 'none'.*frame-ancestors 'none'/, each);
+      assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+      const {
+        'cache-control': cache,
+        'referrer-policy': referrer,
+        'x-frame-options': frame,
+      } = answer.headers;
+      assert.deepEqual([cache, referrer, frame], ['no-store', 'no-referrer', 'DENY'], each);
+      assert.doesNotMatch(answer.text, /<[^>]+\s(?:style|on\w+)=/, each);
+      assert.doesNotMatch(answer.text, /<script(?![^>]* src="\/owner\.js")/);
+    }
+  });
+
+  test('a code opens one session, within a minute', async () => {
+    const code = relay.code();
+    const first = await relay.send(`/open?code=${code}`);
+    assert.equal(first.status, 200);
+    assert.match(first.headers['set-cookie'] ?? '', /; Path=\/s\/[\w-]{22}; HttpOnly; SameSite=Strict; /);
+    const again = await relay.send(`/open?code=${code}`);
+    assert.deepEqual([again.status, again.headers['set-cookie']], [401, undefined]);
+    assert.match(again.text, /claude-relay dashboard/);
+
+    const old = relay.code(() => Date.now() - codeLifeMs - 1);
+    assert.equal((await relay.send(`/open?code=${old}`)).status, 401);
+    const several = await Promise.all(
+      Array.from({ length: 20 }, () => relay.code()).map((each) =>
+        Promise.all([relay.send(`/open?code=${each}`), relay.send(`/open?code=${each}`)]),
+      ),
+    );
+    for (const both of several)
+      assert.deepEqual(
+        both.map(({ status }) => status).sort((a, b) => a - b),
+        [200, 401],
+      );
+  });
+
+  test('10,000 guesses find no code, and do not keep the owner out', async () => {
+    const code = relay.code();
+    const guess = (i: number): string => `${code.slice(0, -3)}${i.toString(36).padStart(3, '0')}`;
+    for (let i = 0; i < 10_000; i += 100) {
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, (_, j) => guess(i + j))
+          .filter((each) => each !== code)
+          .map((each) => relay.send(`/open?code=${each}`)),
+      );
+      assert.ok(answers.every(({ status }) => status === 401));
+    }
+    assert.equal((await relay.send(`/open?code=${code}`)).status, 200);
+  });
+
+  test('only a session sees a view, and only its own cookie opens it', async () => {
+    const one = await relay.session();
+    const other = await relay.session();
+    const status = async (path: string, cookie?: string): Promise<number> =>
+      (await relay.send(`${path}keys`, { headers: cookie === undefined ? {} : { cookie } })).status;
+    assert.equal(await status(one.path, one.cookie), 200);
+    assert.equal(await status(one.path), 401);
+    assert.equal(await status(one.path, other.cookie), 401);
+    assert.equal(await status('/s/none/', one.cookie), 401);
+    assert.equal(await status('/', one.cookie), 404);
+    const out = await relay.send(`${one.path}logout`, {
+      method: 'POST',
+      headers: ownHeaders(relay.port, one),
+      body: '{}',
+    });
+    assert.equal(out.status, 200);
+    assert.equal(await status(one.path, one.cookie), 401);
+    assert.equal(await status(other.path, other.cookie), 200);
+  });
+
+  test('nothing changes without the Origin, the Sec-Fetch-Site and the header of the page', async () => {
+    relay.mint('steady');
+    const session = await relay.session();
+    const own = ownHeaders(relay.port, session);
+    const without = (name: string) =>
+      Object.fromEntries(Object.entries(own).filter(([each]) => each !== name));
+    const attempts = [
+      ...['origin', 'sec-fetch-site', 'x-claude-relay-owner'].map(without),
+      { ...own, origin: 'http://evil.example' },
+      { ...own, origin: `http://localhost:${relay.port}` },
+      { ...own, origin: 'null' },
+      { ...own, 'sec-fetch-site': 'cross-site' },
+      { ...own, 'sec-fetch-site': 'same-site' },
+      { ...own, 'sec-fetch-site': 'none' },
+    ];
+    for (const headers of attempts) {
+      for (const action of ['keys/steady/revoke', 'keys/steady/disable', 'keys', 'logout']) {
+        const sent = { method: 'POST', headers, body: JSON.stringify({ label: 'stolen' }) };
+        assert.equal((await relay.send(session.path + action, sent)).status, 403, action);
+      }
+    }
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+      const answer = await relay.send(`${session.path}keys`, {
+        method,
+        headers: { origin: 'http://evil.example' },
+      });
+      assert.equal(answer.status, 403, method);
+      assert.equal(answer.headers['access-control-allow-origin'], undefined);
+    }
+    assert.equal(stateOf('steady'), 'live');
+    assert.throws(() => stateOf('stolen'));
+    const without401 = await relay.send(`${session.path}keys/steady/revoke`, {
+      method: 'POST',
+      headers: without('cookie'),
+    });
+    assert.equal(without401.status, 401);
+    for (const [action, state] of [
+      ['disable', 'disabled'],
+      ['enable', 'live'],
+      ['revoke', 'revoked'],
+    ] as const) {
+      const path = `${session.path}keys/steady/${action}`;
+      assert.equal((await relay.send(path, { method: 'POST', headers: own, body: '{}' })).status, 200);
+      assert.equal(stateOf('steady'), state);
+    }
+  });
+
+  test('no path of it exists on the public listener', async () => {
+    const { path, cookie } = await relay.session();
+    const code = relay.code();
+    const port = Number(new URL(relay.url).port);
+    for (const each of [
+      ...views.map((view) => path + view),
+      ...views.map((view) => `/${view}`),
+      `/open?code=${code}`,
+      '/owner.js',
+      '/owner.css',
+      '/metrics',
+      '/',
+    ]) {
+      const { status } = await relay.send(each, { port, headers: { cookie, 'x-api-key': relay.key } });
+      assert.equal(status, 404, each);
+    }
+    assert.equal((await relay.send(`/open?code=${code}`)).status, 200, 'the code was not used');
+  });
+
+  test('text of an attacker is shown as text', async () => {
+    const session = await relay.session();
+    const markup = '"><script>alert(1)</script>';
+    for (const label of [markup, '\u001b[31mred', '../..', 'a b', '']) {
+      const answer = await relay.send(`${session.path}keys`, {
+        method: 'POST',
+        headers: ownHeaders(relay.port, session),
+        body: JSON.stringify({ label }),
+      });
+      assert.equal(answer.status, 400, label);
+      assert.match(answer.text, /A label is/);
+    }
+    const query = new URLSearchParams({
+      key: markup,
+      route: markup,
+      status: markup,
+      period: markup,
+      stack: markup,
+    });
+    for (const view of views) {
+      const { status, text } = await relay.send(`${session.path}${view}?${query.toString()}`, {
+        headers: { cookie: session.cookie },
+      });
+      assert.deepEqual([status, text.includes('<script>alert')], [200, false], view);
+    }
+  });
+});
+
+test('a session ends after 12 hours, and with the relay', async (t) => {
+  let offset = 0;
+  const clock = { ...systemClock, wall: () => systemClock.wall() + offset };
+  const relay = await startOwnerRelay({ overrides: { clock } });
+  t.after(() => relay.stop());
+  const { path, cookie } = await relay.session();
+  const status = async () => (await relay.send(`${path}now`, { headers: { cookie } })).status;
+  offset = 12 * 3_600_000 - 60_000;
+  assert.equal(await status(), 200);
+  offset = 12 * 3_600_000 + 1000;
+  assert.equal(await status(), 401);
+});
+
+describe('claude-relay dashboard', () => {
+  let relay: OwnerRelay;
+  let desktop: string;
+  before(async () => {
+    relay = await startOwnerRelay();
+    desktop = mkdtempSync(join(tmpdir(), 'desktop-'));
+  });
+  after(async () => {
+    await relay.stop();
+    rmSync(desktop, { recursive: true });
+  });
+  const dashboard = (env: Record<string, string>, ...args: string[]) =>
+    promisify(execFile)(join(root, 'bin/claude-relay'), ['dashboard', ...args], {
+      env: {
+        PATH: process.env['PATH'],
+        HOME: desktop,
+        DATA_DIR: relay.dataDir,
+        ADMIN_PORT: String(relay.port),
+        ...env,
+      },
+    });
+  const file = () => join(relay.dataDir, 'open-page.html');
+  /** A desktop whose program for links is this script. */
+  const withOpener = (script: string): Record<string, string> => {
+    writeFileSync(join(desktop, 'xdg-open'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return { DISPLAY: ':0', PATH: `${desktop}:${process.env['PATH'] ?? ''}` };
+  };
+
+  test('prints a link that opens the page once', async () => {
+    const { stdout, stderr } = await dashboard({}, '--print');
+    assert.equal(stderr, '');
+    const { pathname, search } = new URL(stdout.trim());
+    assert.equal((await relay.send(pathname + search)).status, 200);
+    assert.equal((await relay.send(pathname + search)).status, 401);
+  });
+
+  test('opens a browser with a file that only the owner can read, and removes it', async () => {
+    // What other users see of it: the arguments. What the browser does: it opens the address in the file.
+    const env = withOpener(
+      `echo "$*" > '${desktop}/seen'; stat -c %a "$1" >> '${desktop}/seen'; curl -s "$(sed 's/.*url=//; s/">.*//' "$1")" > /dev/null &`,
+    );
+    const { stdout, stderr } = await dashboard(env);
+    assert.deepEqual([stdout, stderr], ['', 'Opened the page in your browser.\n']);
+    assert.equal(readFileSync(join(desktop, 'seen'), 'utf8'), `${file()}\n600\n`);
+    assert.equal(existsSync(file()), false);
+  });
+
+  test('prints the link when no browser can be opened', async () => {
+    for (const env of [{}, withOpener('exit 3')]) {
+      const { stdout, stderr } = await dashboard(env);
+      assert.match(stderr, /^No browser opened it\. Open this link within a minute/);
+      assert.match(stdout, /^http:\/\/127\.0\.0\.1:\d+\/open\?code=[\w-]{43}\n$/);
+      assert.equal(existsSync(file()), false);
+    }
+  });
+
+  test('says what to do when the page is off, or the relay does not run', async () => {
+    await assert.rejects(dashboard({ ADMIN_PORT: '0' }), {
+      code: 1,
+      stderr: /The page is off \(ADMIN_PORT=0\)\. Set ADMIN_PORT in config\.env, and restart the relay\./,
+    });
+    await assert.rejects(dashboard({ ADMIN_PORT: String(await freePort()) }), {
+      code: 1,
+      stderr: /No page of claude-relay answers on http:\/\/127\.0\.0\.1:\d+\. Start the relay first/,
+    });
+  });
+});
