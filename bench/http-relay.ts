@@ -36,6 +36,7 @@ function finishedTurn(): Awaited<RunningTurn['finished']> {
     usage,
     mayHaveSpent: true,
     failedUnasked: false,
+    endedBy: 'result',
     start: 'claim',
   };
 }

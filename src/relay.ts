@@ -32,6 +32,7 @@ import { McpCalls } from './http/routes/mcp-calls.ts';
 import { ollamaSite } from './http/routes/ollama.ts';
 import { relaySite, routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
+import { openMetrics } from './metrics/metrics.ts';
 import { openLedger } from './ledger/ledger.ts';
 import { openUsage } from './ledger/usage.ts';
 import { logReadiness } from './log.ts';
@@ -108,7 +109,12 @@ export async function startRelay({
   const sealed = sealReport(config.seal, seal);
   const store = openStore(config.dataDir);
   const keys = openKeys(store, { now: () => clock.wall() });
-  const ledger = openLedger(store, { days: config.ledgerDays, now: () => clock.wall() });
+  const metrics = openMetrics(config.allowedModels);
+  const ledger = openLedger(store, {
+    days: config.ledgerDays,
+    now: () => clock.wall(),
+    onRefused: metrics.ledgerFailed,
+  });
   const admission = createAdmission({
     ...config.limits,
     counts: openDailyCounts(store),
@@ -120,6 +126,7 @@ export async function startRelay({
     prove: overrides.prove ?? ((signal) => proveLock({ claudeBin, hostEnv, seal, signal })),
   });
   readiness.onChange((state) => logReadiness(log, state));
+  readiness.onChange(({ proof }) => metrics.proved(proof?.checks));
   const valves = await startValveProxy(hostEnv, seal);
   const runner =
     overrides.runner ??
@@ -132,6 +139,7 @@ export async function startRelay({
       pool: { ...config.pool, defaultModel: config.defaultModel },
       standingOf: (keyId) => keys.standing(keyId),
       queued: () => admission.queued('complete'),
+      onProcessEnd: metrics.processEnded,
     });
   readiness.onChange(() => runner.reconcile());
   const plan = overrides.plan ?? createUsageReader({ claudeBin, hostEnv, valves, readiness });
@@ -150,7 +158,7 @@ export async function startRelay({
     clock,
     log,
     keys,
-    failedKeys: new FailedKeyLimiter(clock),
+    failedKeys: new FailedKeyLimiter(clock, metrics.authFailed),
     countLimiter: new RateLimiter(clock, countLimit),
     trusted,
     connections,
@@ -162,6 +170,7 @@ export async function startRelay({
     plan,
     usage: openUsage(store, () => clock.wall()),
     ledger,
+    metrics,
     health,
     seal: sealed,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
@@ -203,6 +212,9 @@ export async function startRelay({
     keys,
     admission,
     connections,
+    readiness,
+    metrics,
+    clock,
     times,
     doctor,
   });

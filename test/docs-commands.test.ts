@@ -46,6 +46,7 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
     /^npm run e2e:systemd$/,
     'it boots a machine: minutes, and root; test/docs.test.ts checks that the script exists',
   ],
+  [/^install -m 600 \/dev\/null prometheus\.key$/, 'test/metrics-files.test.ts'],
   [/^bin\/claude-relay logs -f$/, 'src/commands/records.test.ts'],
   [/^bin\/claude-relay dashboard(?: --print)?$/, 'test/dashboard.test.ts'],
   [/^ssh -L /, 'it needs another machine'],

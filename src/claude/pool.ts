@@ -38,11 +38,16 @@ export type PoolOptions = PoolLimits & {
   hasRoom: () => boolean;
   /** Changes when the key is rotated; undefined once it is revoked or disabled, or has expired. Throws when that cannot be read. */
   standingOf: (keyId: string) => string | undefined;
+  /** Called once for each process that ends while it waits. Must not throw. */
+  onEnd?: ((cause: WaitEnd) => void) | undefined;
   now?: () => number;
   /** Bytes of memory that processes can still have. */
   availableMemory?: () => number;
   residentBytes?: (pid: number | undefined) => number;
 };
+
+/** It is not wanted any more; or it failed. */
+export type WaitEnd = 'dismissed' | 'failed';
 
 /** Whose requests a hot process serves. */
 export type App = { keyId: string; model: string; /** A digest of the system prompt. */ system: string };
@@ -92,7 +97,8 @@ export function createPool(options: PoolOptions) {
   /** The identity of the CLI that does not take part in a warm-up. */
   let rehearsesNot: string | undefined;
 
-  const dismiss = (waiting: Spare | Hot): Promise<void> => {
+  const dismiss = (waiting: Spare | Hot, cause: WaitEnd = 'dismissed'): Promise<void> => {
+    options.onEnd?.(cause);
     if ('warmUp' in waiting && spares.delete(waiting)) waiting.warmUp.stop();
     else hot.delete(waiting as Hot);
     waiting.process.finish();
@@ -108,7 +114,7 @@ export function createPool(options: PoolOptions) {
     const isWaiting = (): boolean => spares.has(waiting as Spare) || hot.has(waiting as Hot);
     const end = (): void => {
       if (!isWaiting()) return;
-      void dismiss(waiting);
+      void dismiss(waiting, 'failed');
       process.kill();
       onEnd();
     };
@@ -137,7 +143,7 @@ export function createPool(options: PoolOptions) {
       rehearses: process.valve.exact && identity !== rehearsesNot,
       onFailed: () => {
         rehearsesNot = identity;
-        if (spares.has(spare)) void dismiss(spare);
+        if (spares.has(spare)) void dismiss(spare, 'failed');
       },
     });
     const spare: Spare = { model, process, identity, startedAt: at, since: at, warmUp };
@@ -290,7 +296,7 @@ function isSameApp(a: App, b: App): boolean {
 const pageBytes = 4096;
 
 /** With its descendants: a sealed process is the child of a small one. */
-function residentBytes(pid: number | string | undefined): number {
+export function residentBytes(pid: number | string | undefined): number {
   try {
     const [, resident] = readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ');
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').match(/\d+/g) ?? [];

@@ -231,6 +231,23 @@ test('a process without an exact valve serves one request', async () => {
   assert.match(runner.hot().off ?? '', /another provider/);
 });
 
+test('each process is counted once, with what ended it', async () => {
+  const causes: string[] = [];
+  const { runner, started, ask } = world({ onProcessEnd: (cause) => causes.push(cause) });
+  await ask();
+  await ask();
+  assert.deepEqual(causes, [], 'it rests');
+  const [resting] = started;
+  if (resting !== undefined) resting.next = 'exit';
+  await ask();
+  assert.deepEqual(causes, ['exit'], 'its replacement rests');
+  started[1]?.listener.onExit?.({ code: 1, signal: null });
+  assert.deepEqual(causes, ['exit', 'failed']);
+  await ask();
+  await runner.close();
+  assert.deepEqual(causes, ['exit', 'failed', 'dismissed']);
+});
+
 test('closing ends the hot processes', async () => {
   const { runner, started, ask } = world();
   await ask();

@@ -40,6 +40,8 @@ export type RunnerOptions = {
   standingOf: PoolOptions['standingOf'];
   /** Requests that wait for a slot. */
   queued: () => number;
+  /** Called once for each process, with what ended it (docs/metrics.md). Must not throw. */
+  onProcessEnd?: (cause: string) => void;
   /** Starts a locked process of a model; tests replace it. */
   start?: (model: string) => LockedProcess;
 };
@@ -64,6 +66,7 @@ export function createRunner(options: RunnerOptions) {
     // On two processors a start would slow down a turn that has just begun.
     hasRoom: () => options.queued() === 0 && (starting.size === 0 || starting.size + 1 < processors),
     standingOf: options.standingOf,
+    onEnd: options.onProcessEnd,
   });
 
   const begin = (taken: Taken, app: App, request: RunRequest, signal: AbortSignal, ms: number): Turn => {
@@ -88,7 +91,10 @@ export function createRunner(options: RunnerOptions) {
       unsatisfied: schemas.unsatisfied,
       readiness,
     });
-    void turn.finished.then(leave);
+    void turn.finished.then(({ endedBy }) => {
+      leave();
+      if (endedBy !== undefined) options.onProcessEnd?.(endedBy);
+    });
     return turn;
   };
 

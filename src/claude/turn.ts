@@ -64,6 +64,8 @@ export type FinishedTurn = {
   resolvedModel?: string;
   /** The process failed without asking the model: another one can take the request. */
   failedUnasked: boolean;
+  /** What ended the process; undefined: it rests. */
+  endedBy: TurnEnd['cause'] | undefined;
 };
 
 export type Turn = {
@@ -136,6 +138,7 @@ export function runTurn(options: TurnOptions): Turn {
       mayHaveSpent: mayHaveSpent(end, evidence),
       ...(evidence.initModel ? { resolvedModel: evidence.initModel } : {}),
       failedUnasked: failed && !evidence.asked && evidence.dialFailure === undefined,
+      endedBy: gone === cli.gone ? end.cause : undefined,
     });
   };
   const { terminate } = cli;

@@ -272,7 +272,10 @@ test('a command that fails prints one sentence on stderr and exits with status 1
     ['key create b --daily many', /whole number/],
     ['key create b --expires 2030-02-31', /Use a duration/],
     ['key create b --expires 2029-01-01', /must be in the future/],
-    ['key create b --routes admin', /"admin" is not a route: the routes are complete, fetch, models, usage/],
+    [
+      'key create b --routes admin',
+      /"admin" is not a route: the routes are complete, fetch, models, usage, metrics/,
+    ],
     ['key create b --models a,,b', /separated by commas/],
     ['key create', /missing required argument 'label'/],
     ['key create b 5', /too many arguments/],

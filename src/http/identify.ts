@@ -47,7 +47,7 @@ export function withKey(
 }
 
 export function mayUse({ allowedRoutes }: Key, scope: KeyRoute): boolean {
-  return allowedRoutes === undefined || allowedRoutes.includes(scope);
+  return allowedRoutes?.includes(scope) ?? scope !== 'metrics';
 }
 
 /**
@@ -56,7 +56,7 @@ export function mayUse({ allowedRoutes }: Key, scope: KeyRoute): boolean {
  */
 export function validKey(
   request: Request,
-  { outgoing, remoteAddress }: Exchange,
+  { outgoing, remoteAddress }: Pick<Exchange, 'outgoing' | 'remoteAddress'>,
   { keys, failedKeys, trusted, connections }: KeyCheckParts,
 ): Key | undefined {
   const token = tokenOf(request);

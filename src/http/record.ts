@@ -4,20 +4,26 @@ import type { RelayError } from '../errors.ts';
 import { auditLine } from '../ledger/audit.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { RequestRecord } from '../ledger/record.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { logCause } from '../log.ts';
 import { elapsedMs, type Exchange } from './exchange.ts';
 
-export type RecordParts = { ledger: Pick<Ledger, 'record'>; log: Logger };
+export type RecordParts = {
+  ledger: Pick<Ledger, 'record'>;
+  metrics: Pick<Metrics, 'request'>;
+  log: Logger;
+};
 
 /** Called once for each exchange, when all of it is over. */
 export function recordExchange(
   exchange: Exchange,
   status: number,
   error: RelayError | undefined,
-  { ledger, log }: RecordParts,
+  { ledger, metrics, log }: RecordParts,
 ): void {
   const record = recordOf(exchange, status, error);
   if (record.key_id !== undefined) ledger.record(record);
+  metrics.request(record);
   log[record.route === 'other' && status === 200 ? 'debug' : 'info'](auditLine(record), 'request');
   if (error !== undefined) logCause(log, exchange.requestId, error);
 }

@@ -2,10 +2,14 @@
 import { isIP } from 'node:net';
 import { canonicalAddress } from '../network.ts';
 
-/** The routes that a key can be limited to; the SDK dialects count as `complete`. */
-export const keyRoutes = ['complete', 'fetch', 'models', 'usage'] as const;
+/**
+ * The routes that a key can be limited to; the SDK dialects count as `complete`. `metrics` is on the owner's listener, and only a key
+ * that names it may use it.
+ */
+export const keyRoutes = ['complete', 'fetch', 'models', 'usage', 'metrics'] as const;
 
 export type KeyRoute = (typeof keyRoutes)[number];
+export type PublicRoute = Exclude<KeyRoute, 'metrics'>;
 
 /** A key's own limits and permissions. If one is absent, the relay's default applies. */
 export type KeyGrants = {

@@ -11,8 +11,14 @@ import { ledgerColumns, storable, type LedgerRow, type RequestRecord } from './r
 
 export type Ledger = ReturnType<typeof openLedger>;
 
-/** `days`: rows older than this are removed (LEDGER_DAYS). */
-type LedgerOptions = { days: number; now?: () => number; maxWaiting?: number };
+type LedgerOptions = {
+  /** Rows older than this are removed (LEDGER_DAYS). */
+  days: number;
+  now?: () => number;
+  maxWaiting?: number;
+  /** Called each time that the database refuses rows. Must not throw. */
+  onRefused?: () => void;
+};
 
 const writeDelayMs = 200;
 const retryDelayMs = 2000;
@@ -22,7 +28,10 @@ const batchRows = 25;
 /** Not a request whose client was gone: its status is 0. */
 const isAnswer = 'status BETWEEN 200 AND 399 AND error IS NULL';
 
-export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10_000 }: LedgerOptions) {
+export function openLedger(
+  store: Store,
+  { days, now = Date.now, maxWaiting = 10_000, onRefused }: LedgerOptions,
+) {
   const insert = store.db.prepare(
     `INSERT INTO requests (${ledgerColumns.join()}) VALUES (${ledgerColumns.map((name) => `:${name}`).join()})`,
   );
@@ -85,6 +94,7 @@ export function openLedger(store: Store, { days, now = Date.now, maxWaiting = 10
       });
       problem = undefined;
     } catch (error) {
+      onRefused?.();
       const failure = storeFailure(error);
       problem = `the ledger cannot be written: ${failure ?? 'the database refused a row'}`;
       // Any other failure is a defect that a retry would not fix: these rows must not hold up the rest.

@@ -8,15 +8,19 @@ export const maxAddresses = 10_000;
 
 export class FailedKeyLimiter {
   readonly #limiter: RateLimiter;
+  readonly #onFailed: () => void;
 
-  constructor(clock: Pick<Clock, 'monotonic'>) {
+  /** `onFailed` is called for each of them. */
+  constructor(clock: Pick<Clock, 'monotonic'>, onFailed: () => void = () => {}) {
     // Failed keys of one address in five minutes that get a 401.
     const limit = { events: 20, windowMs: 300_000, name: 'unauthenticated', ids: maxAddresses } as const;
     this.#limiter = new RateLimiter(clock, limit);
+    this.#onFailed = onFailed;
   }
 
   /** Throws `rate_limited` (limit `unauthenticated`) if this address has sent too many. */
   record(address: string): void {
+    this.#onFailed();
     this.#limiter.take(clientBlock(address));
   }
 }

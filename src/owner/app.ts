@@ -1,4 +1,5 @@
 /** The owner's listener: its page, the changes that the page asks for, and the metrics. Nothing of it exists on the public listener. */
+import type { getRequestListener, HttpBindings } from '@hono/node-server';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Hono, type Context } from 'hono';
@@ -25,9 +26,13 @@ export type OwnerParts = {
   keys: Pick<Keys, 'create' | 'change' | 'revoke'>;
   data: OwnerData;
   now: () => number;
+  /** Answers GET /metrics. */
+  metrics: (c: Context<Env>) => Promise<Response>;
   /** The port of the listener: the guard names it. */
   port: number;
 };
+
+type Env = { Bindings: HttpBindings };
 
 type Query = URLSearchParams;
 
@@ -55,8 +60,15 @@ const assets = { 'owner.css': 'text/css', 'owner.js': 'text/javascript' } as con
 /** The command that opens the page, as it is recorded with a change of a key. */
 const command = 'dashboard';
 
-export function createOwnerApp({ store, keys, data, now, port }: OwnerParts) {
-  const app = new Hono();
+export function createOwnerApp({
+  store,
+  keys,
+  data,
+  metrics,
+  now,
+  port,
+}: OwnerParts): Parameters<typeof getRequestListener>[0] {
+  const app = new Hono<Env>();
   const codes = openCodes(store, now);
   const sessions = new Sessions(now);
 
@@ -71,6 +83,8 @@ export function createOwnerApp({ store, keys, data, now, port }: OwnerParts) {
     const text = readFileSync(join(import.meta.dirname, 'assets', name), 'utf8');
     app.get(`/${name}`, (c) => c.body(text, 200, { 'content-type': `${type}; charset=utf-8` }));
   }
+
+  app.get('/metrics', metrics);
 
   app.get('/open', (c) => {
     if (!codes.use(c.req.query('code') ?? '')) {
@@ -119,7 +133,7 @@ export function createOwnerApp({ store, keys, data, now, port }: OwnerParts) {
 
   app.notFound((c) => c.html(noSession('There is nothing at this address.'), 404));
   app.onError((error, c) => failed(error, c));
-  return (request: Request) => app.fetch(request);
+  return (request, env) => app.fetch(request, env);
 }
 
 function noSession(why: string): Html {

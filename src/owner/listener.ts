@@ -8,10 +8,11 @@ import type { Times } from '../http/times.ts';
 import type { Clock } from '../limits/clock.ts';
 import { createOwnerApp } from './app.ts';
 import { openOwnerData, type OwnerDataParts } from './data.ts';
+import { openMetricsRoute, type MetricsParts } from './metrics.ts';
 
-export type OwnerListenerParts = Omit<OwnerDataParts, 'now'> & {
+export type OwnerListenerParts = Omit<OwnerDataParts & MetricsParts, 'now'> & {
   config: Pick<Config, 'adminPort'>;
-  clock: Pick<Clock, 'wall'>;
+  clock: Pick<Clock, 'wall' | 'monotonic'>;
   connections: Connections;
   log: Pick<Logger, 'info' | 'warn'>;
   times: Times;
@@ -29,7 +30,8 @@ export async function openOwnerListener(parts: OwnerListenerParts) {
   if (port === 0) return undefined;
   const now = (): number => parts.clock.wall();
   try {
-    const app = createOwnerApp({ ...parts, data: openOwnerData({ ...parts, now }), now, port });
+    const metrics = openMetricsRoute({ ...parts, now });
+    const app = createOwnerApp({ ...parts, data: openOwnerData({ ...parts, now }), metrics, now, port });
     const listener = await listen(app, {
       host,
       port,
