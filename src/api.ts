@@ -52,7 +52,10 @@ export const completeRequest = z.strictObject({
     .optional()
     .describe('A conversation instead of `prompt`: messages of user and assistant, the last of the user.'),
   system: text.optional().describe("The system prompt. The CLI's coding prompt is never used."),
-  model: z.string().optional().describe('An alias or a full model id; DEFAULT_MODEL when absent.'),
+  model: z
+    .string()
+    .optional()
+    .describe('An alias or a full model id; that of the key, or DEFAULT_MODEL, when absent.'),
   effort: z.enum(effortLevels).optional().describe('How hard the model thinks before it answers.'),
   output_format: z
     .enum(['text', 'json'])

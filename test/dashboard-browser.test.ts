@@ -12,6 +12,7 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from 'p
 import type { Line } from '../src/commands/doctor/line.ts';
 import { findProgram } from '../src/find-program.ts';
 import { needs } from './support/needs.ts';
+import { changeKeys } from './support/ollama-port.ts';
 import { startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
 import { listenOn } from './support/ports.ts';
 import { eventually, query, root } from './support/relay.ts';
@@ -40,6 +41,8 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
       doctor: lines,
     });
     for (const label of ['blog', 'cron', 'news']) keys[label] = relay.mint(label);
+    const profile = { system: 'Be brief.', model: 'haiku', effort: 'low', maxTokens: 800 } as const;
+    changeKeys(relay, (keys) => keys.change('blog', profile, 'test'));
     keys['spender'] = relay.mint('spender', { usdDaily: 0.01, tokensDaily: 10_000 });
     for (const key of Object.values(keys)) {
       for (const model of ['opus', 'haiku', 'opus', 'haiku', 'none']) await ask(key, { model });

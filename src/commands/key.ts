@@ -1,7 +1,8 @@
 /** `claude-relay key create|list|show|set|disable|enable|rotate|revoke`: manages the keys, whether or not the relay runs. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
+import { effortLevels, type Effort } from '../conversation.ts';
 import { keyRoutes, type GrantChanges, type KeyGrants, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { spentOn } from '../limits/spending.ts';
@@ -10,11 +11,12 @@ import { iso, utcDay } from '../time.ts';
 import { localUrl } from '../service/ready.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { freeAddress } from './free-address.ts';
+import { readSystemFile } from './system-file.ts';
 import { keyJson, keyTable, keyText, type Today } from './text/key-text.ts';
 import { parseCount, parseDollars, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
 import { json, time } from './text/table.ts';
 
-/** The key store checks the names of routes and models. */
+/** The key store checks the names of routes, models and efforts. */
 type GrantOptions<Off = never> = {
   daily?: number | Off;
   rpm?: number | Off;
@@ -24,6 +26,11 @@ type GrantOptions<Off = never> = {
   expires?: number | Off;
   routes?: KeyRoute[] | Off;
   models?: string[] | Off;
+  model?: string | Off;
+  effort?: Effort | Off;
+  maxTokens?: number | Off;
+  systemFile?: string;
+  locked?: boolean;
 };
 type CreateOptions = GrantOptions & { json?: boolean };
 type ListOptions = { all?: boolean; json?: boolean };
@@ -39,7 +46,9 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .option('--json', 'the key and its secret as JSON')
     .action((label: string, options: CreateOptions) =>
       withRecords(context, (records) => {
-        const created = records.keys.create(label, grantsOf(options), 'key create');
+        const { systemFile: file } = options;
+        const system = file === undefined ? undefined : readSystemFile(file);
+        const created = records.keys.create(label, { ...grantsOf(options), system }, 'key create');
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
@@ -63,11 +72,17 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   key
     .command('show <label>')
     .description('show one key, its limits and its history')
+    .addOption(new Option('--system', 'only its system prompt, byte for byte').conflicts('json'))
     .option('--json', 'as JSON')
-    .action((label: string, options: { json?: boolean }) =>
+    .action((label: string, options: { json?: boolean; system?: boolean }) =>
       withRecords(context, (records) => {
         const { keys, terminal } = records;
         const { key, events } = keys.show(label);
+        if (options.system === true) {
+          const text = keys.systemOf(key.id);
+          if (text === undefined) throw new CommandError(`The key ${label} has no system prompt.`);
+          return terminal.out(text);
+        }
         const today = todayOf(records);
         if (options.json !== true) return terminal.out(keyText(key, events, today));
         const history = events.map(({ at, action, command }) => ({ at: iso(at), action, command }));
@@ -83,6 +98,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       parsePort,
     )
     .option('--ollama-host <address>', 'the address of this machine for that port', '127.0.0.1')
+    .option('--no-locked', 'requests can override the profile')
     .option('--json', 'as JSON')
     .action((label: string, options: SetOptions) =>
       withRecords(context, async (records) => {
@@ -91,13 +107,15 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         const ollama =
           typeof port === 'number' ? await freeAddress({ host, port }, keys.withOllama()) : port && null;
         const grants = changedBy(options);
-        const changesGrants = Object.keys(grants).length > 0;
+        const { systemFile: file } = options;
+        const system = file === undefined || file === 'off' ? file && null : readSystemFile(file);
+        const changesGrants = Object.keys(grants).length > 0 || system !== undefined;
         if (!changesGrants && ollama === undefined) {
           throw new CommandError(
             `Say what to change, such as: claude-relay key set ${label} --daily 100 --rpm off`,
           );
         }
-        const changed = keys.change(label, { ...grants, ollama }, 'key set');
+        const changed = keys.change(label, { ...grants, ollama, system }, 'key set');
         if (options.json === true) return terminal.out(json(keyJson(changed, todayOf(records))));
         if (changesGrants) terminal.err(`Changed ${label}: its next request has the new settings.\n`);
         if (ollama === null) terminal.err(`${label} is not served to Ollama clients.\n`);
@@ -172,7 +190,12 @@ function grantOptions(command: Command, now: () => number, accept: (parse: Parse
       accept((text) => parseExpiry(text, now())),
     )
     .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, accept(parseList))
-    .option('--models <list>', 'only these models, such as opus,haiku', accept(parseList));
+    .option('--models <list>', 'only these models, such as opus,haiku', accept(parseList))
+    .option('--system-file <file>', 'profile: the system prompt of requests without one; - is stdin')
+    .option('--model <name>', 'profile: the model of requests that name none')
+    .option('--effort <level>', `profile: the effort of requests without one: ${effortLevels.join(', ')}`)
+    .option('--max-tokens <n>', 'profile: the longest answer of requests that name none', limit)
+    .option('--locked', 'requests cannot override the profile');
 }
 
 /** In addition `off`. */
@@ -182,7 +205,12 @@ function orOff(parse: Parse): Parse {
 
 function grantsOf(options: GrantOptions): KeyGrants {
   const { daily, rpm, concurrency, usdDaily, tokensDaily, expires, routes, models } = options;
+  const { model, effort, maxTokens, locked } = options;
   return {
+    model,
+    effort,
+    maxTokens,
+    locked: locked === true ? true : undefined,
     expiresAt: expires,
     dailyLimit: daily,
     rpm,
@@ -197,9 +225,10 @@ function grantsOf(options: GrantOptions): KeyGrants {
 /** Null for `off`; without what the options do not name. */
 function changedBy(options: GrantOptions<'off'>): GrantChanges {
   const given = Object.entries(grantsOf(options as GrantOptions)).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(
-    given.map(([name, value]) => [name, (value as unknown) === 'off' ? null : value]),
-  );
+  return {
+    ...Object.fromEntries(given.map(([name, value]) => [name, (value as unknown) === 'off' ? null : value])),
+    ...(options.locked === false && { locked: null }),
+  };
 }
 
 function todayOf({ store, now }: Records): Today {

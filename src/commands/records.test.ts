@@ -97,6 +97,7 @@ test('key list and key show print every option of key create as text and as JSON
     allowed_routes: ['complete', 'usage'],
     allowed_models: ['opus', 'haiku'],
     ollama_url: null,
+    profile: null,
   };
   assert.deepEqual(key, expected);
   assert.deepEqual(JSON.parse((await run('key list --json')).out), [expected]);
@@ -133,6 +134,69 @@ test('key set changes limits, and off restores the default', async () => {
     /\napp +live .* never +never +default +9 +default +complete,fetch +all\n/,
   );
   assert.match((await run('key set app --routes admin')).err, /"admin" is not a route/);
+});
+
+test('key create and key set keep a profile, which key list and key show print without its system prompt', async () => {
+  const file = join(dir, 'system.txt');
+  writeFileSync(file, 'Only CANARY.\n');
+  assert.match((await run(`key create news --system-file ${file} --max-tokens 1200`)).out, tokenShape);
+  const set = await run('key set news --model haiku --effort low --locked');
+  assert.equal(set.err, 'Changed news: its next request has the new settings.\n');
+  const profile = { model: 'haiku', effort: 'low', max_tokens: 1200, system_bytes: 13, locked: true };
+  const words = 'haiku, low, 1 200 tokens, system prompt of 13 bytes, locked';
+  now += 1000;
+  await run('key create plain');
+  const lines = ['key list --json', 'key list', 'key show news', 'key show news --json', 'logs', 'usage'];
+  const printed = await Promise.all(lines.map((line) => run(line)));
+  for (const [index, { out, err }] of printed.entries())
+    assert.doesNotMatch(out + err, /CANARY/, lines[index]);
+  const [list, table, shown, shownJson] = printed.map(({ out }) => out);
+  assert.deepEqual(
+    (JSON.parse(list ?? '') as Record<string, unknown>[]).map(({ profile }) => profile),
+    [profile, null],
+  );
+  assert.match(table ?? '', new RegExp(`PROFILE\nnews .* ${words}\nplain .* -\n$`));
+  assert.ok(shown?.includes(words));
+  assert.deepEqual((JSON.parse(shownJson ?? '') as Record<string, unknown>)['profile'], profile);
+  assert.deepEqual(await run('key show news --system'), { code: 0, out: 'Only CANARY.\n', err: '' });
+
+  const open = await run('key set news --no-locked --model off --effort off --max-tokens off --json');
+  assert.deepEqual((JSON.parse(open.out) as Record<string, unknown>)['profile'], {
+    model: null,
+    effort: null,
+    max_tokens: null,
+    system_bytes: 13,
+    locked: false,
+  });
+  const none = await run('key set news --system-file off --json');
+  assert.equal((JSON.parse(none.out) as Record<string, unknown>)['profile'], null);
+  assert.match((await run('key show news --system')).err, /The key news has no system prompt\.$/m);
+  assert.match((await run('key show news')).out, /created by key create\n(?:.*: changed by key set\n){3}$/);
+});
+
+test('key set explains a profile that is not possible, and does not print the system prompt', async () => {
+  await run('key create news --models opus');
+  const file = join(dir, 'latin1.txt');
+  writeFileSync(file, Buffer.from('CANARY \xe9', 'latin1'));
+  const long = join(dir, 'long.txt');
+  writeFileSync(long, 'CANARY '.repeat(20_000));
+  for (const [options, message] of [
+    [`--system-file ${file}`, /latin1\.txt is not text in UTF-8\.$/m],
+    [`--system-file ${long}`, /The system prompt has 140000 bytes: shorten it to 100000\.$/m],
+    [`--system-file ${dir}`, /cannot be read: EISDIR\.$/m],
+    [`--system-file ${dir}/none`, /none cannot be read: ENOENT\.$/m],
+    ['--effort hard', /"hard" is not an effort: use low, medium, high, xhigh, max\.$/m],
+    ['--max-tokens 0', /Use a whole number from 1/],
+    ['--model haiku', /may use opus only, so its own model cannot be haiku\.$/m],
+    ['--locked', /There is nothing to lock/],
+  ] as const) {
+    const { code, out, err } = await run(`key set news ${options}`);
+    assert.deepEqual([code, out], [1, ''], options);
+    assert.match(err, message);
+    assert.doesNotMatch(err, /CANARY/);
+  }
+  assert.match((await run('key show news --system --json')).err, /cannot be used with option '--json'/);
+  assert.doesNotMatch((await run('key show news')).out, /changed/);
 });
 
 test('key disable and key enable say what they do, and key list shows the state', async () => {

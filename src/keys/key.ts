@@ -1,5 +1,7 @@
 /** What a key is, and the checks of a key's label, limits and permissions. Pure. */
 import { isIP } from 'node:net';
+import { effortLevels, type Effort } from '../conversation.ts';
+import { allowedEntryFor } from '../model-family.ts';
 import { canonicalAddress } from '../network.ts';
 
 /**
@@ -27,6 +29,16 @@ export type KeyGrants = {
   tokensDaily?: number | undefined;
   allowedRoutes?: readonly KeyRoute[] | undefined;
   allowedModels?: readonly string[] | undefined;
+} & KeyProfile;
+
+/** What a request of the key gets where it says nothing, next to the key's system prompt. */
+export type KeyProfile = {
+  model?: string | undefined;
+  effort?: Effort | undefined;
+  /** The longest answer. */
+  maxTokens?: number | undefined;
+  /** A request cannot say anything else. */
+  locked?: true | undefined;
 };
 
 /** A key without its secrets. Times are milliseconds since 1970. */
@@ -42,6 +54,8 @@ export type Key = KeyGrants & {
   disabledAt?: number;
   /** Where it serves Ollama's API without its secret. */
   ollama?: OllamaAddress;
+  /** The size of its system prompt in UTF-8. */
+  systemBytes?: number;
 };
 
 /** An address of this machine, in one spelling, and a TCP port. */
@@ -49,10 +63,12 @@ export type OllamaAddress = { host: string; port: number };
 
 export type GrantChanges = { [Name in keyof KeyGrants]?: KeyGrants[Name] | null };
 
-/** What changes in a key. Null: the relay's default, no Ollama address, enabled. Absent: as it is. */
+/** What changes in a key. Null: the relay's default, no Ollama address, no system prompt, not locked, enabled. Absent: as it is. */
 export type KeyChanges = GrantChanges & {
   ollama?: OllamaAddress | null | undefined;
   disabled?: true | null | undefined;
+  /** The text of the system prompt. */
+  system?: string | null | undefined;
 };
 
 /** A change of the keys that is not possible. The message is for the owner. */
@@ -87,7 +103,28 @@ export function checkGrants(grants: GrantChanges, now: number): void {
     throw new KeyError('The expiry must be in the future.');
   }
   checkList('route', grants.allowedRoutes, (route) => keyRoutes.some((known) => known === route));
-  checkList('model', grants.allowedModels, (model) => modelShape.test(model));
+  const isModel = (model: string): boolean => modelShape.test(model);
+  checkList('model', grants.allowedModels, isModel);
+  checkOne('model', grants.model, isModel);
+  checkOne('effort', grants.effort, (effort) => effortLevels.some((level) => level === effort));
+  checkLimit('number of tokens', grants.maxTokens);
+}
+
+/** Whether the parts of a profile fit together. Throws `KeyError`. */
+export function checkProfile(
+  { model, effort, maxTokens, locked, allowedModels }: GrantChanges,
+  hasSystem: boolean,
+): void {
+  if (locked === true && !hasSystem && ![model, effort, maxTokens].some(isGiven)) {
+    throw new KeyError(
+      'There is nothing to lock: set a system prompt, a model, an effort or a number of tokens.',
+    );
+  }
+  if (!isGiven(model) || !isGiven(allowedModels) || allowedEntryFor(model, allowedModels) !== undefined)
+    return;
+  throw new KeyError(
+    `The key may use ${allowedModels.join(', ')} only, so its own model cannot be ${model}.`,
+  );
 }
 
 /** The address in one spelling. Throws `KeyError`. */
@@ -124,8 +161,16 @@ function checkList(
   if (items.length === 0 || items.length > 30) {
     throw new KeyError(`The list of ${name}s must have 1 to 30 entries. Omit it to allow all.`);
   }
-  const wrong = items.find((item) => !isKnown(item));
-  if (wrong === undefined) return;
-  const hint = name === 'route' ? `: the routes are ${keyRoutes.join(', ')}` : '';
-  throw new KeyError(`${JSON.stringify(wrong.slice(0, 80))} is not a ${name}${hint}.`);
+  for (const item of items) checkOne(name, item, isKnown);
 }
+
+function checkOne(name: string, item: string | null | undefined, isKnown: (item: string) => boolean): void {
+  if (!isGiven(item) || isKnown(item)) return;
+  throw new KeyError(`${JSON.stringify(item.slice(0, 80))} is not ${hints[name]}.`);
+}
+
+const hints: Readonly<Record<string, string>> = {
+  route: `a route: the routes are ${keyRoutes.join(', ')}`,
+  model: 'a model',
+  effort: `an effort: use ${effortLevels.join(', ')}`,
+};

@@ -1,4 +1,5 @@
 /** A key as a row of the database, both ways. Pure. */
+import type { Effort } from '../conversation.ts';
 import { keyRoutes } from './key.ts';
 import type { GrantChanges, Key, KeyGrants, KeyRoute } from './key.ts';
 
@@ -19,6 +20,11 @@ export type KeyRow = {
   disabled_at: number | null;
   ollama_host: string | null;
   ollama_port: number | null;
+  model: string | null;
+  effort: string | null;
+  max_tokens: number | null;
+  locked: number | null;
+  system_bytes: number | null;
 };
 
 export function keyOf(row: KeyRow): Key {
@@ -37,6 +43,11 @@ export function keyOf(row: KeyRow): Key {
     ...(row.tokens_daily !== null && { tokensDaily: row.tokens_daily }),
     ...(row.allowed_routes !== null && { allowedRoutes: row.allowed_routes.split(',').filter(isRoute) }),
     ...(row.allowed_models !== null && { allowedModels: row.allowed_models.split(',') }),
+    ...(row.model !== null && { model: row.model }),
+    ...(row.effort !== null && { effort: row.effort as Effort }),
+    ...(row.max_tokens !== null && { maxTokens: row.max_tokens }),
+    ...(row.locked !== null && { locked: true as const }),
+    ...(row.system_bytes !== null && { systemBytes: row.system_bytes }),
     ...(row.ollama_host !== null &&
       row.ollama_port !== null && { ollama: { host: row.ollama_host, port: row.ollama_port } }),
   };
@@ -45,7 +56,18 @@ export function keyOf(row: KeyRow): Key {
 export function grantsOf(key: Key): KeyGrants {
   const { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, allowedRoutes, allowedModels } =
     key;
-  return { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, allowedRoutes, allowedModels };
+  const { model, effort, maxTokens, locked } = key;
+  const limits = {
+    expiresAt,
+    dailyLimit,
+    rpm,
+    concurrency,
+    usdDaily,
+    tokensDaily,
+    allowedRoutes,
+    allowedModels,
+  };
+  return { ...limits, model, effort, maxTokens, locked };
 }
 
 /** The columns of `KeyGrants`, by name. */
@@ -59,6 +81,10 @@ export function grantColumns(grants: GrantChanges): Record<string, number | stri
     tokens_daily: grants.tokensDaily ?? null,
     allowed_routes: grants.allowedRoutes?.join(',') ?? null,
     allowed_models: grants.allowedModels?.join(',') ?? null,
+    model: grants.model ?? null,
+    effort: grants.effort ?? null,
+    max_tokens: grants.maxTokens ?? null,
+    locked: grants.locked === true ? 1 : null,
   };
 }
 

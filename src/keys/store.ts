@@ -6,6 +6,7 @@ import {
   checkGrants,
   checkLabel,
   checkOllamaAddress,
+  checkProfile,
   KeyError,
   type Key,
   type KeyChanges,
@@ -13,6 +14,7 @@ import {
   type OllamaAddress,
 } from './key.ts';
 import { grantColumns, grantsOf, keyOf, type KeyRow } from './row.ts';
+import { checkSystemPrompt, openSystemPrompts } from './system-prompts.ts';
 import { mintToken } from './token.ts';
 import { openVerifier } from './verify.ts';
 
@@ -60,18 +62,28 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
   const insertEvent = db.prepare('INSERT INTO key_events (at, key_id, action, command) VALUES (?, ?, ?, ?)');
 
+  const prompts = openSystemPrompts(store);
+
   return {
     ...openVerifier(store, now),
+    systemOf: (keyId: string) => prompts.systemOf(keyId),
 
-    create(label: string, grants: KeyGrants, command: string): NewSecret {
+    create(
+      label: string,
+      { system, ...grants }: KeyGrants & { system?: string | undefined },
+      command: string,
+    ): NewSecret {
       checkLabel(label);
       const at = now();
       checkGrants(grants, at);
+      checkProfile(grants, system !== undefined);
+      if (system !== undefined) checkSystemPrompt(system);
       const { id, token, digest } = mintToken(random);
       try {
         return store.transaction(() => {
           addKey(id, label, grants, at, command);
           insertSecret.run(id, digest, null);
+          if (system !== undefined) prompts.setSystem(id, system);
           return { key: liveKey(label), token };
         });
       } catch (error) {
@@ -97,24 +109,30 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     },
 
     change(label: string, changes: KeyChanges, command: string): Key {
-      const { ollama, disabled, ...grants } = changes;
+      const { ollama, disabled, system, ...grants } = changes;
       const address = ollama && checkOllamaAddress(ollama);
-      return store.transaction(() => {
+      if (typeof system === 'string') checkSystemPrompt(system);
+      const changed = store.transaction(() => {
         const at = now();
         const key = liveKey(label);
         checkGrants(grants, at);
+        const all = { ...grantsOf(key), ...withoutUndefined(grants) };
+        checkProfile(all, system === undefined ? key.systemBytes !== undefined : system !== null);
         if (address) checkFree(address, key);
         const { host, port } = (address === undefined ? key.ollama : address) ?? {};
         update.run({
           id: key.id,
-          ...grantColumns({ ...grantsOf(key), ...withoutUndefined(grants) }),
+          ...grantColumns(all),
           disabled_at: disabled === undefined ? (key.disabledAt ?? null) : disabled && (key.disabledAt ?? at),
           ollama_host: host ?? null,
           ollama_port: port ?? null,
         });
+        if (system !== undefined) prompts.setSystem(key.id, system);
         insertEvent.run(at, key.id, 'changed', command);
         return liveKey(label);
       });
+      if (system !== undefined) prompts.emptyLog();
+      return changed;
     },
 
     /** The keys that serve Ollama's API, expired ones included. */
@@ -122,15 +140,19 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       return withOllama.all().map((row) => keyOf(row as KeyRow));
     },
 
+    /** Its system prompt is removed. */
     revoke(label: string, command: string): Key {
-      return store.transaction(() => {
+      const { systemBytes, ...revoked } = store.transaction(() => {
         const at = now();
         const key = liveKey(label);
         markRevoked.run(at, key.id);
         removeSecrets.run(key.id);
+        prompts.setSystem(key.id, null);
         insertEvent.run(at, key.id, 'revoked', command);
         return { ...key, revokedAt: at };
       });
+      if (systemBytes !== undefined) prompts.emptyLog();
+      return revoked;
     },
 
     /** A secret for `forMs` milliseconds or until `end`. Creates a missing key; limits and other secrets of the key stay. */

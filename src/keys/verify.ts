@@ -75,7 +75,8 @@ function isExpired({ expires_at }: Pick<KeyRow, 'expires_at'>, at: number): bool
   return expires_at !== null && at >= expires_at;
 }
 
-function orNotReady<T>(read: () => T): T {
+/** Throws `not_ready` when the database cannot be read. */
+export function orNotReady<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -3,7 +3,8 @@
  * Entries are never edited once released, only added to.
  *
  * Every table is STRICT, and every text column is bounded in length and alphabet: nothing that a caller wrote
- * (a prompt, an answer, a URL) fits into any of them.
+ * (a prompt, an answer, a URL) fits into any of them. The one column for content is key_prompts.system, which a command of the owner
+ * writes.
  */
 export const migrations: readonly string[] = [
   `
@@ -175,5 +176,17 @@ export const migrations: readonly string[] = [
     digest     BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
     expires_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  `,
+  // The profile of a key. Its system prompt is content: it has its own table.
+  `
+  ALTER TABLE keys ADD COLUMN model TEXT CHECK (length(model) BETWEEN 1 AND 128 AND model NOT GLOB '*[^]0-9A-Za-z._:@/[-]*');
+  ALTER TABLE keys ADD COLUMN effort TEXT CHECK (length(effort) BETWEEN 1 AND 24 AND effort NOT GLOB '*[^a-z]*');
+  ALTER TABLE keys ADD COLUMN max_tokens INTEGER CHECK (max_tokens > 0);
+  ALTER TABLE keys ADD COLUMN locked INTEGER CHECK (locked = 1);
+  ALTER TABLE keys ADD COLUMN system_bytes INTEGER CHECK (system_bytes > 0);
+  CREATE TABLE key_prompts (
+    key_id TEXT NOT NULL PRIMARY KEY REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    system TEXT NOT NULL CHECK (length(CAST(system AS BLOB)) BETWEEN 1 AND 100000)
+  ) STRICT;
   `,
 ];

@@ -106,11 +106,7 @@ test('openStore keeps the requests and the sums of a version 2 database, without
   const store = openStore(dir);
   assert.deepEqual(
     { ...store.db.prepare('SELECT * FROM requests').get() },
-    {
-      ...before,
-      start: null,
-      first_text_ms: null,
-    },
+    { ...before, start: null, first_text_ms: null },
   );
   const sumsAfter = { ...store.db.prepare('SELECT * FROM daily_usage').get() };
   assert.deepEqual(sumsAfter, { ...sums, answers: 0, hot_answers: 0 });
@@ -252,7 +248,19 @@ test('openStore keeps the keys and the history of a version 4 database, in which
   const store = openStore(dir);
   assert.deepEqual(
     { ...store.db.prepare('SELECT * FROM keys').get() },
-    { ...key, ollama_host: null, ollama_port: null, disabled_at: null },
+    {
+      ...key,
+      ollama_host: null,
+      ollama_port: null,
+      disabled_at: null,
+      usd_daily: null,
+      tokens_daily: null,
+      model: null,
+      effort: null,
+      max_tokens: null,
+      locked: null,
+      system_bytes: null,
+    },
   );
   assert.deepEqual({ ...store.db.prepare('SELECT * FROM key_events').get() }, { ...event });
   assert.deepEqual(store.db.prepare('PRAGMA foreign_key_check').all(), []);

@@ -41,7 +41,34 @@ export function keyJson(key: Key, { now, spent }: Today) {
     allowed_routes: key.allowedRoutes ?? null,
     allowed_models: key.allowedModels ?? null,
     ollama_url: key.ollama === undefined ? null : localUrl(key.ollama),
+    profile: profileJson(key),
   };
+}
+
+/** Null without a profile. The text of the system prompt is not here. */
+function profileJson({ model, effort, maxTokens, systemBytes, locked }: Key) {
+  if ([model, effort, maxTokens, systemBytes].every((field) => field === undefined)) return null;
+  return {
+    model: model ?? null,
+    effort: effort ?? null,
+    max_tokens: maxTokens ?? null,
+    system_bytes: systemBytes ?? null,
+    locked: locked ?? false,
+  };
+}
+
+/** `haiku, low, 800 tokens, system prompt of 1 234 bytes, locked` */
+export function profileText(profile: NonNullable<KeyJson['profile']>): string {
+  const { model, effort, max_tokens: tokens, system_bytes: bytes, locked } = profile;
+  return [
+    model,
+    effort,
+    tokens && `${count(tokens)} tokens`,
+    bytes && `system prompt of ${count(bytes)} bytes`,
+    locked && 'locked',
+  ]
+    .filter(Boolean)
+    .join(', ');
 }
 
 type Columns = Readonly<Record<string, (key: Key, today: Today) => string>>;
@@ -65,9 +92,18 @@ const budgets: Columns = {
   ' TOKENS TODAY': (key, { spent }) => ofBudget(count(spent(key).tokens), key.tokensDaily, count),
 };
 
+/** Only if a key has one. */
+const profiles: Columns = {
+  PROFILE: (key) => {
+    const profile = profileJson(key);
+    return profile === null ? '-' : profileText(profile);
+  },
+};
+
 export function keyTable(keys: readonly Key[], today: Today): string {
   const hasBudget = keys.some(({ usdDaily, tokensDaily }) => (usdDaily ?? tokensDaily) !== undefined);
-  const shown = { ...columns, ...(hasBudget && budgets) };
+  const hasProfile = keys.some((key) => profileJson(key) !== null);
+  const shown = { ...columns, ...(hasBudget && budgets), ...(hasProfile && profiles) };
   const rows = keys.map((key) => Object.values(shown).map((cell) => cell(key, today)));
   return table(Object.keys(shown), rows);
 }

@@ -3,6 +3,7 @@ import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, Responder, StreamResponder } from '../dialect.ts';
 import { promptTokens, refusalOf } from '../openai/answer.ts';
 import { field } from '../openai/stream.ts';
+import { untaggedName } from './model-name.ts';
 
 /** A part of an answer. */
 type Piece = { text?: string; thinking?: string; calls?: readonly object[] };
@@ -24,7 +25,7 @@ export const atTop: Place = ({ text = '', thinking = '' }) => ({
   ...(thinking === '' ? {} : { thinking }),
 });
 
-/** `name` is the model as the request names it, with its tag. */
+/** `name` is the model as the request names it, with its tag; the key's profile can replace it. */
 export function responderOf(name: string | undefined, place: Place): Responder {
   return {
     body: (answer, facts) => ({
@@ -94,7 +95,8 @@ function streamOf(name: string | undefined, place: Place, facts: () => AnswerFac
 }
 
 function head(name: string | undefined, { model, at, durationMs }: AnswerFacts): object {
-  return { model: name ?? model, created_at: new Date(at + durationMs).toISOString() };
+  const shown = untaggedName(name) === model ? name : model;
+  return { model: shown, created_at: new Date(at + durationMs).toISOString() };
 }
 
 /** A refusal without text has the model's explanation: the API has no other place for it. */

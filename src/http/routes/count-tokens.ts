@@ -13,9 +13,10 @@ import { requireRoom } from '../attachments.ts';
 import type { BodyBudget } from '../body-budget.ts';
 import { readJson, type BodyLimits } from '../body.ts';
 import { respond, type KeyedExchange } from '../exchange.ts';
+import { withProfile, type ProfileParts } from '../profile.ts';
 import { chooseModel, type ModelSettings } from './models.ts';
 
-export type CountParts = {
+export type CountParts = ProfileParts & {
   config: ModelSettings & BodyLimits;
   bodyBudget: Pick<BodyBudget, 'reserve'>;
   countLimiter: Pick<RateLimiter, 'take'>;
@@ -27,8 +28,9 @@ export const countLimit: RateLimit = { events: 600, windowMs: 60_000, name: 'key
 export async function countTokens(
   request: Request,
   exchange: KeyedExchange,
-  { config, bodyBudget, countLimiter }: CountParts,
+  parts: CountParts,
 ): Promise<Response> {
+  const { config, bodyBudget, countLimiter } = parts;
   const { key } = exchange;
   countLimiter.take(key.id);
   const body = await readJson(request, config, {
@@ -37,7 +39,7 @@ export async function countTokens(
     },
   });
   exchange.bytesIn = body.bytes;
-  const { conversation, model } = readCountRequest(body.value);
+  const { conversation, model } = withProfile(readCountRequest(body.value), key, parts);
   requireRoom(conversation, body.bytes, config);
   chooseModel(model, key, config, 'not_found');
   exchange.headers['x-relay-token-count'] = 'estimate';

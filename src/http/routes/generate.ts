@@ -15,16 +15,18 @@ import type { BodyBudget } from '../body-budget.ts';
 import { readJson, type Body, type BodyLimits } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
 import { elapsedMs, respond, type KeyedExchange } from '../exchange.ts';
+import { withProfile, type ProfileParts } from '../profile.ts';
 import type { Handler } from '../route.ts';
 import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
 import { timeLimit } from '../time-limit.ts';
 import { chooseModel, noteModel, type ModelSettings } from './models.ts';
 
-export type GenerateParts = AnswerParts & {
-  config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs' | 'strictModels'>;
-  runner: Pick<Runner, 'run' | 'checkSchema'>;
-  bodyBudget: Pick<BodyBudget, 'reserve'>;
-};
+export type GenerateParts = AnswerParts &
+  ProfileParts & {
+    config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs' | 'strictModels'>;
+    runner: Pick<Runner, 'run' | 'checkSchema'>;
+    bodyBudget: Pick<BodyBudget, 'reserve'>;
+  };
 
 /** A route that asks the model, in the API of the dialect. */
 export function asks(dialect: Dialect) {
@@ -54,14 +56,16 @@ export async function answerBody(
 ): Promise<Response> {
   const { config } = parts;
   const { key } = exchange;
-  const parsed = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
-  const { conversation, ignored } = parsed;
+  const said = dialect.parse(body.value, (group, id) => parts.keptItems.recall(key.id, group, id));
+  const parsed = withProfile(said, key, parts);
+  const { conversation, ignored, replaced } = parsed;
   requireRoom(conversation, body.bytes, config);
   const unknown = dialect.unknownModel ?? 'not_found';
   const choice = chooseModel(parsed.model, key, config, unknown);
   exchange.model = choice.listed;
   if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
   if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
+  if (replaced.length > 0) exchange.headers['x-relay-profile'] = replaced.join(', ');
   const understood: UnderstoodRequest = {
     exchange,
     parsed,

@@ -50,14 +50,15 @@ function rowOf(id: string): ModelResponse {
   };
 }
 
-/** The models of ALLOWED_MODELS that the key may use, in their order. */
+/** The models of ALLOWED_MODELS that the key may use, in their order; one if it is locked. */
 export function modelsOf(key: Key, allowedModels: readonly string[]): string[] {
-  const { allowedModels: own } = key;
+  const { allowedModels: own, model: profiled } = key;
+  if (key.locked === true && profiled !== undefined) return [profiled];
   return allowedModels.filter((model) => own === undefined || own.includes(model));
 }
 
 export type Choice = {
-  /** As the caller named it, or the default model. */
+  /** As the caller named it, or the model of the key's profile, or the default model. */
   asked: string;
   /** As the CLI is called with it. */
   model: string;
@@ -67,7 +68,7 @@ export type Choice = {
 
 /**
  * The model of a request: one of ALLOWED_MODELS, a name that MODEL_ALIASES maps to one, or a full id of a family that is there.
- * Throws `unknown` for a model that the relay does not serve, `forbidden` for one that the key may not use.
+ * A profile with a lock gives every request its own model. Throws `unknown` for a model that the relay does not serve, `forbidden` for one that the key may not use.
  */
 export function chooseModel(
   named: string | undefined,
@@ -75,9 +76,17 @@ export function chooseModel(
   { defaultModel, allowedModels, modelAliases }: ModelSettings,
   unknown: ErrorCode,
 ): Choice {
-  const asked = named ?? defaultModel;
+  const { model: profiled } = key;
+  const asked = (key.locked === true ? (profiled ?? named) : (named ?? profiled)) ?? defaultModel;
   const model = allowedModels.includes(asked) ? asked : (modelAliases.get(asked) ?? asked);
   const listed = allowedEntryFor(model, allowedModels);
+  if (listed === undefined && asked === profiled) {
+    throw new RelayError(
+      unknown,
+      `The profile of this key has the model ${asked}, which is not in ALLOWED_MODELS. The owner of the relay can change both.`,
+      { reason: 'unknown_model' },
+    );
+  }
   if (listed === undefined) {
     throw new RelayError(
       unknown,

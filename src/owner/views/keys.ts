@@ -1,5 +1,6 @@
 /** Keys: what each used today of what it may, and the three things that its owner does with a key. */
 import { html } from 'hono/html';
+import { profileText } from '../../commands/text/key-text.ts';
 import { cost, count } from '../../commands/text/table.ts';
 import { meter, sparkline } from '../charts.ts';
 import type { KeyState, OwnerData } from '../data.ts';
@@ -16,8 +17,10 @@ export function keysView(data: OwnerData): View {
 const columns = [
   {
     title: 'Key',
-    cell: ({ label, state }: KeyState) =>
-      html`${named(label)}${state === 'live' ? '' : html` <em class="tag">${state}</em>`}`,
+    cell: ({ label, state, profile }: KeyState) =>
+      html`${named(label)}${state === 'live' ? '' : html` <em class="tag">${state}</em>`}${
+        profile === null ? '' : html`<small>${profileText(profile)}</small>`
+      }`,
   },
   {
     title: 'Requests',

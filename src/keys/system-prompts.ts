@@ -1,0 +1,53 @@
+/**
+ * The system prompts of keys: the only content in the database. They have a separate table, so that no other statement reads them.
+ * Where SQLite removes one, it overwrites the bytes.
+ */
+import type { Store } from '../store/sqlite.ts';
+import { KeyError } from './key.ts';
+import { orNotReady } from './verify.ts';
+
+/** Bytes of UTF-8. */
+const longest = 100_000;
+
+/** Throws `KeyError`, which does not quote the text. */
+export function checkSystemPrompt(text: string): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > longest) {
+    throw new KeyError(`The system prompt has ${bytes} bytes: shorten it to ${longest}.`);
+  }
+  if (text.trim() === '') throw new KeyError('The system prompt is empty.');
+  if (text.includes('\0')) throw new KeyError('The system prompt holds a NUL character.');
+}
+
+export function openSystemPrompts({ db }: Store) {
+  const read = db.prepare('SELECT system FROM key_prompts WHERE key_id = ?');
+  const insert = db.prepare(
+    'INSERT INTO key_prompts (key_id, system) VALUES (?, ?) ON CONFLICT DO UPDATE SET system = excluded.system',
+  );
+  const remove = db.prepare('DELETE FROM key_prompts WHERE key_id = ?');
+  const setBytes = db.prepare('UPDATE keys SET system_bytes = ? WHERE id = ?');
+  db.exec('PRAGMA secure_delete = ON');
+
+  return {
+    /** The system prompt of a key, byte for byte; undefined without one. Throws `not_ready` when the database cannot be read. */
+    systemOf(keyId: string): string | undefined {
+      return orNotReady(() => read.get(keyId))?.['system'] as string | undefined;
+    },
+
+    /** Inside of a transaction. Null removes it. */
+    setSystem(keyId: string, text: string | null): void {
+      if (text === null) remove.run(keyId);
+      else insert.run(keyId, text);
+      setBytes.run(text === null ? null : Buffer.byteLength(text), keyId);
+    },
+
+    /** After the transaction: the write-ahead log would hold what was removed until it is full. */
+    emptyLog(): void {
+      try {
+        db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      } catch {
+        // The change is done. A later checkpoint empties the log.
+      }
+    },
+  };
+}
