@@ -8,7 +8,7 @@ import { defaultCaps } from '../src/pages/caps.ts';
 import { acceptEncoding } from '../src/pages/read/decode.ts';
 import { readPage } from '../src/pages/read/read.ts';
 import type { PageRequest } from '../src/pages/request.ts';
-import { get, secure } from '../src/pages/guard/transport.ts';
+import { secure, send } from '../src/pages/guard/transport.ts';
 
 export async function fetchUnguarded(request: PageRequest, userAgent: string): Promise<string> {
   const { href, origin, hostname, pathname, search, protocol, port } = new URL(request.url);
@@ -34,7 +34,7 @@ export async function fetchUnguarded(request: PageRequest, userAgent: string): P
     socket.on('error', () => {});
     await once(socket, 'connect', { signal });
     const channel = target.secure ? await secure(socket, target, signal) : socket;
-    return await get(channel, target, headers, defaultCaps, signal, async (reply) => {
+    return await send(channel, target, { headers }, defaultCaps, signal, async (reply) => {
       if (reply.status !== 200) throw new Error(`the page has status ${reply.status}`);
       return (await readPage(reply, target.url, request, defaultCaps, signal)).text;
     });

@@ -74,6 +74,11 @@ export const completeRequest = z.strictObject({
     .describe('Texts at which the model stops.'),
   timeout: z.int().min(1).optional().describe('Seconds the turn may take; REQ_TIMEOUT at most.'),
   async: z.boolean().optional().describe('Return 202 at once, with a job that will have the result.'),
+  webhook: z
+    .string()
+    .max(2048, 'must have at most 2048 characters')
+    .optional()
+    .describe('With `async`: the https URL that is called when the job has ended.'),
 });
 
 export type CompleteRequest = z.infer<typeof completeRequest>;
@@ -128,6 +133,14 @@ export const errorBody = z.strictObject({
 
 export type ErrorBody = z.infer<typeof errorBody>;
 
+export const jobWebhook = z.strictObject({
+  state: z.enum(['pending', 'delivered', 'failed']),
+  attempts: z.int(),
+  last_error: z.string().optional().describe('An error code, or `http_` and a status.'),
+});
+
+export type JobWebhook = z.infer<typeof jobWebhook>;
+
 export const job = z.strictObject({
   id: z.string(),
   status: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
@@ -137,6 +150,7 @@ export const job = z.strictObject({
     .nullable()
     .describe('When the result is dropped; null until the job has ended.'),
   url: z.string(),
+  webhook: jobWebhook.optional().describe('Present if the request named one.'),
   response: z
     .strictObject({ status: z.int(), body: z.record(z.string(), z.unknown()) })
     .optional()

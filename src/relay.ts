@@ -43,10 +43,12 @@ import { FailedKeyLimiter } from './limits/failed-keys.ts';
 import { RateLimiter } from './limits/rate-limiter.ts';
 import { Reckoning } from './http/reckoning.ts';
 import { openOwnerListener } from './owner/listener.ts';
-import { createFetcher } from './pages/fetch.ts';
+import { createFetcher, type PageFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
 import { openDailyCounts } from './store/daily.ts';
 import { openStore } from './store/sqlite.ts';
+import { openOutbox } from './webhooks/outbox.ts';
+import { openWebhooks } from './webhooks/webhooks.ts';
 
 export type Relay = {
   /** `http://<address>:<port>`, as bound. */
@@ -76,6 +78,8 @@ export type RelayOverrides = {
   prove?: (signal: AbortSignal) => Promise<Proof>;
   /** In place of the question to the CLI how much of the plan is used. */
   plan?: UsageReader;
+  /** What posts to webhooks. */
+  post?: PageFetcher['post'];
   /** The time of the keys, the limits, the ledger and the usage. */
   clock?: Clock;
   times?: Partial<Times & Pick<Config, 'requestTimeoutMs' | 'jobTtlMs' | 'drainTimeoutMs'>>;
@@ -114,6 +118,15 @@ export async function startRelay({
     days: config.ledgerDays,
     now: () => clock.wall(),
     onRefused: metrics.ledgerFailed,
+  });
+  const outbox = openOutbox(store, () => clock.wall());
+  const webhooks = openWebhooks({
+    outbox,
+    keys,
+    post: overrides.post ?? pages.post,
+    clock,
+    log,
+    ttlMs: config.jobTtlMs,
   });
   const admission = createAdmission({
     ...config.limits,
@@ -174,6 +187,7 @@ export async function startRelay({
     health,
     seal: sealed,
     jobs: new Jobs({ ttlMs: config.jobTtlMs }),
+    webhooks,
     keptItems: new KeptItems(),
     reckoning: new Reckoning(),
     rememberedRuns: new RememberedRuns(),
@@ -183,7 +197,8 @@ export async function startRelay({
   };
 
   const closeParts = async (): Promise<void> => {
-    await Promise.all([readiness.close(), runner.close(), plan.close(), pages.close()]);
+    await Promise.all([readiness.close(), runner.close(), plan.close(), webhooks.close()]);
+    await pages.close();
     await valves.close();
     seal.close();
     ledger.close();
@@ -204,6 +219,7 @@ export async function startRelay({
     throw error;
   });
   log.info({ ...sealed, reasons: seal.missing.flatMap(({ reason = [] }) => reason) }, sealWords(sealed));
+  webhooks.resume();
   log.info({ url: server.url, connections: connections.most }, 'listening');
   const owner = await openOwnerListener({
     ...parts,

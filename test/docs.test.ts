@@ -18,6 +18,8 @@ import { jobBounds } from '../src/http/async/jobs.ts';
 import { keptItemBounds } from '../src/http/async/kept-items.ts';
 import { repeatBounds } from '../src/http/async/remembered-runs.ts';
 import { pageRequest } from '../src/pages/request.ts';
+import { mostPerKey } from '../src/webhooks/outbox.ts';
+import { webhookBounds } from '../src/webhooks/webhooks.ts';
 import type { PageResult } from '../src/pages/fetch.ts';
 import { eventually, root, startTestRelay, type TestRelay } from './support/relay.ts';
 
@@ -212,6 +214,19 @@ describe('the tables of the documents', () => {
         mib(bytesInAll),
       ]),
     );
+  });
+
+  test('docs/api.md lists the bounds of webhooks', () => {
+    const time = (ms: number): string =>
+      ms < 60_000 ? `${ms / 1000} s` : ms < 3_600_000 ? `${ms / 60_000} min` : `${ms / 3_600_000} h`;
+    const { pausesMs, attemptMs, atOncePerKey, atOnce } = webhookBounds;
+    assert.deepEqual(rows(section(api, '## Webhooks').split('| Bound')[1] ?? ''), [
+      ['pauses between attempts', pausesMs.map(time).join(', ')],
+      ['last attempt', 'before the job expires (JOB_TTL)'],
+      ['time of an attempt', time(attemptMs)],
+      ['attempts at the same time', `${atOncePerKey} for one key, ${atOnce} in all`],
+      ['undelivered webhooks of one key', `${mostPerKey}, then 429`],
+    ]);
   });
 
   test('docs/api.md lists every limit of a 429, and no other', () => {

@@ -93,6 +93,7 @@ describe('/openapi.json', () => {
     assert.ok(complete);
     const forms: [body: object, status: number][] = [
       [{ prompt: 'hi', output_format: 'json' }, 200],
+      [{ prompt: 'hi', async: true, webhook: 'https://hooks.example.org/' }, 202],
       [{ prompt: 'hi', async: true }, 202],
     ];
     for (const [form, status] of forms) {

@@ -35,7 +35,7 @@ type GrantOptions<Off = never> = {
 type CreateOptions = GrantOptions & { json?: boolean };
 type ListOptions = { all?: boolean; json?: boolean };
 type SetOptions = GrantOptions<'off'> & { ollamaPort?: number | 'off'; ollamaHost: string; json?: boolean };
-type RotateOptions = { grace: number; json?: boolean };
+type RotateOptions = { grace: number; json?: boolean; webhookSecret?: boolean };
 
 export function addKeyCommand(program: Command, context: CommandContext): void {
   const { now = Date.now } = context;
@@ -74,9 +74,11 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .description('show one key, its limits and its history')
     .addOption(new Option('--system', 'only its system prompt, byte for byte').conflicts('json'))
     .option('--json', 'as JSON')
-    .action((label: string, options: { json?: boolean; system?: boolean }) =>
+    .addOption(webhookSecret('print only the secret that signs the webhooks of the key'))
+    .action((label: string, options: { json?: boolean; system?: boolean; webhookSecret?: boolean }) =>
       withRecords(context, (records) => {
         const { keys, terminal } = records;
+        if (options.webhookSecret === true) return terminal.out(`${keys.webhookSecret(label)}\n`);
         const { key, events } = keys.show(label);
         if (options.system === true) {
           const text = keys.systemOf(key.id);
@@ -150,8 +152,16 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
     .description('create a new secret for a key; the old one stays valid for a grace period')
     .option('--grace <duration>', 'the grace period: 0, 90s, 15m, 24h, 7d', parseDuration, 86_400_000)
     .option('--json', 'the key and its new secret as JSON')
-    .action((label: string, { grace, json: asJson }: RotateOptions) =>
+    .addOption(webhookSecret('create a new secret for the webhooks of the key instead'))
+    .action((label: string, { grace, json: asJson, webhookSecret: ofWebhooks }: RotateOptions) =>
       withRecords(context, (records) => {
+        if (ofWebhooks === true) {
+          const secret = records.keys.rotateWebhookSecret(label, grace, 'key rotate');
+          const signs =
+            grace === 0 ? 'no longer signs' : `signs until ${time(records.now() + grace)} UTC, too`;
+          records.terminal.err(`The old webhook secret of ${label} ${signs}. The new one:\n`);
+          return records.terminal.out(`${secret}\n`);
+        }
         const created = records.keys.rotate(label, grace, 'key rotate');
         const until = grace === 0 ? 'is revoked' : `works until ${time(records.now() + grace)} UTC`;
         const sentence = `The old secret of ${label} ${until}. The new secret, shown once:`;
@@ -171,6 +181,10 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
+}
+
+function webhookSecret(description: string): Option {
+  return new Option('--webhook-secret', description).conflicts('json');
 }
 
 type Parse = (text: string) => unknown;

@@ -199,6 +199,39 @@ test('key set explains a profile that is not possible, and does not print the sy
   assert.doesNotMatch((await run('key show news')).out, /changed/);
 });
 
+test('key show and key rotate print the secret of webhooks alone on stdout, and nothing else prints it', async () => {
+  await run('key create app');
+  const shown = await run('key show app --webhook-secret');
+  assert.match(shown.out, /^whsec_[0-9A-Za-z+/]{43}=\n$/);
+  assert.deepEqual([shown.code, shown.err], [0, '']);
+  assert.equal((await run('key show app --webhook-secret')).out, shown.out, 'it stays');
+  assert.equal((await run('key rotate app')).code, 0);
+  assert.equal(
+    (await run('key show app --webhook-secret')).out,
+    shown.out,
+    'with a new secret of the key, too',
+  );
+  const renewed = await run('key rotate app --webhook-secret --grace 1h');
+  assert.match(renewed.out, /^whsec_[0-9A-Za-z+/]{43}=\n$/);
+  assert.notEqual(renewed.out, shown.out);
+  assert.equal(
+    renewed.err,
+    'The old webhook secret of app signs until 2030-01-10 13:00:00 UTC, too. The new one:\n',
+  );
+  assert.equal((await run('key show app --webhook-secret')).out, renewed.out);
+  const last = await run('key rotate app --webhook-secret --grace 0');
+  assert.equal(last.err, 'The old webhook secret of app no longer signs. The new one:\n');
+  for (const line of ['key list --json', 'key list', 'key show app', 'key show app --json']) {
+    assert.doesNotMatch((await run(line)).out, /whsec_/, line);
+  }
+  assert.match((await run('key show app')).out, /: changed by key rotate\n$/);
+  assert.notEqual((await run('key show app --webhook-secret --json')).code, 0, 'no JSON holds it');
+  await run('key revoke app');
+  const revoked = await run('key show app --webhook-secret');
+  assert.deepEqual([revoked.code, revoked.out], [1, '']);
+  assert.match(revoked.err, /There is no key with the label app\./);
+});
+
 test('key disable and key enable say what they do, and key list shows the state', async () => {
   await run('key create app');
   const disabled = await run('key disable app');
@@ -338,7 +371,7 @@ test('a command that fails prints one sentence on stderr and exits with status 1
     ['key create b --expires 2029-01-01', /must be in the future/],
     [
       'key create b --routes admin',
-      /"admin" is not a route: the routes are complete, fetch, models, usage, metrics/,
+      /"admin" is not a route: the routes are complete, fetch, models, usage, webhook, metrics/,
     ],
     ['key create b --models a,,b', /separated by commas/],
     ['key create', /missing required argument 'label'/],

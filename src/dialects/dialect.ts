@@ -13,6 +13,8 @@ export type ParsedRequest = {
   stream: boolean;
   /** Whether a field of the body asks for a job instead of an answer. */
   async?: boolean;
+  /** The URL to call when the job has ended; only with `async`. */
+  webhook?: string;
   /** Seconds; absent: REQ_TIMEOUT, which it cannot exceed. */
   timeoutS?: number;
   /** Accepted parameters without effect, listed in `x-relay-ignored-params`. */

@@ -23,7 +23,7 @@ export const native: Dialect = {
       model: request.model,
       stream: request.stream === true,
       async: request.async === true,
-      ...given({ timeoutS: request.timeout }),
+      ...given({ timeoutS: request.timeout, webhook: request.webhook }),
       ignored: [],
       responder: responderFor(request),
     } satisfies ParsedRequest;
@@ -34,7 +34,7 @@ export const native: Dialect = {
 
 /** Fields that are valid alone, but not together. */
 function requireOneMeaning(request: CompleteRequest): void {
-  const { prompt, messages, schema } = request;
+  const { prompt, messages, schema, webhook } = request;
   if (prompt === undefined && messages === undefined) {
     throw bad('Field "prompt" must be a string and is required without "messages".');
   }
@@ -46,6 +46,7 @@ function requireOneMeaning(request: CompleteRequest): void {
     throw bad('Field "output_format" must be json with a "schema".');
   }
   if (request.stream === true && request.async === true) throw bad('Send "stream" or "async", not both.');
+  if (webhook !== undefined && request.async !== true) throw bad('Field "webhook" requires "async": true.');
 }
 
 /** A `bad_request` of the relay's API. */

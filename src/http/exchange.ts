@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import { noTokens, type TurnStart } from '../conversation.ts';
 import type { ErrorFormat } from '../dialects/dialect.ts';
 import { RelayError } from '../errors.ts';
-import type { Key, PublicRoute } from '../keys/key.ts';
+import type { Key, RouteScope } from '../keys/key.ts';
 import type { LedgerRoute } from '../ledger/record.ts';
 
 /** What an exchange knows of its route. */
@@ -17,9 +17,9 @@ export type RouteFacts = {
   /** Its name in the ledger; absent: that of its scope, or `other`. */
   readonly ledger?: LedgerRoute;
   /** What a key must be allowed to use; absent where no key is needed. */
-  readonly scope?: PublicRoute;
+  readonly scope?: RouteScope;
   /** A key that is allowed this instead may use the route, too. */
-  readonly otherScope?: PublicRoute;
+  readonly otherScope?: RouteScope;
 };
 
 /** What is known when a request arrives. */

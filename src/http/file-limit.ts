@@ -4,7 +4,7 @@
  */
 import { newcomers } from './connections.ts';
 
-/** The process itself: its event loop, log, database, worker threads, and a proof of the lock. Measured: 41 without the proof. */
+/** The process itself: its event loop, log, database, worker threads, webhooks, and a proof of the lock. Measured: 41 without these two. */
 const ownFiles = 64;
 /** Four pipes, and two sockets for each of its connections; six more while it starts, and the search for strays when it ends. */
 const filesOfProcess = 20;

@@ -1,7 +1,7 @@
 /** What the table of routes (`routes/table.ts`) says of one route: for the app, the record and the key scopes. */
 import type { Dialect, ErrorFormat } from '../dialects/dialect.ts';
 import type { RelayError } from '../errors.ts';
-import type { Key, PublicRoute } from '../keys/key.ts';
+import type { Key, RouteScope } from '../keys/key.ts';
 import type { Exchange, KeyedExchange, RouteFacts } from './exchange.ts';
 
 export type Handler<E extends Exchange, Parts> = (
@@ -19,7 +19,7 @@ export type Route<Parts> = RouteFacts & {
   /** Every SDK calls this route: errors have the format of the SDK that calls. */
   readonly anySdk?: true;
 } & (
-    | { readonly scope: PublicRoute; readonly handler: Handler<KeyedExchange, Parts> }
+    | { readonly scope: RouteScope; readonly handler: Handler<KeyedExchange, Parts> }
     | { readonly scope?: never; readonly handler: Handler<Exchange, Parts> }
   );
 

@@ -5,13 +5,15 @@ import { allowedEntryFor } from '../model-family.ts';
 import { canonicalAddress } from '../network.ts';
 
 /**
- * The routes that a key can be limited to; the SDK dialects count as `complete`. `metrics` is on the owner's listener, and only a key
- * that names it may use it.
+ * The routes that a key can be limited to; the SDK dialects count as `complete`, and `webhook` is a field of a request. `metrics` is
+ * on the owner's listener, and only a key that names it may use it.
  */
-export const keyRoutes = ['complete', 'fetch', 'models', 'usage', 'metrics'] as const;
+export const keyRoutes = ['complete', 'fetch', 'models', 'usage', 'webhook', 'metrics'] as const;
 
 export type KeyRoute = (typeof keyRoutes)[number];
-export type PublicRoute = Exclude<KeyRoute, 'metrics'>;
+
+/** What a route of the public listener can require. */
+export type RouteScope = Exclude<KeyRoute, 'webhook' | 'metrics'>;
 
 /** A key's own limits and permissions. If one is absent, the relay's default applies. */
 export type KeyGrants = {

@@ -17,6 +17,7 @@ import { grantColumns, grantsOf, keyOf, type KeyRow } from './row.ts';
 import { checkSystemPrompt, openSystemPrompts } from './system-prompts.ts';
 import { mintToken } from './token.ts';
 import { openVerifier } from './verify.ts';
+import { openWebhookSecrets, textOfSecret } from './webhook-secrets.ts';
 
 export type Keys = ReturnType<typeof openKeys>;
 export type KeyEvent = { at: number; action: KeyAction; command: string };
@@ -60,6 +61,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const removeExpired = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND valid_until <= ?');
   const removeSecret = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND digest = ?');
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
+  const removeWebhooks = db.prepare('DELETE FROM webhooks WHERE key_id = ?');
+  const webhookSecrets = openWebhookSecrets(store, now, random);
   const insertEvent = db.prepare('INSERT INTO key_events (at, key_id, action, command) VALUES (?, ?, ?, ?)');
 
   const prompts = openSystemPrompts(store);
@@ -67,6 +70,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   return {
     ...openVerifier(store, now),
     systemOf: (keyId: string) => prompts.systemOf(keyId),
+    webhookSecrets: webhookSecrets.of,
 
     create(
       label: string,
@@ -94,8 +98,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
 
     /** A new secret for the same key. Earlier secrets are valid for at most `graceMs` more milliseconds; 0 ends them now. */
     rotate(label: string, graceMs: number, command: string): NewSecret {
-      if (!Number.isSafeInteger(graceMs) || graceMs < 0)
-        throw new KeyError('The grace period cannot be negative.');
+      checkGrace(graceMs);
       return store.transaction(() => {
         const at = now();
         const key = liveKey(label);
@@ -105,6 +108,22 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         insertSecret.run(key.id, digest, null);
         insertEvent.run(at, key.id, 'rotated', command);
         return { key, token };
+      });
+    },
+
+    /** The secret that signs the key's webhooks, made at the first use. */
+    webhookSecret(label: string): string {
+      return store.transaction(() => textOfSecret(webhookSecrets.of(liveKey(label).id)));
+    },
+
+    /** A new secret for the key's webhooks. For at most `graceMs` more milliseconds, earlier ones sign as well. */
+    rotateWebhookSecret(label: string, graceMs: number, command: string): string {
+      checkGrace(graceMs);
+      return store.transaction(() => {
+        const { id } = liveKey(label);
+        webhookSecrets.replace(id, graceMs);
+        insertEvent.run(now(), id, 'changed', command);
+        return textOfSecret(webhookSecrets.of(id));
       });
     },
 
@@ -148,6 +167,8 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         markRevoked.run(at, key.id);
         removeSecrets.run(key.id);
         prompts.setSystem(key.id, null);
+        webhookSecrets.remove(key.id);
+        removeWebhooks.run(key.id);
         insertEvent.run(at, key.id, 'revoked', command);
         return { ...key, revokedAt: at };
       });
@@ -213,6 +234,12 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         : `There is already a key with the label ${label}.`,
     );
   }
+}
+
+/** Throws `KeyError`. */
+function checkGrace(graceMs: number): void {
+  if (Number.isSafeInteger(graceMs) && graceMs >= 0) return;
+  throw new KeyError('The grace period cannot be negative.');
 }
 
 function withoutUndefined<Fields extends object>(fields: Fields): Fields {

@@ -167,6 +167,7 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   if (name === 'hour') return '2030-01-01T12';
   if (name === 'action') return 'created';
   if (name === 'start') return 'hot';
+  if (name === 'status') return 'done';
   if (name === 'ollama_host') return '::1';
   return 'a';
 }

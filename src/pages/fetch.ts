@@ -42,8 +42,22 @@ export type PageFetcher = {
    * fair.
    */
   fetchPage(request: PageRequest, signal: AbortSignal, keyId?: string): Promise<PageResult>;
+  /** The URL of a webhook, in one spelling. Throws as the first step of a fetch does, and `blocked_scheme` for http. No address is looked up. */
+  webhookUrl(text: string): string;
+  /**
+   * Sends the JSON `body` to a webhook, through the guard, and resolves to the status of the reply. It follows no redirect and
+   * reads no body. Rejects like `fetchPage`.
+   */
+  readonly post: (webhook: Webhook, signal: AbortSignal) => Promise<number>;
   /** Ends the fetches under way; resolves when they have ended. */
   close(): Promise<void>;
+};
+
+export type Webhook = {
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  body: string;
+  timeoutMs: number;
 };
 
 /** Throws a RangeError for an invalid network in the configuration. */
@@ -71,7 +85,7 @@ export function createFetcher(config: PageConfig): PageFetcher {
       const here = target;
       const outcome = await atHop(redirects.length, () =>
         useHost(here.host, keyId, signal, () =>
-          visit(here, headers, rules(), signal, async (reply) => {
+          visit(here, { headers }, rules(), signal, async (reply) => {
             const location = readRedirect(reply.status, reply.headers['location']);
             if (location === undefined) {
               return { page: await readPage(reply, here.url, request, caps, signal), status: reply.status };
@@ -123,26 +137,45 @@ export function createFetcher(config: PageConfig): PageFetcher {
     };
   };
 
+  const inTime = async <T>(
+    timeoutMs: number,
+    caller: AbortSignal,
+    begin: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
+    const deadline = new AbortController();
+    const timer = setTimeout(
+      () => deadline.abort(new RelayError('timeout', 'The page did not arrive in time.')),
+      timeoutMs,
+    );
+    const signal = AbortSignal.any([caller, deadline.signal, closing.signal]);
+    const work = begin(signal).finally(() => underWay.delete(work));
+    underWay.add(work);
+    // Every step obeys the signal. The race makes sure that the answer does too.
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    // Removed at the end: Node keeps a combined signal with a listener, and so the answer, until it aborts.
+    using _listener = addAbortListener(signal, () => reject(signal.reason as Error));
+    try {
+      return await Promise.race([work, ended]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const webhookTarget = (text: string): Target => {
+    const target = parseTarget(text, rules());
+    if (!target.secure) throw new RelayError('blocked_scheme', 'Only https URLs can be called.');
+    return target;
+  };
+
   return {
-    async fetchPage(request, caller, keyId = '') {
-      const deadline = new AbortController();
-      const timer = setTimeout(
-        () => deadline.abort(new RelayError('timeout', 'The page did not arrive in time.')),
-        request.timeout_ms,
-      );
-      const signal = AbortSignal.any([caller, deadline.signal, closing.signal]);
-      const work = run(request, signal, keyId).finally(() => underWay.delete(work));
-      underWay.add(work);
-      // Every step obeys the signal. The race makes sure that the answer does too.
-      const { promise: ended, reject } = Promise.withResolvers<never>();
-      // Removed at the end: Node keeps a combined signal with a listener, and so the answer, until it aborts.
-      using _listener = addAbortListener(signal, () => reject(signal.reason as Error));
-      try {
-        return await Promise.race([work, ended]);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+    fetchPage: (request, caller, keyId = '') =>
+      inTime(request.timeout_ms, caller, (signal) => run(request, signal, keyId)),
+    webhookUrl: (text) => webhookTarget(text).url,
+    post: ({ url, headers, body, timeoutMs }, caller) =>
+      inTime(timeoutMs, caller, async (signal) => {
+        const sent = { headers: { ...headers, 'user-agent': config.userAgent }, body };
+        return visit(webhookTarget(url), sent, rules(), signal, async ({ status }) => status);
+      }),
     async close() {
       closing.abort(shuttingDown());
       await Promise.allSettled(underWay);

@@ -189,4 +189,24 @@ export const migrations: readonly string[] = [
     system TEXT NOT NULL CHECK (length(CAST(system AS BLOB)) BETWEEN 1 AND 100000)
   ) STRICT;
   `,
+  // The secrets that sign webhooks, and the webhooks that are not delivered yet. Until its job has ended, one has no status.
+  `
+  CREATE TABLE webhook_secrets (
+    key_id      TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    secret      BLOB NOT NULL CHECK (length(secret) = 32),
+    valid_until INTEGER,
+    PRIMARY KEY (key_id, secret)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE webhooks (
+    job_id     TEXT NOT NULL PRIMARY KEY CHECK (length(job_id) <= 64 AND job_id NOT GLOB '*[^0-9A-Za-z_]*'),
+    key_id     TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
+    pid        INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    url        TEXT NOT NULL CHECK (length(url) <= 2048 AND url NOT GLOB '*[^!-~]*'),
+    status     TEXT CHECK (status IN ('done', 'failed', 'cancelled')),
+    ended_at   INTEGER,
+    attempts   INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX webhooks_by_key ON webhooks (key_id);
+  `,
 ];

@@ -8,8 +8,9 @@ import type { UnderstoodRequest } from '../run.ts';
 import { deliver, startDetached, type DetachedParts } from './detached.ts';
 import { pollAfterS, type Job, type Jobs } from './jobs.ts';
 import type { IdempotentRequest, RememberedRun, RememberedRuns } from './remembered-runs.ts';
+import { endOf, webhookUrl, type WebhookParts } from './webhook.ts';
 
-export type AnswerParts = DetachedParts & { jobs: Jobs; rememberedRuns: RememberedRuns };
+export type AnswerParts = DetachedParts & WebhookParts & { jobs: Jobs; rememberedRuns: RememberedRuns };
 
 /** By a field of the body, or by the preference of RFC 7240, which a stream ignores. */
 export function wantsJob({ headers }: Pick<Request, 'headers'>, parsed: ParsedRequest): boolean {
@@ -75,6 +76,7 @@ export async function answerWithJob(
     return respondAccepted(understood, jobs.get(known, key.id), jobs);
   }
   const { parsed, facts } = understood;
+  const url = webhookUrl(parsed.webhook, key, parts);
   const own = parsed.async === true ? parsed.responder.job : undefined;
   const given = {
     keyId: key.id,
@@ -82,6 +84,7 @@ export async function answerWithJob(
     errorFormat,
     id: own?.id(facts()),
     ownBody: own && ((state: JobState) => own.body(state, facts())),
+    addWebhook: url === undefined ? undefined : (id: string) => parts.webhooks.add(id, key.id, url),
   };
   const begin = (): Job => jobs.start(given, (onSlot) => startDetached(understood, parts, onSlot));
   const job =
@@ -91,6 +94,7 @@ export async function answerWithJob(
     jobs.forget(job);
     throw job.ended.result.error;
   }
+  void job.run.answer.result.then(() => job.webhook?.end(endOf(job)));
   exchange.settled = job.run.answer.result.then((result) =>
     result.ok
       ? { status: 200, error: undefined }

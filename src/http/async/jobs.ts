@@ -9,6 +9,7 @@ import { statusOf } from '../exchange.ts';
 import { iso } from '../../time.ts';
 import type { Result } from './kept-answer.ts';
 import { BoundedCache, type CacheBounds } from './bounded-cache.ts';
+import type { Webhook } from '../../webhooks/webhooks.ts';
 
 export const jobBounds: Omit<CacheBounds, 'ttlMs'> = {
   perKey: 100,
@@ -29,6 +30,7 @@ export type Job = {
   readonly run: DetachedRun;
   /** In the form of the API whose jobs these are. */
   readonly ownBody: ((state: JobState) => object) | undefined;
+  readonly webhook: Webhook | undefined;
   status: JobBody['status'];
   ended: { at: number; result: Result } | undefined;
 };
@@ -44,14 +46,20 @@ export class Jobs {
 
   /** `begin` starts the run and calls `onSlot` when the run has its slot. Throws `rate_limited` when there are too many. */
   start(
-    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat' | 'ownBody'> & { id?: string | undefined },
+    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat' | 'ownBody'> & {
+      id?: string | undefined;
+      addWebhook?: ((id: string) => Webhook) | undefined;
+    },
     begin: (onSlot: () => void) => DetachedRun,
   ): Job {
     const id = given.id ?? `job_${randomUUID().replaceAll('-', '')}`;
+    const { addWebhook, ...rest } = given;
     const job = this.#cache.add(id, given.keyId, () => {
       const started: Job = {
-        ...given,
+        ...rest,
         id,
+        // Before the run begins: what is accepted must not be lost.
+        webhook: addWebhook?.(id),
         createdAt: Date.now(),
         status: 'queued',
         ended: undefined,
@@ -89,19 +97,21 @@ export class Jobs {
     return job?.keyId === keyId ? job : undefined;
   }
 
-  forget({ id }: Job): void {
+  forget({ id, webhook }: Job): void {
+    webhook?.forget();
     this.#cache.remove(id);
   }
 
   /** As the API describes it; `withResponse` adds the answer of its request. */
   describe(job: Job, withResponse: boolean): JobBody {
-    const { id, status, createdAt, ended } = job;
+    const { id, status, createdAt, ended, webhook } = job;
     return {
       id,
       status,
       created_at: iso(createdAt),
       expires_at: ended === undefined ? null : iso(ended.at + this.#ttlMs),
       url: `/v1/jobs/${id}`,
+      webhook: webhook?.state(),
       response: withResponse && ended !== undefined ? responseOf(job, ended.result) : undefined,
     };
   }

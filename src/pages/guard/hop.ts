@@ -4,7 +4,7 @@ import { RelayError } from '../../errors.ts';
 import type { PageCaps } from '../caps.ts';
 import type { AddressJudge } from './address.ts';
 import { resolve } from './resolve.ts';
-import { type Reply, dial, get, secure } from './transport.ts';
+import { type Reply, type Sent, dial, secure, send } from './transport.ts';
 import { type Target, blockedAddress } from './url.ts';
 
 export type HopRules = {
@@ -14,10 +14,10 @@ export type HopRules = {
   readonly nameServers?: readonly string[] | undefined;
 };
 
-/** Makes every connection of the relay to a page, each only after every address of the page was judged. */
+/** Makes every connection of the relay to a page or a webhook, each only after every address of the page was judged. */
 export async function visit<T>(
   target: Target,
-  headers: Readonly<Record<string, string>>,
+  sent: Sent,
   { denied, caps, ipv6, nameServers }: HopRules,
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
@@ -36,7 +36,7 @@ export async function visit<T>(
   // 4. TLS for the name, not for the address.
   const channel = target.secure ? await secure(socket, target, signal) : socket;
   // 5. One request with a bounded reply.
-  return get(channel, target, headers, caps, signal, use);
+  return send(channel, target, sent, caps, signal, use);
 }
 
 const redirectStatuses = new Set([301, 302, 303, 307, 308]);

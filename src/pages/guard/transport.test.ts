@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 
-import { assertPinned, dial, get } from './transport.ts';
+import { assertPinned, dial, send } from './transport.ts';
 
 const limits = { headerBytes: 16_384, wireBytes: 1_000_000, silenceMs: 5000 };
 const target = {
@@ -33,7 +33,7 @@ test('a socket connected to another address is destroyed before anything is writ
   assert.equal(destroyed, 3);
 });
 
-test('get sends one request over the dialled socket and closes it', async () => {
+test('send sends one request over the dialled socket and closes it', async () => {
   const requests: string[] = [];
   const server = createServer((socket) => {
     socket.once('data', (data) => {
@@ -46,7 +46,7 @@ test('get sends one request over the dialled socket and closes it', async () => 
   const signal = new AbortController().signal;
   try {
     const socket = await dial(['127.0.0.1'], port, 5000, signal);
-    const body = await get(socket, target, { 'x-a': 'b' }, limits, signal, async (reply) => {
+    const body = await send(socket, target, { headers: { 'x-a': 'b' } }, limits, signal, async (reply) => {
       let text = '';
       for await (const chunk of reply.body) text += String(chunk);
       return text;
@@ -74,7 +74,10 @@ test('a signal that aborts while the socket of an unread reply closes has no eff
   const { port } = server.address() as AddressInfo;
   const caller = new AbortController();
   const socket = await dial(['127.0.0.1'], port, 5000, caller.signal);
-  assert.equal(await get(socket, target, {}, limits, caller.signal, async ({ status }) => status), 200);
+  assert.equal(
+    await send(socket, target, { headers: {} }, limits, caller.signal, async ({ status }) => status),
+    200,
+  );
   caller.abort();
   await new Promise((resolve) => socket.once('close', resolve));
   server.close();

@@ -14,6 +14,12 @@ import { canonicalAddress } from '../../network.ts';
 import type { PageCaps } from '../caps.ts';
 import type { Target } from './url.ts';
 
+/** A GET, or with a `body` a POST. */
+export type Sent = {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+};
+
 export type Reply = {
   readonly status: number;
   /** Names in lower case. A header that was sent more than once is an array. Values are latin1. */
@@ -89,11 +95,11 @@ export async function secure(socket: Socket, target: Target, signal: AbortSignal
   }
 }
 
-/** Sends one GET and passes its reply to `use`, then closes the socket. Throws the errors of `protocolError`. */
-export async function get<T>(
+/** Sends one request and passes its reply to `use`, then closes the socket. Throws the errors of `protocolError`. */
+export async function send<T>(
   socket: Socket,
   target: Target,
-  headers: Readonly<Record<string, string>>,
+  sent: Sent,
   limits: Pick<PageCaps, 'headerBytes' | 'wireBytes' | 'silenceMs'>,
   signal: AbortSignal,
   use: (reply: Reply) => Promise<T>,
@@ -122,7 +128,12 @@ export async function get<T>(
     if (socket.bytesRead > limits.wireBytes) socket.destroy(new WireLimitError());
   }, meterMs);
   try {
-    const reply = await client.request({ method: 'GET', path: target.path, headers, signal });
+    const reply = await client.request({
+      method: sent.body === undefined ? 'GET' : 'POST',
+      path: target.path,
+      ...sent,
+      signal,
+    });
     // RFC 9112 section 7: no other coding was offered, and the parser does not decode others.
     if (!/^(chunked)?$/i.test(String(reply.headers['transfer-encoding'] ?? ''))) {
       throw protocolError(new Error('a transfer coding that was not offered'));
