@@ -91,9 +91,18 @@ const tokenUsage = {
   cache_creation_input_tokens: z.int(),
 };
 
+/** Present when the key's fallback answered. */
+const fallbackFrom = z
+  .string()
+  .optional()
+  .describe(
+    'The plan is used up, and the fallback of the key answered: in place of this model, or of the `plan`.',
+  );
+
 export const completeTextResponse = z.strictObject({
   ok: z.literal(true),
-  model: z.string().describe('The model that was requested.'),
+  model: z.string().describe('The model that was requested, or the fallback that answered.'),
+  fallback_from: fallbackFrom,
   duration_ms: z.int(),
   text: z.string().describe('The text of the model, exactly.'),
   stop_reason: z
@@ -105,7 +114,8 @@ export const completeTextResponse = z.strictObject({
 
 export const completeJsonResponse = z.strictObject({
   ok: z.literal(true),
-  model: z.string().describe('The model that was requested.'),
+  model: z.string().describe('The model that was requested, or the fallback that answered.'),
+  fallback_from: fallbackFrom,
   resolved_model: z.string().describe('The id of the model that answered.'),
   duration_ms: z.int(),
   result: z
@@ -260,6 +270,8 @@ const usageTotals = {
   cost_usd: z.number(),
   answers: z.int().describe('Requests that a turn answered.'),
   hot_answers: z.int().describe('Those that a hot process answered, without a start.'),
+  fallback_answers: z.int().describe('Requests that a fallback answered, because the plan was used up.'),
+  fallback_usd: z.number().describe('The part of `cost_usd` that the second login was billed for.'),
 };
 
 const usagePeriod = z.strictObject({

@@ -123,6 +123,11 @@ const cases: Record<string, { good: string; becomes: object; bad: string[]; env?
     PER_KEY_RPM: { good: '0', becomes: inLane('complete', { keyRpm: 0 }), bad: ['1000001', 'none'] },
     PER_KEY_DAILY: { good: '7', becomes: inLane('complete', { keyDaily: 7 }), bad: ['1e3'] },
     GLOBAL_DAILY: { good: '8', becomes: inLane('complete', { globalDaily: 8 }), bad: ['∞'] },
+    FALLBACK_USD_DAILY: {
+      good: '2.50',
+      becomes: { limits: { fallbackUsd: 2.5 } },
+      bad: ['-1', '0.001', 'all'],
+    },
     QUEUE_MAX: { good: '0', becomes: { limits: { queueMax: 0 } }, bad: ['10001'] },
     QUEUE_TIMEOUT: { good: '2', becomes: { limits: { queueTimeoutMs: 2000 } }, bad: ['-1', '3601'] },
     DRAIN_TIMEOUT: { good: '0', becomes: { drainTimeoutMs: 0 }, bad: ['601'] },

@@ -56,7 +56,7 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
   const problems = [...unknown, ...modelProblems(values), ...placeProblems(values, hostEnv)];
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const { queueMax, queueTimeoutMs, lanes, budget } = values.limits;
+  const { queueTimeoutMs, lanes, ...limits } = values.limits;
   return {
     ...values,
     dataDir: values.dataDir ?? defaultDataDir(env),
@@ -68,8 +68,7 @@ export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
         },
         fetch: { ...lanes.fetch, keyConcurrency: keyShare(lanes.fetch.concurrency) },
       },
-      budget,
-      queueMax,
+      ...limits,
       queueTimeoutMs: queueTimeoutMs || values.requestTimeoutMs + slotEndMs,
     },
     /** The relay's environment and the login variables of config.env: what the CLI's environment is chosen from. */
@@ -140,6 +139,7 @@ export const loginVariables: ReadonlySet<string> = new Set([
   'CLAUDE_CODE_OAUTH_TOKEN',
   'ANTHROPIC_API_KEY',
   'ANTHROPIC_AUTH_TOKEN',
+  'FALLBACK_ANTHROPIC_API_KEY',
   'CLAUDE_CONFIG_DIR',
 ]);
 

@@ -68,6 +68,8 @@ export type ErrorDetails = {
   retryAfter?: number;
   /** Unix milliseconds at which the plan is usable again. */
   untilMs?: number;
+  /** The plan is used up for the model: a key's fallback can answer. */
+  usedUp?: true;
   /** A model: the plan is used up for its family; absent: for all models. */
   closesModel?: string;
   limit?: LimitName;

@@ -21,6 +21,11 @@ export function isSubstitute(asked: string, resolved: string): boolean {
   return version !== other || familyOf(asked) !== familyOf(resolved);
 }
 
+/** Whether both are full ids, of different families: one cannot stand for the other. */
+export function isOtherFamily(asked: string, answered: string): boolean {
+  return versionOf(asked) !== '' && versionOf(answered) !== '' && familyOf(asked) !== familyOf(answered);
+}
+
 /**
  * The entry of `models` that allows a model: its own name, or, for a full id (`claude-sonnet-4-5-20250929`), its family's alias.
  * A larger context window (`[1m]`) costs more, so the list has to name it.

@@ -219,6 +219,10 @@ const groups = {
             'Tokens per UTC day for all keys together: input, output and cache writes. 0: no limit.',
         }),
       },
+      fallbackUsd: setting('FALLBACK_USD_DAILY', '0', dollars, {
+        description:
+          'Dollars per UTC day for the requests that FALLBACK_ANTHROPIC_API_KEY pays when the plan is used up. They are billed. 0: off.',
+      }),
       queueMax: setting('QUEUE_MAX', '32', whole(0, 10_000), {
         description:
           'Requests that can wait for a free slot. One key can fill half of these places, and always has one. 0: no queue.',

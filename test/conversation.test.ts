@@ -285,7 +285,7 @@ for (const cli of clis) {
               messageId: 'msg_recorded',
               stopReason: delta.stop_reason,
               stopSequence: delta.stop_sequence,
-              resolvedModel: 'claude-recorded-1',
+              resolvedModel: 'claude-opus-recorded-1',
             },
           );
           assert.equal(usage.output_tokens, 15);

@@ -78,6 +78,21 @@ describe('a model that Claude Code replaces', () => {
     strict.model.say({ kind: 'text', text: 'hello' });
   });
 
+  for (const [path, body] of routes) {
+    test(`is an error at ${path} if it is of another family, whole or streamed`, async () => {
+      for (const model of ['opus', 'claude-opus-5-5', 'claude-opus-4-1']) {
+        for (const stream of [false, true]) {
+          relay.model.say({ kind: 'text', text: 'a swapped answer', model: 'claude-haiku-4-5' });
+          const answer = await relay.post({ ...body, model, stream }, { path });
+          assert.equal(answer.status, 502);
+          assert.equal(answer.headers.get('x-should-retry'), 'false', 'it has cost tokens');
+          assert.match(await answer.text(), /Another model \(claude-haiku-4-5\) answered/);
+        }
+      }
+      relay.model.say({ kind: 'text', text: 'hello' });
+    });
+  }
+
   test('STRICT_MODELS refuses no model that is asked as it is', async () => {
     for (const model of ['opus', 'claude-opus-5-5', undefined]) {
       const { status } = await strict.complete({ prompt: 'hi', model });

@@ -34,6 +34,8 @@ export function lockedArgs(model: string): string[] {
     // A call of a tool that was not offered cannot make the CLI ask again; a kill at the first sign can come too late.
     '--max-turns',
     '1',
+    // No other model answers, whatever `fallbackModel` an organisation sets: 2.1.197 would ask it for a model that the API does not know.
+    '--fallback-model=',
     '--model',
     model,
   ];
@@ -65,6 +67,8 @@ const fixedEnv = {
   CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: '1000000000',
   // After a refusal with a category it would ask another model, and leave the details out of the answer (2.1.330).
   CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
+  // For a model that is overloaded, unknown or not allowed it would ask another one (2.1.332). A key's fallback is the relay's.
+  CLAUDE_CODE_NO_MODEL_FALLBACK: '1',
 } as const;
 
 /** The variables that hold or choose a login, or lead to the upstream. The proof leaves them out and puts a dummy in their place. */
@@ -128,6 +132,22 @@ export function goesElsewhere(hostEnv: HostEnv): boolean {
   );
 }
 
+/**
+ * The host's environment with its second login, FALLBACK_ANTHROPIC_API_KEY, in place of the others: the CLI then uses no stored one.
+ * Undefined without one, and where the model is at another provider.
+ */
+export function fallbackHost(host: HostEnv): HostEnv | undefined {
+  const {
+    FALLBACK_ANTHROPIC_API_KEY: key,
+    CLAUDE_CODE_OAUTH_TOKEN: _,
+    ANTHROPIC_AUTH_TOKEN: __,
+    ...rest
+  } = host;
+  return key === undefined || key === '' || goesElsewhere(host)
+    ? undefined
+    : { ...rest, ANTHROPIC_API_KEY: key };
+}
+
 /** The API itself, or a gateway for it. Null: its URL is not valid. */
 export function apiOf(hostEnv: HostEnv): URL | null {
   return URL.parse(hostEnv['ANTHROPIC_BASE_URL'] || 'https://api.anthropic.com');
@@ -185,7 +205,7 @@ export function standInHost<Value extends string | undefined>(
   login: DummyLogin = 'api-key',
 ): Record<string, Value | string> {
   const env: Record<string, Value> = { ...host };
-  for (const name of loginEnv) delete env[name];
+  for (const name of [...loginEnv, 'FALLBACK_ANTHROPIC_API_KEY']) delete env[name];
   return {
     ...env,
     ANTHROPIC_BASE_URL: baseUrl,

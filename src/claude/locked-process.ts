@@ -16,7 +16,7 @@ export type LockedProcessOptions = {
 /** Its valve is open. Never throws. */
 export function startLocked(options: LockedProcessOptions): LockedProcess {
   const { claudeBin, hostEnv, valves, model, ...others } = options;
-  const { valve, env, seal, end } = valves.begin();
+  const { valve, env, seal, end } = valves.begin(hostEnv);
   const started = startProcess({
     // What the process prints before somebody listens is nothing to act on.
     listener: { onLine: () => {} },

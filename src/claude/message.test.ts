@@ -74,7 +74,7 @@ describe('a message', () => {
     const message = read(recordings.stopSequence);
     assert.deepEqual(
       [message.id, message.model, message.stopReason, message.stopSequence, message.text()],
-      ['msg_recorded', 'claude-recorded-1', 'stop_sequence', 'three', 'one two '],
+      ['msg_recorded', 'claude-opus-recorded-1', 'stop_sequence', 'three', 'one two '],
     );
     assert.deepEqual(message.usage, {
       input_tokens: 25,

@@ -188,6 +188,7 @@ function rateLimited({ planRefusal, initModel }: TurnEvidence, nowMs: number): R
     ...(closesModel === undefined ? {} : { closesModel }),
     retryAfter: Math.ceil(waitMs / 1000),
     limit: 'plan',
+    usedUp: true,
     untilMs: nowMs + waitMs,
     shouldRetry: waitMs < 60_000,
   });

@@ -50,7 +50,14 @@ export type PoolOptions = PoolLimits & {
 export type WaitEnd = 'dismissed' | 'failed';
 
 /** Whose requests a hot process serves. */
-export type App = { keyId: string; model: string; /** A digest of the system prompt. */ system: string };
+export type App = {
+  keyId: string;
+  model: string;
+  /** A digest of the system prompt. */
+  system: string;
+  /** The second login; absent: that of the host, which spares have, too. */
+  login?: 'fallback' | undefined;
+};
 
 type Waiting = {
   process: LockedProcess;
@@ -231,6 +238,7 @@ export function createPool(options: PoolOptions) {
         hot.delete(hottest);
         return { ...hottest, start: 'hot' };
       }
+      if (app.login !== undefined) return undefined;
       recent.push(app.model);
       if (recent.length > remembered) recent.shift();
       for (const spare of spares) {
@@ -290,7 +298,7 @@ export function createPool(options: PoolOptions) {
 }
 
 function isSameApp(a: App, b: App): boolean {
-  return a.keyId === b.keyId && a.model === b.model && a.system === b.system;
+  return a.keyId === b.keyId && a.model === b.model && a.system === b.system && a.login === b.login;
 }
 
 const pageBytes = 4096;

@@ -1,7 +1,7 @@
 /** Runs requests on the installed CLI: checks that the lock is proved, claims a waiting process or starts one, and starts the turn. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import type { HostEnv } from './lock.ts';
+import { fallbackHost, type HostEnv } from './lock.ts';
 import { startLocked, type LockedProcess } from './locked-process.ts';
 import type { Readiness } from './proof/readiness.ts';
 import { createPool, type App, type Claimed, type PoolLimits, type PoolOptions } from './pool.ts';
@@ -15,6 +15,8 @@ export type RunRequest = Conversation & {
   /** The key that asks: only its own requests share a process. */
   keyId: string;
   model: string;
+  /** The login that asks; absent: that of the host. */
+  login?: 'fallback' | undefined;
   /** Milliseconds the turn may take, if less than the relay's own limit. */
   timeoutMs?: number;
   /** See `TurnOptions`. */
@@ -43,7 +45,7 @@ export type RunnerOptions = {
   /** Called once for each process, with what ended it (docs/metrics.md). Must not throw. */
   onProcessEnd?: (cause: string) => void;
   /** Starts a locked process of a model; tests replace it. */
-  start?: (model: string) => LockedProcess;
+  start?: (model: string, login?: RunRequest['login']) => LockedProcess;
 };
 
 /** A process that a turn takes. */
@@ -56,7 +58,14 @@ export function createRunner(options: RunnerOptions) {
   const starting = new Set<LockedProcess>();
 
   const schemas = createSchemas();
-  const start = options.start ?? ((model: string) => startLocked({ claudeBin, hostEnv, valves, model }));
+  const second = fallbackHost(hostEnv);
+  const start: NonNullable<RunnerOptions['start']> =
+    options.start ??
+    ((model, login) => {
+      const env = login === undefined ? hostEnv : second;
+      if (env === undefined) throw new Error('there is no second login');
+      return startLocked({ claudeBin, hostEnv: env, valves, model });
+    });
   const pool = createPool({
     ...options.pool,
     // Without its valve, nothing shows whether a process is done.
@@ -112,7 +121,7 @@ export function createRunner(options: RunnerOptions) {
       setImmediate(() => pool.reconcile());
       const startCold = (spentMs: number): Turn => {
         const taken = {
-          process: start(request.model),
+          process: start(request.model, request.login),
           identity,
           startedAt: performance.now(),
           past: undefined,
@@ -142,8 +151,8 @@ export function createRunner(options: RunnerOptions) {
 const elsewhere =
   'the model is asked at another provider, where the relay cannot hold a further request of the CLI';
 
-function appOf({ keyId, model, system }: RunRequest): App {
-  return { keyId, model, system: createHash('sha256').update(JSON.stringify(system)).digest('hex') };
+function appOf({ keyId, model, login, system }: RunRequest): App {
+  return { keyId, model, login, system: createHash('sha256').update(JSON.stringify(system)).digest('hex') };
 }
 
 /** After this long a request is on its way, and the process waits for the model. */

@@ -5,7 +5,8 @@
 import type { LockedProcess } from './locked-process.ts';
 import { judge, mayHaveSpent, type Outcome, type TurnEnd, type TurnEvidence } from './outcome.ts';
 import type { Conversation, ModelEvent, TokenUsage } from '../conversation.ts';
-import type { RelayError } from '../errors.ts';
+import { RelayError } from '../errors.ts';
+import { isOtherFamily } from '../model-family.ts';
 import { breachIn, type Breach } from './breach.ts';
 import { MalformedEvent, ModelMessage } from './message.ts';
 import type { Readiness } from './proof/readiness.ts';
@@ -199,6 +200,8 @@ export function runTurn(options: TurnOptions): Turn {
       if (!(error instanceof MalformedEvent)) throw error;
       return garbage();
     }
+    if (event.type === 'message_start' && isOtherFamily(evidence.initModel ?? '', message.model))
+      return finish({ cause: 'aborted', error: otherModel(message.model) }, kill);
     if (event.type === 'content_block_start') {
       options.onAnswering?.();
     } else if (event.type === 'content_block_delta' && isVisible(event)) {
@@ -277,6 +280,11 @@ export function runTurn(options: TurnOptions): Turn {
 /** Whether the CLI would ask again: after a tool call, and an answer with nothing to see. */
 function isFollowed(message: ModelMessage): boolean {
   return message.usesTool || message.stopReason === 'tool_use' || message.text().trim() === '';
+}
+
+function otherModel(answered: string): RelayError {
+  const message = `Another model (${answered.slice(0, 80)}) answered than the one that was asked, so the answer was not passed on.`;
+  return new RelayError('upstream_error', message);
 }
 
 /** What a caller reads; not the model's thinking before it. */

@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
 import { effortLevels, type Effort } from '../conversation.ts';
-import { keyRoutes, type GrantChanges, type KeyGrants, type KeyRoute } from '../keys/key.ts';
+import { keyRoutes, type GrantChanges, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { spentOn } from '../limits/spending.ts';
 import { openDailyCounts } from '../store/daily.ts';
@@ -31,6 +31,8 @@ type GrantOptions<Off = never> = {
   maxTokens?: number | Off;
   systemFile?: string;
   locked?: boolean;
+  /** Or `none`. */
+  fallback?: string | Off;
 };
 type CreateOptions = GrantOptions & { json?: boolean };
 type ListOptions = { all?: boolean; json?: boolean };
@@ -205,6 +207,11 @@ function grantOptions(command: Command, now: () => number, accept: (parse: Parse
     )
     .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, accept(parseList))
     .option('--models <list>', 'only these models, such as opus,haiku', accept(parseList))
+    .option(
+      '--fallback <what>',
+      'what answers when the plan is used up: a model (sonnet), api (the second login) or none',
+      accept((text) => text),
+    )
     .option('--system-file <file>', 'profile: the system prompt of requests without one; - is stdin')
     .option('--model <name>', 'profile: the model of requests that name none')
     .option('--effort <level>', `profile: the effort of requests without one: ${effortLevels.join(', ')}`)
@@ -217,8 +224,8 @@ function orOff(parse: Parse): Parse {
   return (text) => (text === 'off' ? text : parse(text));
 }
 
-function grantsOf(options: GrantOptions): KeyGrants {
-  const { daily, rpm, concurrency, usdDaily, tokensDaily, expires, routes, models } = options;
+function grantsOf(options: GrantOptions): GrantChanges {
+  const { daily, rpm, concurrency, usdDaily, tokensDaily, expires, routes, models, fallback } = options;
   const { model, effort, maxTokens, locked } = options;
   return {
     model,
@@ -233,6 +240,7 @@ function grantsOf(options: GrantOptions): KeyGrants {
     tokensDaily,
     allowedRoutes: routes,
     allowedModels: models,
+    fallback: fallback === 'none' ? null : fallback,
   };
 }
 

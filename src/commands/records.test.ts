@@ -74,7 +74,7 @@ test('key create prints only the secret on stdout', async () => {
 
 test('key list and key show print every option of key create as text and as JSON', async () => {
   const made = await run(
-    'key create app --daily 5 --rpm 6 --concurrency 7 --usd-daily 2.5 --tokens-daily 9000 --expires 30d --routes complete,usage --models opus,haiku --json',
+    'key create app --daily 5 --rpm 6 --concurrency 7 --usd-daily 2.5 --tokens-daily 9000 --expires 30d --routes complete,usage --models opus,haiku --fallback haiku --json',
   );
   const { secret, ...key } = JSON.parse(made.out) as Record<string, unknown>;
   assert.match(`${String(secret)}\n`, tokenShape);
@@ -96,6 +96,7 @@ test('key list and key show print every option of key create as text and as JSON
     tokens_today: 0,
     allowed_routes: ['complete', 'usage'],
     allowed_models: ['opus', 'haiku'],
+    fallback: 'haiku',
     ollama_url: null,
     profile: null,
   };
@@ -106,8 +107,8 @@ test('key list and key show print every option of key create as text and as JSON
   assert.deepEqual(shown, { ...expected, events });
   assert.equal(
     (await run('key list')).out,
-    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS        USD TODAY  TOKENS TODAY\n' +
-      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku  $0 of $2.50    0 of 9 000\n',
+    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS        USD TODAY  TOKENS TODAY  FALLBACK\n' +
+      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku  $0 of $2.50    0 of 9 000  haiku\n',
   );
   assert.match(
     (await run('key show app')).out,
@@ -230,6 +231,31 @@ test('key show and key rotate print the secret of webhooks alone on stdout, and 
   const revoked = await run('key show app --webhook-secret');
   assert.deepEqual([revoked.code, revoked.out], [1, '']);
   assert.match(revoked.err, /There is no key with the label app\./);
+});
+
+test('key set changes the fallback to a model of the key, to the second login and to none', async () => {
+  await run('key create app --models opus,haiku --fallback none');
+  const set = async (options: string): Promise<unknown> =>
+    (JSON.parse((await run(`key set app ${options} --json`)).out) as { fallback: unknown }).fallback;
+  assert.equal(await set('--rpm 5'), null);
+  for (const fallback of ['haiku', 'claude-haiku-4-5', 'api']) {
+    assert.equal(await set(`--fallback ${fallback}`), fallback);
+    assert.equal(await set('--rpm 6'), fallback, 'another change keeps it');
+  }
+  assert.match((await run('key list')).out, / FALLBACK\napp .* api\n/);
+  assert.equal(await set('--fallback none'), null);
+  assert.doesNotMatch((await run('key list')).out, /FALLBACK/);
+  for (const [line, message] of [
+    ['key set app --fallback sonnet', /may not use sonnet, its fallback/],
+    ['key create other --models opus --fallback sonnet', /may not use sonnet, its fallback/],
+    ['key set app --fallback -x', /must be a model, such as sonnet, or api/],
+  ] as const) {
+    const { code, err } = await run(line);
+    assert.deepEqual([code, err.split('\n').length], [1, 2], line);
+    assert.match(err, message);
+  }
+  await run('key set app --fallback haiku');
+  assert.match((await run('key set app --models opus')).err, /may not use haiku, its fallback/);
 });
 
 test('key disable and key enable say what they do, and key list shows the state', async () => {
@@ -415,6 +441,7 @@ function relay() {
       route: 'complete',
       host: undefined,
       model: 'opus',
+      fallback_from: undefined,
       status: 200,
       error: undefined,
       limit_hit: undefined,
@@ -493,6 +520,8 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
     cost_usd: 0.0625,
     answers: 1,
     hot_answers: 0,
+    fallback_answers: 0,
+    fallback_usd: 0,
     hot_share: 0,
   };
   assert.equal(report['key'], 'app-a');
@@ -538,10 +567,10 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
 
   assert.deepEqual((await run('usage --csv')).out.split('\n').sort(), [
     '',
-    '2030-01-09,app-a,haiku,4,0,1000,20,3,4,0.0625,3,2',
-    '2030-01-10,app-a,opus,1,0,1000,20,3,4,0.0625,1,0',
-    `2030-01-10,app-b (revoked ${b}),opus,1,1,0,0,0,0,0,0,0`,
-    'day,key,model,requests,errors,tokens_in,tokens_out,cache_read,cache_write,cost_usd,answers,hot_answers',
+    '2030-01-09,app-a,haiku,4,0,1000,20,3,4,0.0625,3,2,0,0',
+    '2030-01-10,app-a,opus,1,0,1000,20,3,4,0.0625,1,0,0,0',
+    `2030-01-10,app-b (revoked ${b}),opus,1,1,0,0,0,0,0,0,0,0,0`,
+    'day,key,model,requests,errors,tokens_in,tokens_out,cache_read,cache_write,cost_usd,answers,hot_answers,fallback_answers,fallback_usd',
   ]);
   close();
 });

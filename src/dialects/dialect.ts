@@ -28,8 +28,10 @@ export type ParsedRequest = {
 /** What a responder can add to the answer. */
 export type AnswerFacts = {
   requestId: string;
-  /** The caller's name of the model, or the default. */
+  /** The caller's name of the model, or the default; that of the fallback if it answers. */
   model: string;
+  /** What a fallback answers in place of: an entry of ALLOWED_MODELS, or `plan`. */
+  fallbackFrom?: string | undefined;
   /** Unix milliseconds of the request's arrival. */
   at: number;
   durationMs: number;

@@ -9,7 +9,7 @@ import {
 import type { Answer, Conversation, Message, ModelEvent } from '../conversation.ts';
 import { invalidOutput, RelayError } from '../errors.ts';
 import type { AnswerFacts, Dialect, ParsedRequest, Responder } from './dialect.ts';
-import { given } from './given.ts';
+import { fallbackField, given } from './given.ts';
 import { parseBody, requireSendable, shortPath, type Path } from './problem.ts';
 
 export const native: Dialect = {
@@ -99,6 +99,7 @@ function textBody(answer: Answer, facts: AnswerFacts): CompleteTextResponse {
   return {
     ok: true,
     model: facts.model,
+    ...fallbackField(facts),
     duration_ms: facts.durationMs,
     text: answer.text,
     ...(answer.stopReason === 'end_turn' ? {} : { stop_reason: answer.stopReason }),
@@ -118,6 +119,7 @@ function jsonBody(answer: Answer, facts: AnswerFacts): CompleteJsonResponse {
   return {
     ok: true,
     model: facts.model,
+    ...fallbackField(facts),
     resolved_model: answer.resolvedModel,
     duration_ms: facts.durationMs,
     result: 'structured' in answer ? answer.structured : answer.text,

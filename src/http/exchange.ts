@@ -40,6 +40,8 @@ export type Exchange = Arrival &
     key?: Key;
     /** An entry of ALLOWED_MODELS. */
     model?: string;
+    /** A fallback answers: in place of this entry of ALLOWED_MODELS, or of the `plan`. */
+    fallbackFrom?: string | undefined;
     targetHost?: string;
     /** How the turn came by its process; absent without a turn. */
     start?: TurnStart;

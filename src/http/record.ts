@@ -39,6 +39,7 @@ function recordOf(exchange: Exchange, status: number, error: RelayError | undefi
     route: ledger ?? scope ?? 'other',
     host: exchange.targetHost,
     model: exchange.model,
+    fallback_from: exchange.fallbackFrom,
     status: clientGone ? 0 : status,
     error: error?.code,
     limit_hit: error?.details.limit,

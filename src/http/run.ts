@@ -8,25 +8,29 @@ import type { Answer } from '../conversation.ts';
 import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
 import { RelayError } from '../errors.ts';
+import { fallbackLogin } from '../limits/plan-limit.ts';
 import type { Reckoning } from './reckoning.ts';
 import { nothing } from '../limits/spending.ts';
 import { asRelayError, type KeyedExchange } from './exchange.ts';
+import { withFallback, type Fallback, type FallbackParts } from './fallback.ts';
 import type { KeptItems } from './async/kept-items.ts';
 import { reserve, whileWanted, type ReservationParts } from './reservation.ts';
 
-export type RunParts = ReservationParts & {
-  admission: Pick<Admission, 'reserve' | 'modelResolved' | 'planUsedUp'>;
-  readiness: Pick<Readiness, 'check'>;
-  runner: Pick<Runner, 'run'>;
-  keptItems: Pick<KeptItems, 'keep' | 'recall'>;
-  reckoning: Reckoning;
-};
+export type RunParts = ReservationParts &
+  FallbackParts & {
+    admission: Pick<Admission, 'reserve' | 'modelResolved'>;
+    readiness: Pick<Readiness, 'check'>;
+    runner: Pick<Runner, 'run'>;
+    keptItems: Pick<KeptItems, 'keep' | 'recall'>;
+    reckoning: Reckoning;
+  };
 
 export type UnderstoodRequest = {
   /** What the run uses is recorded here. */
   exchange: KeyedExchange;
   parsed: ParsedRequest;
   run: RunRequest;
+  fallback?: Fallback | undefined;
   facts: () => AnswerFacts;
 };
 
@@ -38,23 +42,21 @@ export type Wait = {
 };
 
 /** Resolves to the body of the answer. */
-export async function runToBody(
-  { exchange, parsed, run, facts }: UnderstoodRequest,
-  wait: Wait,
-  parts: RunParts,
-): Promise<object> {
-  const answer = await runTurnUnderTicket(run, wait, exchange, parts);
+export async function runToBody(request: UnderstoodRequest, wait: Wait, parts: RunParts): Promise<object> {
+  const { exchange, parsed, facts } = request;
+  const answer = await withFallback(request, parts, (run) => runTurnUnderTicket(run, wait, exchange, parts));
   parts.keptItems.keep(exchange.key.id, parsed.responder.kept?.(answer, facts()));
   return parsed.responder.body(answer, facts());
 }
 
 /** Sends each event as it comes, and the events that end the answer. */
 export async function runToEvents(
-  { exchange, parsed, run, facts }: UnderstoodRequest,
+  request: UnderstoodRequest,
   wait: Wait,
   parts: RunParts,
   send: (events: string) => void,
 ): Promise<void> {
+  const { exchange, parsed, facts } = request;
   const responder = parsed.responder.stream(facts);
   let defect: unknown;
   const onEvent: RunRequest['onEvent'] = (event) => {
@@ -66,7 +68,9 @@ export async function runToEvents(
     }
   };
   try {
-    const answer = await runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts);
+    const answer = await withFallback(request, parts, (run) =>
+      runTurnUnderTicket({ ...run, onEvent }, wait, exchange, parts),
+    );
     if (defect !== undefined) throw defect;
     parts.keptItems.keep(exchange.key.id, parsed.responder.kept?.(answer, facts()));
     send(responder.end(answer));
@@ -89,7 +93,8 @@ async function runTurnUnderTicket(
   readiness.check();
   return whileWanted(clientSignal, exchange, inFlight, async (signal, holdUntil) => {
     const most = () => reckoning.most(run.model, run);
-    const ticket = await reserve({ lane: 'complete', model: run.model, most }, signal, exchange, parts);
+    const model = run.login === undefined ? run.model : fallbackLogin;
+    const ticket = await reserve({ lane: 'complete', model, most }, signal, exchange, parts);
     onSlot?.();
     let turn: RunningTurn;
     try {
@@ -112,9 +117,13 @@ async function runTurnUnderTicket(
     if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;
     exchange.usage = usage;
     if (!outcome.ok) {
-      const { limit, untilMs, closesModel } = outcome.error.details;
+      const { usedUp, untilMs = 0, closesModel } = outcome.error.details;
       // The next requests are refused at once: none of them starts a process to find out again.
-      if (limit === 'plan' && untilMs !== undefined) admission.planUsedUp(untilMs, closesModel);
+      if (usedUp === true) {
+        admission.planUsedUp(untilMs, run.login === undefined ? closesModel : fallbackLogin);
+        // A fallback needs the slot.
+        await turn.gone;
+      }
       throw outcome.error;
     }
     ticket.planWorks();

@@ -31,6 +31,8 @@ export type KeyGrants = {
   tokensDaily?: number | undefined;
   allowedRoutes?: readonly KeyRoute[] | undefined;
   allowedModels?: readonly string[] | undefined;
+  /** What answers when the plan is used up: a model, or `api` for the second login. Absent: nothing. */
+  fallback?: string | undefined;
 } & KeyProfile;
 
 /** What a request of the key gets where it says nothing, next to the key's system prompt. */
@@ -107,6 +109,10 @@ export function checkGrants(grants: GrantChanges, now: number): void {
   checkList('route', grants.allowedRoutes, (route) => keyRoutes.some((known) => known === route));
   const isModel = (model: string): boolean => modelShape.test(model);
   checkList('model', grants.allowedModels, isModel);
+  const { fallback } = grants;
+  if (isGiven(fallback) && !isModel(fallback)) {
+    throw new KeyError('The fallback must be a model, such as sonnet, or api.');
+  }
   checkOne('model', grants.model, isModel);
   checkOne('effort', grants.effort, (effort) => effortLevels.some((level) => level === effort));
   checkLimit('number of tokens', grants.maxTokens);
@@ -126,6 +132,15 @@ export function checkProfile(
     return;
   throw new KeyError(
     `The key may use ${allowedModels.join(', ')} only, so its own model cannot be ${model}.`,
+  );
+}
+
+/** A key's fallback must be among its own models. Throws `KeyError`. */
+export function checkFallback({ fallback, allowedModels }: GrantChanges): void {
+  if (!isGiven(fallback) || fallback === 'api' || !isGiven(allowedModels)) return;
+  if (allowedEntryFor(fallback, allowedModels) !== undefined) return;
+  throw new KeyError(
+    `The key may not use ${fallback}, its fallback: add it to its models, or choose another.`,
   );
 }
 

@@ -25,6 +25,7 @@ export type KeyRow = {
   max_tokens: number | null;
   locked: number | null;
   system_bytes: number | null;
+  fallback: string | null;
 };
 
 export function keyOf(row: KeyRow): Key {
@@ -48,26 +49,17 @@ export function keyOf(row: KeyRow): Key {
     ...(row.max_tokens !== null && { maxTokens: row.max_tokens }),
     ...(row.locked !== null && { locked: true as const }),
     ...(row.system_bytes !== null && { systemBytes: row.system_bytes }),
+    ...(row.fallback !== null && { fallback: row.fallback }),
     ...(row.ollama_host !== null &&
       row.ollama_port !== null && { ollama: { host: row.ollama_host, port: row.ollama_port } }),
   };
 }
 
 export function grantsOf(key: Key): KeyGrants {
-  const { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, allowedRoutes, allowedModels } =
-    key;
-  const { model, effort, maxTokens, locked } = key;
-  const limits = {
-    expiresAt,
-    dailyLimit,
-    rpm,
-    concurrency,
-    usdDaily,
-    tokensDaily,
-    allowedRoutes,
-    allowedModels,
-  };
-  return { ...limits, model, effort, maxTokens, locked };
+  const { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily, ...others } = key;
+  const { allowedRoutes, allowedModels, fallback, model, effort, maxTokens, locked } = others;
+  const limits = { expiresAt, dailyLimit, rpm, concurrency, usdDaily, tokensDaily };
+  return { ...limits, allowedRoutes, allowedModels, fallback, model, effort, maxTokens, locked };
 }
 
 /** The columns of `KeyGrants`, by name. */
@@ -85,6 +77,7 @@ export function grantColumns(grants: GrantChanges): Record<string, number | stri
     effort: grants.effort ?? null,
     max_tokens: grants.maxTokens ?? null,
     locked: grants.locked === true ? 1 : null,
+    fallback: grants.fallback ?? null,
   };
 }
 

@@ -3,14 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { sqliteCode } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
 import {
+  checkFallback,
   checkGrants,
   checkLabel,
   checkOllamaAddress,
   checkProfile,
   KeyError,
+  type GrantChanges,
   type Key,
   type KeyChanges,
-  type KeyGrants,
   type OllamaAddress,
 } from './key.ts';
 import { grantColumns, grantsOf, keyOf, type KeyRow } from './row.ts';
@@ -74,12 +75,13 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
 
     create(
       label: string,
-      { system, ...grants }: KeyGrants & { system?: string | undefined },
+      { system, ...grants }: GrantChanges & { system?: string | undefined },
       command: string,
     ): NewSecret {
       checkLabel(label);
       const at = now();
       checkGrants(grants, at);
+      checkFallback(grants);
       checkProfile(grants, system !== undefined);
       if (system !== undefined) checkSystemPrompt(system);
       const { id, token, digest } = mintToken(random);
@@ -136,6 +138,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         const key = liveKey(label);
         checkGrants(grants, at);
         const all = { ...grantsOf(key), ...withoutUndefined(grants) };
+        checkFallback(all);
         checkProfile(all, system === undefined ? key.systemBytes !== undefined : system !== null);
         if (address) checkFree(address, key);
         const { host, port } = (address === undefined ? key.ollama : address) ?? {};
@@ -215,7 +218,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     if (other !== undefined) throw new KeyError(`The key ${other.label} already has that address.`);
   }
 
-  function addKey(id: string, label: string, grants: KeyGrants, at: number, command: string): void {
+  function addKey(id: string, label: string, grants: GrantChanges, at: number, command: string): void {
     insertKey.run({ id, label, created_at: at, ...grantColumns(grants) });
     insertEvent.run(at, id, 'created', command);
   }

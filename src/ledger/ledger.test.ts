@@ -40,6 +40,7 @@ function request(changes: Partial<RequestRecord> = {}): RequestRecord {
     route: 'complete',
     host: undefined,
     model: 'opus',
+    fallback_from: undefined,
     status: 200,
     error: undefined,
     limit_hit: undefined,
@@ -132,6 +133,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
       cost_usd: 0.75,
       answers: 0,
       hot_answers: 0,
+      fallback_answers: 0,
+      fallback_usd: 0,
     },
     models: [
       {
@@ -145,6 +148,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
         cost_usd: 0.25,
         answers: 0,
         hot_answers: 0,
+        fallback_answers: 0,
+        fallback_usd: 0,
       },
       {
         model: 'opus',
@@ -157,6 +162,8 @@ test('usage adds up requests by day and model, for one key and for all', () => {
         cost_usd: 0.5,
         answers: 0,
         hot_answers: 0,
+        fallback_answers: 0,
+        fallback_usd: 0,
       },
     ],
   });

@@ -109,16 +109,18 @@ export function openLedger(
 function addTo(store: Store, table: string, period: string, format: string) {
   return store.db.prepare(
     `INSERT INTO ${table} (key_id, ${period}, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
-       answers, hot_answers)
+       answers, hot_answers, fallback_answers, fallback_usd)
      SELECT owner.value, strftime('${format}', at / 1000, 'unixepoch'), coalesce(model, ''), 1,
          status >= 400 OR error IS NOT NULL, tokens_in, tokens_out, cache_read, cache_write, cost_usd,
-         ${isAnswer} AND start IS NOT NULL, ${isAnswer} AND start IS 'hot'
+         ${isAnswer} AND start IS NOT NULL, ${isAnswer} AND start IS 'hot',
+         ${isAnswer} AND fallback_from IS NOT NULL, iif(fallback_from IS 'plan', cost_usd, 0)
        FROM requests, json_each(json_array(key_id, '*')) AS owner
        WHERE requests.id = ? AND key_id IS NOT NULL
      ON CONFLICT DO UPDATE SET requests = requests + 1, errors = errors + excluded.errors,
        tokens_in = tokens_in + excluded.tokens_in, tokens_out = tokens_out + excluded.tokens_out,
        cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,
        cost_usd = cost_usd + excluded.cost_usd,
-       answers = answers + excluded.answers, hot_answers = hot_answers + excluded.hot_answers`,
+       answers = answers + excluded.answers, hot_answers = hot_answers + excluded.hot_answers,
+       fallback_answers = fallback_answers + excluded.fallback_answers, fallback_usd = fallback_usd + excluded.fallback_usd`,
   );
 }

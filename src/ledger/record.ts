@@ -48,6 +48,8 @@ const gates = {
   route: (route: LedgerRoute) => oneOf(ledgerRoutes, route),
   /** A model that the relay offers: never a name that only the caller knows. */
   model: optional((model: string) => (modelShape.test(model) ? model : 'other')),
+  /** A fallback took the request: in place of this model that the relay offers, or of the `plan`. */
+  fallback_from: optional((model: string) => (modelShape.test(model) ? model : 'other')),
   /** The HTTP status; 0 when the client was gone before there was one. */
   status: (status: number) => Math.min(whole(status), 599),
   error: optional((error: ErrorCode) => oneOf(Object.keys(errorTable), error)),

@@ -12,6 +12,9 @@ export type UsageTotals = TokenUsage & {
   /** Answers of turns whose start is known, and those of a hot process. */
   answers: number;
   hot_answers: number;
+  /** Answers of a fallback, and what the second login was billed for. */
+  fallback_answers: number;
+  fallback_usd: number;
 };
 
 /** By model as asked for; requests that named none are under the empty name. */
@@ -69,7 +72,7 @@ export function openUsage(store: Store, now: () => number = Date.now) {
 function sumsOf(store: Store, table: string, period: string) {
   const select = `SELECT key_id AS keyId, ${period} AS time, model, requests, errors, tokens_in AS input_tokens,
     tokens_out AS output_tokens, cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens,
-    cost_usd, answers, hot_answers FROM ${table}`;
+    cost_usd, answers, hot_answers, fallback_answers, fallback_usd FROM ${table}`;
   return {
     ofKey: store.db.prepare(`${select} WHERE key_id = ? AND ${period} BETWEEN ? AND ? ORDER BY ${period}`),
     ofEachKey: store.db.prepare(
@@ -84,7 +87,8 @@ function lastOf(count: number, nameOf: (back: number) => string): string[] {
 }
 
 export function noUsage(): UsageTotals {
-  return { requests: 0, errors: 0, ...noTokens, cost_usd: 0, answers: 0, hot_answers: 0 };
+  const answers = { answers: 0, hot_answers: 0, fallback_answers: 0, fallback_usd: 0 };
+  return { requests: 0, errors: 0, ...noTokens, cost_usd: 0, ...answers };
 }
 
 function emptyPart(): UsagePart {

@@ -15,6 +15,8 @@ export type AdmissionOptions = Pick<LaneOptions, 'queueMax' | 'queueTimeoutMs' |
   lanes: Record<Lane, LaneLimits>;
   /** The budget of all keys together in a UTC day; absent: none. */
   budget?: Spend;
+  /** What the second login can be billed for in a UTC day, in dollars; absent or 0: it is not used. */
+  fallbackUsd?: number;
   onNearlySpent?: (budget: NearlySpent) => void;
 };
 
@@ -31,6 +33,7 @@ export function createAdmission(options: AdmissionOptions) {
     counts: options.counts,
     days,
     all: options.budget ?? nothing,
+    fallbackUsd: options.fallbackUsd ?? 0,
     onNearlySpent: options.onNearlySpent ?? (() => {}),
   });
   let draining: PromiseWithResolvers<void> | undefined;

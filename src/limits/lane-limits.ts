@@ -4,7 +4,7 @@ import type { Spend } from './spending.ts';
 /** Completions and page fetches have separate budgets and separate slots. */
 export type Lane = 'complete' | 'fetch';
 
-/** `model`: the requested model of a completion. `most`: what it can spend. */
+/** `model`: the requested model of a completion, or `fallbackLogin`. `most`: what it can spend. */
 export type LaneWork = { lane: Lane; model?: string; most?: () => Spend };
 
 export type LaneLimits = {

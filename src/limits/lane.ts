@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts';
 import { Estimate } from './estimate.ts';
 import { fits, limitsFor, type KeyLimits, type Lane, type LaneLimits } from './lane-limits.ts';
 import { dailyState, rpmState, type LaneState } from './lane-state.ts';
-import type { PlanLimits, Trial } from './plan-limit.ts';
+import { fallbackLogin, type PlanLimits, type Trial } from './plan-limit.ts';
 import { longest, refusal, type Blocked } from './refusals.ts';
 import { nothing, type Spend, type Spending } from './spending.ts';
 import { createTicket, type Ticket } from './ticket.ts';
@@ -133,10 +133,11 @@ export class LaneAdmission {
   #takeOrWait(key: KeyUse, now: number, model: string): string | undefined {
     const { keyId, limits } = key;
     const waiting = this.#waitingCounts(keyId);
-    const closed = longest(this.#planBlocked(model, this.#estimate.typicalMs), this.#spent(key));
+    const closed = longest(this.#planBlocked(model, this.#estimate.typicalMs), this.#spent(key, model));
     const timed = longest(closed, rpmBlocked(key, now));
-    if (timed === undefined && this.#slotFree(key)) return this.#budget.take(keyId, limits, waiting);
-    const blocked = longest(timed, this.#budget.blocked(keyId, limits, waiting)) ?? this.#slotBlocked(key);
+    if (timed === undefined && this.#slotFree(key, model)) return this.#budget.take(keyId, limits, waiting);
+    const blocked =
+      longest(timed, this.#budget.blocked(keyId, limits, waiting)) ?? this.#slotBlocked(key, model);
     if (blocked !== undefined) throw refusal(blocked);
     return undefined;
   }
@@ -147,21 +148,25 @@ export class LaneAdmission {
   }
 
   /** Also when the turns in flight leave something of the budgets. */
-  #slotFree(key: KeyUse): boolean {
+  #slotFree(key: KeyUse, model: string): boolean {
     const { limits, running } = key;
     const free = fits(limits.concurrency, this.running) && fits(limits.keyConcurrency, running);
-    return free && this.#options.spending?.blocked(key.keyId, key.budget) !== 'held';
+    return free && this.#spendingBlocked(key, model) !== 'held';
   }
 
   /** The budget that is used up, if any. */
-  #spent({ keyId, budget }: KeyUse): Blocked | undefined {
-    const blocked = this.#options.spending?.blocked(keyId, budget);
+  #spent(key: KeyUse, model: string): Blocked | undefined {
+    const blocked = this.#spendingBlocked(key, model);
     return blocked === 'held' ? undefined : blocked;
   }
 
+  #spendingBlocked({ keyId, budget }: KeyUse, model: string): Blocked | 'held' | undefined {
+    return this.#options.spending?.blocked(keyId, budget, model === fallbackLogin);
+  }
+
   /** Set if a request has neither a slot nor a place in the queue. */
-  #slotBlocked(key: KeyUse): Blocked | undefined {
-    if (this.#slotFree(key)) return undefined;
+  #slotBlocked(key: KeyUse, model: string): Blocked | undefined {
+    if (this.#slotFree(key, model)) return undefined;
     const { queueMax, queueTimeoutMs } = this.#options;
     const hasQueue = queueMax > 0 && queueTimeoutMs > 0;
     if (hasQueue && mayWait(queueMax, this.queued, this.#queue.of(key.keyId))) return undefined;
@@ -182,9 +187,9 @@ export class LaneAdmission {
     );
   }
 
-  #start({ key, most, trial }: Arrival, day: string): Ticket {
+  #start({ key, model, most, trial }: Arrival, day: string): Ticket {
     const { clock, spending, onEnd } = this.#options;
-    const spend = spending?.begin(key.keyId, key.budget, most);
+    const spend = spending?.begin(key.keyId, key.budget, most, model === fallbackLogin);
     const slot = { key, since: clock.monotonic() };
     this.#running.add(slot);
     this.#queue.served(key.keyId);
@@ -237,13 +242,13 @@ export class LaneAdmission {
   #startWaiting(): void {
     const next = () =>
       this.#queue.next(
-        ({ key }) => this.#slotFree(key),
+        ({ key, model }) => this.#slotFree(key, model),
         ({ key }) => key.running,
       );
     for (let waiter = next(); waiter !== undefined; waiter = next()) {
       const { keyId, limits } = waiter.key;
       try {
-        const spent = this.#spent(waiter.key);
+        const spent = this.#spent(waiter.key, waiter.model);
         if (spent !== undefined) throw refusal(spent);
         // Another day may have begun, the key's limits may be lower now, or another relay took the room.
         waiter.start(this.#budget.take(keyId, limits, { key: 0, all: 0 }));

@@ -89,6 +89,9 @@ export type PlanClosing = {
   until: number;
 };
 
+/** In place of a model: the second login. It does not use the plan, and is closed for a while when its account refuses a request. */
+export const fallbackLogin = '$fallback';
+
 /** The limit of the whole plan, and of each family of models that has a separate one. */
 export class PlanLimits {
   readonly #clock: Clock;
@@ -121,14 +124,15 @@ export class PlanLimits {
   /** The longer wait of the whole plan and of the model's family, which is named if its wait is the longer one. */
   waitFor(model: string, trialTakesMs: number): { waitMs: number; family?: string } {
     const family = this.family(model);
-    const allMs = this.#limits.get(undefined)?.waitMs(trialTakesMs) ?? 0;
+    const allMs = model === fallbackLogin ? 0 : (this.#limits.get(undefined)?.waitMs(trialTakesMs) ?? 0);
     const familyMs = this.#limits.get(family)?.waitMs(trialTakesMs) ?? 0;
     return familyMs > allMs ? { waitMs: familyMs, family } : { waitMs: allMs };
   }
 
   /** Call only when there is nothing to wait for. */
   enter(model: string): Trial | undefined {
-    const limits = [this.#limits.get(undefined), this.#limits.get(this.family(model))];
+    const names = model === fallbackLogin ? [model] : [undefined, this.family(model)];
+    const limits = names.map((name) => this.#limits.get(name));
     const trials = limits.flatMap((limit) => limit?.enter() ?? []);
     if (trials.length === 0) return undefined;
     return {
@@ -140,7 +144,7 @@ export class PlanLimits {
   /** What is closed now, without what trials decide about. */
   closings(): PlanClosing[] {
     return [...this.#limits].flatMap(([family, { closedUntil }]) =>
-      closedUntil === undefined ? [] : [{ family, until: closedUntil }],
+      closedUntil === undefined || family === fallbackLogin ? [] : [{ family, until: closedUntil }],
     );
   }
 }

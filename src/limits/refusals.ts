@@ -29,6 +29,7 @@ export function refusal({ limit, waitMs, family }: Blocked): RelayError {
       : `The account's plan is used up for ${family} models. Use another model, or try again in ${retryAfter} s.`;
   return new RelayError('rate_limited', sentence, {
     limit,
+    ...(limit === 'plan' && { usedUp: true }),
     retryAfter,
     shouldRetry: retryAfter <= longestRetrySeconds,
   });

@@ -3,14 +3,20 @@ import { test } from 'node:test';
 import { RelayError } from '../errors.ts';
 import { FakeClock, MemoryCounts, tick } from '../../test/support/limits.ts';
 import { createAdmission } from './admission.ts';
-import type { NearlySpent, Spend } from './spending.ts';
+import { fallbackLogin } from './plan-limit.ts';
+import { billedOn, type NearlySpent, type Spend } from './spending.ts';
 import type { Ticket } from './ticket.ts';
 
 const none = { concurrency: 0, keyConcurrency: 0, keyRpm: 0, keyDaily: 0, globalDaily: 0 };
 const used: Spend = { usd: 0.2, tokens: 100 };
 const most: Spend = { usd: 0.5, tokens: 250 };
 
-function world(all: Spend = { usd: 0, tokens: 0 }, counts = new MemoryCounts(), concurrency = 0) {
+function world(
+  all: Spend = { usd: 0, tokens: 0 },
+  counts = new MemoryCounts(),
+  concurrency = 0,
+  fallbackUsd = 0,
+) {
   const clock = new FakeClock();
   const nearly: NearlySpent[] = [];
   const admission = createAdmission({
@@ -20,11 +26,13 @@ function world(all: Spend = { usd: 0, tokens: 0 }, counts = new MemoryCounts(), 
     counts,
     clock,
     budget: all,
+    fallbackUsd,
     onNearlySpent: (budget) => nearly.push(budget),
   });
-  const ask = (budget: Partial<Spend> = {}, keyId = 'a'): Promise<Ticket> =>
+  const ask = (budget: Partial<Spend> = {}, keyId = 'a', model?: string): Promise<Ticket> =>
     admission.reserve({
       lane: 'complete',
+      ...(model !== undefined && { model }),
       key: { keyId, budget: { usd: 0, tokens: 0, ...budget } },
       most: () => most,
       signal: new AbortController().signal,
@@ -145,4 +153,20 @@ test('four fifths of a budget are reported once', async () => {
     { keyId: 'k1', unit: 'usd', limit: 0.5, used: 0.4 },
     { unit: 'tokens', limit: 500, used: 400 },
   ]);
+});
+
+test('turns with the second login have a budget of all keys together, and none starts without it', async () => {
+  const { ask, nearly, counts } = world(undefined, undefined, 0, 1);
+  const billed = (keyId: string): Promise<Ticket> => ask({}, keyId, fallbackLogin);
+  // The most that each can use is half of the budget.
+  const asked = Array.from({ length: 40 }, (_, index) => billed(`k${index % 3}`));
+  assert.equal(await serveAll(asked), 2);
+  const ends = await Promise.all(asked.map(outcome));
+  assert.equal(ends.filter((each) => each === 'runs').length, 5);
+  assert.ok(ends.every((each) => each === 'runs' || each === 'plan no-retry'));
+  assert.deepEqual(nearly, [{ fallback: true, unit: 'usd', limit: 1, used: 0.8 }]);
+  assert.equal(billedOn(counts, '2026-03-10'), 1);
+  assert.equal(await outcome(ask({ usd: 1 })), 'runs', 'with the login of the host');
+  for (const keyId of ['k0', 'new']) assert.equal(await outcome(billed(keyId)), 'plan no-retry');
+  assert.equal(await outcome(world().ask({}, 'a', fallbackLogin)), 'plan no-retry');
 });

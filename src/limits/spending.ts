@@ -18,22 +18,28 @@ export type BudgetState = { limit: number; used: number; resetMs: number };
 /** Undefined: no such budget. */
 export type BudgetStates = { [Unit in keyof Spend]: BudgetState | undefined };
 
-/** Four fifths of a budget are used. `keyId` is absent for the budget of all keys. */
-export type NearlySpent = { keyId?: string; unit: keyof Spend; limit: number; used: number };
+/** Four fifths of a budget are used: of a key's, of the second login's (`fallback`), or of the one of all keys. */
+export type NearlySpent = { keyId?: string; fallback?: true; unit: keyof Spend; limit: number; used: number };
 
 type SpendingOptions = {
   counts: Pick<DailyCounts, 'read' | 'add'>;
   days: DayClock;
   /** The budget of all keys together. */
   all: Spend;
+  /** Dollars for the turns with the second login, which are billed. */
+  fallbackUsd: number;
   onNearlySpent: (budget: NearlySpent) => void;
 };
 
 const units = ['usd', 'tokens'] as const;
 /** The database counts whole numbers. */
 const microDollars = 1_000_000;
-/** No id of a key. */
+/** No ids of keys. */
 const everybody = '*';
+const secondLogin = '$';
+
+/** Whose budget a turn uses, and the limit that a refusal names. */
+type Account = { owner: string; budget: Spend; limit: 'key_budget' | 'global_budget' | 'plan' };
 
 /** The methods throw `not_ready` when the counts cannot be read. */
 export class Spending {
@@ -45,34 +51,48 @@ export class Spending {
     this.#options = options;
   }
 
-  /** Why no turn can start: a budget is used up, or `held`: the turns in flight may use what is left. */
-  blocked(keyId: string, budget: Spend): Blocked | 'held' | undefined {
-    const { all, days } = this.#options;
-    const full = (day: string, held: boolean): 'key_budget' | 'global_budget' | undefined => {
-      if (this.#isFull(day, keyId, budget, held)) return 'key_budget';
-      return this.#isFull(day, everybody, all, held) ? 'global_budget' : undefined;
-    };
+  /**
+   * Why no turn can start: a budget is used up, or `held`: the turns in flight may use what is left. `billed`: a turn with the second
+   * login; without a budget for it, none starts.
+   */
+  blocked(keyId: string, budget: Spend, billed = false): Blocked | 'held' | undefined {
+    const { days } = this.#options;
+    const accounts = this.#accounts(keyId, budget, billed);
+    const full = (day: string, held: boolean): Account['limit'] | undefined =>
+      accounts.find(({ owner, budget }) => this.#isFull(day, owner, budget, held))?.limit;
     const limit = full(days.today(), false);
     if (limit === undefined) return full(days.today(), true) && 'held';
     return { limit, waitMs: days.roomInMs((day) => full(day, false) !== undefined) };
   }
 
   /** A turn begins that can use `most`. The function that it returns ends it, once, with what it used. */
-  begin(keyId: string, budget: Spend, most: () => Spend): (used: Spend) => void {
+  begin(keyId: string, budget: Spend, most: () => Spend, billed = false): (used: Spend) => void {
     const day = this.#options.days.today();
-    const held = hasLimit(budget) || hasLimit(this.#options.all) ? most() : nothing;
-    this.#hold(keyId, held, 1);
+    const accounts = this.#accounts(keyId, budget, billed);
+    const held = accounts.some(({ budget }) => hasLimit(budget)) ? most() : nothing;
+    this.#hold(accounts, held, 1);
     return (used) => {
-      this.#hold(keyId, held, -1);
+      this.#hold(accounts, held, -1);
       if (used.usd + used.tokens === 0) return;
       try {
-        this.#options.counts.add(day, amountsOf(keyId, used));
+        this.#options.counts.add(day, amountsOf(accounts, used));
       } catch {
         // It stays held until the relay restarts, and the next request reports that the counts cannot be kept.
-        return this.#hold(keyId, used, 1);
+        return this.#hold(accounts, used, 1);
       }
-      this.#report(day, keyId, budget, used);
+      this.#report(day, accounts, used);
     };
+  }
+
+  #accounts(keyId: string, budget: Spend, billed: boolean): Account[] {
+    const { all, fallbackUsd } = this.#options;
+    return [
+      { owner: keyId, budget, limit: 'key_budget' },
+      { owner: everybody, budget: all, limit: 'global_budget' },
+      ...(billed
+        ? [{ owner: secondLogin, budget: { usd: fallbackUsd, tokens: 0 }, limit: 'plan' as const }]
+        : []),
+    ];
   }
 
   states(keyId: string, budget: Spend): { key: BudgetStates; all: BudgetStates } {
@@ -90,14 +110,14 @@ export class Spending {
   }
 
   #isFull(day: string, owner: string, budget: Spend, withHeld: boolean): boolean {
-    if (!hasLimit(budget)) return false;
+    if (!hasLimit(budget)) return owner === secondLogin;
     const used = this.#read(day, owner);
     const held = withHeld ? (this.#held.get(owner) ?? nothing) : nothing;
     return units.some((unit) => budget[unit] > 0 && used[unit] + held[unit] >= budget[unit]);
   }
 
-  #hold(keyId: string, { usd, tokens }: Spend, sign: 1 | -1): void {
-    for (const owner of [keyId, everybody]) {
+  #hold(accounts: readonly Account[], { usd, tokens }: Spend, sign: 1 | -1): void {
+    for (const { owner } of accounts) {
       const held = this.#held.get(owner) ?? nothing;
       const now = { usd: held.usd + sign * usd, tokens: held.tokens + sign * tokens };
       // Tokens are whole: what is left of the dollars without any is an error of their sum.
@@ -106,15 +126,16 @@ export class Spending {
     }
   }
 
-  #report(day: string, keyId: string, budget: Spend, spent: Spend): void {
-    for (const [owner, limits] of [
-      [keyId, budget],
-      [everybody, this.#options.all],
-    ] as const) {
-      for (const unit of units.filter((each) => limits[each] > 0)) {
-        const [limit, used] = [limits[unit], this.#read(day, owner)[unit]];
+  #report(day: string, accounts: readonly Account[], spent: Spend): void {
+    for (const { owner, budget, limit: name } of accounts) {
+      for (const unit of units.filter((each) => budget[each] > 0)) {
+        const [limit, used] = [budget[unit], this.#read(day, owner)[unit]];
         if (used < limit * 0.8 || used - spent[unit] >= limit * 0.8) continue;
-        this.#options.onNearlySpent({ ...(owner === keyId && { keyId }), unit, limit, used });
+        const whose = {
+          ...(name === 'key_budget' && { keyId: owner }),
+          ...(name === 'plan' && { fallback: true as const }),
+        };
+        this.#options.onNearlySpent({ ...whose, unit, limit, used });
       }
     }
   }
@@ -138,13 +159,19 @@ function hasLimit({ usd, tokens }: Spend): boolean {
   return usd > 0 || tokens > 0;
 }
 
+/** What the second login was billed for on a UTC day, in dollars. Throws as the counts do. */
+export function billedOn(counts: Pick<DailyCounts, 'read'>, day: string): number {
+  return spentOn(counts, day, secondLogin).usd;
+}
+
 function scopeOf(unit: keyof Spend, owner: string): string {
-  return owner === everybody ? `${unit}:all` : `${unit}:key:${owner}`;
+  if (owner === everybody) return `${unit}:all`;
+  return owner === secondLogin ? `${unit}:fallback` : `${unit}:key:${owner}`;
 }
 
 /** Rounded up: many small amounts do not vanish. */
-function amountsOf(keyId: string, { usd, tokens }: Spend) {
-  return [keyId, everybody].flatMap((owner) => [
+function amountsOf(accounts: readonly Account[], { usd, tokens }: Spend) {
+  return accounts.flatMap(({ owner }) => [
     { scope: scopeOf('usd', owner), count: Math.ceil(usd * microDollars) },
     { scope: scopeOf('tokens', owner), count: Math.ceil(tokens) },
   ]);

@@ -16,6 +16,7 @@ const record: RequestRecord = {
   status: 200,
   error: undefined,
   limit_hit: undefined,
+  fallback_from: undefined,
   stop_reason: 'end_turn',
   tokens_in: 1,
   tokens_out: 2,

@@ -209,4 +209,15 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX webhooks_by_key ON webhooks (key_id);
   `,
+  // What answers a key's requests when the plan is used up, and the requests that it answered. 'plan' stands for the second login.
+  `
+  ALTER TABLE keys ADD COLUMN fallback TEXT
+    CHECK (length(fallback) BETWEEN 1 AND 128 AND fallback NOT GLOB '*[^]0-9A-Za-z._:@/[-]*');
+  ALTER TABLE requests ADD COLUMN fallback_from TEXT
+    CHECK (length(fallback_from) BETWEEN 1 AND 128 AND fallback_from NOT GLOB '*[^]0-9A-Za-z._:@/[-]*');
+  ALTER TABLE daily_usage ADD COLUMN fallback_answers INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE daily_usage ADD COLUMN fallback_usd REAL NOT NULL DEFAULT 0;
+  ALTER TABLE hourly_usage ADD COLUMN fallback_answers INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE hourly_usage ADD COLUMN fallback_usd REAL NOT NULL DEFAULT 0;
+  `,
 ];

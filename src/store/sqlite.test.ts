@@ -106,10 +106,10 @@ test('openStore keeps the requests and the sums of a version 2 database, without
   const store = openStore(dir);
   assert.deepEqual(
     { ...store.db.prepare('SELECT * FROM requests').get() },
-    { ...before, start: null, first_text_ms: null },
+    { ...before, start: null, first_text_ms: null, fallback_from: null },
   );
   const sumsAfter = { ...store.db.prepare('SELECT * FROM daily_usage').get() };
-  assert.deepEqual(sumsAfter, { ...sums, answers: 0, hot_answers: 0 });
+  assert.deepEqual(sumsAfter, { ...sums, answers: 0, hot_answers: 0, fallback_answers: 0, fallback_usd: 0 });
   // As an older relay that still runs does.
   db.exec(insert);
   db.close();
@@ -260,6 +260,7 @@ test('openStore keeps the keys and the history of a version 4 database, in which
       max_tokens: null,
       locked: null,
       system_bytes: null,
+      fallback: null,
     },
   );
   assert.deepEqual({ ...store.db.prepare('SELECT * FROM key_events').get() }, { ...event });

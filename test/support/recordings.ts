@@ -15,7 +15,7 @@ const start: ApiEvent = {
     id: 'msg_recorded',
     type: 'message',
     role: 'assistant',
-    model: 'claude-recorded-1',
+    model: 'claude-opus-recorded-1',
     content: [],
     stop_reason: null,
     stop_sequence: null,

@@ -25,7 +25,7 @@ export type ScriptedReplyFunction = (
 ) => ScriptedReply | Promise<ScriptedReply>;
 
 export type ScriptedModel = {
-  /** The requests that reached the model, oldest first. Live. */
+  /** The requests that reached the model, oldest first, with the login and the number of the process as headers. Live. */
   readonly requests: readonly SeenRequest[];
   setReply: (reply: ScriptedReplyFunction) => void;
   /** The replies to the next requests; the last one stays. */
@@ -48,14 +48,17 @@ export function scriptedRunner(
   let replyTo = reply;
   let count = 0;
   let running = 0;
+  let processes = 0;
   let started: Script | undefined;
   const runner = createRunner({
     ...options,
     claudeBin: '',
     hostEnv: {},
     valves: { exact: true, begin: () => assert.fail('no real process is started') },
-    start: (name) => {
-      started = scriptedProcess(name, (request) => {
+    start: (name, login) => {
+      const pid = ++processes;
+      started = scriptedProcess(name, (seen) => {
+        const request = { ...seen, headers: { process: String(pid), login: login ?? 'host' } };
         requests.push(request);
         return replyTo(request, count++);
       });

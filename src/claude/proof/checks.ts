@@ -6,6 +6,7 @@ import type { CanaryPerson } from './canary-home.ts';
 import type { CanaryRun, ToolResult } from './canary-run.ts';
 import { unexpectedInInit } from '../breach.ts';
 import { dummyHeaders } from '../lock.ts';
+import { familyOf } from '../../model-family.ts';
 import { compareSent, type Sent } from './compare-sent.ts';
 
 /** `name` is stable; `detail` is for the owner. */
@@ -49,6 +50,7 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       streamed ? undefined : "the model's answer did not come as events",
     ),
     'asks-no-more': perRun(requestsFailure),
+    'asks-the-model': perRun(modelFailures),
     'one-way-out': perRun(wayOutFailure),
     'init-lists-nothing': perRun(({ init }) => (init ? unexpectedInInit(init) : 'no init event')),
     'offers-no-tool': perRun(offeredTools),
@@ -185,6 +187,13 @@ function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
   return requests.length > asked.length
     ? `${requests.length} requests reached the model where ${asked.length} were asked for`
     : undefined;
+}
+
+/** Each request asks the model that the CLI reports. (A real turn compares that with the answer.) */
+function modelFailures({ requests, init }: CanaryRun): string[] {
+  return requests
+    .filter(({ json }) => familyOf(json?.model ?? '') !== familyOf(init?.model ?? ''))
+    .map(({ json }) => `it asked ${json?.model.slice(0, 80)}, and reported ${init?.model.slice(0, 80)}`);
 }
 
 /** The tools that the first request offered although its conversation had none. */

@@ -130,6 +130,7 @@ describe('the proof fails closed', () => {
     { cli: 'lists-a-skill', includes: ['init-lists-nothing'], excludes: ['offers-no-tool'], again: true },
     { cli: 'changes-a-byte', includes: ['sent-verbatim'], excludes: ['names-no-owner'], again: true },
     { cli: 'asks-beside', includes: ['asks-no-more', 'one-way-out'], excludes: ['sent-verbatim'] },
+    { cli: 'asks-another-model', includes: ['asks-the-model'], excludes: ['sent-verbatim'] },
     { cli: 'leaves-the-valve', includes: ['one-way-out'], excludes: ['sent-verbatim', 'hot-turns-end'] },
     { cli: 'keeps-sessions', includes: ['no-session-kept'], excludes: ['sent-verbatim'], again: true },
     {

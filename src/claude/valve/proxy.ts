@@ -141,12 +141,12 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
   return {
     /** False: the model is asked elsewhere (Bedrock, Vertex), so no valve stops a process. */
     exact,
-    /** For one process: its valve, the variables that lead it here (none when its model is elsewhere), its seal, and its end. */
-    begin: () => {
+    /** For one process and its environment: its valve, the variables that lead it here (none when its model is elsewhere), its seal, and its end. */
+    begin: (processEnv: HostEnv = hostEnv) => {
       const valves = { api: new Valve(exact), login: new Valve() };
       const valve = valves.api;
-      if (!exact) return { valve, env: undefined, seal: seal.words(hostEnv), end: () => {} };
-      const path = seal.newSocket(hostEnv);
+      if (!exact) return { valve, env: undefined, seal: seal.words(processEnv), end: () => {} };
+      const path = seal.newSocket(processEnv);
       const { env, also, close } = path === undefined ? bySecret(valves) : bySocket(path, valves);
       const end = (): void => {
         ends.delete(end);
@@ -154,7 +154,7 @@ export async function startValveProxy(hostEnv: HostEnv, seal: Seal = unsealed) {
         for (const each of Object.values(valves)) each.cut();
       };
       ends.add(end);
-      return { valve, env, seal: seal.words(hostEnv, also), end };
+      return { valve, env, seal: seal.words(processEnv, also), end };
     },
     /** Ends what is left, too. */
     close: async (): Promise<void> => {

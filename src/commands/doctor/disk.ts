@@ -3,12 +3,16 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { isLoopback, type Config } from '../../config.ts';
+import { billedOn } from '../../limits/spending.ts';
 import type { Key } from '../../keys/key.ts';
 import { openKeys } from '../../keys/store.ts';
 import { localUrl } from '../../service/ready.ts';
+import { openDailyCounts } from '../../store/daily.ts';
 import { openStore } from '../../store/sqlite.ts';
+import { utcDay } from '../../time.ts';
 import { waitMs } from '../context.ts';
 import { keyState } from '../text/key-text.ts';
+import { fallbackLines } from './fallback.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
 
 const mib = 1024 * 1024;
@@ -16,7 +20,8 @@ const scarceBytes = 1024 * mib;
 const tooLittleBytes = 100 * mib;
 
 /** The doctor does not create the directory; it reports whether the relay could. */
-export function diskLines({ dataDir }: Config, now: number): Line[] {
+export function diskLines(config: Config, now: number): Line[] {
+  const { dataDir } = config;
   const mode = statSync(dataDir, { throwIfNoEntry: false })?.mode;
   if (mode === undefined) {
     let parent = dirname(dataDir);
@@ -37,7 +42,8 @@ export function diskLines({ dataDir }: Config, now: number): Line[] {
       const live = openKeys(store)
         .list()
         .filter((key) => keyState(key, now) === 'live');
-      lines.push(keysLine(live.length), ...portLines(live));
+      const billed = billedOn(openDailyCounts(store), utcDay(now));
+      lines.push(keysLine(live.length), ...portLines(live), ...fallbackLines(config, live, billed));
     } finally {
       store.close();
     }

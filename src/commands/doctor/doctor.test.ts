@@ -13,10 +13,13 @@ import { loadConfig, type Config, type ConfigError } from '../../config.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import { systemdState, units } from '../../service/state.ts';
 import { openKeys } from '../../keys/store.ts';
+import { openDailyCounts } from '../../store/daily.ts';
 import { openStore } from '../../store/sqlite.ts';
+import { utcDay } from '../../time.ts';
 import { loginLine } from './claude.ts';
 import { diskLines, judgeSpace } from './disk.ts';
 import type { Line } from './line.ts';
+import { secondLoginLine } from './fallback.ts';
 import { relayLines } from './relay.ts';
 import { serviceLines, tunnelLines } from './service.ts';
 import { settingsFailures, settingsLines } from './settings.ts';
@@ -195,6 +198,44 @@ describe('the data directory', () => {
     const fix = /^bin\/claude-relay key set ha --ollama-port 11434 \(for this machine only\)/;
     assertLine(portLine('192.168.1.5'), 'warning', /every machine that reaches the address/, fix);
     store.close();
+  });
+
+  test('the second login has a line with what it was billed, and each setting that is missing', () => {
+    const store = openStore(dataDir);
+    const keys = openKeys(store);
+    keys.create('app', {}, 'test');
+    const login = { FALLBACK_ANTHROPIC_API_KEY: 'sk-marker' };
+    const budget = { FALLBACK_USD_DAILY: '5' };
+    const named = (env: Record<string, string>) => lines(env).filter(({ name }) => name === 'fallback');
+    assert.deepEqual(named({}), []);
+    assertLine(
+      find(named({ ...login, ...budget }), 'fallback'),
+      'warning',
+      /no key uses it/,
+      /--fallback api$/,
+    );
+    keys.change('app', { fallback: 'api' }, 'test');
+    const scope = { scope: 'usd:fallback', count: 1_250_000 };
+    openDailyCounts(store).add(utcDay(Date.now()), [scope]);
+    const used = named({ ...login, ...budget });
+    assertLine(find(used, 'fallback'), 'ok', /^\$1\.25 of \$5\.00 billed today, for app$/);
+    assert.doesNotMatch(JSON.stringify(used), /marker/);
+    assertLine(
+      find(named(login), 'fallback'),
+      'warning',
+      /FALLBACK_USD_DAILY not set/,
+      /^set FALLBACK_USD_DAILY /,
+    );
+    assertLine(find(named(budget), 'fallback'), 'warning', /FALLBACK_ANTHROPIC_API_KEY not set/);
+    keys.change('app', { fallback: 'sonnet' }, 'test');
+    assert.deepEqual(named({}), []);
+    assertLine(find(named({ ALLOWED_MODELS: 'opus' }), 'fallback'), 'warning', /app falls back to sonnet/);
+    store.close();
+  });
+
+  test('the second login is a failure if Claude Code does not take it', () => {
+    assertLine(secondLoginLine({ loggedIn: true, method: 'api_key' }), 'ok', /^an API key$/);
+    assertLine(secondLoginLine({ loggedIn: true, method: 'claude.ai' }), 'failure', /does not take/);
   });
 
   test('a data directory below a file is a failure', () => {

@@ -40,6 +40,7 @@ export function keyJson(key: Key, { now, spent }: Today) {
     tokens_today: used.tokens,
     allowed_routes: key.allowedRoutes ?? null,
     allowed_models: key.allowedModels ?? null,
+    fallback: key.fallback ?? null,
     ollama_url: key.ollama === undefined ? null : localUrl(key.ollama),
     profile: profileJson(key),
   };
@@ -99,11 +100,15 @@ const profiles: Columns = {
     return profile === null ? '-' : profileText(profile);
   },
 };
+const fallbacks: Columns = { FALLBACK: ({ fallback }) => fallback ?? 'none' };
 
 export function keyTable(keys: readonly Key[], today: Today): string {
-  const hasBudget = keys.some(({ usdDaily, tokensDaily }) => (usdDaily ?? tokensDaily) !== undefined);
-  const hasProfile = keys.some((key) => profileJson(key) !== null);
-  const shown = { ...columns, ...(hasBudget && budgets), ...(hasProfile && profiles) };
+  const shown = {
+    ...columns,
+    ...(keys.some(({ usdDaily, tokensDaily }) => (usdDaily ?? tokensDaily) !== undefined) && budgets),
+    ...(keys.some(({ fallback }) => fallback !== undefined) && fallbacks),
+    ...(keys.some((key) => profileJson(key) !== null) && profiles),
+  };
   const rows = keys.map((key) => Object.values(shown).map((cell) => cell(key, today)));
   return table(Object.keys(shown), rows);
 }

@@ -28,27 +28,45 @@ export function totalsByKey(rows: readonly KeyUsage[], labels: ReadonlyMap<strin
 export function usageTables(report: UsageReport, byKey: KeyTotals, key?: string): string {
   const unit = unitOf(report);
   const title = `${key === undefined ? 'All keys' : `Key ${key}`}, ${report.times.length} UTC ${unit}s`;
+  const { total } = report.period;
+  const shown = total.fallback_answers + total.fallback_usd > 0 ? { ...columns, ...fallbacks } : columns;
+  const cells = (name: string, totals: UsageTotals): string[] => [
+    name,
+    ...Object.values(shown).map((cell) => cell(totals)),
+  ];
+  const section = (title: string, rows: readonly string[][]): string =>
+    table([title, ...Object.keys(shown)], rows);
   const times = report.times.map(({ time, total }) => cells(time.replace('T', ' '), total));
   const models = report.period.models.map(({ model, ...totals }) => cells(model || '(none)', totals));
   const keys = key === undefined ? byKey.map(({ key, totals }) => cells(key, totals)) : [];
   return [
-    `${title}\n${section(unit.toUpperCase(), [...times, cells('total', report.period.total)])}`,
+    `${title}\n${section(unit.toUpperCase(), [...times, cells('total', total)])}`,
     ...(models.length > 0 ? [section('MODEL', models)] : []),
     ...(keys.length > 0 ? [section('KEY', keys)] : []),
   ].join('\n');
 }
 
-function section(title: string, rows: readonly string[][]): string {
-  const titles = [' REQUESTS', ' FAILED', ' IN', ' OUT', ' CACHE READ', ' CACHE WRITE', ' COST', ' HOT'];
-  return table([title, ...titles], rows);
-}
+type Columns = Readonly<Record<string, (totals: UsageTotals) => string>>;
 
-function cells(name: string, totals: UsageTotals): string[] {
-  const { cost_usd, answers: _, hot_answers: __, ...counts } = countsOf(totals);
-  const share = hotShare(totals);
-  const hot = share === null ? '-' : `${Math.round(share * 100)} %`;
-  return [name, ...Object.values(counts).map(count), cost(cost_usd), hot];
-}
+const columns: Columns = {
+  ' REQUESTS': ({ requests }) => count(requests),
+  ' FAILED': ({ errors }) => count(errors),
+  ' IN': ({ input_tokens }) => count(input_tokens),
+  ' OUT': ({ output_tokens }) => count(output_tokens),
+  ' CACHE READ': ({ cache_read_input_tokens }) => count(cache_read_input_tokens),
+  ' CACHE WRITE': ({ cache_creation_input_tokens }) => count(cache_creation_input_tokens),
+  ' COST': ({ cost_usd }) => cost(cost_usd),
+  ' HOT': (totals) => {
+    const share = hotShare(totals);
+    return share === null ? '-' : `${Math.round(share * 100)} %`;
+  },
+};
+
+/** Only if a fallback answered in that time. */
+const fallbacks: Columns = {
+  ' FALLBACK': ({ fallback_answers }) => count(fallback_answers),
+  ' BILLED': ({ fallback_usd }) => cost(fallback_usd),
+};
 
 /** The part of the answers that came from a hot process; null without an answer. */
 function hotShare({ answers, hot_answers }: UsageTotals): number | null {
@@ -115,6 +133,8 @@ function countsOf(totals: UsageTotals) {
     cost_usd: totals.cost_usd,
     answers: totals.answers,
     hot_answers: totals.hot_answers,
+    fallback_answers: totals.fallback_answers,
+    fallback_usd: totals.fallback_usd,
   };
 }
 

@@ -6,7 +6,8 @@
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import { errorTable, type RelayError } from '../../errors.ts';
 import { readMessagesRequest } from './request.ts';
-import type { Dialect, StreamResponder, Responder } from '../dialect.ts';
+import type { AnswerFacts, Dialect, StreamResponder, Responder } from '../dialect.ts';
+import { fallbackField } from '../given.ts';
 
 export const anthropic: Dialect = {
   parse: (body) => ({ ...readMessagesRequest(body), responder }),
@@ -18,12 +19,22 @@ export const anthropic: Dialect = {
 
 const responder: Responder = {
   body: messageOf,
-  stream: (): StreamResponder => ({ event: serialise, end: endOf }),
+  stream: (facts): StreamResponder => ({
+    event: (event) => serialise(event.type === 'message_start' ? startOf(event, facts()) : event),
+    end: endOf,
+  }),
 };
 
-function messageOf(answer: Answer): object {
+/** As it came, if the model that was asked answers. */
+function startOf(event: ModelEvent, facts: AnswerFacts): ModelEvent {
+  if (facts.fallbackFrom === undefined) return event;
+  return { ...event, message: { ...(event['message'] as object), ...fallbackField(facts) } };
+}
+
+function messageOf(answer: Answer, facts: AnswerFacts): object {
   return {
     id: answer.messageId,
+    ...fallbackField(facts),
     type: 'message',
     role: 'assistant',
     model: answer.resolvedModel,

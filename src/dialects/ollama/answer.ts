@@ -1,6 +1,7 @@
 /** The model's answer in the shapes of Ollama's API, whole or as lines of JSON. Pure, except for the state of a stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, Responder, StreamResponder } from '../dialect.ts';
+import { fallbackField } from '../given.ts';
 import { promptTokens, refusalOf } from '../openai/answer.ts';
 import { field } from '../openai/stream.ts';
 import { untaggedName } from './model-name.ts';
@@ -94,9 +95,10 @@ function streamOf(name: string | undefined, place: Place, facts: () => AnswerFac
   };
 }
 
-function head(name: string | undefined, { model, at, durationMs }: AnswerFacts): object {
+function head(name: string | undefined, facts: AnswerFacts): object {
+  const { model, at, durationMs } = facts;
   const shown = untaggedName(name) === model ? name : model;
-  return { model: shown, created_at: new Date(at + durationMs).toISOString() };
+  return { model: shown, ...fallbackField(facts), created_at: new Date(at + durationMs).toISOString() };
 }
 
 /** A refusal without text has the model's explanation: the API has no other place for it. */

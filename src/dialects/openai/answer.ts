@@ -2,6 +2,7 @@
 import type { Answer, TokenUsage } from '../../conversation.ts';
 import { writtenAs } from '../../exact-json.ts';
 import type { AnswerFacts } from '../dialect.ts';
+import { fallbackField } from '../given.ts';
 
 /** `functions`: the caller uses the old function calling, in which a message holds one call. */
 export type ChatForm = { functions: boolean };
@@ -12,6 +13,7 @@ export function chatCompletion(answer: Answer, facts: AnswerFacts, form: ChatFor
   const called = form.functions ? { function_call: calls[0]?.function } : { tool_calls: calls };
   return {
     ...idAndTime(facts),
+    ...fallbackField(facts),
     object: 'chat.completion',
     // The model that answered.
     model: answer.resolvedModel,

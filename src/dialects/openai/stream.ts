@@ -1,6 +1,7 @@
 /** The model's events -> `chat.completion.chunk` events of the OpenAI dialect. Pure, except for the state of its stream. */
 import type { Answer, ModelEvent } from '../../conversation.ts';
 import type { AnswerFacts, StreamResponder } from '../dialect.ts';
+import { fallbackField } from '../given.ts';
 import { argumentsOf, chatUsage, finishReason, idAndTime, refusalOf, type ChatForm } from './answer.ts';
 
 /** A tool_use block: its number among the calls, and whether a piece of its arguments was sent. */
@@ -19,6 +20,7 @@ export function chatStream(
     const known = facts();
     return serverSentEvent({
       ...idAndTime(known),
+      ...fallbackField(known),
       object: 'chat.completion.chunk',
       model: model ?? known.model,
       choices,

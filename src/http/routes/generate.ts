@@ -1,5 +1,5 @@
 /** The recipe of every route that asks the model. The dialect knows what is particular to an API. */
-import type { Runner } from '../../claude/runner.ts';
+import type { Runner, RunRequest } from '../../claude/runner.ts';
 import type { Config } from '../../config.ts';
 import type { Dialect } from '../../dialects/dialect.ts';
 import { ignoredHeader } from '../../dialects/unread.ts';
@@ -19,11 +19,11 @@ import { withProfile, type ProfileParts } from '../profile.ts';
 import type { Handler } from '../route.ts';
 import { runToBody, runToEvents, type UnderstoodRequest } from '../run.ts';
 import { timeLimit } from '../time-limit.ts';
-import { chooseModel, noteModel, type ModelSettings } from './models.ts';
+import { chooseFallback, chooseModel, noteModel, type Choice, type FallbackSettings } from './models.ts';
 
 export type GenerateParts = AnswerParts &
   ProfileParts & {
-    config: ModelSettings & BodyLimits & Pick<Config, 'requestTimeoutMs' | 'strictModels'>;
+    config: FallbackSettings & BodyLimits & Pick<Config, 'requestTimeoutMs' | 'strictModels'>;
     runner: Pick<Runner, 'run' | 'checkSchema'>;
     bodyBudget: Pick<BodyBudget, 'reserve'>;
   };
@@ -66,19 +66,24 @@ export async function answerBody(
   if (conversation.schema !== undefined) await parts.runner.checkSchema(conversation.schema, key.id);
   if (ignored.length > 0) exchange.headers['x-relay-ignored-params'] = ignoredHeader(ignored);
   if (replaced.length > 0) exchange.headers['x-relay-profile'] = replaced.join(', ');
+  const runOf = (choice: Choice): RunRequest => ({
+    ...conversation,
+    keyId: key.id,
+    model: choice.model,
+    login: choice.login,
+    ...timeLimit(parsed, config),
+    onModel: (resolved) => noteModel(choice, resolved, exchange, config, unknown),
+  });
+  const second = chooseFallback(choice, key, config);
   const understood: UnderstoodRequest = {
     exchange,
     parsed,
-    run: {
-      ...conversation,
-      keyId: key.id,
-      model: choice.model,
-      ...timeLimit(parsed, config),
-      onModel: (resolved) => noteModel(choice, resolved, exchange, config, unknown),
-    },
+    run: runOf(choice),
+    fallback: second && { ...second, run: runOf(second) },
     facts: () => ({
       requestId: exchange.requestId,
-      model: choice.asked,
+      model: (exchange.fallbackFrom === undefined ? choice : (second ?? choice)).asked,
+      fallbackFrom: exchange.fallbackFrom,
       at: exchange.at,
       durationMs: elapsedMs(exchange),
     }),

@@ -1,9 +1,10 @@
 /** GET /v1/models and /v1/models/<id>: the models this key may use, in rows that satisfy both the OpenAI and the Anthropic SDK. */
 import type { ModelResponse, ModelsResponse } from '../../api.ts';
+import { fallbackHost } from '../../claude/lock.ts';
 import type { Config } from '../../config.ts';
 import { type ErrorCode, RelayError } from '../../errors.ts';
 import type { Key } from '../../keys/key.ts';
-import { allowedEntryFor, isSubstitute } from '../../model-family.ts';
+import { allowedEntryFor, isOtherFamily, isSubstitute } from '../../model-family.ts';
 import { type Exchange, type KeyedExchange, respond } from '../exchange.ts';
 
 export type ModelSettings = Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>;
@@ -64,7 +65,30 @@ export type Choice = {
   model: string;
   /** Its entry of ALLOWED_MODELS: no record holds a name that only the caller knows. */
   listed: string;
+  /** The login that asks it; absent: that of the host. */
+  login?: 'fallback';
 };
+
+export type FallbackSettings = ModelSettings &
+  Pick<Config, 'hostEnv'> & { limits: Pick<Config['limits'], 'fallbackUsd'> };
+
+/** What answers in place of `choice` when the plan is used up, and what its answer says of that (`from`). Undefined: nothing. */
+export function chooseFallback(
+  choice: Choice,
+  { fallback, allowedModels: own }: Key,
+  { allowedModels, hostEnv, limits }: FallbackSettings,
+): (Choice & { from: string }) | undefined {
+  if (fallback === undefined) return undefined;
+  if (fallback === 'api') {
+    const usable = limits.fallbackUsd > 0 && fallbackHost(hostEnv) !== undefined;
+    return usable ? { ...choice, login: 'fallback', from: 'plan' } : undefined;
+  }
+  // The owner may have taken it from one of the lists.
+  const listed = allowedEntryFor(fallback, allowedModels);
+  if (listed === undefined || (own !== undefined && allowedEntryFor(fallback, own) === undefined))
+    return undefined;
+  return { asked: fallback, model: fallback, listed, from: choice.listed };
+}
 
 /**
  * The model of a request: one of ALLOWED_MODELS, a name that MODEL_ALIASES maps to one, or a full id of a family that is there.
@@ -102,7 +126,7 @@ export function chooseModel(
 
 /**
  * Names the model that Claude Code is about to ask, if that is not the one that was asked for: it maps some older ids to newer models.
- * With STRICT_MODELS, returns the refusal.
+ * With STRICT_MODELS, and for a model of another family, returns the refusal.
  */
 export function noteModel(
   { model }: Choice,
@@ -113,10 +137,10 @@ export function noteModel(
 ): RelayError | undefined {
   if (!isSubstitute(model, resolved)) return undefined;
   headers['x-relay-resolved-model'] = resolved;
-  if (!strictModels) return undefined;
+  if (!strictModels && !isOtherFamily(model, resolved)) return undefined;
   return new RelayError(
     unknown,
-    `Claude Code would ask ${resolved} in place of ${model}, and this relay refuses that (STRICT_MODELS). Ask for ${resolved}.`,
+    `Claude Code would ask ${resolved} in place of ${model}, and this relay refuses that${strictModels ? ' (STRICT_MODELS)' : ''}. Ask for ${resolved}.`,
     { reason: 'unknown_model' },
   );
 }

@@ -45,7 +45,7 @@ const columns: Column<LabelledRow>[] = [
   { title: 'Time', cell: ({ at }) => time(at) },
   { title: 'Key', cell: ({ label }) => named(label) },
   { title: 'Route', cell: ({ route }) => route },
-  { title: 'Model', cell: ({ model }) => model ?? '' },
+  { title: 'Model', cell: modelOf },
   { title: 'Status', cell: statusOf },
   { title: 'Queue', number: true, cell: ({ queue_ms: ms }) => seconds(ms ?? 0) },
   { title: 'First text', number: true, cell: ({ first_text_ms: ms }) => (ms === null ? '' : seconds(ms)) },
@@ -58,6 +58,10 @@ const columns: Column<LabelledRow>[] = [
   { title: 'Out', number: true, cell: ({ tokens_out }) => count(tokens_out) },
   { title: 'Cost', number: true, cell: ({ cost_usd }) => cost(cost_usd) },
 ];
+
+function modelOf({ model, fallback_from: from }: LabelledRow): string | Html {
+  return from === null ? (model ?? '') : html`${model ?? ''} <span class="why">in place of ${from}</span>`;
+}
 
 function statusOf({ status, error, limit_hit: limit }: LabelledRow): string | Html {
   const text = status === 0 ? 'left' : String(status);

@@ -70,6 +70,18 @@ export function useView(data: OwnerData, query: URLSearchParams): View {
             <dt>Answers of a hot process</dt>
             <dd>${hot}</dd>
           </div>
+          ${
+            period.fallback_answers + period.fallback_usd === 0
+              ? ''
+              : html`<div>
+                    <dt>Answers of a fallback</dt>
+                    <dd>${count(period.fallback_answers)}</dd>
+                  </div>
+                  <div>
+                    <dt>Billed to the second login</dt>
+                    <dd>${cost(period.fallback_usd)}</dd>
+                  </div>`
+          }
         </dl>
         ${stackedBars(`Requests in ${periods[span].text}, ${stacks[stack]}`, series, bars)}
         ${table(stack === 'key' ? 'Keys' : 'Models', [nameColumn(stack), ...sums], parts)}`,

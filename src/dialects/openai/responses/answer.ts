@@ -2,6 +2,7 @@
 import type { Answer } from '../../../conversation.ts';
 import type { RelayError } from '../../../errors.ts';
 import type { AnswerFacts, OwnJob } from '../../dialect.ts';
+import { fallbackField } from '../../given.ts';
 import { promptTokens } from '../answer.ts';
 import { codeOf } from '../errors.ts';
 import { compactionItem } from './compaction.ts';
@@ -86,6 +87,7 @@ export function responseObject({ request }: Asked, facts: AnswerFacts, state: Re
     max_output_tokens: request.max_output_tokens ?? null,
     max_tool_calls: null,
     model: state.model ?? facts.model,
+    ...fallbackField(facts),
     output: state.output ?? [],
     parallel_tool_calls: request.parallel_tool_calls ?? true,
     previous_response_id: null,
