@@ -18,17 +18,11 @@ import { createApp, type AppParts } from './http/app.ts';
 import type { Site } from './http/route.ts';
 import { Connections } from './http/connections.ts';
 import { connectionsFor, fileLimit } from './http/file-limit.ts';
-import { Jobs } from './http/async/jobs.ts';
-import { KeptItems } from './http/async/kept-items.ts';
-import { BodyBudget } from './http/body-budget.ts';
-import { RememberedRuns } from './http/async/remembered-runs.ts';
 import { openKeyPorts } from './http/key-ports.ts';
-import { InFlight } from './http/reservation.ts';
+import { createMemory } from './http/memory.ts';
 import { listen } from './http/server.ts';
 import { defaultTimes, type Times } from './http/times.ts';
-import { countLimit } from './http/routes/count-tokens.ts';
 import { Health } from './http/routes/health.ts';
-import { McpCalls } from './http/routes/mcp-calls.ts';
 import { ollamaSite } from './http/routes/ollama.ts';
 import { relaySite, routes } from './http/routes/table.ts';
 import { openKeys } from './keys/store.ts';
@@ -40,8 +34,6 @@ import { createAdmission } from './limits/admission.ts';
 import { trustedProxies } from './limits/client-address.ts';
 import { systemClock, type Clock } from './limits/clock.ts';
 import { FailedKeyLimiter } from './limits/failed-keys.ts';
-import { RateLimiter } from './limits/rate-limiter.ts';
-import { Reckoning } from './http/reckoning.ts';
 import { openOwnerListener } from './owner/listener.ts';
 import { createFetcher, type PageFetcher } from './pages/fetch.ts';
 import { publicNames } from './service/public-names.ts';
@@ -163,20 +155,20 @@ export async function startRelay({
       fetches: config.limits.lanes.fetch.concurrency,
     }),
   );
-  const inFlight = new InFlight();
+  const memory = createMemory(config, clock);
+  const { inFlight } = memory;
   const health = new Health({ readiness, admission, store, ledger });
   const parts: AppParts = {
+    ...memory,
     config,
     times,
     clock,
     log,
     keys,
     failedKeys: new FailedKeyLimiter(clock, metrics.authFailed),
-    countLimiter: new RateLimiter(clock, countLimit),
     trusted,
     connections,
     admission,
-    inFlight,
     readiness,
     runner,
     pages,
@@ -186,13 +178,7 @@ export async function startRelay({
     metrics,
     health,
     seal: sealed,
-    jobs: new Jobs({ ttlMs: config.jobTtlMs }),
     webhooks,
-    keptItems: new KeptItems(),
-    reckoning: new Reckoning(),
-    rememberedRuns: new RememberedRuns(),
-    mcpCalls: new McpCalls(),
-    bodyBudget: new BodyBudget(config.maxInputBytes + config.maxAttachmentBytes),
     routes,
   };
 
