@@ -36,6 +36,15 @@ async function hold(t: TestContext, relay: TestRelay, count: number, text = ''):
   return sockets;
 }
 
+/** In tens, each of which the relay has read before the next. */
+async function holdInTens(t: TestContext, relay: TestRelay, count: number, text: string): Promise<void> {
+  for (let held = 0; held < count; held += 10) {
+    await hold(t, relay, 10, text);
+    // It comes after them.
+    await textOf(await callRelay(`${relay.url}/health`));
+  }
+}
+
 /** On a new connection: a client can lose a kept one in the moment in which it sends. */
 async function works({ url, key }: TestRelay): Promise<void> {
   const body = { prompt: 'hi', model: 'fixture-quick' };
@@ -84,12 +93,17 @@ describe('connections', { concurrency: 3 }, () => {
       });
     assert.equal(await models(), false);
     const head = `POST /v1/complete HTTP/1.1\r\nhost: x\r\nx-api-key: ${relay.key}\r\ncontent-type: application/json\r\n`;
-    await hold(t, relay, 60, `${head}content-length: 1000\r\n\r\n{"prompt":"`);
-    await hold(t, relay, 60, head);
-    await hold(t, relay, 60, 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    await holdInTens(t, relay, 60, `${head}content-length: 1000\r\n\r\n{"prompt":"`);
+    await holdInTens(t, relay, 60, head);
+    await holdInTens(t, relay, 60, 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
     assert.equal(await models(), true, 'the connection of a key was kept');
     await works(relay);
     assert.equal((await running).body['text'], 'quick');
+    // Its request comes later than its connection.
+    const [late] = await hold(t, relay, 1);
+    await holdInTens(t, relay, 90, `${head}content-length: 1000\r\n\r\n{"prompt":"`);
+    late?.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    assert.match(String(await once(late ?? relay.process, 'data')), /^HTTP\/1\.1 200 /);
     // More of them than there may be connections: the oldest goes, although it has shown a key.
     const bodies = await hold(t, relay, 150, `${head}content-length: 1000\r\n\r\n{"prompt":"`);
     await eventually('the first makes room', () => bodies[0]?.closed === true);

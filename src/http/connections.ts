@@ -1,18 +1,16 @@
 /**
  * The open connections, never more than the system has files for. A new connection replaces the least useful one: first a connection
- * that never showed a valid key, then one that waits for its next request, then one whose request still arrives; the oldest of a kind
- * goes first. A request that is being answered is never cut off.
+ * that never showed a valid key, unless it is one of the newest, then one that waits for its next request, then one whose request still
+ * arrives; the oldest of a kind goes first. A request that is being answered is never cut off.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Connections beyond the most: they have just been accepted, and their request has not been read yet. */
-export const newcomers = 16;
+/** So many of the newest strangers are safe while others can make room: the first request comes after the connection. */
+const newcomers = 16;
 
 type Connection = {
   readonly socket: Socket;
-  /** Its first request, if it came at once, has been read. */
-  settled: boolean;
   /** A valid key came with one of its requests. */
   known: boolean;
   readonly exchanges: Set<{ incoming: IncomingMessage; outgoing: ServerResponse }>;
@@ -35,18 +33,11 @@ export class Connections {
   }
 
   add(socket: Socket): void {
-    const connection: Connection = { socket, settled: false, known: false, exchanges: new Set() };
+    const connection: Connection = { socket, known: false, exchanges: new Set() };
     this.#all.set(socket, connection);
     this.#strangers.add(connection);
     socket.once('close', () => this.#remove(connection));
-    if (this.#all.size > this.most + newcomers) this.#close(this.#leastUseful() ?? connection);
-    // A request that came with the connection is read in the next round of the event loop.
-    setImmediate(() => {
-      setImmediate(() => {
-        connection.settled = true;
-        if (this.#all.size > this.most) this.#close(this.#leastUseful());
-      });
-    });
+    if (this.#all.size > this.most) this.#close(this.#leastUseful() ?? connection);
   }
 
   /** A request whose headers are complete. */
@@ -75,14 +66,13 @@ export class Connections {
   }
 
   #leastUseful(): Connection | undefined {
-    for (const connection of this.#strangers) if (connection.settled) return connection;
-    for (const connection of this.#idle) return connection;
-    for (const connection of this.#asking) if (!isWorkedFor(connection)) return connection;
-    return undefined;
+    const [stranger] = this.#strangers;
+    if (this.#strangers.size > newcomers) return stranger;
+    const [idle] = this.#idle;
+    return idle ?? [...this.#asking].find((connection) => !isWorkedFor(connection)) ?? stranger;
   }
 
-  #close(connection: Connection | undefined): void {
-    if (connection === undefined) return;
+  #close(connection: Connection): void {
     connection.socket.destroy();
     // Before the system has closed it: it must not be chosen twice.
     this.#remove(connection);

@@ -2,12 +2,12 @@
  * How many connections the file limit of this process allows. Connections and pipes to Claude Code processes are open files:
  * connections get the files that remain when everything else that the settings allow at once has its own.
  */
-import { newcomers } from './connections.ts';
-
 /** The process itself: its event loop, log, database, worker threads, webhooks, and a proof of the lock. Measured: 41 without these two. */
 const ownFiles = 64;
 /** Four pipes, and two sockets for each of its connections; six more while it starts, and the search for strays when it ends. */
 const filesOfProcess = 20;
+/** Connections that have to go have a file until the event loop comes round. */
+const closing = 16;
 /** A connection, or its name look-up before that. */
 const filesOfFetch = 6;
 /** Stands for a GLOBAL_CONCURRENCY of 0 (no limit): the largest other value. */
@@ -21,7 +21,7 @@ type FileDemand = { concurrency: number; waiting: number; fetches: number };
 
 export function connectionsFor(fileLimit: number, { concurrency, waiting, fetches }: FileDemand): number {
   const processes = (concurrency === 0 ? unlimited : concurrency) + waiting;
-  const rest = fileLimit - ownFiles - processes * filesOfProcess - newcomers;
+  const rest = fileLimit - ownFiles - processes * filesOfProcess - closing;
   // Each fetch has a connection that asked for it, so there are never more of them than connections.
   const shared = Math.floor(rest / (1 + filesOfFetch));
   const left = fetches === 0 ? shared : Math.max(shared, rest - fetches * filesOfFetch);

@@ -2,7 +2,6 @@
 import { html } from 'hono/html';
 import type { ReadyResponse } from '../../api.ts';
 import type { UsageWindows } from '../../claude/usage-windows.ts';
-import { sealWords } from '../../claude/seal/report.ts';
 import { time } from '../../commands/text/table.ts';
 import { meter } from '../charts.ts';
 import type { LabelledRow, OwnerData } from '../data.ts';
@@ -52,7 +51,7 @@ function sealBadge(seal: NonNullable<ReadyResponse['seal']>): Html {
   const missing = seal.missing.map(({ problem, fix }) => html`<br />${problem}: <code>${fix}</code>`);
   return html`<div class="${parts === 2 ? 'good' : 'warn'}">
     <dt>${['Not sealed', 'Sealed in part', 'Sealed'][parts] ?? ''}</dt>
-    <dd>${parts === 0 ? '' : sealWords(seal)}${missing}</dd>
+    <dd>${parts === 0 ? '' : `Network by ${seal.network}, files by ${seal.files}.`}${missing}</dd>
   </div>`;
 }
 
