@@ -35,3 +35,18 @@ export function allowedEntryFor(model: string, models: readonly string[]): strin
   const family = /^claude-(?:[a-z0-9]+[-.])*(opus|sonnet|haiku)(?:[-.@][a-z0-9.@-]+)?$/.exec(model)?.[1];
   return model.length <= 128 && family !== undefined && models.includes(family) ? family : undefined;
 }
+
+/** ALLOWED_MODELS and MODEL_ALIASES. */
+export type ServedModels = {
+  allowedModels: readonly string[];
+  modelAliases: ReadonlyMap<string, string>;
+};
+
+/** The model that a name stands for, and its entry of ALLOWED_MODELS; none: the relay does not serve it. */
+export function servedModel(
+  name: string,
+  { allowedModels, modelAliases }: ServedModels,
+): { model: string; listed: string | undefined } {
+  const model = allowedModels.includes(name) ? name : (modelAliases.get(name) ?? name);
+  return { model, listed: allowedEntryFor(model, allowedModels) };
+}

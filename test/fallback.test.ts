@@ -227,6 +227,17 @@ describe('a fallback to a model', { concurrency: 4 }, () => {
     changeKeys(relay, (keys) => keys.change('narrow', { fallback: null }, 'test'));
     assert.equal((await ask(relay, key, { model: 'opus' })).status, 429);
   });
+
+  test('can be a name of MODEL_ALIASES', async (t) => {
+    const relay = await start(t, {
+      reply: planIsUsedUp('seven_day_opus'),
+      settings: { MODEL_ALIASES: 'small=sonnet' },
+    });
+    const answer = await ask(relay, relay.mint('app', { fallback: 'small' }), { model: 'opus' });
+    assert.partialDeepStrictEqual(answer.body, { ok: true, model: 'small', fallback_from: 'opus' });
+    assert.partialDeepStrictEqual(await rowOf(relay, answer), { model: 'sonnet', fallback_from: 'opus' });
+    assert.deepEqual(asked(relay), [opus, sonnet]);
+  });
 });
 
 describe('a fallback is said in every dialect', { concurrency: 4 }, () => {

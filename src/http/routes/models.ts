@@ -4,7 +4,7 @@ import { fallbackHost } from '../../claude/lock.ts';
 import type { Config } from '../../config.ts';
 import { type ErrorCode, RelayError } from '../../errors.ts';
 import type { Key } from '../../keys/key.ts';
-import { allowedEntryFor, isOtherFamily, isSubstitute } from '../../model-family.ts';
+import { allowedEntryFor, isOtherFamily, isSubstitute, servedModel } from '../../model-family.ts';
 import { type Exchange, type KeyedExchange, respond } from '../exchange.ts';
 
 export type ModelSettings = Pick<Config, 'defaultModel' | 'allowedModels' | 'modelAliases'>;
@@ -76,18 +76,18 @@ export type FallbackSettings = ModelSettings &
 export function chooseFallback(
   choice: Choice,
   { fallback, allowedModels: own }: Key,
-  { allowedModels, hostEnv, limits }: FallbackSettings,
+  config: FallbackSettings,
 ): (Choice & { from: string }) | undefined {
   if (fallback === undefined) return undefined;
   if (fallback === 'api') {
-    const usable = limits.fallbackUsd > 0 && fallbackHost(hostEnv) !== undefined;
+    const usable = config.limits.fallbackUsd > 0 && fallbackHost(config.hostEnv) !== undefined;
     return usable ? { ...choice, login: 'fallback', from: 'plan' } : undefined;
   }
   // The owner may have taken it from one of the lists.
-  const listed = allowedEntryFor(fallback, allowedModels);
-  if (listed === undefined || (own !== undefined && allowedEntryFor(fallback, own) === undefined))
+  const { model, listed } = servedModel(fallback, config);
+  if (listed === undefined || (own !== undefined && allowedEntryFor(model, own) === undefined))
     return undefined;
-  return { asked: fallback, model: fallback, listed, from: choice.listed };
+  return { asked: fallback, model, listed, from: choice.listed };
 }
 
 /**
@@ -97,13 +97,12 @@ export function chooseFallback(
 export function chooseModel(
   named: string | undefined,
   key: Key,
-  { defaultModel, allowedModels, modelAliases }: ModelSettings,
+  config: ModelSettings,
   unknown: ErrorCode,
 ): Choice {
   const { model: profiled } = key;
-  const asked = (key.locked === true ? (profiled ?? named) : (named ?? profiled)) ?? defaultModel;
-  const model = allowedModels.includes(asked) ? asked : (modelAliases.get(asked) ?? asked);
-  const listed = allowedEntryFor(model, allowedModels);
+  const asked = (key.locked === true ? (profiled ?? named) : (named ?? profiled)) ?? config.defaultModel;
+  const { model, listed } = servedModel(asked, config);
   if (listed === undefined && asked === profiled) {
     throw new RelayError(
       unknown,
@@ -114,7 +113,7 @@ export function chooseModel(
   if (listed === undefined) {
     throw new RelayError(
       unknown,
-      `Field "model" must be one of ${modelsOf(key, allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them another name.`,
+      `Field "model" must be one of ${modelsOf(key, config.allowedModels).join(', ')}. On the host, MODEL_ALIASES can give one of them another name.`,
       { reason: 'unknown_model' },
     );
   }
