@@ -2,6 +2,7 @@
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { openKeys, type Keys } from '../keys/store.ts';
+import type { ServedModels } from '../model-family.ts';
 import { storeFailure, StoreError } from '../store/errors.ts';
 import { openStore, type Store } from '../store/sqlite.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
@@ -14,6 +15,8 @@ export type CommandContext = {
   dataDir(): string;
   /** Where the relay of these settings answers. */
   relayUrl(): string;
+  /** The models that the relay of these settings serves. */
+  models(): ServedModels;
   terminal?: Terminal;
   /** Milliseconds since 1970. */
   now?: () => number;
@@ -26,7 +29,7 @@ export const waitMs = 5000;
 
 /** Runs a command's work on the open database and closes it. Throws KeyError, StoreError or CommandError for a problem that the user can fix. */
 export async function withRecords<T>(
-  context: Omit<CommandContext, 'relayUrl'>,
+  context: Pick<CommandContext, 'dataDir' | 'terminal' | 'now'>,
   work: (records: Records) => T | Promise<T>,
 ): Promise<T> {
   const { now = Date.now, terminal = processTerminal() } = context;

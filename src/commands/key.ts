@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
 import { effortLevels, type Effort } from '../conversation.ts';
-import { keyRoutes, type GrantChanges, type KeyRoute } from '../keys/key.ts';
+import { keyRoutes, type GrantChanges, type Key, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { spentOn } from '../limits/spending.ts';
 import { openDailyCounts } from '../store/daily.ts';
@@ -11,46 +11,56 @@ import { iso, utcDay } from '../time.ts';
 import { localUrl } from '../service/ready.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { freeAddress } from './free-address.ts';
+import { unservedFallback, unservedModel } from './settings-warnings.ts';
 import { readSystemFile } from './system-file.ts';
 import { keyJson, keyTable, keyText, type Today } from './text/key-text.ts';
 import { parseCount, parseDollars, parseDuration, parseExpiry, parseList, parsePort } from './text/parse.ts';
 import { json, time } from './text/table.ts';
 
 /** The key store checks the names of routes, models and efforts. */
-type GrantOptions<Off = never> = {
-  daily?: number | Off;
-  rpm?: number | Off;
-  concurrency?: number | Off;
-  usdDaily?: number | Off;
-  tokensDaily?: number | Off;
-  expires?: number | Off;
-  routes?: KeyRoute[] | Off;
-  models?: string[] | Off;
-  model?: string | Off;
-  effort?: Effort | Off;
-  maxTokens?: number | Off;
+type GrantOptions = {
+  daily?: number | 'off';
+  rpm?: number | 'off';
+  concurrency?: number | 'off';
+  usdDaily?: number | 'off';
+  tokensDaily?: number | 'off';
+  expires?: number | 'off';
+  routes?: KeyRoute[] | 'off';
+  models?: string[] | 'off';
+  /** Or `off`. */
+  model?: string;
+  effort?: Effort | 'off';
+  maxTokens?: number | 'off';
   systemFile?: string;
   locked?: boolean;
-  /** Or `none`. */
-  fallback?: string | Off;
+  /** Or `off` or `none`. */
+  fallback?: string;
 };
 type CreateOptions = GrantOptions & { json?: boolean };
 type ListOptions = { all?: boolean; json?: boolean };
-type SetOptions = GrantOptions<'off'> & { ollamaPort?: number | 'off'; ollamaHost: string; json?: boolean };
+type SetOptions = GrantOptions & { ollamaPort?: number | 'off'; ollamaHost: string; json?: boolean };
 type RotateOptions = { grace: number; json?: boolean; webhookSecret?: boolean };
 
 export function addKeyCommand(program: Command, context: CommandContext): void {
   const { now = Date.now } = context;
+  /** Names the models of a key that the relay does not serve. */
+  const warnOf = (key: Key, { terminal }: Records): void => {
+    const config = context.models();
+    for (const problem of [unservedFallback(key, config), unservedModel(key, config)]) {
+      if (problem === undefined) continue;
+      terminal.err(`Warning: ${problem}. Add it to ALLOWED_MODELS, or choose another model.\n`);
+    }
+  };
   const key = program.command('key').description('create, list, change and revoke the keys of your apps');
 
-  grantOptions(key.command('create <label>'), now, (parse) => parse)
-    .description('create a key; its secret is shown once, alone on stdout')
+  grantOptions(key.command('create <label>'), now)
+    .description('create a key; its secret is shown once, alone on stdout. "off": the default')
     .option('--json', 'the key and its secret as JSON')
     .action((label: string, options: CreateOptions) =>
       withRecords(context, (records) => {
-        const { systemFile: file } = options;
-        const system = file === undefined ? undefined : readSystemFile(file);
+        const system = systemOf(options) ?? undefined;
         const created = records.keys.create(label, { ...grantsOf(options), system }, 'key create');
+        warnOf(created.key, records);
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
@@ -94,15 +104,15 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  grantOptions(key.command('set <label>'), now, orOff)
-    .description('change a key; a running relay applies it within a second. "off" restores the default')
+  grantOptions(key.command('set <label>'), now)
+    .description('change a key: its next request has the new settings. "off" restores the default')
     .option(
       '--ollama-port <port>',
-      "serve Ollama's API on this port without the secret; off ends it",
+      "serve Ollama's API on this port without the secret, within a second; off ends it",
       parsePort,
     )
     .option('--ollama-host <address>', 'the address of this machine for that port', '127.0.0.1')
-    .option('--no-locked', 'requests can override the profile')
+    .option('--no-locked', 'ends --locked: requests can override the profile again')
     .option('--json', 'as JSON')
     .action((label: string, options: SetOptions) =>
       withRecords(context, async (records) => {
@@ -110,9 +120,8 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         const { ollamaPort: port, ollamaHost: host } = options;
         const ollama =
           typeof port === 'number' ? await freeAddress({ host, port }, keys.withOllama()) : port && null;
-        const grants = changedBy(options);
-        const { systemFile: file } = options;
-        const system = file === undefined || file === 'off' ? file && null : readSystemFile(file);
+        const grants = grantsOf(options);
+        const system = systemOf(options);
         const changesGrants = Object.keys(grants).length > 0 || system !== undefined;
         if (!changesGrants && ollama === undefined) {
           throw new CommandError(
@@ -120,6 +129,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
           );
         }
         const changed = keys.change(label, { ...grants, ollama, system }, 'key set');
+        warnOf(changed, records);
         if (options.json === true) return terminal.out(json(keyJson(changed, todayOf(records))));
         if (changesGrants) terminal.err(`Changed ${label}: its next request has the new settings.\n`);
         if (ollama === null) terminal.err(`${label} is not served to Ollama clients.\n`);
@@ -152,7 +162,11 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   key
     .command('rotate <label>')
     .description('create a new secret for a key; the old one stays valid for a grace period')
-    .option('--grace <duration>', 'the grace period: 0, 90s, 15m, 24h, 7d', parseDuration, 86_400_000)
+    .addOption(
+      new Option('--grace <duration>', 'the grace period: 0, 90s, 15m, 24h, 7d')
+        .argParser(parseDuration)
+        .default(86_400_000, '24h'),
+    )
     .option('--json', 'the key and its new secret as JSON')
     .addOption(webhookSecret('create a new secret for the webhooks of the key instead'))
     .action((label: string, { grace, json: asJson, webhookSecret: ofWebhooks }: RotateOptions) =>
@@ -191,26 +205,25 @@ function webhookSecret(description: string): Option {
 
 type Parse = (text: string) => unknown;
 
-/** `accept` changes what each option accepts. */
-function grantOptions(command: Command, now: () => number, accept: (parse: Parse) => Parse): Command {
-  const limit = accept(parseCount(1, 1_000_000_000));
+/** Each option accepts `off`, too. */
+function grantOptions(command: Command, now: () => number): Command {
+  const limit = orOff(parseCount(1, 1_000_000_000));
   return command
     .option('--daily <n>', 'requests per UTC day', limit)
     .option('--rpm <n>', 'requests per minute', limit)
     .option('--concurrency <n>', 'requests at the same time', limit)
-    .option('--usd-daily <n>', 'dollars per UTC day, as Claude Code reckons them', accept(parseDollars))
+    .option('--usd-daily <n>', 'dollars per UTC day, as Claude Code reckons them', orOff(parseDollars))
     .option('--tokens-daily <n>', 'tokens per UTC day: input, output and cache writes', limit)
     .option(
       '--expires <when>',
       'a duration (30d) or a date (2030-01-31, UTC)',
-      accept((text) => parseExpiry(text, now())),
+      orOff((text) => parseExpiry(text, now())),
     )
-    .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, accept(parseList))
-    .option('--models <list>', 'only these models, such as opus,haiku', accept(parseList))
+    .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, orOff(parseList))
+    .option('--models <list>', 'only these models, such as opus,haiku', orOff(parseList))
     .option(
       '--fallback <what>',
       'what answers when the plan is used up: a model (sonnet), api (the second login) or none',
-      accept((text) => text),
     )
     .option('--system-file <file>', 'profile: the system prompt of requests without one; - is stdin')
     .option('--model <name>', 'profile: the model of requests that name none')
@@ -219,19 +232,19 @@ function grantOptions(command: Command, now: () => number, accept: (parse: Parse
     .option('--locked', 'requests cannot override the profile');
 }
 
-/** In addition `off`. */
 function orOff(parse: Parse): Parse {
   return (text) => (text === 'off' ? text : parse(text));
 }
 
+/** What the options name. Null for `off`. */
 function grantsOf(options: GrantOptions): GrantChanges {
   const { daily, rpm, concurrency, usdDaily, tokensDaily, expires, routes, models, fallback } = options;
   const { model, effort, maxTokens, locked } = options;
-  return {
+  const named = {
     model,
     effort,
     maxTokens,
-    locked: locked === true ? true : undefined,
+    locked: locked === false ? 'off' : locked,
     expiresAt: expires,
     dailyLimit: daily,
     rpm,
@@ -240,17 +253,15 @@ function grantsOf(options: GrantOptions): GrantChanges {
     tokensDaily,
     allowedRoutes: routes,
     allowedModels: models,
-    fallback: fallback === 'none' ? null : fallback,
+    fallback: fallback === 'none' ? 'off' : fallback,
   };
+  const given = Object.entries(named).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, value === 'off' ? null : value]));
 }
 
-/** Null for `off`; without what the options do not name. */
-function changedBy(options: GrantOptions<'off'>): GrantChanges {
-  const given = Object.entries(grantsOf(options as GrantOptions)).filter(([, value]) => value !== undefined);
-  return {
-    ...Object.fromEntries(given.map(([name, value]) => [name, (value as unknown) === 'off' ? null : value])),
-    ...(options.locked === false && { locked: null }),
-  };
+/** Null for `off`. */
+function systemOf({ systemFile: file }: GrantOptions): string | null | undefined {
+  return file === undefined || file === 'off' ? file && null : readSystemFile(file);
 }
 
 function todayOf({ store, now }: Records): Today {

@@ -25,7 +25,7 @@ export function createProgram(): Command {
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });
   const settings = { config, configFile };
-  const records = { dataDir: () => config().dataDir, relayUrl: () => localUrl(config()) };
+  const records = { dataDir: () => config().dataDir, relayUrl: () => localUrl(config()), models: config };
 
   addServeCommand(program, settings);
   addDoctorCommand(program, settings);

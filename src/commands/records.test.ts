@@ -43,6 +43,10 @@ async function run(
     relayUrl: () => options.relayUrl ?? 'http://127.0.0.1:0',
     terminal,
     now: () => now,
+    models: () => ({
+      allowedModels: ['opus', 'sonnet', 'haiku'],
+      modelAliases: new Map([['gpt-5', 'sonnet']]),
+    }),
   };
   const program = new Command('claude-relay')
     .exitOverride()
@@ -256,6 +260,44 @@ test('key set changes the fallback to a model of the key, to the second login an
   }
   await run('key set app --fallback haiku');
   assert.match((await run('key set app --models opus')).err, /may not use haiku, its fallback/);
+});
+
+test('key create accepts off as key set does: nothing is called off', async () => {
+  const off = ['--daily', '--rpm', '--concurrency', '--usd-daily', '--tokens-daily', '--expires']
+    .concat('--routes', '--models', '--fallback', '--system-file', '--model', '--effort', '--max-tokens')
+    .map((option) => `${option} off`);
+  await run('key create plain');
+  const shapeOf = async (label: string): Promise<unknown> => {
+    const key = JSON.parse((await run(`key show ${label} --json`)).out) as Record<string, unknown>;
+    return { ...key, id: '', label: '' };
+  };
+  const { code, err } = await run(`key create app ${off.join(' ')}`);
+  assert.deepEqual([code, err], [0, 'Created the key app. Its secret, shown once:\n']);
+  assert.deepEqual(await shapeOf('app'), await shapeOf('plain'));
+  await run('key set app --model haiku --fallback haiku');
+  await run('key set app --model off --fallback off');
+  const { profile, fallback } = (await shapeOf('app')) as Record<string, unknown>;
+  assert.deepEqual([profile, fallback], [null, null]);
+});
+
+test('key create and key set warn of a model that the relay does not serve, and do what they are asked', async () => {
+  const served = [
+    'key create served --model gpt-5 --fallback gpt-5',
+    'key set served --model claude-opus-5 --fallback api',
+  ];
+  for (const line of served) assert.doesNotMatch((await run(line)).err, /Warning/, line);
+  const created = await run('key create app --model fable --fallback sonet');
+  assert.match(created.out, tokenShape);
+  assert.equal(
+    created.err,
+    'Warning: app falls back to sonet, which is not in ALLOWED_MODELS: it has no fallback. Add it to ALLOWED_MODELS, or choose another model.\n' +
+      'Warning: the profile of app has the model fable, which is not in ALLOWED_MODELS: requests that use it are refused. Add it to ALLOWED_MODELS, or choose another model.\n' +
+      'Created the key app. Its secret, shown once:\n',
+  );
+  await run('key set app --model haiku --fallback none');
+  const set = await run('key set app --fallback fable --json');
+  assert.match(set.err, /^Warning: app falls back to fable, .*\n$/);
+  assert.equal((JSON.parse(set.out) as Record<string, unknown>)['fallback'], 'fable');
 });
 
 test('key disable and key enable say what they do, and key list shows the state', async () => {

@@ -1,5 +1,7 @@
 /** Settings that are valid and risky. */
 import type { Config } from '../config.ts';
+import type { Key } from '../keys/key.ts';
+import { servedModel, type ServedModels } from '../model-family.ts';
 import { warning, type Line } from './doctor/line.ts';
 
 /** The names of the settings that turn a limit off. */
@@ -27,6 +29,25 @@ export function unfairLimits({ limits, requestTimeoutMs }: Config): string[] {
   return [
     `QUEUE_TIMEOUT (${queueTimeoutMs / 1000}) is below REQ_TIMEOUT (${requestTimeoutMs / 1000}): long requests of other keys can keep a key out.`,
   ];
+}
+
+/** What is wrong with the fallback of a key, if it is a model that the relay does not serve. */
+export function unservedFallback(
+  { label, fallback }: Pick<Key, 'label' | 'fallback'>,
+  config: ServedModels,
+): string | undefined {
+  if (fallback === undefined || fallback === 'api' || servedModel(fallback, config).listed !== undefined)
+    return undefined;
+  return `${label} falls back to ${fallback}, which is not in ALLOWED_MODELS: it has no fallback`;
+}
+
+/** What is wrong with the model of a key's profile, if the relay does not serve it. */
+export function unservedModel(
+  { label, model }: Pick<Key, 'label' | 'model'>,
+  config: ServedModels,
+): string | undefined {
+  if (model === undefined || servedModel(model, config).listed !== undefined) return undefined;
+  return `the profile of ${label} has the model ${model}, which is not in ALLOWED_MODELS: requests that use it are refused`;
 }
 
 /** What to fix when the relay has a public name. */

@@ -230,6 +230,7 @@ describe('the data directory', () => {
     keys.change('app', { fallback: 'sonnet' }, 'test');
     assert.deepEqual(named({}), []);
     assertLine(find(named({ ALLOWED_MODELS: 'opus' }), 'fallback'), 'warning', /app falls back to sonnet/);
+    assert.deepEqual(named({ ALLOWED_MODELS: 'opus', MODEL_ALIASES: 'sonnet=opus' }), []);
     store.close();
   });
 

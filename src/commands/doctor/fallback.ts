@@ -3,7 +3,7 @@ import type { Login } from '../../claude/cli.ts';
 import { fallbackHost } from '../../claude/lock.ts';
 import type { Config } from '../../config.ts';
 import type { Key } from '../../keys/key.ts';
-import { allowedEntryFor } from '../../model-family.ts';
+import { unservedFallback } from '../settings-warnings.ts';
 import { cost } from '../text/table.ts';
 import { failure, ok, warning, type Line } from './line.ts';
 
@@ -16,26 +16,26 @@ export function secondLoginLine({ loggedIn, method }: Login): Line {
 
 /** `keys`: those that are valid. `billed`: dollars of today. */
 export function fallbackLines(
-  { hostEnv, limits: { fallbackUsd }, allowedModels }: Config,
+  config: Config,
   keys: readonly Pick<Key, 'label' | 'fallback'>[],
   billed: number,
 ): Line[] {
+  const {
+    hostEnv,
+    limits: { fallbackUsd },
+    allowedModels,
+  } = config;
   const hasLogin = fallbackHost(hostEnv) !== undefined;
   const labels = keys.filter(({ fallback }) => fallback === 'api').map(({ label }) => label);
-  const unknown = keys.filter(
-    ({ fallback = 'api' }) => fallback !== 'api' && allowedEntryFor(fallback, allowedModels) === undefined,
-  );
   return [
     ...(hasLogin || fallbackUsd > 0 || labels.length > 0
       ? [budgetLine(hasLogin, fallbackUsd, billed, labels)]
       : []),
-    ...unknown.map(({ label, fallback }) =>
-      warning(
-        'fallback',
-        `${label} falls back to ${fallback}, which is not in ALLOWED_MODELS: it has no fallback`,
-        `bin/claude-relay key set ${label} --fallback ${allowedModels[0]}`,
-      ),
-    ),
+    ...keys.flatMap((key) => {
+      const detail = unservedFallback(key, config);
+      const fix = `bin/claude-relay key set ${key.label} --fallback ${allowedModels[0]}`;
+      return detail === undefined ? [] : [warning('fallback', detail, fix)];
+    }),
   ];
 }
 
