@@ -129,7 +129,7 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
     const keysText = await textOf('keys');
     assert.match(
       keysText,
-      /All keys, requests today \d+ of 500 All keys, dollars today \$0\.0\d+ of \$2\.00 /,
+      /All keys, requests today \d+ of 500 All keys, reckoned dollars today \$0\.0\d+ of \$2\.00 /,
     );
     assert.match(keysText, /spender \d+ of 40 \$0\.0100 of \$0\.0100 used up/);
     assert.match(await textOf('use'), /Requests [2-9]\d /);

@@ -8,7 +8,10 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { openKeys } from '../src/keys/store.ts';
 import { systemClock } from '../src/limits/clock.ts';
+import { openDailyCounts } from '../src/store/daily.ts';
 import { openStore } from '../src/store/sqlite.ts';
+import { utcDay } from '../src/time.ts';
+import { changeKeys } from './support/ollama-port.ts';
 import { codeLifeMs, ownHeaders, startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
 import { freePort } from './support/ports.ts';
 import { rawExchange } from './support/raw.ts';
@@ -267,6 +270,27 @@ test('a session ends after 12 hours, and with the relay', async (t) => {
   assert.equal(await status(), 200);
   offset = 12 * 3_600_000 + 1000;
   assert.equal(await status(), 401);
+});
+
+test('the page shows the limits of all keys, also without a key, and the budget of the second login', async (t) => {
+  const keysView = async (settings: Record<string, string>): Promise<string> => {
+    const relay = await startOwnerRelay({ settings: { GLOBAL_DAILY: '500', ...settings } });
+    t.after(() => relay.stop());
+    const store = openStore(relay.dataDir);
+    openDailyCounts(store).add(utcDay(Date.now()), [{ scope: 'usd:fallback', count: 850_000 }]);
+    store.close();
+    changeKeys(relay, (keys) => keys.revoke('test', 'test'));
+    const { path, cookie } = await relay.session();
+    const { text } = await relay.send(`${path}keys`, { headers: { cookie } });
+    assert.match(text, /Keys, and their use today: none/);
+    return text.replaceAll(/<[^>]*>|\s+/g, ' ').replaceAll(/ +/g, ' ');
+  };
+  const text = await keysView({ GLOBAL_USD_DAILY: '2', FALLBACK_USD_DAILY: '1' });
+  assert.match(text, /All keys, requests today 0 of 500 All keys, reckoned dollars today \$0 of \$2\.00 /);
+  assert.match(text, /Billed to the second login today \$0\.8500 of \$1\.00 80 % /);
+  const off = await keysView({});
+  assert.match(off, /All keys, requests today 0 of 500 /);
+  assert.doesNotMatch(off, /second login today/);
 });
 
 describe('claude-relay dashboard', () => {

@@ -4,6 +4,7 @@ import type { UsageReader } from '../claude/usage-windows.ts';
 import { keyJson, keyLabels, type KeyJson } from '../commands/text/key-text.ts';
 import type { Line } from '../commands/doctor/line.ts';
 import { usageJson, type UsageJson } from '../commands/text/usage-text.ts';
+import type { Config } from '../config.ts';
 import { limitsOf } from '../http/identify.ts';
 import { details, type DetailsParts } from '../http/routes/health.ts';
 import { limitsBody } from '../http/routes/usage.ts';
@@ -12,7 +13,7 @@ import type { Keys } from '../keys/store.ts';
 import { openLedgerReader, type Failures, type NumberedRow, type RowFilter } from '../ledger/reader.ts';
 import { openUsage, type UsagePeriod } from '../ledger/usage.ts';
 import type { Admission } from '../limits/admission.ts';
-import { spentOn } from '../limits/spending.ts';
+import { billedOn, spentOn } from '../limits/spending.ts';
 import { openDailyCounts } from '../store/daily.ts';
 import type { Store } from '../store/sqlite.ts';
 import { utcDay } from '../time.ts';
@@ -22,6 +23,7 @@ export type OwnerData = ReturnType<typeof openOwnerData>;
 export type OwnerDataParts = DetailsParts & {
   store: Store;
   keys: Keys;
+  config: { limits: Pick<Config['limits'], 'fallbackUsd'> };
   admission: Pick<Admission, 'state' | 'load'>;
   plan: Pick<UsageReader, 'windows'>;
   /** Runs `claude-relay doctor`. */
@@ -45,7 +47,7 @@ const doctorKeptMs = 60_000;
 
 /** The functions throw as the database does. */
 export function openOwnerData(parts: OwnerDataParts) {
-  const { store, keys, admission, now } = parts;
+  const { store, keys, config, admission, now } = parts;
   const usage = openUsage(store, now);
   const reader = openLedgerReader(store);
   const counts = openDailyCounts(store);
@@ -89,6 +91,15 @@ export function openOwnerData(parts: OwnerDataParts) {
         };
       };
       return keys.list().map(stateOf);
+    },
+    /** What all keys used today of each limit that they share, and what the second login was billed for of its budget. */
+    shared() {
+      const at = now();
+      const ofNoKey = limitsBody(admission.state('complete', { keyId: '' }), at);
+      const { global_daily: requests, global_usd: usd, global_tokens: tokens } = ofNoKey;
+      const limit = config.limits.fallbackUsd;
+      const billed = limit > 0 ? { limit, used: billedOn(counts, utcDay(at)) } : undefined;
+      return { requests, usd, tokens, billed };
     },
     use(period: UsagePeriod): UsageJson {
       return usageJson(usage.report(period), usage.rows(period), keyLabels(keys));

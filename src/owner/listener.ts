@@ -11,7 +11,7 @@ import { openOwnerData, type OwnerDataParts } from './data.ts';
 import { openMetricsRoute, type MetricsParts } from './metrics.ts';
 
 export type OwnerListenerParts = Omit<OwnerDataParts & MetricsParts, 'now'> & {
-  config: Pick<Config, 'adminPort'>;
+  config: Pick<Config, 'adminPort' | 'limits'>;
   clock: Pick<Clock, 'wall' | 'monotonic'>;
   connections: Connections;
   log: Pick<Logger, 'info' | 'warn'>;

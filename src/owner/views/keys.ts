@@ -9,8 +9,8 @@ import { live, named, table, type Cell, type Html, type View } from '../layout.t
 export function keysView(data: OwnerData): View {
   const keys = data.keys();
   const content = html`<p><button type="button" data-act="new-key">Make a key</button></p>
-    ${live('shared', sharedLimits(keys))} ${live('keys', table('Keys, and their use today', columns, keys))}
-    ${newKeyForm}`;
+    ${live('shared', sharedLimits(data.shared()))}
+    ${live('keys', table('Keys, and their use today', columns, keys))} ${newKeyForm}`;
   return { content, refreshS: 5 };
 }
 
@@ -27,8 +27,8 @@ const columns = [
     cell: ({ limits, today }: KeyState) => used(today.requests, limits.key_daily, count, 'requests'),
   },
   {
-    title: 'Dollars',
-    cell: ({ limits, usd_today: usd }: KeyState) => used(usd, limits.key_usd, cost, 'dollars'),
+    title: 'Reckoned dollars',
+    cell: ({ limits, usd_today: usd }: KeyState) => used(usd, limits.key_usd, cost, 'reckoned dollars'),
   },
   {
     title: 'Tokens',
@@ -47,21 +47,19 @@ const columns = [
   { title: 'Change', cell: actions },
 ];
 
-/** What all keys used today of the limits that they share. */
-function sharedLimits([key]: readonly KeyState[]): Html | '' {
-  if (key === undefined) return '';
-  const { global_daily: daily, global_usd: usd, global_tokens: tokens } = key.limits;
+function sharedLimits({ requests, usd, tokens, billed }: ReturnType<OwnerData['shared']>): Html | '' {
   const figures = [
-    { name: 'requests', limit: daily, text: count },
-    { name: 'dollars', limit: usd, text: cost },
-    { name: 'tokens', limit: tokens, text: count },
-  ].flatMap(({ name, limit, text }) =>
+    { name: 'All keys, requests today', limit: requests, text: count, unit: 'requests' },
+    { name: 'All keys, reckoned dollars today', limit: usd, text: cost, unit: 'reckoned dollars' },
+    { name: 'All keys, tokens today', limit: tokens, text: count, unit: 'tokens' },
+    { name: 'Billed to the second login today', limit: billed, text: cost, unit: 'billed dollars' },
+  ].flatMap(({ name, limit, text, unit }) =>
     limit === undefined
       ? []
       : [
           html`<div>
-            <dt>All keys, ${name} today</dt>
-            <dd>${used(limit.used, limit, text, name)}</dd>
+            <dt>${name}</dt>
+            <dd>${used(limit.used, limit, text, unit)}</dd>
           </div>`,
         ],
   );
@@ -108,7 +106,8 @@ const newKeyForm = html`<template id="new-key">
     /></label>
     <label>Requests a day <input name="daily" type="number" min="1" placeholder="the default" /></label>
     <label
-      >Dollars a day <input name="usd_daily" type="number" min="0.01" step="0.01" placeholder="no budget"
+      >Reckoned dollars a day
+      <input name="usd_daily" type="number" min="0.01" step="0.01" placeholder="no budget"
     /></label>
     <label>Tokens a day <input name="tokens_daily" type="number" min="1" placeholder="no budget" /></label>
     <p class="actions">
