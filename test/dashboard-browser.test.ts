@@ -194,13 +194,13 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
   test('a new key is shown once, and works', async () => {
     const { page, base } = await open();
     await page.goto(`${base}keys`);
-    await page.getByRole('button', { name: 'Make a key' }).click();
+    await page.getByRole('button', { name: 'Create a key' }).click();
     await page.getByLabel('Label').fill('blog');
-    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByRole('button', { name: 'Create it' }).click();
     await page.getByRole('alert').filter({ hasText: 'There is already a key' }).waitFor();
     await page.getByLabel('Label').fill('printer');
     await page.getByLabel('Requests a day').fill('2');
-    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByRole('button', { name: 'Create it' }).click();
     const secret = await page.locator('#secret').innerText();
     assert.match(secret, /^crk_/);
     assert.equal(await ask(secret, {}), 200);

@@ -109,12 +109,12 @@ function ask(act, name, path) {
   show(title(`${verb} ${name}?`), sentence(effect), actions(first, cancel()));
 }
 
-function makeKey() {
+function createKey() {
   show(document.querySelector('#new-key').content.cloneNode(true));
   const form = dialog.querySelector('form');
   const problem = trouble();
   form.append(problem);
-  const make = async () => {
+  const create = async () => {
     const given = [...new FormData(form)].filter(([, value]) => value !== '');
     const body = Object.fromEntries(
       given.map(([name, value]) => [name, name === 'label' ? value : Number(value)]),
@@ -129,7 +129,7 @@ function makeKey() {
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    void make();
+    void create();
   });
 }
 
@@ -154,7 +154,7 @@ dialog?.addEventListener('close', () => dialog.replaceChildren());
 
 async function press({ act, name, path }) {
   if (act === 'close') return close();
-  if (act === 'new-key') return makeKey();
+  if (act === 'new-key') return createKey();
   if (act === 'disable' || act === 'revoke') return ask(act, name, path);
   try {
     await send(path);

@@ -8,7 +8,7 @@ import { live, named, table, type Cell, type Html, type View } from '../layout.t
 
 export function keysView(data: OwnerData): View {
   const keys = data.keys();
-  const content = html`<p><button type="button" data-act="new-key">Make a key</button></p>
+  const content = html`<p><button type="button" data-act="new-key">Create a key</button></p>
     ${live('shared', sharedLimits(data.shared()))}
     ${live('keys', table('Keys, and their use today', columns, keys))} ${newKeyForm}`;
   return { content, refreshS: 5 };
@@ -100,7 +100,7 @@ function actions({ label, state }: KeyState): Html {
 
 const newKeyForm = html`<template id="new-key">
   <form>
-    <h2 id="dialog-title">Make a key</h2>
+    <h2 id="dialog-title">Create a key</h2>
     <label
       >Label <input name="label" required maxlength="64" pattern="[0-9A-Za-z._\\-]+" autocomplete="off"
     /></label>
@@ -111,7 +111,7 @@ const newKeyForm = html`<template id="new-key">
     /></label>
     <label>Tokens a day <input name="tokens_daily" type="number" min="1" placeholder="no budget" /></label>
     <p class="actions">
-      <button type="submit">Make it</button> <button type="button" data-act="close">Cancel</button>
+      <button type="submit">Create it</button> <button type="button" data-act="close">Cancel</button>
     </p>
   </form>
 </template>`;
