@@ -125,7 +125,7 @@ export const completeJsonResponse = z.strictObject({
   stop_sequence: z.string().optional().describe('Which of `stop` ended it.'),
   usage: z
     .strictObject({ ...tokenUsage, cost_usd: z.number().nullable() })
-    .describe('`cost_usd` is null where the CLI reported no cost.'),
+    .describe('`cost_usd` is the cost as Claude Code reckons it, or null where it reported none.'),
 });
 
 export type CompleteTextResponse = z.infer<typeof completeTextResponse>;
@@ -267,7 +267,7 @@ const usageTotals = {
   requests: z.int(),
   errors: z.int(),
   ...tokenUsage,
-  cost_usd: z.number(),
+  cost_usd: z.number().describe('The cost as Claude Code reckons it.'),
   answers: z.int().describe('Requests that a turn answered.'),
   hot_answers: z.int().describe('Those that a hot process answered, without a start.'),
   fallback_answers: z.int().describe('Requests that a fallback answered, because the plan was used up.'),

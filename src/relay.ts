@@ -79,7 +79,7 @@ export type RelayOverrides = {
 
 async function* noChecks(): AsyncGenerator<Line> {}
 
-const nearlySpent = 'four fifths of a daily budget are used';
+const nearlySpent = 'four fifths of a daily budget are used, as Claude Code reckons';
 
 /** Throws StoreError; rejects when the address is taken. */
 export async function startRelay({

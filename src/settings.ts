@@ -212,7 +212,7 @@ const groups = {
       budget: {
         usd: setting('GLOBAL_USD_DAILY', '0', dollars, {
           description:
-            'Dollars per UTC day for all keys together, as Claude Code reckons them: under a subscription nothing is billed. 0: no limit.',
+            'Dollars per UTC day for all keys together, as Claude Code reckons them. They include those billed to the second login. 0: no limit.',
         }),
         tokens: setting('GLOBAL_TOKENS_DAILY', '0', whole(0, 1_000_000_000), {
           description:
@@ -221,7 +221,7 @@ const groups = {
       },
       fallbackUsd: setting('FALLBACK_USD_DAILY', '0', dollars, {
         description:
-          'Dollars per UTC day for the requests that FALLBACK_ANTHROPIC_API_KEY pays when the plan is used up. They are billed. 0: off.',
+          'Dollars per UTC day for requests with FALLBACK_ANTHROPIC_API_KEY, when the plan is used up. They are billed. 0: the second login is off.',
       }),
       queueMax: setting('QUEUE_MAX', '32', whole(0, 10_000), {
         description:

@@ -206,13 +206,13 @@ class PageOptions(CallOptions, total=False):
 
 
 class TokenUsage(TypedDict):
-    """The tokens and the cost of an answer."""
+    """The tokens and the reckoned cost of an answer."""
 
     input_tokens: int
     output_tokens: int
     cache_read_input_tokens: int
     cache_creation_input_tokens: int
-    #: None if the relay does not know the cost.
+    #: As Claude Code reckons it; None if the relay does not know it.
     cost_usd: Optional[float]
 
 
@@ -410,7 +410,7 @@ class ClaudeRelay:
     def complete_with_details(
         self, prompt: Optional[str] = None, **options: Unpack[CompleteOptions]
     ) -> Completion:
-        """Like `complete`, and also return model, stop reason, token counts and cost."""
+        """Like `complete`, and also return model, stop reason, token counts and reckoned cost."""
         with self._ask(prompt, options, whole=True) as answer:
             return answer.final()
 

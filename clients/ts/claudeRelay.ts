@@ -172,7 +172,7 @@ export type Completion<T> = {
     outputTokens: number;
     cacheReadInputTokens: number;
     cacheCreationInputTokens: number;
-    /** Null if the relay does not know the cost. */
+    /** As Claude Code reckons it; null if the relay does not know it. */
     costUsd: number | null;
   };
   requestId: string | undefined;
@@ -314,7 +314,7 @@ export class ClaudeRelay {
     return (await this.#ask(options, true).final()).value;
   }
 
-  /** Like `complete`, and also returns model, stop reason, token counts and cost. */
+  /** Like `complete`, and also returns model, stop reason, token counts and reckoned cost. */
   completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
   completeWithDetails(options: TextOptions): Promise<Completion<string>>;
   completeWithDetails(options: TextOptions | JsonOptions): Promise<Completion<unknown>> {

@@ -37,7 +37,7 @@ export function addAskCommand(program: Command, config: () => Config): void {
     .option('--model <model>', 'one of ALLOWED_MODELS instead of DEFAULT_MODEL')
     .option('--system <text>', 'the system prompt')
     .addOption(new Option('--effort <level>', 'how hard the model thinks').choices(effortLevels))
-    .option('--json', 'the whole answer as JSON: model, stop reason, tokens, cost')
+    .option('--json', 'the whole answer as JSON: model, stop reason, tokens, reckoned cost')
     .option('--no-stream', 'print the answer when it is complete')
     .option('--key <key>', 'the key to use instead of CLAUDE_RELAY_KEY')
     .option(

@@ -111,8 +111,8 @@ test('key list and key show print every option of key create as text and as JSON
   assert.deepEqual(shown, { ...expected, events });
   assert.equal(
     (await run('key list')).out,
-    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS        USD TODAY  TOKENS TODAY  FALLBACK\n' +
-      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku  $0 of $2.50    0 of 9 000  haiku\n',
+    'LABEL  STATE  CREATED     LAST USED  EXPIRES           A DAY  A MINUTE  AT ONCE  ROUTES          MODELS      RECKONED TODAY  TOKENS TODAY  FALLBACK\n' +
+      'app    live   2030-01-10  never      2030-02-09 12:00      5         6        7  complete,usage  opus,haiku     $0 of $2.50    0 of 9 000  haiku\n',
   );
   assert.match(
     (await run('key show app')).out,
@@ -532,18 +532,18 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
     (await run('usage --days 2')).out,
     [
       'All keys, 2 UTC days',
-      'DAY         REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT',
-      '2030-01-09         4       0  1 000   20           3            4  $0.0625  67 %',
-      '2030-01-10         2       1  1 000   20           3            4  $0.0625   0 %',
-      'total              6       1  2 000   40           6            8  $0.1250  50 %',
+      'DAY         REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE  RECKONED  HOT',
+      '2030-01-09         4       0  1 000   20           3            4   $0.0625  67%',
+      '2030-01-10         2       1  1 000   20           3            4   $0.0625   0%',
+      'total              6       1  2 000   40           6            8   $0.1250  50%',
       '',
-      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT',
-      'haiku         4       0  1 000   20           3            4  $0.0625  67 %',
-      'opus          2       1  1 000   20           3            4  $0.0625   0 %',
+      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE  RECKONED  HOT',
+      'haiku         4       0  1 000   20           3            4   $0.0625  67%',
+      'opus          2       1  1 000   20           3            4   $0.0625   0%',
       '',
-      `KEY                          REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST   HOT`,
-      `app-a                               5       0  2 000   40           6            8  $0.1250  50 %`,
-      `app-b (revoked ${b})         1       1      0    0           0            0       $0     -`,
+      `KEY                          REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE  RECKONED  HOT`,
+      `app-a                               5       0  2 000   40           6            8   $0.1250  50%`,
+      `app-b (revoked ${b})         1       1      0    0           0            0        $0    -`,
       '',
     ].join('\n'),
   );
@@ -590,13 +590,13 @@ test('usage prints a table, JSON and CSV for all keys and for one', async () => 
     (await run('usage --hours 2 --key app-a')).out,
     [
       'Key app-a, 2 UTC hours',
-      'HOUR           REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST  HOT',
-      '2030-01-10 11         0       0      0    0           0            0       $0    -',
-      '2030-01-10 12         1       0  1 000   20           3            4  $0.0625  0 %',
-      'total                 1       0  1 000   20           3            4  $0.0625  0 %',
+      'HOUR           REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE  RECKONED  HOT',
+      '2030-01-10 11         0       0      0    0           0            0        $0    -',
+      '2030-01-10 12         1       0  1 000   20           3            4   $0.0625   0%',
+      'total                 1       0  1 000   20           3            4   $0.0625   0%',
       '',
-      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE     COST  HOT',
-      'opus          1       0  1 000   20           3            4  $0.0625  0 %',
+      'MODEL  REQUESTS  FAILED     IN  OUT  CACHE READ  CACHE WRITE  RECKONED  HOT',
+      'opus          1       0  1 000   20           3            4   $0.0625   0%',
       '',
     ].join('\n'),
   );

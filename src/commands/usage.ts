@@ -1,4 +1,4 @@
-/** `claude-relay usage`: requests, tokens and cost, by day, model and key. */
+/** `claude-relay usage`: requests, tokens and reckoned cost, by day, model and key. */
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { openUsage } from '../ledger/usage.ts';
@@ -14,7 +14,9 @@ type UsageOptions = { key?: string; days: number; hours?: number; json?: boolean
 export function addUsageCommand(program: Command, context: CommandContext): void {
   program
     .command('usage')
-    .description('show requests, tokens, cost and the share of hot answers by day, model and key (UTC days)')
+    .description(
+      'show requests, tokens, reckoned cost and the share of hot answers, by day, model and key (UTC)',
+    )
     .option('--key <label>', 'only this key')
     .option('--days <n>', 'number of days, including today', parseCount(1, 366), 7)
     .option('--hours <n>', 'by hour: number of hours, including this one', parseCount(1, 48))

@@ -52,7 +52,7 @@ export function openMetrics(models: readonly string[]) {
   );
   const cost = counter(
     'relay_cost_usd_total',
-    'Dollars, as Claude Code reckons them. Under a subscription they are a reckoning, not a bill.',
+    'Dollars, as Claude Code reckons them. Under a subscription they are no bill, except those billed to the second login.',
     'key',
     'model',
   );

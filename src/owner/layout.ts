@@ -38,8 +38,8 @@ export function page(name: ViewName, { content, refreshS }: View): Html {
       </main>
       <footer>
         <p>
-          claude-relay ${manifest.version}. Days and times are UTC. Dollars are what Claude Code reckons:
-          under a subscription nothing is billed.
+          claude-relay ${manifest.version}. Days and times are UTC. Claude Code reckons the dollars. Under a
+          subscription they are no bill, except those billed to the second login.
         </p>
         <p><button type="button" data-act="logout" data-path="logout">Sign out</button></p>
       </footer>

@@ -167,7 +167,7 @@ export type Completion<T> = {
         outputTokens: number;
         cacheReadInputTokens: number;
         cacheCreationInputTokens: number;
-        /** Null if the relay does not know the cost. */
+        /** As Claude Code reckons it; null if the relay does not know it. */
         costUsd: number | null;
     };
     requestId: string | undefined;
@@ -257,7 +257,7 @@ export declare class ClaudeRelay {
     /** Returns the model's text, or the parsed value with `outputFormat: 'json'` or a `schema`. */
     complete<T = unknown>(options: JsonOptions): Promise<T>;
     complete(options: TextOptions): Promise<string>;
-    /** Like `complete`, and also returns model, stop reason, token counts and cost. */
+    /** Like `complete`, and also returns model, stop reason, token counts and reckoned cost. */
     completeWithDetails<T = unknown>(options: JsonOptions): Promise<Completion<T>>;
     completeWithDetails(options: TextOptions): Promise<Completion<string>>;
     /**

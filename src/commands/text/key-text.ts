@@ -89,7 +89,7 @@ const columns: Columns = {
 
 /** Only if a key has one. */
 const budgets: Columns = {
-  ' USD TODAY': (key, { spent }) => ofBudget(cost(spent(key).usd), key.usdDaily, cost),
+  ' RECKONED TODAY': (key, { spent }) => ofBudget(cost(spent(key).usd), key.usdDaily, cost),
   ' TOKENS TODAY': (key, { spent }) => ofBudget(count(spent(key).tokens), key.tokensDaily, count),
 };
 

@@ -55,10 +55,10 @@ const columns: Columns = {
   ' OUT': ({ output_tokens }) => count(output_tokens),
   ' CACHE READ': ({ cache_read_input_tokens }) => count(cache_read_input_tokens),
   ' CACHE WRITE': ({ cache_creation_input_tokens }) => count(cache_creation_input_tokens),
-  ' COST': ({ cost_usd }) => cost(cost_usd),
+  ' RECKONED': ({ cost_usd }) => cost(cost_usd),
   ' HOT': (totals) => {
     const share = hotShare(totals);
-    return share === null ? '-' : `${Math.round(share * 100)} %`;
+    return share === null ? '-' : `${Math.round(share * 100)}%`;
   },
 };
 

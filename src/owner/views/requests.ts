@@ -56,7 +56,7 @@ const columns: Column<LabelledRow>[] = [
     cell: ({ tokens_in, cache_read, cache_write }) => count(tokens_in + cache_read + cache_write),
   },
   { title: 'Out', number: true, cell: ({ tokens_out }) => count(tokens_out) },
-  { title: 'Cost', number: true, cell: ({ cost_usd }) => cost(cost_usd) },
+  { title: 'Reckoned cost', number: true, cell: ({ cost_usd }) => cost(cost_usd) },
 ];
 
 function modelOf({ model, fallback_from: from }: LabelledRow): string | Html {

@@ -63,7 +63,7 @@ export function useView(data: OwnerData, query: URLSearchParams): View {
             <dd>${count(period.errors)}</dd>
           </div>
           <div>
-            <dt>Cost</dt>
+            <dt>Reckoned cost</dt>
             <dd>${cost(period.cost_usd)}</dd>
           </div>
           <div>
@@ -125,7 +125,7 @@ const sums: Column<Named>[] = [
     cell: ({ sums }) => count(sums.tokens_in + sums.cache_read + sums.cache_write),
   },
   { title: 'Out', number: true, cell: ({ sums }) => count(sums.tokens_out) },
-  { title: 'Cost', number: true, cell: ({ sums }) => cost(sums.cost_usd) },
+  { title: 'Reckoned cost', number: true, cell: ({ sums }) => cost(sums.cost_usd) },
   {
     title: 'Hot',
     number: true,
