@@ -49,6 +49,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   );
   const live = db.prepare('SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY created_at, id');
   const all = db.prepare('SELECT * FROM keys ORDER BY created_at, id');
+  const byIds = db.prepare(
+    'SELECT * FROM keys WHERE id IN (SELECT value FROM json_each(?)) ORDER BY created_at, id',
+  );
   const events = db.prepare('SELECT at, action, command FROM key_events WHERE key_id = ? ORDER BY id');
   const insertKey = db.prepare(
     `INSERT INTO keys (id, label, created_at, ${grantNames.join()})
@@ -198,6 +201,11 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
     /** Oldest first, expired keys included. */
     list({ revoked = false }: { revoked?: boolean } = {}): Key[] {
       return (revoked ? all : live).all().map((row) => keyOf(row as KeyRow));
+    },
+
+    /** The keys that have one of these ids, revoked ones included. */
+    withIds(ids: readonly string[]): Key[] {
+      return byIds.all(JSON.stringify(ids)).map((row) => keyOf(row as KeyRow));
     },
 
     /** The key that has this label now, or else the last one that had it, and its record of changes. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { migrations } from '../store/migrations.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { Store } from '../store/sqlite.ts';
-import { openLedgerReader } from './reader.ts';
+import { failuresCounted, openLedgerReader } from './reader.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { openPruner } from './prune.ts';
@@ -236,6 +237,16 @@ test('queries use an index with 1,000,000 rows, and the pruner removes old rows 
     reader.last(2, 'key7').map((row) => row.request_id),
     ['req_79998', 'req_79999'],
   );
+  assert.equal(reader.keyIds().length, 101);
+  // The rows of this key are far from the newest one.
+  const ofKey = reader.page({ keyId: 'key7' }, 2);
+  assert.deepEqual(
+    ofKey.rows.map((row) => row.request_id),
+    ['req_79999', 'req_79998'],
+  );
+  const older = reader.page({ keyId: 'key7' }, 10_000, ofKey.searchedTo);
+  assert.deepEqual([older.rows.length, older.searchedTo], [9998, undefined]);
+  assert.deepEqual(reader.page({ keyId: 'key7', route: 'fetch' }, 2), { rows: [], searchedTo: 70_000 });
 
   const pruner = openPruner(store, { days: 90, now: () => now });
   pruner.close();
@@ -245,6 +256,28 @@ test('queries use an index with 1,000,000 rows, and the pruner removes old rows 
   // What is exactly as old as the limit stays.
   assert.equal(rows(), 999_651);
   assert.equal(store.db.prepare('SELECT min(at) AS at FROM requests').get()?.['at'], now - 90 * dayMs);
+});
+
+test('the failures by kind are those of the newest 100,000', () => {
+  ledger.record(request({ at: now - 9, status: 504, error: 'timeout' }));
+  ledger.flush();
+  const columns = Object.keys(openLedgerReader(store).last(1)[0] ?? {}).filter((name) => name !== 'id');
+  const selected = columns.map((name) => ({ at: `${now} + i`, error: "'internal'" })[name] ?? name).join();
+  store.db.exec(`
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${failuresCounted - 1})
+    INSERT INTO requests (${columns.join()}) SELECT ${selected} FROM n, (SELECT * FROM requests)`);
+  const reader = openLedgerReader(store);
+  const counts = () => reader.failures(now - 9).map(({ error, count }) => [error, count]);
+  assert.deepEqual(counts(), [
+    ['internal', failuresCounted - 1],
+    ['timeout', 1],
+  ]);
+  ledger.record(request({ at: now, status: 502, error: 'upstream_error' }));
+  ledger.flush();
+  assert.deepEqual(counts(), [
+    ['internal', failuresCounted - 1],
+    ['upstream_error', 1],
+  ]);
 });
 
 test('the pruner removes the daily sums of old days', () => {
@@ -325,4 +358,47 @@ test('the pruner removes nothing until a clock that jumped has been steady for a
   pass(2);
   assert.equal(rows(), 0, 'a clock that stays there is right');
   pruner.close();
+});
+
+test('an upgrade sums the hours of the last two days as the ledger does', () => {
+  const hourMs = 3_600_000;
+  const at = Date.now();
+  ledger.record(request({ at: at - 3 * dayMs, key_id: 'old' }));
+  ledger.record(request({ at, key_id: undefined, status: 401, error: 'unauthorized' }));
+  for (let i = 0; i < 60; i += 1) {
+    ledger.record(
+      request({
+        at: at - (i % 30) * hourMs,
+        key_id: `key${i % 3}`,
+        model: i % 4 === 0 ? undefined : 'opus',
+        start: ([undefined, 'hot', 'spawn'] as const)[i % 3],
+        ...(i % 5 === 0 && { status: 504, error: 'timeout' }),
+        ...(i % 7 === 0 && { status: 0 }),
+      }),
+    );
+  }
+  ledger.flush();
+  const sums = (db: DatabaseSync): unknown =>
+    db
+      .prepare("SELECT * FROM hourly_usage WHERE key_id <> 'old' AND hour > ? ORDER BY 1, 2, 3")
+      .all(new Date(at - 2 * dayMs).toISOString().slice(0, 13));
+
+  const upgraded = join(dir, 'upgraded');
+  mkdirSync(upgraded, { mode: 0o700 });
+  const old = new DatabaseSync(join(upgraded, 'relay.db'));
+  const version = migrations.findIndex((step) => step.includes('CREATE TABLE hourly_usage'));
+  old.exec(`${migrations.slice(0, version).join(';')}; PRAGMA user_version = ${version}`);
+  const columns = old
+    .prepare('SELECT name FROM pragma_table_info(?)')
+    .all('requests')
+    .map(({ name }) => name)
+    .join();
+  old.exec(`ATTACH '${join(dir, 'relay.db')}' AS source`);
+  old.exec(`INSERT INTO requests (${columns}) SELECT ${columns} FROM source.requests`);
+  old.close();
+  const after = openStore(upgraded);
+  assert.deepEqual(sums(after.db), sums(store.db));
+  assert.equal(openUsage(after, () => at).report({ hours: 24 }).period.total.requests, 48);
+  assert.equal(after.db.prepare("SELECT 1 FROM hourly_usage WHERE key_id = 'old'").get(), undefined);
+  after.close();
 });

@@ -66,6 +66,8 @@ export function openUsage(store: Store, now: () => number = Date.now) {
     },
     /** Oldest first, each key by itself. */
     rows: sumsIn,
+    /** The names of the days or hours, oldest first. */
+    times: timesOf,
   };
 }
 

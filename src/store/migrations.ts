@@ -152,7 +152,7 @@ export const migrations: readonly string[] = [
   ALTER TABLE keys ADD COLUMN usd_daily REAL CHECK (usd_daily > 0);
   ALTER TABLE keys ADD COLUMN tokens_daily INTEGER CHECK (tokens_daily > 0);
   `,
-  // For the owner's page: the sums of the last hours, the failures by kind, the time of the first text, and codes that open it.
+  // For the owner's page: the sums of the last hours, also of those before the upgrade, the failures by kind, the time of the first text, and codes that open it.
   `
   CREATE TABLE hourly_usage (
     key_id      TEXT NOT NULL CHECK (length(key_id) BETWEEN 1 AND 32 AND key_id NOT GLOB '*[^0-9A-Za-z*]*'),
@@ -170,6 +170,14 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (key_id, hour, model)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX hourly_usage_by_hour ON hourly_usage (hour);
+  INSERT INTO hourly_usage
+    SELECT owner.value, strftime('%Y-%m-%dT%H', at / 1000, 'unixepoch'), coalesce(model, ''), count(*),
+      sum(status >= 400 OR error IS NOT NULL), sum(tokens_in), sum(tokens_out), sum(cache_read), sum(cache_write), sum(cost_usd),
+      sum(status BETWEEN 200 AND 399 AND error IS NULL AND start IS NOT NULL),
+      sum(status BETWEEN 200 AND 399 AND error IS NULL AND start IS 'hot')
+    FROM requests, json_each(json_array(key_id, '*')) AS owner
+    WHERE at >= (unixepoch() - 2 * 86400) * 1000 AND key_id IS NOT NULL
+    GROUP BY 1, 2, 3;
   ALTER TABLE requests ADD COLUMN first_text_ms INTEGER CHECK (first_text_ms >= 0);
   CREATE INDEX requests_failed ON requests (at, error, limit_hit, route) WHERE error IS NOT NULL;
   CREATE TABLE owner_codes (

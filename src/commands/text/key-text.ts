@@ -132,11 +132,16 @@ function limit(value: number | undefined): string {
   return value === undefined ? 'default' : String(value);
 }
 
-/** The labels of all keys, revoked ones included, by id. */
-export function keyLabels(keys: Keys): Map<string, string> {
+/** The labels of these keys, or of all, revoked ones included, by id. */
+export function keyLabels(
+  keys: Pick<Keys, 'list' | 'withIds'>,
+  ids?: readonly string[],
+): Map<string, string> {
+  const named = ids === undefined ? keys.list({ revoked: true }) : keys.withIds(ids);
   return new Map(
-    keys
-      .list({ revoked: true })
-      .map(({ id, label, revokedAt }) => [id, revokedAt === undefined ? label : `${label} (revoked ${id})`]),
+    named.map(({ id, label, revokedAt }) => [
+      id,
+      revokedAt === undefined ? label : `${label} (revoked ${id})`,
+    ]),
   );
 }
