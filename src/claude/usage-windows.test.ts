@@ -70,6 +70,20 @@ describe('usage windows', () => {
     await plan.close();
   });
 
+  test('a restart that is not a date is null', async () => {
+    const windows = {
+      five_hour: { utilization: 42, resets_at: 'in 3 hours' },
+      seven_day: { utilization: 7 },
+    };
+    const claudeBin = answering({ rate_limits_available: true, rate_limits: windows });
+    const plan = createUsageReader({ claudeBin, hostEnv, valves, readiness });
+    assert.deepEqual(await plan.windows(), {
+      five_hour: { utilization: 42, resets_at: null },
+      seven_day: { utilization: 7, resets_at: null },
+    });
+    await plan.close();
+  });
+
   test('no process is started while the lock is not proved', async () => {
     const claudeBin = answering({ rate_limits_available: false, rate_limits: null });
     const plan = createUsageReader({

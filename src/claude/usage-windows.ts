@@ -27,7 +27,13 @@ const keptMs = 60_000;
 
 /** One window: percent used (0-100) and when it restarts (ISO 8601), if the vendor reports it. */
 const usageWindow = z
-  .object({ utilization: z.number().nullish().default(null), resets_at: z.string().nullish().default(null) })
+  .object({
+    utilization: z.number().nullish().default(null),
+    resets_at: z
+      .string()
+      .nullish()
+      .transform((at) => (Number.isNaN(Date.parse(at ?? '')) ? null : (at ?? null))),
+  })
   .nullish()
   .transform((value) => value ?? null);
 
