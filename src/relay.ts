@@ -56,7 +56,7 @@ export type Relay = {
 export type RelayOptions = {
   config: Config;
   /** Runs the checks of `claude-relay doctor`, for the owner's page. */
-  doctor?: () => AsyncIterable<Line>;
+  doctor?: (signal: AbortSignal) => AsyncIterable<Line>;
   /** The CLI that was found (`findCli`). */
   claudeBin: string;
   log: Logger;

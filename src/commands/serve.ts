@@ -4,15 +4,17 @@ import { sealSentence } from '../claude/seal/report.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
-import { startRelay, type Relay } from '../relay.ts';
+import { startRelay, type Relay, type RelayOptions } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
 import type { SettingsContext } from './context.ts';
 import { doctorLines } from './doctor/doctor.ts';
-import type { Line } from './doctor/line.ts';
 import { requireScratch } from './scratch.ts';
 import { cannotListen } from './loopback.ts';
 import { aborted, listenForStop, type StopSignals } from './stop-signals.ts';
 import { limitsOff, unfairLimits } from './settings-warnings.ts';
+
+/** Milliseconds. The doctor runs in the relay's thread: a locked database blocks every request for so long. */
+const lockWaitMs = 250;
 
 /** Resolves when the relay has stopped. Throws CommandError or CliMissing when the relay cannot start. */
 export async function serve(context: SettingsContext): Promise<void> {
@@ -32,7 +34,9 @@ async function serveUntil(
   claudeBin: string,
   context: SettingsContext,
 ): Promise<void> {
-  const relay = await startLogged(config, claudeBin, () => doctorLines(context));
+  const relay = await startLogged(config, claudeBin, (signal) =>
+    doctorLines(context, { waitMs: lockWaitMs, signal }),
+  );
   const report = reportHealth(relay, config.hostEnv);
   say(`claude-relay listens on ${relay.url}`);
   say(sealSentence(relay.seal));
@@ -54,7 +58,7 @@ async function serveUntil(
 export async function startLogged(
   config: Config,
   claudeBin: string,
-  doctor?: () => AsyncIterable<Line>,
+  doctor?: RelayOptions['doctor'],
 ): Promise<Relay> {
   try {
     return await startRelay({

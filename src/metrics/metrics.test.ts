@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { UsageWindows } from '../claude/usage-windows.ts';
 import type { RequestRecord } from '../ledger/record.ts';
 import { openMetrics } from './metrics.ts';
-import { recentPlan } from './recent-plan.ts';
 
 const record: RequestRecord = {
   at: 0,
@@ -131,23 +129,4 @@ test('the counts of keys that are gone move to (revoked), and no sum shrinks', a
     ],
     100,
   );
-});
-
-test('the plan is asked at most every five minutes, and nobody waits for the answer', async () => {
-  const answers: PromiseWithResolvers<UsageWindows>[] = [];
-  const windows = (): Promise<UsageWindows> => {
-    const answer = Promise.withResolvers<UsageWindows>();
-    answers.push(answer);
-    return answer.promise;
-  };
-  let now = 0;
-  const plan = recentPlan({ windows }, () => now);
-  assert.deepEqual([plan(), plan(), answers.length], [null, null, 1]);
-  const used = { five_hour: { utilization: 5, resets_at: null }, seven_day: null };
-  answers[0]?.resolve(used);
-  await answers[0]?.promise;
-  now = 299_999;
-  assert.deepEqual([plan(), answers.length], [used, 1]);
-  now = 300_000;
-  assert.deepEqual([plan(), answers.length], [used, 2]);
 });

@@ -9,8 +9,8 @@ import { isSealed, type SealReport } from '../claude/seal/report.ts';
 import type { UsageReader } from '../claude/usage-windows.ts';
 import type { Health } from '../http/routes/health.ts';
 import type { Admission } from '../limits/admission.ts';
+import { latest } from '../latest.ts';
 import type { Clock } from '../limits/clock.ts';
-import { recentPlan } from './recent-plan.ts';
 
 export type StateParts = {
   health: Pick<Health, 'checks'>;
@@ -21,6 +21,9 @@ export type StateParts = {
   plan: Pick<UsageReader, 'windows'>;
   clock: Pick<Clock, 'monotonic'>;
 };
+
+/** Each question starts Claude Code and asks the vendor. */
+const planKeptMs = 300_000;
 
 /** Returns a function that sets the gauges. */
 export function openState(registry: Registry, parts: StateParts): () => void {
@@ -40,7 +43,11 @@ export function openState(registry: Registry, parts: StateParts): () => void {
   const proved = gauge('relay_lock_proved', '1 if the lock is proved for the installed Claude Code.');
   const sealed = gauge('relay_sealed', '1 if the network and the files of the processes are sealed.');
   const build = gauge('relay_build_info', 'The versions, in the labels. Always 1.', 'version', 'cli_version');
-  const plan = recentPlan(parts.plan, () => parts.clock.monotonic());
+  const plan = latest(
+    () => parts.plan.windows(),
+    planKeptMs,
+    () => parts.clock.monotonic(),
+  );
 
   return () => {
     const { health, runner, seal, admission, readiness } = parts;
@@ -60,7 +67,7 @@ export function openState(registry: Registry, parts: StateParts): () => void {
     used.reset();
     reset.reset();
     // Nothing is proved: no process would be asked.
-    const windows = cliVersion === undefined ? null : plan();
+    const windows = cliVersion === undefined ? null : plan().value;
     for (const window of ['five_hour', 'seven_day'] as const) {
       const { utilization = null, resets_at: resetsAt = null } = windows?.[window] ?? {};
       if (utilization !== null) used.set({ window }, utilization / 100);

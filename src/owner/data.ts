@@ -2,7 +2,7 @@
 import type { ReadyResponse } from '../api.ts';
 import type { UsageReader } from '../claude/usage-windows.ts';
 import { keyJson, keyLabels, type KeyJson } from '../commands/text/key-text.ts';
-import type { Line } from '../commands/doctor/line.ts';
+import { failure, type Line } from '../commands/doctor/line.ts';
 import { usageJson, type UsageJson } from '../commands/text/usage-text.ts';
 import type { Config } from '../config.ts';
 import { limitsOf } from '../http/identify.ts';
@@ -10,6 +10,7 @@ import { details, type DetailsParts } from '../http/routes/health.ts';
 import { limitsBody } from '../http/routes/usage.ts';
 import type { Key } from '../keys/key.ts';
 import type { Keys } from '../keys/store.ts';
+import { latest } from '../latest.ts';
 import { openLedgerReader, type Failures, type NumberedRow, type RowFilter } from '../ledger/reader.ts';
 import { openUsage, type UsagePeriod } from '../ledger/usage.ts';
 import type { Admission } from '../limits/admission.ts';
@@ -27,7 +28,7 @@ export type OwnerDataParts = DetailsParts & {
   admission: Pick<Admission, 'state' | 'load'>;
   plan: Pick<UsageReader, 'windows'>;
   /** Runs `claude-relay doctor`. */
-  doctor: () => AsyncIterable<Line>;
+  doctor: (signal: AbortSignal) => AsyncIterable<Line>;
   now: () => number;
 };
 
@@ -52,10 +53,9 @@ export function openOwnerData(parts: OwnerDataParts) {
   const reader = openLedgerReader(store);
   const counts = openDailyCounts(store);
   const plan = latest(() => parts.plan.windows(), 0);
-  const examined = latest(
-    async (): Promise<Examined> => ({ lines: await Array.fromAsync(parts.doctor()), at: now() }),
-    doctorKeptMs,
-  );
+  const stop = new AbortController();
+  let examination: Promise<Examined> | undefined;
+  const examined = latest(() => (examination = examine(parts, stop.signal)), doctorKeptMs);
 
   const labelled = (rows: readonly NumberedRow[]): LabelledRow[] => {
     const labels = keyLabels(keys);
@@ -112,28 +112,27 @@ export function openOwnerData(parts: OwnerDataParts) {
     labels: (): Map<string, string> => new Map(keys.list().map(({ label, id }) => [label, id])),
     /** The last check, and whether a new one runs. */
     doctor: examined,
+    /** Ends the checks that run. */
+    async close(): Promise<void> {
+      stop.abort();
+      await examination;
+    },
   };
 }
 
-/**
- * What takes seconds to find out: returns what is known, at once, and asks for news when that is older than `keptMs`. It asks for one
- * thing at a time; what fails is asked for again.
- */
-function latest<T>(ask: () => Promise<T>, keptMs: number): () => { value: T | undefined; asking: boolean } {
-  let known: { value: T; at: number } | undefined;
-  let asking = false;
-  const refresh = async (): Promise<void> => {
-    asking = true;
-    try {
-      known = { value: await ask(), at: performance.now() };
-    } catch {
-      // The view goes on to show what was known.
-    } finally {
-      asking = false;
+/** A check that throws is the last line. */
+async function examine(
+  { doctor, now }: Pick<OwnerDataParts, 'doctor' | 'now'>,
+  signal: AbortSignal,
+): Promise<Examined> {
+  const lines: Line[] = [];
+  try {
+    for await (const line of doctor(signal)) {
+      lines.push(line);
+      if (signal.aborted) break;
     }
-  };
-  return () => {
-    if (!asking && (known === undefined || performance.now() - known.at >= keptMs)) void refresh();
-    return { value: known?.value, asking };
-  };
+  } catch (error) {
+    lines.push(failure('doctor', `a check failed: ${(error as Error).message}`, 'bin/claude-relay doctor'));
+  }
+  return { lines, at: now() };
 }

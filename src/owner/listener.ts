@@ -31,7 +31,8 @@ export async function openOwnerListener(parts: OwnerListenerParts) {
   const now = (): number => parts.clock.wall();
   try {
     const metrics = openMetricsRoute({ ...parts, now });
-    const app = createOwnerApp({ ...parts, data: openOwnerData({ ...parts, now }), metrics, now, port });
+    const data = openOwnerData({ ...parts, now });
+    const app = createOwnerApp({ ...parts, data, metrics, now, port });
     const listener = await listen(app, {
       host,
       port,
@@ -41,7 +42,11 @@ export async function openOwnerListener(parts: OwnerListenerParts) {
       errorFormat: native,
     });
     log.info({ url: listener.url }, "listening for the owner's page");
-    return listener;
+    return {
+      close: async (): Promise<void> => {
+        await Promise.all([listener.close(), data.close()]);
+      },
+    };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     log.warn({ port, code }, "cannot listen for the owner's page: set another ADMIN_PORT, or 0");

@@ -17,13 +17,14 @@ export type RunProgram = (
   options?: { timeoutMs?: number },
 ) => Promise<Ran>;
 
-/** `env` is the programs' whole environment, without the variables that hold a login. */
-export function runProgramWith(env: Readonly<Record<string, string>>): RunProgram {
+/** `env` is the programs' whole environment, without the variables that hold a login. `signal` ends them. */
+export function runProgramWith(env: Readonly<Record<string, string>>, signal?: AbortSignal): RunProgram {
   const own = Object.fromEntries(Object.entries(env).filter(([name]) => !loginVariables.has(name)));
   return (command, args, { timeoutMs = 60_000 } = {}) =>
     new Promise((resolve) => {
       const options = {
         env: own,
+        signal,
         timeout: timeoutMs,
         killSignal: 'SIGKILL',
         maxBuffer: 4 * 1024 * 1024,

@@ -21,10 +21,10 @@ export type UserManager = {
 const startMs = 10_000;
 
 /** Runs programs in an environment in which they find the user's bus, also after `su` or in a cron job. */
-export function runOnBus(env: Readonly<Record<string, string>>): RunProgram {
+export function runOnBus(env: Readonly<Record<string, string>>, signal?: AbortSignal): RunProgram {
   const runtime = `/run/user/${process.getuid?.() ?? ''}`;
   const known = env['XDG_RUNTIME_DIR'] !== undefined || !existsSync(runtime);
-  return runProgramWith(known ? env : { ...env, XDG_RUNTIME_DIR: runtime });
+  return runProgramWith(known ? env : { ...env, XDG_RUNTIME_DIR: runtime }, signal);
 }
 
 /** Throws CommandError when systemctl fails. */

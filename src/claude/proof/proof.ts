@@ -39,7 +39,7 @@ export type ProofOptions = {
   /** The one of real requests; none by default. */
   seal?: Seal;
   /** Ends the proof early; it is then not proved. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** For each of the runs, which happen at the same time. */
   timeoutMs?: number;
 };

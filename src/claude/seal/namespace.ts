@@ -35,11 +35,11 @@ const makers = [
 ];
 
 /** Rejects with the reasons where the host allows no namespace. */
-export async function openNamespace(hostEnv: HostEnv): Promise<Namespace> {
+export async function openNamespace(hostEnv: HostEnv, signal?: AbortSignal): Promise<Namespace> {
   const reasons: string[] = [];
   for (const maker of makers) {
     try {
-      return await openWith(maker, hostEnv);
+      return await openWith(maker, hostEnv, signal);
     } catch (error) {
       reasons.push(`${maker[0]}: ${(error as Error).message.slice(0, 100)}`);
     }
@@ -47,10 +47,14 @@ export async function openNamespace(hostEnv: HostEnv): Promise<Namespace> {
   throw new Error(reasons.join('; '));
 }
 
-async function openWith(maker: readonly string[], hostEnv: HostEnv): Promise<Namespace> {
-  const made = await listenBehind(maker, hostEnv, (pid) =>
-    ['user', 'net'].map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r')),
-  );
+async function openWith(
+  maker: readonly string[],
+  hostEnv: HostEnv,
+  signal: AbortSignal | undefined,
+): Promise<Namespace> {
+  const openSpaces = (pid: number): number[] =>
+    ['user', 'net'].map((kind) => openSync(`/proc/${pid}/ns/${kind}`, 'r'));
+  const made = await listenBehind(maker, hostEnv, openSpaces, signal);
   made.server.close();
   const [user = -1, net = -1] = made.opened;
   const path = (file: number): string => `/proc/${process.pid}/fd/${file}`;
@@ -76,12 +80,14 @@ async function listenBehind(
   prefix: readonly string[],
   hostEnv: HostEnv,
   open: (pid: number) => number[],
+  signal?: AbortSignal,
 ): Promise<{ server: Server; opened: number[] }> {
   const [command, ...args] = [...prefix, process.execPath, listener];
   const child = spawn(command, args, {
     env: { PATH: hostEnv['PATH'] ?? '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     timeout: timeoutMs,
+    signal,
   });
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));

@@ -75,6 +75,8 @@ export type SealOptions = {
   mode: 'auto' | 'required' | 'off';
   claudeBin: string;
   hostEnv: HostEnv;
+  /** Ends the search early; its result is then wrong. */
+  signal?: AbortSignal | undefined;
 };
 
 /** Rejects with SealMissing. */
@@ -89,7 +91,7 @@ export async function chooseSeal(options: SealOptions): Promise<Seal> {
   );
 }
 
-async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Seal> {
+async function strongest({ mode, claudeBin, hostEnv, signal }: SealOptions): Promise<Seal> {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
     return { ...unsealed, missing: [noSeal(`there is no seal for ${platform} on ${arch}`)] };
@@ -100,7 +102,7 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
     };
   const missing: Missing[] = [];
   let noNamespace = '';
-  const namespace = await openNamespace(hostEnv).catch(({ message }: Error) => {
+  const namespace = await openNamespace(hostEnv, signal).catch(({ message }: Error) => {
     noNamespace = message;
     return undefined;
   });
@@ -118,18 +120,18 @@ async function strongest({ mode, claudeBin, hostEnv }: SealOptions): Promise<Sea
       return [...(namespace?.prefix ?? []), ...wordsFor({ files, sockets, filter, places, own })];
     };
 
+  const failureIn = (words: Seal['words']) => failureOf(words, claudeBin, hostEnv, signal);
   const failures: Failure[] = [];
   let files: Seal['files'];
   for (const way of ['bwrap', 'landlock'] as const) {
-    const failure = await failureOf(wordsWith(way), claudeBin, hostEnv);
+    const failure = await failureIn(wordsWith(way));
     if (failure === undefined) {
       files = way;
       break;
     }
     failures.push({ ...failure, reason: `${way}: ${failure.reason}` });
   }
-  const canFilter =
-    namespace === undefined && (await failureOf(wordsWith(files, 'unix'), claudeBin, hostEnv)) === undefined;
+  const canFilter = namespace === undefined && (await failureIn(wordsWith(files, 'unix'))) === undefined;
   // At its start the CLI asks the vendor for an organisation's settings, by TCP, and tries for 18 s (2.1.197, 2.1.332).
   const mayFilter = mode === 'required' || apiOf(hostEnv)?.hostname !== 'api.anthropic.com';
   // Where its way out is a unix socket, it ignores a stored login.
@@ -193,6 +195,7 @@ async function failureOf(
   words: Seal['words'],
   claudeBin: string,
   hostEnv: HostEnv,
+  signal: AbortSignal | undefined,
 ): Promise<Failure | undefined> {
   for (const command of [process.execPath, claudeBin]) {
     let exit: Exit | undefined;
@@ -209,7 +212,7 @@ async function failureOf(
       },
     });
     child.finish();
-    const cut = await goneWithin(child, tryMs);
+    const cut = await goneWithin(child, tryMs, signal);
     if (exit?.code !== 0 || !version) {
       const last = child.stderrTail().trim().split('\n').at(-1)?.slice(0, 200);
       const silence = cut === undefined ? `${basename(command)} does not start in it` : noAnswer(tryMs);

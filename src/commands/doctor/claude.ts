@@ -17,7 +17,7 @@ import { requireScratch } from '../scratch.ts';
 /** The newest version that this project tests: the version to go back to when a newer one fails. */
 const testedVersion = '2.1.332';
 
-export async function* claudeLines(config: Config): AsyncGenerator<Line> {
+export async function* claudeLines(config: Config, signal?: AbortSignal): AsyncGenerator<Line> {
   let claudeBin: string;
   try {
     claudeBin = findCli(config.claudeBin, config.hostEnv);
@@ -28,17 +28,17 @@ export async function* claudeLines(config: Config): AsyncGenerator<Line> {
   }
   yield programLine(claudeBin);
   requireScratch();
-  const login = await loginStatus(claudeBin, config.hostEnv);
+  const login = await loginStatus(claudeBin, config.hostEnv, signal);
   yield loginLine(login, config.hostEnv, Date.now());
   const second = fallbackHost(config.hostEnv);
-  if (second !== undefined) yield secondLoginLine(await loginStatus(claudeBin, second));
+  if (second !== undefined) yield secondLoginLine(await loginStatus(claudeBin, second, signal));
   yield* organisationLines(login, config.hostEnv);
   const { hostEnv } = config;
   const mode = config.seal === 'off' ? 'off' : 'auto';
-  const seal = await chooseSeal({ mode, claudeBin, hostEnv });
+  const seal = await chooseSeal({ mode, claudeBin, hostEnv, signal });
   try {
     yield* sealLines('seal', partsOf(seal), config.seal === 'required' ? failure : warning);
-    yield* proofLines(await proveLock({ claudeBin, hostEnv, seal }));
+    yield* proofLines(await proveLock({ claudeBin, hostEnv, seal, signal }));
   } finally {
     seal.close();
   }

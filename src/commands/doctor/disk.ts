@@ -10,7 +10,6 @@ import { localUrl } from '../../service/ready.ts';
 import { openDailyCounts } from '../../store/daily.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { utcDay } from '../../time.ts';
-import { waitMs } from '../context.ts';
 import { keyState } from '../text/key-text.ts';
 import { fallbackLines } from './fallback.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
@@ -20,7 +19,7 @@ const scarceBytes = 1024 * mib;
 const tooLittleBytes = 100 * mib;
 
 /** The doctor does not create the directory; it reports whether the relay could. */
-export function diskLines(config: Config, now: number): Line[] {
+export function diskLines(config: Config, now: number, waitMs: number): Line[] {
   const { dataDir } = config;
   const mode = statSync(dataDir, { throwIfNoEntry: false })?.mode;
   if (mode === undefined) {

@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
+import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { startInProcess } from '../../../test/support/in-process.ts';
@@ -17,6 +18,7 @@ import { openDailyCounts } from '../../store/daily.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { utcDay } from '../../time.ts';
 import { loginLine } from './claude.ts';
+import { doctorLines } from './doctor.ts';
 import { diskLines, judgeSpace } from './disk.ts';
 import type { Line } from './line.ts';
 import { secondLoginLine } from './fallback.ts';
@@ -168,7 +170,7 @@ describe('settings', () => {
 });
 
 describe('the data directory', () => {
-  const lines = (env: Record<string, string> = {}): Line[] => diskLines(configOf(env), Date.now());
+  const lines = (env: Record<string, string> = {}): Line[] => diskLines(configOf(env), Date.now(), 250);
 
   test('a data directory that others can write is a failure, and its fix works as written', () => {
     openStore(dataDir).close();
@@ -180,6 +182,20 @@ describe('the data directory', () => {
     assertLine(find(fixed, 'data-dir'), 'ok', /only you/);
     assertLine(find(fixed, 'database'), 'ok', /^writable$/);
     assertLine(find(fixed, 'keys'), 'warning', /no valid key/, /^bin\/genkey my-app$/);
+  });
+
+  test('a locked database is a failure, for which the doctor waits as long as it may', () => {
+    openStore(dataDir).close();
+    const other = new DatabaseSync(join(dataDir, 'relay.db'));
+    other.exec('BEGIN IMMEDIATE');
+    const startedAt = performance.now();
+    assertLine(
+      find(diskLines(configOf(), Date.now(), 10), 'database'),
+      'failure',
+      /locked by another program/,
+    );
+    assert.ok(performance.now() - startedAt < 2500);
+    other.close();
   });
 
   test('a port without a secret is listed, and one that other machines reach is a warning', () => {
@@ -528,4 +544,24 @@ describe('the service', () => {
       assertLine(await of(web(8797, true)), 'ok', /Funnel forwards https:\/\/box\.ts\.net to the relay/);
     });
   });
+});
+
+test('a signal ends every program that the doctor starts', async () => {
+  for (const name of ['claude', 'systemctl', 'tailscale']) {
+    writeFileSync(join(scratch, name), '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
+  }
+  const config = configOf({ PATH: `${scratch}:${process.env['PATH'] ?? ''}` });
+  const stop = new AbortController();
+  const startedAt = performance.now();
+  const names = [];
+  for await (const { name } of doctorLines(
+    { config: () => config, configFile: () => file },
+    { signal: stop.signal },
+  )) {
+    names.push(name);
+    if (name === 'claude') stop.abort();
+  }
+  assert.deepEqual([names.includes('lock-proved'), names.at(-1)], [true, 'tunnel']);
+  // Each program alone has at least five seconds.
+  assert.ok(performance.now() - startedAt < 5000);
 });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { ConfigError, type Config } from '../../config.ts';
 import { relayState } from '../../service/state.ts';
 import { runOnBus } from '../../service/user-manager.ts';
-import type { SettingsContext } from '../context.ts';
+import { waitMs, type SettingsContext } from '../context.ts';
 import { json } from '../text/table.ts';
 import { processTerminal } from '../text/terminal.ts';
 import { claudeLines } from './claude.ts';
@@ -36,8 +36,18 @@ async function examine(context: SettingsContext, asJson: boolean): Promise<void>
   if (failed) process.exitCode = 1;
 }
 
+export type DoctorOptions = {
+  /** Milliseconds that a locked database can block the thread. */
+  waitMs?: number;
+  /** Ends the checks early. */
+  signal?: AbortSignal;
+};
+
 /** Never throws for what it finds. */
-export async function* doctorLines(context: SettingsContext): AsyncGenerator<Line> {
+export async function* doctorLines(
+  context: SettingsContext,
+  { waitMs: lockWaitMs = waitMs, signal }: DoctorOptions = {},
+): AsyncGenerator<Line> {
   let config: Config;
   try {
     config = context.config();
@@ -48,11 +58,11 @@ export async function* doctorLines(context: SettingsContext): AsyncGenerator<Lin
     return;
   }
   yield* settingsLines(config, context.configFile());
-  yield* claudeLines(config);
-  const run = runOnBus(config.hostEnv);
+  yield* claudeLines(config, signal);
+  const run = runOnBus(config.hostEnv, signal);
   const service = await relayState(run);
   yield* await relayLines(config, service);
   yield* await serviceLines(service, run);
-  yield* diskLines(config, Date.now());
+  yield* diskLines(config, Date.now(), lockWaitMs);
   yield* await tunnelLines(config, run);
 }

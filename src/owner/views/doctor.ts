@@ -8,7 +8,7 @@ import { live, table, type Html, type View } from '../layout.ts';
 export function doctorView(data: OwnerData): View {
   const { value, asking } = data.doctor();
   const content = html`${asking ? html`<p class="none">The checks run. They take some seconds: reload this page then.</p>` : ''}${value === undefined ? '' : linesOf(value)}`;
-  return { content: live('doctor', content), refreshS: asking ? 1 : 0 };
+  return { content: live('doctor', content), refreshS: asking ? 1 : 60 };
 }
 
 function linesOf({ at, lines }: Examined): Html {
