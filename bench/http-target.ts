@@ -116,16 +116,18 @@ function fill(dataDir: string, keys: number, rows: number): string[] {
   }
 }
 
-/** Spread over the last 80 days and 100 keys, as LEDGER_DAYS keeps them. One in 50 failed. */
+/** Spread over the last 80 days, 100 keys and 5 models, as LEDGER_DAYS keeps them. One in 50 failed, and each of the last tenth. */
 function ledgerRows(rows: number): string {
   const spanMs = 80 * 86_400_000;
   const first = Date.now() - spanMs;
+  const failed = `(i % 50 = 0 OR i > ${rows * 0.9})`;
   return `
     WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows - 1})
     INSERT INTO requests (at, request_id, key_id, route, model, status, tokens_in, tokens_out, cache_read, cache_write,
       cost_usd, total_ms, bytes_in, bytes_out, client_gone, error)
-    SELECT ${first} + i * ${Math.floor(spanMs / rows)}, 'req_' || i, 'old' || (i % 100), 'complete', 'opus', iif(i % 50 = 0, 504, 200), 1, 1, 1, 1,
-      0.1, 1, 1, 1, 0, iif(i % 50 = 0, 'timeout', NULL) FROM n;
+    SELECT ${first} + i * ${Math.floor(spanMs / rows)}, 'req_' || i, 'old' || (i % 100), 'complete', 'model-' || (i / 100 % 5), iif(${failed}, 504, 200), 1, 1, 1, 1,
+      0.1, 1, 1, 1, 0, iif(${failed}, 'timeout', NULL) FROM n;
     INSERT INTO daily_usage (key_id, day, model, requests, errors, tokens_in, tokens_out, cache_read, cache_write, cost_usd)
-    SELECT key_id, date(at / 1000, 'unixepoch'), model, count(*), 0, 1, 1, 1, 1, 0.1 FROM requests GROUP BY 1, 2, 3`;
+    SELECT owner.value, date(at / 1000, 'unixepoch'), model, count(*), 0, 1, 1, 1, 1, 0.1
+      FROM requests, json_each(json_array(key_id, '*')) AS owner GROUP BY 1, 2, 3`;
 }

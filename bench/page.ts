@@ -23,7 +23,13 @@ const rows = 1_000_000;
 /** The doctor's view starts programs, and is not a question to the ledger. */
 const plain = viewNames.filter((name) => name !== 'doctor');
 /** The forms of a view that have the most to read. */
-const heavy = ['use?period=30d&stack=model', 'requests?key=key-0', 'requests?status=5&route=fetch'];
+const heavy = [
+  'use?period=30d&stack=key',
+  'use?period=30d&stack=model',
+  'requests?key=old0&route=fetch',
+  'requests?status=5&route=fetch',
+  'trouble?period=7d',
+];
 
 export async function measurePage(bench: Bench, effort: HttpEffort): Promise<PageCost> {
   const port = await freePort();
@@ -75,7 +81,7 @@ export async function measurePage(bench: Bench, effort: HttpEffort): Promise<Pag
 /** As `claude-relay dashboard` and the browser do. */
 async function signIn(port: number, dataDir: string): Promise<{ base: string; cookie: string }> {
   const store = openStore(dataDir);
-  const code = openCodes(store).make();
+  const { code } = openCodes(store, port).make();
   store.close();
   const origin = `http://127.0.0.1:${port}`;
   const answer = await fetch(`${origin}/open?code=${code}`);

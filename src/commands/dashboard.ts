@@ -1,8 +1,7 @@
 /** `claude-relay dashboard`: opens the owner's page with a link that works once, for a minute. */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { processEnv, type Config } from '../config.ts';
@@ -12,7 +11,7 @@ import { probe } from '../service/call.ts';
 import { removeOwnFile, writeOwnFile } from '../service/own-file.ts';
 import { withRecords } from './context.ts';
 
-/** Milliseconds that a browser has to start and to load the page. */
+/** Milliseconds that a browser has to start and to open the link. */
 const browserMs = 20_000;
 
 export function addDashboardCommand(program: Command, config: () => Config): void {
@@ -38,15 +37,15 @@ async function dashboard(config: Config, printOnly: boolean): Promise<void> {
     );
   }
   await withRecords({ dataDir: () => config.dataDir }, async ({ store, terminal, now }) => {
-    const codes = openCodes(store, now);
+    const codes = openCodes(store, adminPort, now);
     const linkOf = (code: string): string => `${base}/open?code=${code}`;
     if (!printOnly) {
-      const code = codes.make();
-      const opened = await openInBrowser(linkOf(code), config.dataDir, () => !codes.waits(code));
+      const { code, isUsed } = codes.make();
+      const opened = await openInBrowser(linkOf(code), config.dataDir, isUsed);
       if (opened) return terminal.err('Opened the page in your browser.\n');
       terminal.err('No browser opened it. Open this link within a minute, on this machine. It works once:\n');
     }
-    terminal.out(`${linkOf(codes.make())}\n`);
+    terminal.out(`${linkOf(codes.make().code)}\n`);
   });
 }
 
@@ -59,15 +58,24 @@ async function openInBrowser(link: string, dataDir: string, isUsed: () => boolea
   const onDesktop = isMac || (processEnv['DISPLAY'] ?? processEnv['WAYLAND_DISPLAY'] ?? '') !== '';
   const opener = findProgram(isMac ? 'open' : 'xdg-open', processEnv['PATH']);
   if (!onDesktop || opener === undefined) return false;
-  const file = join(dataDir, 'open-page.html');
+  const file = join(dataDir, `open-page-${process.pid}.html`);
   writeOwnFile(file, `<!doctype html><meta http-equiv="refresh" content="0; url=${link}">\n`, 0o600);
   try {
-    await promisify(execFile)(opener, [file]);
-    for (const until = Date.now() + browserMs; Date.now() < until && !isUsed();) await sleep(100);
+    const hasFailed = startOpener(opener, file);
+    const until = performance.now() + browserMs;
+    while (performance.now() < until && !hasFailed() && !isUsed()) await sleep(100);
     return isUsed();
-  } catch {
-    return false;
   } finally {
     removeOwnFile(file);
   }
+}
+
+/** Without a desktop environment, an opener stays until the browser ends: the command does not wait for it. Returns whether it failed. */
+function startOpener(opener: string, file: string): () => boolean {
+  let failed = false;
+  const child = spawn(opener, [file], { stdio: 'ignore', detached: true });
+  child.once('error', () => (failed = true));
+  child.once('exit', (status) => (failed = status !== 0));
+  child.unref();
+  return () => failed;
 }

@@ -69,7 +69,7 @@ export function createOwnerApp({
   port,
 }: OwnerParts): Parameters<typeof getRequestListener>[0] {
   const app = new Hono<Env>();
-  const codes = openCodes(store, now);
+  const codes = openCodes(store, port, now);
   const sessions = new Sessions(now);
 
   app.use(async (c, next) => {
@@ -87,7 +87,8 @@ export function createOwnerApp({
   app.get('/metrics', metrics);
 
   app.get('/open', (c) => {
-    if (!codes.use(c.req.query('code') ?? '')) {
+    // A HEAD would use the code up, and show nothing.
+    if (c.req.method === 'HEAD' || !codes.use(c.req.query('code') ?? '')) {
       return c.html(noSession('The link was used before, or is older than a minute.'), 401);
     }
     const session = sessions.begin();

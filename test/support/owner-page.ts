@@ -9,7 +9,7 @@ import { freePort } from './ports.ts';
 export type OwnerRelay = InProcessRelay & {
   port: number;
   /** A new code, as `claude-relay dashboard` makes it. */
-  code: (now?: () => number) => string;
+  code: (now?: () => number, forPort?: number) => string;
   /** Sends one request to the owner's listener, with exactly these headers and a Host. */
   send: (path: string, options?: SendOptions) => Promise<Sent>;
   /** Exchanges a new code. */
@@ -29,15 +29,15 @@ export type Session = { path: string; cookie: string };
 export { codeLifeMs };
 
 export async function startOwnerRelay(options: InProcessOptions = {}): Promise<OwnerRelay> {
-  const port = await freePort();
+  const port = Number(options.settings?.['ADMIN_PORT'] ?? (await freePort()));
   const relay = await startInProcess({
     ...options,
-    settings: { ADMIN_PORT: String(port), ...options.settings },
+    settings: { ...options.settings, ADMIN_PORT: String(port) },
   });
-  const code = (now: () => number = Date.now): string => {
+  const code = (now: () => number = Date.now, forPort = port): string => {
     const store = openStore(relay.dataDir);
     try {
-      return openCodes(store, now).make();
+      return openCodes(store, forPort, now).make().code;
     } finally {
       store.close();
     }
