@@ -222,15 +222,18 @@ describe('promtool', { skip: needs('promtool') }, () => {
       const window = alert === 'ClaudeRelayPlanNearlyUsedUp' ? { window: 'five_hour' } : {};
       return { instance: 'i', job: 'claude-relay', ...window, ...own };
     };
+    const firing = (alert: string, input: object[], quiet: number, fires: number) => ({
+      interval: '1m',
+      input_series: input,
+      alert_rule_test: [
+        { alertname: alert, eval_time: `${quiet}m`, exp_alerts: [] },
+        { alertname: alert, eval_time: `${fires}m`, exp_alerts: [{ exp_labels: labels(alert) }] },
+      ],
+    });
+    // A relay that does not run has no other series.
+    const stopped = firing('ClaudeRelayNotReady', [{ series: `up${at}}`, values: '1x10 0x20' }], 14, 17);
     const tests = Object.entries(cases).flatMap(([alert, { input, quiet, fires, steady }]) => [
-      {
-        interval: '1m',
-        input_series: input,
-        alert_rule_test: [
-          { alertname: alert, eval_time: `${quiet}m`, exp_alerts: [] },
-          { alertname: alert, eval_time: `${fires}m`, exp_alerts: [{ exp_labels: labels(alert) }] },
-        ],
-      },
+      firing(alert, input, quiet, fires),
       {
         interval: '1m',
         input_series: steady,
@@ -241,7 +244,7 @@ describe('promtool', { skip: needs('promtool') }, () => {
     const bare = structuredClone(alerts);
     for (const rule of bare.groups.flatMap((group) => group.rules)) Object.assign(rule, { annotations: {} });
     file('alerts.yml', JSON.stringify(bare));
-    const config = { rule_files: ['alerts.yml'], evaluation_interval: '1m', tests };
+    const config = { rule_files: ['alerts.yml'], evaluation_interval: '1m', tests: [stopped, ...tests] };
     assert.match(promtool(['test', 'rules', file('test.yml', JSON.stringify(config))]), /SUCCESS/);
   });
 
