@@ -45,6 +45,11 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
+/** Whether the guard of the page fetches denied the request. */
+export function isDenial(code: string): boolean {
+  return code.startsWith('blocked_');
+}
+
 /** The limits that a 429 can name in its `limit` field. */
 export const limitNames = [
   'global_concurrency',

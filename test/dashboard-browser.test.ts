@@ -13,7 +13,7 @@ import type { Line } from '../src/commands/doctor/line.ts';
 import { findProgram } from '../src/find-program.ts';
 import { needs } from './support/needs.ts';
 import { changeKeys } from './support/ollama-port.ts';
-import { startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
+import { ownHeaders, startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
 import { listenOn } from './support/ports.ts';
 import { eventually, query, root } from './support/relay.ts';
 
@@ -125,17 +125,29 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
       await page.goto(base + view);
       return (await page.locator('main').innerText()).replaceAll(/\s+/g, ' ');
     };
-    assert.match(await textOf('now'), /Ready Locked .* Proved .* Not sealed .* Running 0 .* not public/);
+    assert.match(await textOf('now'), /Ready Locked Proved: .* Not sealed .* Running 0 .* not public/);
     const keysText = await textOf('keys');
     assert.match(
       keysText,
       /All keys, requests today \d+ of 500 All keys, reckoned dollars today \$0\.0\d+ of \$2\.00 /,
     );
-    assert.match(keysText, /spender \d+ of 40 \$0\.0100 of \$0\.0100 used up/);
+    assert.match(keysText, /spender \d+ of 40 0 of 2 running \$0\.0100 of \$0\.0100 used up/);
     assert.match(await textOf('use'), /Requests [2-9]\d /);
     assert.match(await textOf('use?period=7d&stack=model'), /Models .* haiku 8/);
-    assert.match(await textOf('requests?key=blog&status=2'), /blog complete haiku 200/);
-    assert.doesNotMatch(await textOf('requests?key=blog&status=2'), /cron (?:complete|fetch)/);
+    await page.goto(`${base}keys`);
+    await page.getByText('The charts as a table').click();
+    const today = new Date().toISOString().slice(0, 10);
+    await page
+      .getByText(new RegExp(`^${today}: \\d+$`))
+      .first()
+      .waitFor();
+    await page.goto(`${base}requests`);
+    await page.getByLabel('Key').selectOption({ label: 'blog' });
+    await page.getByLabel('Status').selectOption({ label: 'answered' });
+    await page.getByRole('button', { name: 'Show' }).click();
+    const table = await page.locator('table').innerText();
+    assert.match(table.replaceAll(/\s+/g, ' '), /blog complete haiku 200/);
+    assert.doesNotMatch(table, /cron/);
     assert.match(await textOf('trouble'), /the budget of the key key_budget complete \d/);
     assert.match(await textOf('trouble'), /an address that is not public blocked_address fetch 1/);
     // The page follows the checks, and then stops.
@@ -145,15 +157,20 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
     await page.context().close();
   });
 
-  test('a view follows new requests without a reload', async () => {
+  /** The label of what has the focus. */
+  const focused = (page: Page) => page.evaluate('document.activeElement.getAttribute("aria-label")');
+
+  test('a view follows new requests without a reload, and the focus stays', async () => {
     const { page, base } = await open();
     await page.goto(`${base}keys`);
     const cell = page.locator('tr', { hasText: 'news' }).locator('td').nth(1);
     const before = await cell.innerText();
     await page.evaluate(() => ((globalThis as { mark?: boolean }).mark = true));
+    await page.getByRole('button', { name: 'Revoke news' }).focus();
     assert.equal(await ask(keys['news'] ?? '', {}), 200);
     await eventually('the number changes', async () => (await cell.innerText()) !== before);
     assert.equal(await page.evaluate(() => (globalThis as { mark?: boolean }).mark), true);
+    assert.equal(await focused(page), 'Revoke news');
     await page.context().close();
   });
 
@@ -175,9 +192,13 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
     // The second question has the focus.
     await page.keyboard.press('Enter');
     await eventually('it is refused', async () => (await ask(key, {})) === 401);
-    await page.getByRole('button', { name: 'Enable victim' }).waitFor();
-    await press('Enable victim');
+    await eventually(
+      'the focus is on its counterpart',
+      async () => (await focused(page)) === 'Enable victim',
+    );
+    await page.keyboard.press('Enter');
     await eventually('it is accepted', async () => (await ask(key, {})) === 200);
+    await eventually('the focus is back', async () => (await focused(page)) === 'Disable victim');
     await press('Revoke victim');
     await press('Revoke it');
     await press('Yes, revoke victim');
@@ -209,6 +230,31 @@ describe("the owner's page in Chromium", { skip: needs('chromium') }, () => {
     await page.locator('tr', { hasText: 'printer' }).filter({ hasText: 'of 2' }).waitFor();
     await page.reload();
     assert.equal((await page.content()).includes(secret), false);
+    await page.context().close();
+  });
+
+  test('the secret of a new key stays on the screen when the session ends', async () => {
+    const { page, base } = await open();
+    await page.goto(`${base}keys`);
+    await page.locator('[data-act="new-key"]').click();
+    await page.getByLabel('Label').fill('kept');
+    await page.locator('dialog [type="submit"]').click();
+    const secret = await page.locator('#secret').innerText();
+    const cookies = await page.context().cookies(`${base}keys`);
+    const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join();
+    const headers = ownHeaders(relay.port, { path: base, cookie });
+    const out = await relay.send(`${new URL(base).pathname}logout`, { method: 'POST', headers, body: '{}' });
+    assert.equal(out.status, 200);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    // As when the owner comes back from another tab. What the page asks now comes before the last request.
+    await page.evaluate(`
+      document.dispatchEvent(new Event('visibilitychange'));
+      fetch('/owner.js').then((response) => response.text())`);
+    assert.deepEqual(asked, [`http://127.0.0.1:${relay.port}/owner.js`]);
+    assert.equal(await page.locator('#secret').innerText(), secret);
+    await page.getByRole('button', { name: 'Done' }).click();
+    await page.getByText('This page needs a session.').waitFor();
     await page.context().close();
   });
 

@@ -1,21 +1,31 @@
 /** The owner's listener under attack: who reaches it, and what it takes to change anything. Then the command that opens its page. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globalAgent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import type { Line } from '../src/commands/doctor/line.ts';
 import { openKeys } from '../src/keys/store.ts';
 import { systemClock } from '../src/limits/clock.ts';
 import { openDailyCounts } from '../src/store/daily.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import { utcDay } from '../src/time.ts';
+import type { InProcessOptions } from './support/in-process.ts';
 import { changeKeys } from './support/ollama-port.ts';
-import { codeLifeMs, ownHeaders, startOwnerRelay, type OwnerRelay } from './support/owner-page.ts';
+import {
+  codeLifeMs,
+  ownHeaders,
+  startOwnerRelay,
+  type OwnerRelay,
+  type Session,
+} from './support/owner-page.ts';
 import { freePort } from './support/ports.ts';
 import { rawExchange } from './support/raw.ts';
-import { root } from './support/relay.ts';
+import { eventually, root, sleep } from './support/relay.ts';
 
 const views = ['now', 'keys', 'use', 'requests', 'trouble', 'doctor'];
 
@@ -119,6 +129,9 @@ describe("the owner's listener", () => {
 
     const old = relay.code(() => Date.now() - codeLifeMs - 1);
     assert.equal((await relay.send(`/open?code=${old}`)).status, 401);
+    const asHead = relay.code();
+    assert.equal((await relay.send(`/open?code=${asHead}`, { method: 'HEAD' })).status, 401);
+    assert.equal((await relay.send(`/open?code=${asHead}`)).status, 200, 'a HEAD uses no code up');
     const several = await Promise.all(
       Array.from({ length: 20 }, () => relay.code()).map((each) =>
         Promise.all([relay.send(`/open?code=${each}`), relay.send(`/open?code=${each}`)]),
@@ -129,6 +142,11 @@ describe("the owner's listener", () => {
         both.map(({ status }) => status).sort((a, b) => a - b),
         [200, 401],
       );
+  });
+
+  test('a code for another port opens nothing', async () => {
+    const code = relay.code(Date.now, relay.port + 1);
+    assert.equal((await relay.send(`/open?code=${code}`)).status, 401);
   });
 
   test('10,000 guesses find no code, and do not keep the owner out', async () => {
@@ -231,9 +249,8 @@ describe("the owner's listener", () => {
     assert.equal((await relay.send(`/open?code=${code}`)).status, 200, 'the code was not used');
   });
 
-  test('text of an attacker is shown as text', async () => {
+  test('a label of an attacker is refused', async () => {
     const session = await relay.session();
-    const markup = '"><script>alert(1)</script>';
     for (const label of [markup, '\u001b[31mred', '../..', 'a b', '']) {
       const answer = await relay.send(`${session.path}keys`, {
         method: 'POST',
@@ -243,23 +260,72 @@ describe("the owner's listener", () => {
       assert.equal(answer.status, 400, label);
       assert.match(answer.text, /A label is/);
     }
-    const query = new URLSearchParams({
-      key: markup,
-      route: markup,
-      status: markup,
-      period: markup,
-      stack: markup,
-    });
-    for (const view of views) {
-      const { status, text } = await relay.send(`${session.path}${view}?${query.toString()}`, {
-        headers: { cookie: session.cookie },
-      });
-      assert.deepEqual([status, text.includes('<script>alert')], [200, false], view);
-    }
   });
 });
 
-test('a session ends after 12 hours, and with the relay', async (t) => {
+const markup = '"><script>alert(1)</script>';
+
+/** A relay for one test, and the HTML of a view. */
+async function startViews(t: TestContext, options: InProcessOptions = {}) {
+  const relay = await startOwnerRelay(options);
+  t.after(() => relay.stop());
+  const { path, cookie } = await relay.session();
+  const view = async (name: string): Promise<string> => {
+    const { status, text } = await relay.send(path + name, { headers: { cookie } });
+    assert.equal(status, 200, name);
+    return text.replaceAll(/\s+/g, ' ');
+  };
+  return { relay, view };
+}
+
+/** What the owner reads. */
+const textOf = (html: string): string => html.replaceAll(/<[^>]+>/g, ' ').replaceAll(/\s+/g, ' ');
+
+const failedProof = {
+  proved: false,
+  hotProblem: undefined,
+  cliVersion: '1.2.3',
+  provedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 0,
+  checks: [{ name: `no-tools${markup}`, ok: false, detail: 'Bash' }],
+  addedBytes: 0,
+  addedTexts: [],
+};
+
+test('text of an attacker is shown as text', async (t) => {
+  const escaped = '&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;';
+  async function* doctor(): AsyncGenerator<Line> {
+    yield { name: `disk${markup}`, state: 'failure', detail: `full${markup}`, fix: `df${markup}` };
+  }
+  const { relay, view } = await startViews(t, {
+    doctor,
+    overrides: { prove: () => Promise.resolve(failedProof) },
+  });
+  await view('doctor');
+  await eventually('the checks have ended', async () => (await view('doctor')).includes('disk'));
+  const shown = await view('doctor');
+  for (const each of [`disk${escaped}`, `full${escaped}`, `df${escaped}`])
+    assert.ok(shown.includes(each), each);
+  assert.ok((await view('now')).includes(`no-tools${escaped}`));
+
+  // The link to older requests repeats the filter.
+  await Promise.all(Array.from({ length: 51 }, () => relay.post({ prompt: 'hi' })));
+  const filter = new URLSearchParams({ status: markup }).toString();
+  await eventually('the ledger has them', async () =>
+    (await view(`requests?${filter}`)).includes(
+      `<a id="older" href="requests?key=&amp;route=&amp;${filter}&amp;`,
+    ),
+  );
+  const all = { key: markup, route: markup, status: markup, period: markup, stack: markup, before: markup };
+  for (const name of views) {
+    for (const each of ['', `?${new URLSearchParams(all).toString()}`]) {
+      const html = await view(name + each);
+      assert.equal(html.includes(markup.slice(2)), false, name + each);
+    }
+  }
+});
+
+test('a session ends after 12 hours', async (t) => {
   let offset = 0;
   const clock = { ...systemClock, wall: () => systemClock.wall() + offset };
   const relay = await startOwnerRelay({ overrides: { clock } });
@@ -293,6 +359,94 @@ test('the page shows the limits of all keys, also without a key, and the budget 
   assert.doesNotMatch(off, /second login today/);
 });
 
+test('a session ends with the relay', async (t) => {
+  const scratch = mkdtempSync(join(tmpdir(), 'owner-restart-'));
+  const settings = { ADMIN_PORT: String(await freePort()) };
+  let session: Session | undefined;
+  for (const expected of [200, 401]) {
+    const relay = await startOwnerRelay({ scratch, settings, key: 'none' });
+    t.after(() => relay.stop());
+    session ??= await relay.session();
+    const { path, cookie } = session;
+    const { status } = await relay.send(`${path}now`, { headers: { cookie } });
+    assert.equal(status, expected);
+    await relay.stop();
+    // The connections to it.
+    globalAgent.destroy();
+  }
+  rmSync(scratch, { recursive: true });
+});
+
+test('a doctor that throws shows a failure, and runs again after a minute only', async (t) => {
+  let runs = 0;
+  async function* doctor(): AsyncGenerator<Line> {
+    runs += 1;
+    yield { name: 'settings', state: 'ok', detail: '2 in config.env' };
+    throw new Error('no such disk');
+  }
+  const { view } = await startViews(t, { doctor });
+  assert.match(await view('doctor'), /data-refresh="1"/);
+  await eventually('the checks have ended', async () => (await view('doctor')).includes('no such disk'));
+  const shown = await view('doctor');
+  assert.match(shown, /data-refresh="60"/);
+  assert.match(
+    textOf(shown),
+    /Checked at .* ok settings 2 in config\.env failure doctor a check failed: no such disk/,
+  );
+  assert.equal(runs, 1);
+});
+
+test('the doctor ends with the relay', async () => {
+  let hasEnded = false;
+  const relay = await startOwnerRelay({
+    doctor: async function* (signal: AbortSignal): AsyncGenerator<Line> {
+      await once(signal, 'abort');
+      // Longer than the listener takes to close.
+      await sleep(1500);
+      hasEnded = true;
+      yield { name: 'settings', state: 'ok', detail: '' };
+      assert.fail('a further check begins');
+    },
+  });
+  const { path, cookie } = await relay.session();
+  await relay.send(`${path}doctor`, { headers: { cookie } });
+  await relay.stop();
+  assert.equal(hasEnded, true);
+});
+
+test('without a proved lock, Now says that it is not locked, and the plan is not asked', async (t) => {
+  const { view } = await startViews(t, { overrides: { prove: () => Promise.resolve(failedProof) } });
+  const text = textOf(await view('now'));
+  assert.match(text, / Not ready lock_proved: the lock is not proved: no-tools\S* /);
+  assert.match(text, / Not locked Not proved: no request is served\. .* once the lock is proved\. /);
+  assert.doesNotMatch(text, / Locked /);
+});
+
+test('Trouble counts the requests without a valid key', async (t) => {
+  const { relay, view } = await startViews(t);
+  const trouble = async () => textOf(await view('trouble'));
+  assert.match(await trouble(), /Requests without one since the start of the relay: 0\. /);
+  for (let i = 0; i < 3; i += 1) {
+    await relay.post({ prompt: 'hi' }, { headers: { authorization: 'Bearer crk_wrong' } });
+  }
+  assert.match(await trouble(), /Requests without one since the start of the relay: 3\. /);
+});
+
+test('Requests can be filtered by a revoked key', async (t) => {
+  const { relay, view } = await startViews(t);
+  const gone = relay.mint('gone');
+  const authorization = `Bearer ${gone}`;
+  assert.equal((await relay.post({ prompt: 'hi' }, { headers: { authorization } })).status, 200);
+  assert.equal((await relay.complete({ prompt: 'hi' })).status, 200);
+  changeKeys(relay, (keys) => keys.revoke('gone', 'test'));
+  await eventually('the ledger has both', async () => (await view('requests')).split('<tr>').length === 4);
+  const [, id] = /<option value="(\w+)" >gone \(revoked \w+\)<\/option>/.exec(await view('requests')) ?? [];
+  const filtered = await view(`requests?key=${id}`);
+  assert.match(filtered, /<option value="\w+" selected>gone \(revoked/);
+  const [, body = ''] = filtered.split('<tbody>');
+  assert.deepEqual([textOf(body).match(/gone/g)?.length, /\btest\b/.test(textOf(body))], [1, false]);
+});
+
 describe('claude-relay dashboard', () => {
   let relay: OwnerRelay;
   let desktop: string;
@@ -314,7 +468,7 @@ describe('claude-relay dashboard', () => {
         ...env,
       },
     });
-  const file = () => join(relay.dataDir, 'open-page.html');
+  const files = () => readdirSync(relay.dataDir).filter((name) => name.endsWith('.html'));
   /** A desktop whose program for links is this script. */
   const withOpener = (script: string): Record<string, string> => {
     writeFileSync(join(desktop, 'xdg-open'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
@@ -336,8 +490,24 @@ describe('claude-relay dashboard', () => {
     );
     const { stdout, stderr } = await dashboard(env);
     assert.deepEqual([stdout, stderr], ['', 'Opened the page in your browser.\n']);
-    assert.equal(readFileSync(join(desktop, 'seen'), 'utf8'), `${file()}\n600\n`);
-    assert.equal(existsSync(file()), false);
+    const [seen = '', mode] = readFileSync(join(desktop, 'seen'), 'utf8').split('\n');
+    assert.match(seen.replace(relay.dataDir, ''), /^\/open-page-\d+\.html$/);
+    assert.equal(mode, '600');
+    assert.deepEqual(files(), []);
+  });
+
+  test('does not wait for a program that stays until the browser ends, and two runs have two files', async () => {
+    const env = withOpener(
+      `echo $$ "$1" >> '${desktop}/stays'; curl -s "$(sed 's/.*url=//; s/">.*//' "$1")" > /dev/null; exec sleep 600`,
+    );
+    for (const { stdout, stderr } of await Promise.all([dashboard(env), dashboard(env)])) {
+      assert.deepEqual([stdout, stderr], ['', 'Opened the page in your browser.\n']);
+    }
+    const stays = readFileSync(join(desktop, 'stays'), 'utf8').trim().split('\n');
+    assert.equal(new Set(stays.map((line) => line.split(' ')[1])).size, 2);
+    // Each of them still runs.
+    for (const line of stays) process.kill(Number(line.split(' ')[0]));
+    assert.deepEqual(files(), []);
   });
 
   test('prints the link when no browser can be opened', async () => {
@@ -345,7 +515,7 @@ describe('claude-relay dashboard', () => {
       const { stdout, stderr } = await dashboard(env);
       assert.match(stderr, /^No browser opened it\. Open this link within a minute/);
       assert.match(stdout, /^http:\/\/127\.0\.0\.1:\d+\/open\?code=[\w-]{43}\n$/);
-      assert.equal(existsSync(file()), false);
+      assert.deepEqual(files(), []);
     }
   });
 

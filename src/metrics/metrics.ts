@@ -4,6 +4,7 @@
  */
 import { Counter, Histogram, Registry } from '@prometheus-io/client';
 import type { TurnStart } from '../conversation.ts';
+import { isDenial } from '../errors.ts';
 import type { RequestRecord } from '../ledger/record.ts';
 import { foldRevoked, type KeyCounter } from './revoked.ts';
 
@@ -121,7 +122,7 @@ export function openMetrics(models: readonly string[]) {
       if (limit !== undefined) refusals.inc({ limit, key });
       if (route !== 'fetch' && route !== 'mcp_fetch_page') return;
       fetches.inc({ outcome });
-      if (outcome.startsWith('blocked_')) denied.inc({ reason: outcome });
+      if (isDenial(outcome)) denied.inc({ reason: outcome });
     },
     processEnded: (cause: string): void => ends.inc({ cause }),
     /** The checks of a proof that has ended. */
@@ -129,6 +130,7 @@ export function openMetrics(models: readonly string[]) {
       for (const { name, ok } of checks) if (!ok) lockChecks.inc({ check: name });
     },
     authFailed: (): void => authFailures.inc(),
+    authFailures: async (): Promise<number> => (await authFailures.get()).values[0]?.value ?? 0,
     ledgerFailed: (): void => ledgerFailures.inc(),
     /** See `foldRevoked`. One at a time: two would move the same counts. */
     foldRevoked: (current: ReadonlySet<string>): Promise<void> =>

@@ -3,7 +3,6 @@ import type { ReadyResponse } from '../api.ts';
 import type { UsageReader } from '../claude/usage-windows.ts';
 import { keyJson, keyLabels, type KeyJson } from '../commands/text/key-text.ts';
 import { failure, type Line } from '../commands/doctor/line.ts';
-import { usageJson, type UsageJson } from '../commands/text/usage-text.ts';
 import type { Config } from '../config.ts';
 import { limitsOf } from '../http/identify.ts';
 import { details, type DetailsParts } from '../http/routes/health.ts';
@@ -15,6 +14,7 @@ import { openLedgerReader, type Failures, type NumberedRow, type RowFilter } fro
 import { openUsage, type UsagePeriod } from '../ledger/usage.ts';
 import type { Admission } from '../limits/admission.ts';
 import { billedOn, spentOn } from '../limits/spending.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { openDailyCounts } from '../store/daily.ts';
 import type { Store } from '../store/sqlite.ts';
 import { utcDay } from '../time.ts';
@@ -27,6 +27,7 @@ export type OwnerDataParts = DetailsParts & {
   config: { limits: Pick<Config['limits'], 'fallbackUsd'> };
   admission: Pick<Admission, 'state' | 'load'>;
   plan: Pick<UsageReader, 'windows'>;
+  metrics: Pick<Metrics, 'authFailures'>;
   /** Runs `claude-relay doctor`. */
   doctor: (signal: AbortSignal) => AsyncIterable<Line>;
   now: () => number;
@@ -37,8 +38,8 @@ export type LabelledRow = NumberedRow & { label: string };
 export type KeyState = KeyJson & {
   limits: ReturnType<typeof limitsBody>;
   today: { requests: number; errors: number };
-  /** Requests of each of the last `sparkDays` UTC days, oldest first. */
-  spark: number[];
+  /** The last `sparkDays` UTC days, oldest first. */
+  days: { day: string; requests: number }[];
 };
 export type Examined = { at: number; lines: readonly Line[] };
 
@@ -57,8 +58,9 @@ export function openOwnerData(parts: OwnerDataParts) {
   let examination: Promise<Examined> | undefined;
   const examined = latest(() => (examination = examine(parts, stop.signal)), doctorKeptMs);
 
+  const labelsOf = (ids: readonly string[]): Map<string, string> => keyLabels(keys, [...new Set(ids)]);
   const labelled = (rows: readonly NumberedRow[]): LabelledRow[] => {
-    const labels = keyLabels(keys);
+    const labels = labelsOf(rows.map(({ key_id: id }) => id ?? ''));
     return rows.map((row) => ({ ...row, label: labels.get(row.key_id ?? '') ?? row.key_id ?? '' }));
   };
 
@@ -76,7 +78,7 @@ export function openOwnerData(parts: OwnerDataParts) {
       const at = now();
       const today = { now: at, spent: ({ id }: { id: string }) => spentOn(counts, utcDay(at), id) };
       const rows = Map.groupBy(usage.rows({ days: sparkDays }), ({ keyId }) => keyId);
-      const days = usage.report({ days: sparkDays }).times.map(({ time }) => time);
+      const days = usage.times({ days: sparkDays });
       const stateOf = (key: Key): KeyState => {
         const sumAt = (day: string, field: 'requests' | 'errors'): number =>
           (rows.get(key.id) ?? [])
@@ -87,7 +89,7 @@ export function openOwnerData(parts: OwnerDataParts) {
           ...keyJson(key, today),
           limits: limitsBody(admission.state('complete', limitsOf(key, 'complete')), at),
           today: { requests: sumAt(last, 'requests'), errors: sumAt(last, 'errors') },
-          spark: days.map((day) => sumAt(day, 'requests')),
+          days: days.map((day) => ({ day, requests: sumAt(day, 'requests') })),
         };
       };
       return keys.list().map(stateOf);
@@ -101,15 +103,20 @@ export function openOwnerData(parts: OwnerDataParts) {
       const billed = limit > 0 ? { limit, used: billedOn(counts, utcDay(at)) } : undefined;
       return { requests, usd, tokens, billed };
     },
-    use(period: UsagePeriod): UsageJson {
-      return usageJson(usage.report(period), usage.rows(period), keyLabels(keys));
+    /** The sums of each key and model, or of each model for all keys together, with the names of the days or hours. */
+    use(period: UsagePeriod, stack: 'key' | 'model') {
+      const rows = usage.rows({ ...period, keyId: stack === 'key' ? undefined : '*' });
+      return { times: usage.times(period), rows, labels: labelsOf(rows.map(({ keyId }) => keyId)) };
     },
     requests(filter: RowFilter, count: number, before: number | undefined) {
       const { rows, searchedTo } = reader.page(filter, count, before);
       return { rows: labelled(rows), searchedTo };
     },
     failures: (since: number): Failures[] => reader.failures(since),
-    labels: (): Map<string, string> => new Map(keys.list().map(({ label, id }) => [label, id])),
+    /** Requests without a valid key since the start of the relay. The ledger does not have them. */
+    withoutKey: parts.metrics.authFailures,
+    /** Of the keys that have rows in the ledger, by id. */
+    labels: (): Map<string, string> => labelsOf(reader.keyIds()),
     /** The last check, and whether a new one runs. */
     doctor: examined,
     /** Ends the checks that run. */

@@ -89,7 +89,7 @@ function document(title: string, body: Html, head: Html = raw('')): Html {
     </html>`;
 }
 
-/** A part that the script keeps up to date. */
+/** A part that the script keeps up to date. What can have the focus in it has an id that stays. */
 export function live(id: string, content: Cell): Html {
   return html`<div class="live" id="${id}">${content}</div>`;
 }

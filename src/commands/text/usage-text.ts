@@ -73,8 +73,6 @@ function hotShare({ answers, hot_answers }: UsageTotals): number | null {
   return answers === 0 ? null : hot_answers / answers;
 }
 
-export type UsageJson = ReturnType<typeof usageJson>;
-
 /** `keys` of the whole period, and of each of its days or hours. */
 export function usageJson(
   report: UsageReport,
@@ -117,11 +115,13 @@ function partJson({ total, models }: UsagePart) {
   };
 }
 
-function totalsJson(totals: UsageTotals) {
+export type TotalsJson = ReturnType<typeof totalsJson>;
+
+/** With the ledger's names. */
+export function totalsJson(totals: UsageTotals) {
   return { ...countsOf(totals), hot_share: hotShare(totals) };
 }
 
-/** With the ledger's names. */
 function countsOf(totals: UsageTotals) {
   return {
     requests: totals.requests,

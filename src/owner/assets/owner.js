@@ -8,6 +8,7 @@ let refreshMs = Number(main?.dataset.refresh ?? 0) * 1000;
 /** Replaces the parts that changed; what has the focus keeps it. */
 async function refresh() {
   const response = await fetch(location.href, { headers: { accept: 'text/html' } });
+  if (dialog.open) return;
   if (response.status === 401) return location.reload();
   if (!response.ok) throw new Error(`status ${response.status}`);
   const next = new DOMParser().parseFromString(await response.text(), 'text/html');
@@ -15,16 +16,17 @@ async function refresh() {
   for (const part of document.querySelectorAll('.live')) {
     const other = next.getElementById(part.id);
     if (other === null || other.innerHTML === part.innerHTML) continue;
-    const focused = part.contains(document.activeElement) ? document.activeElement.dataset.path : undefined;
+    const focused = part.contains(document.activeElement) ? document.activeElement.id : '';
     part.replaceChildren(...other.childNodes);
-    if (focused !== undefined) part.querySelector(`[data-path="${CSS.escape(focused)}"]`)?.focus();
+    document.getElementById(focused)?.focus();
   }
 }
 
 let timer;
+/** Not while a dialog is open: a reload would remove a secret that is shown once. */
 async function keepUp() {
   clearTimeout(timer);
-  if (refreshMs === 0 || document.hidden) return;
+  if (refreshMs === 0 || document.hidden || dialog.open) return;
   try {
     await refresh();
     main.classList.remove('stale');
@@ -33,6 +35,7 @@ async function keepUp() {
     main.classList.add('stale');
     say('The relay does not answer. The numbers are old.', 'yes');
   }
+  clearTimeout(timer);
   if (refreshMs > 0) timer = setTimeout(() => void keepUp(), refreshMs);
 }
 
@@ -96,7 +99,6 @@ function ask(act, name, path) {
       await send(path);
       close();
       say(`${verb}d ${name}.`);
-      await refresh();
     } catch (error) {
       problem.textContent = error.message;
     }
@@ -122,7 +124,6 @@ function createKey() {
     try {
       const { label, secret } = await send('keys', body);
       showSecret(label, secret);
-      await refresh();
     } catch (error) {
       problem.textContent = error.message;
     }
@@ -149,8 +150,11 @@ function showSecret(label, secret) {
   );
 }
 
-// The secret must not stay in the page.
-dialog?.addEventListener('close', () => dialog.replaceChildren());
+dialog?.addEventListener('close', () => {
+  // The secret must not stay in the page.
+  dialog.replaceChildren();
+  void keepUp();
+});
 
 async function press({ act, name, path }) {
   if (act === 'close') return close();

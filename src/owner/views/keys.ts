@@ -10,7 +10,12 @@ export function keysView(data: OwnerData): View {
   const keys = data.keys();
   const content = html`<p><button type="button" data-act="new-key">Create a key</button></p>
     ${live('shared', sharedLimits(data.shared()))}
-    ${live('keys', table('Keys, and their use today', columns, keys))} ${newKeyForm}`;
+    ${live('keys', table('Keys, and their use today', columns, keys))}
+    <details>
+      <summary>The charts as a table</summary>
+      ${live('days', table('Requests of each UTC day, where there were any', dayColumns, keys))}
+    </details>
+    ${newKeyForm}`;
   return { content, refreshS: 5 };
 }
 
@@ -24,7 +29,8 @@ const columns = [
   },
   {
     title: 'Requests',
-    cell: ({ limits, today }: KeyState) => used(today.requests, limits.key_daily, count, 'requests'),
+    cell: ({ limits, today }: KeyState) =>
+      html`${used(today.requests, limits.key_daily, count, 'requests')}<small>${atOnce(limits)}</small>`,
   },
   {
     title: 'Reckoned dollars',
@@ -41,12 +47,33 @@ const columns = [
   },
   {
     title: '14 days',
-    cell: ({ label, spark }: KeyState) =>
-      sparkline(`Requests of ${label} in 14 days: ${spark.join(', ')}`, spark),
+    cell: ({ label, days }: KeyState) => {
+      const values = days.map(({ requests }) => requests);
+      return sparkline(`Requests of ${label} in 14 days: ${values.join(', ')}`, values);
+    },
   },
   { title: 'Change', cell: actions },
 ];
 
+const dayColumns = [
+  { title: 'Key', cell: ({ label }: KeyState) => named(label) },
+  {
+    title: 'Requests',
+    cell: ({ days }: KeyState) =>
+      days
+        .filter(({ requests }) => requests > 0)
+        .map(({ day, requests }) => `${day}: ${count(requests)}`)
+        .join(', ') || 'none',
+  },
+];
+
+/** What the key uses of its limits by the minute and at the same time. */
+function atOnce({ key_rpm: rpm, concurrency: { limit, running } }: KeyState['limits']): string {
+  const minute = rpm === undefined ? [] : [`${count(rpm.used)} of ${count(rpm.limit)} a minute`];
+  return [...minute, `${running}${limit === 0 ? '' : ` of ${limit}`} running`].join(', ');
+}
+
+/** What all keys used today of each limit that they share, and the second login of its budget. */
 function sharedLimits({ requests, usd, tokens, billed }: ReturnType<OwnerData['shared']>): Html | '' {
   const figures = [
     { name: 'All keys, requests today', limit: requests, text: count, unit: 'requests' },
@@ -82,9 +109,11 @@ function used(
 }
 
 function actions({ label, state }: KeyState): Html {
+  // The two buttons that switch a key share an id: the other one gets the focus.
   const button = (act: 'disable' | 'enable' | 'revoke', text: string) =>
     html`<button
       type="button"
+      id="${act === 'revoke' ? 'revoke' : 'switch'}-${label}"
       data-act="${act}"
       data-path="keys/${encodeURIComponent(label)}/${act}"
       data-name="${label}"

@@ -12,14 +12,15 @@ export function nowView(data: OwnerData): View {
   const ready = data.ready();
   const content = html`
     ${live('state', stateOf(ready))} ${live('figures', figures(data, ready))}
-    ${live('plan', planOf(data.plan().value))} ${live('errors', lastErrors(data.lastFailures(8)))}
+    ${live('plan', isLocked(ready) ? planOf(data.plan().value) : planLater)}
+    ${live('errors', lastErrors(data.lastFailures(8)))}
   `;
   return { content, refreshS: 2 };
 }
 
 function stateOf({ ok, checks, seal }: ReadyResponse): Html {
   const failed = checks.filter((check) => !check.ok);
-  const lock = checks.find(({ name }) => name === 'lock_proved');
+  const locked = isLocked({ checks });
   const others = failed.map(
     ({ name, detail }) => html`<li>${name}${detail === undefined ? '' : `: ${detail}`}</li>`,
   );
@@ -32,18 +33,18 @@ function stateOf({ ok, checks, seal }: ReadyResponse): Html {
         : ''
     }
     <dl class="badges">
-      <div class="good">
-        <dt>Locked</dt>
-        <dd>Claude Code is told to do nothing but answer.</dd>
-      </div>
-      <div class="${lock?.ok === true ? 'good' : 'bad'}">
-        <dt>${lock?.ok === true ? 'Proved' : 'Not proved'}</dt>
+      <div class="${locked ? 'good' : 'bad'}">
+        <dt>${locked ? 'Locked' : 'Not locked'}</dt>
         <dd>
-          ${lock?.ok === true ? 'The installed version was seen to do nothing else.' : (lock?.detail ?? '')}
+          ${locked ? 'Proved: the installed Claude Code does nothing but answer.' : 'Not proved: no request is served.'}
         </dd>
       </div>
       ${seal === undefined ? '' : sealBadge(seal)}
     </dl>`;
+}
+
+function isLocked({ checks }: Pick<ReadyResponse, 'checks'>): boolean {
+  return checks.some(({ name, ok }) => name === 'lock_proved' && ok);
 }
 
 function sealBadge(seal: NonNullable<ReadyResponse['seal']>): Html {
@@ -79,10 +80,15 @@ function mib(bytes = 0): string {
   return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
 
+const planLater = html`<p class="none">
+  Claude Code is asked for the windows of the plan once the lock is proved.
+</p>`;
+
 function planOf(windows: UsageWindows | undefined): Html {
   if (windows === undefined)
     return html`<p class="none">Claude Code is asked for the windows of the plan.</p>`;
-  if (windows === null) return html`<p class="none">This login reports no usage windows of a plan.</p>`;
+  if (windows === null)
+    return html`<p class="none">The login has no usage windows, or they could not be read.</p>`;
   const rows = Object.entries({ 'Five hours': windows.five_hour, 'Seven days': windows.seven_day }).flatMap(
     ([name, window]) => (window === null ? [] : [{ name, ...window }]),
   );

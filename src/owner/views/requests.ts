@@ -10,7 +10,6 @@ const perPage = 50;
 const statuses = { '': 'any', 2: 'answered', 4: 'refused (4xx)', 5: 'failed (5xx)', 0: 'client left' };
 
 export function requestsView(data: OwnerData, query: URLSearchParams): View {
-  const labels = data.labels();
   const given = {
     key: query.get('key') ?? '',
     route: query.get('route') ?? '',
@@ -18,7 +17,7 @@ export function requestsView(data: OwnerData, query: URLSearchParams): View {
   };
   const before = /^[0-9]{1,15}$/.test(query.get('before') ?? '') ? Number(query.get('before')) : undefined;
   const filter = {
-    keyId: given.key === '' ? undefined : (labels.get(given.key) ?? given.key),
+    keyId: given.key || undefined,
     route: given.route || undefined,
     status: /^[0245]$/.test(given.status) ? Number(given.status) : undefined,
   };
@@ -26,7 +25,7 @@ export function requestsView(data: OwnerData, query: URLSearchParams): View {
   const older = new URLSearchParams({ ...given, before: String(searchedTo) });
   const content = html`
     <form class="filter">
-      ${select('key', 'Key', { '': 'any', ...Object.fromEntries([...labels.keys()].map((label) => [label, label])) }, given.key)}
+      ${select('key', 'Key', { '': 'any', ...Object.fromEntries(data.labels()) }, given.key)}
       ${select('route', 'Route', { '': 'any', ...Object.fromEntries(ledgerRoutes.map((route) => [route, route])) }, given.route)}
       ${select('status', 'Status', statuses, given.status)}
       <button type="submit">Show</button>
@@ -34,7 +33,7 @@ export function requestsView(data: OwnerData, query: URLSearchParams): View {
     ${live(
       'requests',
       html`${table('Requests, the latest first', columns, rows)}
-      ${searchedTo === undefined ? '' : html`<p><a href="requests?${older.toString()}">Older requests</a></p>`}`,
+      ${searchedTo === undefined ? '' : html`<p><a id="older" href="requests?${older.toString()}">Older requests</a></p>`}`,
     )}
   `;
   // An older page does not change.

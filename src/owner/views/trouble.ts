@@ -1,8 +1,8 @@
 /** Trouble: what was refused or failed, and why. */
 import { html } from 'hono/html';
 import { count } from '../../commands/text/table.ts';
-import type { ErrorCode } from '../../errors.ts';
-import type { Failures } from '../../ledger/reader.ts';
+import { isDenial } from '../../errors.ts';
+import { failuresCounted, type Failures } from '../../ledger/reader.ts';
 import { dayMs } from '../../time.ts';
 import { bar } from '../charts.ts';
 import type { OwnerData } from '../data.ts';
@@ -10,22 +10,15 @@ import { choice, live, table, type Html, type View } from '../layout.ts';
 import { inWords } from '../words.ts';
 
 const periods = { '24h': { text: '24 hours', days: 1 }, '7d': { text: '7 days', days: 7 } } as const;
-/** What the guard of the page fetches refuses. */
-const denials: readonly ErrorCode[] = [
-  'invalid_url',
-  'blocked_scheme',
-  'blocked_userinfo',
-  'blocked_hostname',
-  'blocked_address',
-  'blocked_port',
-];
 
-export function troubleView(data: OwnerData, query: URLSearchParams, now: number): View {
+export async function troubleView(data: OwnerData, query: URLSearchParams, now: number): Promise<View> {
   const span = query.get('period') === '7d' ? '7d' : '24h';
   const failures = data.failures(now - periods[span].days * dayMs);
   const refused = failures.filter(({ limit_hit: limit }) => limit !== null);
-  const denied = failures.filter(({ error }) => (denials as readonly string[]).includes(error));
+  const denied = failures.filter(({ error }) => isDenial(error));
   const others = failures.filter((failure) => !refused.includes(failure) && !denied.includes(failure));
+  const all = failures.reduce((sum, each) => sum + each.count, 0);
+  const withoutKey = await data.withoutKey();
   const content = html`
     ${choice(
       'Period',
@@ -37,8 +30,13 @@ export function troubleView(data: OwnerData, query: URLSearchParams, now: number
     )}
     ${live(
       'trouble',
-      html`${tally('Refusals by limit', refused)} ${tally('Failures by cause', others)}
-      ${tally('Page fetches denied, by reason', denied)}`,
+      html`<p>
+          Only requests with a valid key are below. Requests without one since the start of the relay:
+          ${count(withoutKey)}.
+        </p>
+        ${all < failuresCounted ? '' : html`<p>Only the newest ${count(failuresCounted)} are counted.</p>`}
+        ${tally('Refusals by limit', refused)} ${tally('Failures by cause', others)}
+        ${tally('Page fetches denied, by reason', denied)}`,
     )}
   `;
   return { content, refreshS: 10 };

@@ -1,38 +1,33 @@
 /** Use: who used what, by hour or day, stacked by key or model. */
 import { html } from 'hono/html';
 import { cost, count } from '../../commands/text/table.ts';
-import type { UsageJson } from '../../commands/text/usage-text.ts';
+import { totalsJson, type TotalsJson } from '../../commands/text/usage-text.ts';
+import { noUsage, sumUsage, type KeyUsage } from '../../ledger/usage.ts';
 import { mostSeries, stackedBars, type Bar } from '../charts.ts';
 import type { OwnerData } from '../data.ts';
 import { choice, live, named, table, type Column, type View } from '../layout.ts';
 
 const periods = {
-  '24h': { text: '24 hours', period: { hours: 24 } },
-  '7d': { text: '7 days', period: { days: 7 } },
-  '30d': { text: '30 days', period: { days: 30 } },
+  '24h': { text: '24 hours', period: { hours: 24 }, refreshS: 10 },
+  '7d': { text: '7 days', period: { days: 7 }, refreshS: 60 },
+  '30d': { text: '30 days', period: { days: 30 }, refreshS: 60 },
 } as const;
 const stacks = { key: 'by key', model: 'by model' } as const;
-
-type Sums = UsageJson['today'];
 
 export function useView(data: OwnerData, query: URLSearchParams): View {
   const span = oneOf(periods, query.get('period'), '24h');
   const stack = oneOf(stacks, query.get('stack'), 'key');
   const href = (next: { period?: string; stack?: string }): string =>
     `use?${new URLSearchParams({ period: span, stack, ...next }).toString()}`;
-  const usage = data.use(periods[span].period);
-  const parts = partsOf(usage, stack);
+  const { times, rows, labels } = data.use(periods[span].period, stack);
+  const nameOf = ({ keyId, model }: KeyUsage): string =>
+    stack === 'key' ? (labels.get(keyId) ?? keyId) : model || 'no model';
+  const parts = partsOf(rows, nameOf);
   const names = parts.map(({ name }) => name);
   const series = names.length > mostSeries ? [...names.slice(0, mostSeries - 1), 'others'] : names;
-  const times = timesOf(usage);
-  const bars = times.map(({ name, of }) => {
-    const amounts = names.map((each) => of[stack].get(each) ?? 0);
-    const head = amounts.slice(0, series.length - (names.length > mostSeries ? 1 : 0));
-    const rest = amounts.slice(head.length).reduce((sum, amount) => sum + amount, 0);
-    return { name, parts: names.length > mostSeries ? [...head, rest] : head };
-  });
+  const bars = barsOf(times, rows, nameOf, { names, series });
   const used = bars.filter((bar) => bar.parts.some((part) => part > 0)).toReversed();
-  const { period } = usage;
+  const period = sumOf(rows);
   const hot = period.hot_share === null ? 'no answers yet' : `${Math.round(period.hot_share * 100)} %`;
   const content = html`
     ${choice(
@@ -91,14 +86,14 @@ export function useView(data: OwnerData, query: URLSearchParams): View {
       ${live(
         'bars',
         table(
-          `Requests by ${'hours' in usage ? 'hour' : 'day'}, where there were any`,
+          `Requests by ${span === '24h' ? 'hour' : 'day'}, where there were any`,
           barColumns(series),
           used,
         ),
       )}
     </details>
   `;
-  return { content, refreshS: 10 };
+  return { content, refreshS: periods[span].refreshS };
 }
 
 function barColumns(series: readonly string[]): Column<Bar>[] {
@@ -114,7 +109,7 @@ function nameColumn(stack: keyof typeof stacks): Column<Named> {
   return { title: stack === 'key' ? 'Key' : 'Model', cell: ({ name }) => named(name) };
 }
 
-type Named = { name: string; sums: Omit<Sums, 'models'> };
+type Named = { name: string; sums: TotalsJson };
 
 const sums: Column<Named>[] = [
   { title: 'Requests', number: true, cell: ({ sums }) => count(sums.requests) },
@@ -134,27 +129,35 @@ const sums: Column<Named>[] = [
 ];
 
 /** The most used first. */
-function partsOf(usage: UsageJson, stack: keyof typeof stacks): Named[] {
-  const parts =
-    stack === 'key'
-      ? usage.keys.map(({ key, ...sums }) => ({ name: key, sums }))
-      : usage.period.models.map(({ model, ...sums }) => ({ name: model ?? 'no model', sums }));
-  return parts.toSorted((a, b) => b.sums.requests - a.sums.requests);
+function partsOf(rows: readonly KeyUsage[], nameOf: (row: KeyUsage) => string): Named[] {
+  return [...Map.groupBy(rows, nameOf)]
+    .map(([name, of]) => ({ name, sums: sumOf(of) }))
+    .toSorted((a, b) => b.sums.requests - a.sums.requests);
 }
 
-function timesOf(usage: UsageJson) {
-  const times =
-    'hours' in usage
-      ? usage.hours.map(({ hour, ...rest }) => ({ name: `${hour.replace('T', ' ')}:00`, ...rest }))
-      : usage.days.map(({ day, ...rest }) => ({ name: day, ...rest }));
-  return times.map(({ name, keys, models, ...sums }) => ({
-    name,
-    sums,
-    of: {
-      key: new Map(keys.map(({ key, requests }) => [key, requests])),
-      model: new Map(models.map(({ model, requests }) => [model ?? 'no model', requests])),
-    },
-  }));
+function sumOf(rows: readonly KeyUsage[]): TotalsJson {
+  const sum = noUsage();
+  for (const row of rows) sumUsage(sum, row);
+  return totalsJson(sum);
+}
+
+/** The requests of each day or hour. A series has a place in each bar; the last is for all further names. */
+function barsOf(
+  times: readonly string[],
+  rows: readonly KeyUsage[],
+  nameOf: (row: KeyUsage) => string,
+  { names, series }: { names: readonly string[]; series: readonly string[] },
+): Bar[] {
+  const places = new Map(names.map((name, i) => [name, Math.min(i, series.length - 1)]));
+  const rowsAt = Map.groupBy(rows, ({ time }) => time);
+  return times.map((time) => {
+    const parts = series.map(() => 0);
+    for (const row of rowsAt.get(time) ?? []) {
+      const place = places.get(nameOf(row)) ?? 0;
+      parts[place] = (parts[place] ?? 0) + row.requests;
+    }
+    return { name: time.includes('T') ? `${time.replace('T', ' ')}:00` : time, parts };
+  });
 }
 
 function oneOf<Name extends string>(
