@@ -279,12 +279,25 @@ describe('what goes over the wire', () => {
         readFileSync(join(root, 'docs/api.md'), 'utf8'),
       )?.[1] ?? '',
     ) as Record<string, unknown>;
+  const fallbackAnswer = {
+    ok: true,
+    model: 'sonnet',
+    fallback_from: 'opus',
+    resolved_model: 'claude-sonnet-5',
+    duration_ms: 1,
+    result: 'hello',
+    stop_reason: 'end_turn',
+    usage: {},
+  };
   const server = createServer((request, response) => {
     let text = '';
     request.on('data', (piece: Buffer) => (text += piece.toString()));
     request.on('end', () => {
-      bodies.push({ path: request.url ?? '', body: JSON.parse(text) as Record<string, unknown> });
-      if (request.url === '/v1/fetch') response.end(JSON.stringify({ ...page(), json_ld: ['{"a_b": 1}'] }));
+      const body = JSON.parse(text) as Record<string, unknown>;
+      bodies.push({ path: request.url ?? '', body });
+      if (body['prompt'] === 'fallback') response.end(JSON.stringify(fallbackAnswer));
+      else if (request.url === '/v1/fetch')
+        response.end(JSON.stringify({ ...page(), json_ld: ['{"a_b": 1}'] }));
       else response.writeHead(400).end('{"ok":false,"error":"bad_request","message":"seen"}');
     });
   });
@@ -308,9 +321,10 @@ describe('what goes over the wire', () => {
   const message = { role: 'user', content: [{ type: 'text', text: 'x' }] };
 
   for (const { name, skip, start } of clientRuntimes(project)) {
-    test(`${name} sends every field of the relay by its name`, { skip }, async () => {
+    test(`${name} sends every field of the relay by its name`, { skip }, async (t) => {
       bodies.length = 0;
       const { run, end } = start();
+      t.after(end);
       const client = { url, key: 'k' };
       for (const what of [{ prompt: 'x' }, { messages: [message] }]) {
         await run({ client, call: 'complete', options: { ...asked, ...what } }).outcome;
@@ -333,9 +347,9 @@ describe('what goes over the wire', () => {
         const parsed = completeRequest.safeParse(bodies[index]?.body);
         assert.ok(parsed.success, JSON.stringify(parsed.error));
       }
-      // `async` is for those who cannot wait, and the time is the client's own: it hangs up.
+      // `async` and `webhook` are for those who cannot wait, and the time is the client's own: it hangs up.
       assert.deepEqual(
-        [...new Set([...fields(0), ...fields(1), 'async', 'timeout'])].toSorted(),
+        [...new Set([...fields(0), ...fields(1), 'async', 'webhook', 'timeout'])].toSorted(),
         Object.keys(completeRequest.shape).toSorted(),
       );
       assert.ok(pageRequest.safeParse(bodies[2]?.body).success);
@@ -348,7 +362,10 @@ describe('what goes over the wire', () => {
         value,
       ]);
       assert.deepEqual(fetched.value, { ...Object.fromEntries(camel), jsonLd: ['{"a_b": 1}'] });
-      await end();
+
+      const { value } = await run({ client, call: 'completeWithDetails', options: { prompt: 'fallback' } })
+        .outcome;
+      assert.partialDeepStrictEqual(value, { value: 'hello', model: 'sonnet', fallbackFrom: 'opus' });
     });
   }
 });

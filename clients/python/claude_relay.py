@@ -231,6 +231,8 @@ class Completion:
     duration_ms: int
     usage: TokenUsage
     request_id: Optional[str]
+    #: Set if the key's fallback answered: in place of this model, or of the `plan`.
+    fallback_from: Optional[str] = None
 
 
 class Redirect(TypedDict):
@@ -1202,6 +1204,7 @@ def _completion_of(done: Mapping[str, Any], request_id: Optional[str], parse: bo
         duration_ms=done["duration_ms"],
         usage=done["usage"],
         request_id=request_id,
+        fallback_from=done.get("fallback_from"),
     )
 
 

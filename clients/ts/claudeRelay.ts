@@ -164,6 +164,8 @@ export type Completion<T> = {
   model: string;
   /** The id of the model that answered. */
   resolvedModel: string;
+  /** Present if the key's fallback answered: in place of this model, or of the `plan`. */
+  fallbackFrom?: string;
   /** `end_turn`, `max_tokens` (the answer was cut off), `refusal` (the model declined), ... */
   stopReason: string;
   durationMs: number;
@@ -977,6 +979,7 @@ function completionOf(done: Record<string, unknown>, answer: Answer, parse: bool
     value: parse ? parseJson(String(done['result']), stopReason, id) : done['result'],
     model: String(done['model']),
     resolvedModel: String(done['resolved_model']),
+    ...(typeof done['fallback_from'] === 'string' && { fallbackFrom: done['fallback_from'] }),
     stopReason,
     durationMs: Number(done['duration_ms']),
     usage: camelKeys(done['usage']) as Completion<unknown>['usage'],

@@ -159,6 +159,8 @@ export type Completion<T> = {
     model: string;
     /** The id of the model that answered. */
     resolvedModel: string;
+    /** Present if the key's fallback answered: in place of this model, or of the `plan`. */
+    fallbackFrom?: string;
     /** `end_turn`, `max_tokens` (the answer was cut off), `refusal` (the model declined), ... */
     stopReason: string;
     durationMs: number;

@@ -683,6 +683,7 @@ function completionOf(done, answer, parse) {
         value: parse ? parseJson(String(done['result']), stopReason, id) : done['result'],
         model: String(done['model']),
         resolvedModel: String(done['resolved_model']),
+        ...(typeof done['fallback_from'] === 'string' && { fallbackFrom: done['fallback_from'] }),
         stopReason,
         durationMs: Number(done['duration_ms']),
         usage: camelKeys(done['usage']),
