@@ -65,6 +65,8 @@ export type CanaryRunOptions = {
   asked: CanaryRun['asked'];
   /** What the stand-in asks for in each turn but the last of several. */
   toolUses: readonly ToolUse[];
+  /** The model is overloaded, and answers nothing. */
+  overloaded?: boolean;
   plant: (cwd: string) => void;
   timeoutMs: number;
   signal: AbortSignal | undefined;
@@ -79,6 +81,7 @@ export async function runCanary(options: CanaryRunOptions): Promise<CanaryRun> {
   const { asked } = run;
   const standIn = await startStandIn((request) => {
     const turn = run.requests.push(request);
+    if (options.overloaded === true) return { overloaded: true, blocks: [] };
     if (turn < asked.length || asked.length === 1) return { blocks: askForTools };
     return {
       blocks: [textBlock(['cut off'])],

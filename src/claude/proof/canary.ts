@@ -120,6 +120,7 @@ function planted(
       outputStyle: markers.style,
       permissions: { allow: ['Bash(*)', 'Read', 'Write', 'Edit', 'WebFetch'], defaultMode: 'acceptEdits' },
       enableAllProjectMcpServers: true,
+      fallbackModel: ['haiku', 'sonnet'],
       env: { CLAUDE_CODE_DISABLE_ATTACHMENTS: '0' },
     }),
     [`.claude/output-styles/${markers.style}.md`]: `${front('style')}${markers.style}\n`,

@@ -15,6 +15,8 @@ export type ProofCheck = { name: string; ok: boolean; detail: string };
 export type CanaryEvidence = Pick<Canary, 'toolUses' | 'markers'> & {
   /** One run for each kind of login. */
   runs: readonly CanaryRun[];
+  /** A run whose model was overloaded. */
+  failing: CanaryRun;
   /** Whom the configuration of some runs names. */
   person: CanaryPerson;
   /** Traces of what ran, by file name. */
@@ -50,7 +52,7 @@ export function checkEvidence(evidence: CanaryEvidence): ProofCheck[] {
       streamed ? undefined : "the model's answer did not come as events",
     ),
     'asks-no-more': perRun(requestsFailure),
-    'asks-the-model': perRun(modelFailures),
+    'asks-the-model': [...runs, evidence.failing].flatMap(modelFailures),
     'one-way-out': perRun(wayOutFailure),
     'init-lists-nothing': perRun(({ init }) => (init ? unexpectedInInit(init) : 'no init event')),
     'offers-no-tool': perRun(offeredTools),
@@ -189,8 +191,9 @@ function requestsFailure({ requests, asked }: CanaryRun): string | undefined {
     : undefined;
 }
 
-/** Each request asks the model that the CLI reports. (A real turn compares that with the answer.) */
+/** Each request asks the model that the CLI reports, also after one has failed. (A real turn compares that with the answer.) */
 function modelFailures({ requests, init }: CanaryRun): string[] {
+  if (requests.length === 0) return ['it asked no model'];
   return requests
     .filter(({ json }) => familyOf(json?.model ?? '') !== familyOf(init?.model ?? ''))
     .map(({ json }) => `it asked ${json?.model.slice(0, 80)}, and reported ${init?.model.slice(0, 80)}`);

@@ -75,11 +75,11 @@ async function withCanary(options: ProofOptions): Promise<Outcome> {
   try {
     const person = createPerson();
     const { seal = unsealed, hostEnv, signal } = options;
-    const [runs, sealed] = await Promise.all([
+    const [{ runs, failing }, sealed] = await Promise.all([
       runAll(options, canary, person),
       checkSeal(seal, hostEnv, signal),
     ]);
-    const evidence = { ...canary, runs, person, traces: canary.traces() };
+    const evidence = { ...canary, runs, failing, person, traces: canary.traces() };
     return {
       checks: [...checkEvidence({ ...evidence, hostLines: hostInstructionLines(hostEnv) }), ...sealed],
       cliVersion: runs.find((run) => run.init !== undefined)?.init?.claude_code_version,
@@ -91,8 +91,8 @@ async function withCanary(options: ProofOptions): Promise<Outcome> {
   }
 }
 
-/** A run for each kind of login, at the same time. */
-function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Promise<CanaryRun[]> {
+/** At the same time: a run for each kind of login, and one in which the model fails. */
+async function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson) {
   const id = randomBytes(6).toString('hex');
   const prompts = canaryPrompts(canary, id);
   const system = [`You are a canary (${id}).\n\tAnswer "done" \\ סוף 🐤`];
@@ -104,9 +104,15 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
     makeCanaryHome(directory, hostEnv, person, login);
     return { ...hostEnv, CLAUDE_CONFIG_DIR: directory, USER: person.user, LOGNAME: person.user };
   };
-  const run = (login: DummyLogin, env: HostEnv, asked: CanaryRun['asked']): Promise<CanaryRun> =>
-    runCanary({ ...canary, claudeBin, hostEnv: env, seal, login, asked, timeoutMs, signal });
-  return Promise.all([
+  const run = (
+    login: DummyLogin,
+    env: HostEnv,
+    asked: CanaryRun['asked'],
+    overloaded = false,
+  ): Promise<CanaryRun> =>
+    runCanary({ ...canary, claudeBin, hostEnv: env, seal, login, asked, overloaded, timeoutMs, signal });
+  const [failing, ...runs] = await Promise.all([
+    run('api-key', hostEnv, [ask([], id)], true),
     // The host's configuration as it is, with the one kind of login that takes nothing out of it.
     run('api-key', hostEnv, [ask(system, prompts.command)]),
     // Each kind of conversation is a first one; the later ones show what is left of it.
@@ -117,6 +123,7 @@ function runAll(options: ProofOptions, canary: Canary, person: CanaryPerson): Pr
       ask(system, prompts.command),
     ]),
   ]);
+  return { failing, runs };
 }
 
 function ask(system: readonly string[], prompt: string): Conversation {

@@ -36,7 +36,9 @@ export type SeenRequest = {
 /** A block of an answer: as the stream opens it, and the deltas that fill it. */
 export type AnswerBlock = { opening: object; deltas: readonly object[] };
 
+/** `overloaded`: the model is, and does not answer. */
 export type Reply = {
+  overloaded?: boolean;
   blocks: readonly AnswerBlock[];
   /** By default `tool_use` after a tool call, `end_turn` otherwise. */
   stopReason?: string;
@@ -61,7 +63,8 @@ export async function startStandIn(
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const seen = await readRequest(request);
     if (!isMessagesRequest(request)) return sendError(response, 404, 'not_found_error', 'Not found.');
-    const { blocks, stopReason: asked, deltaDelayMs = 0 } = await reply(seen);
+    const { overloaded, blocks, stopReason: asked, deltaDelayMs = 0 } = await reply(seen);
+    if (overloaded === true) return sendError(response, 529, 'overloaded_error', 'Overloaded');
     if (seen.json === undefined) return sendError(response, 400, 'invalid_request_error', 'Not a message.');
     const usage = {
       ...noTokens,
