@@ -211,6 +211,14 @@ describe('a fallback to a model', { concurrency: 4 }, () => {
     }
   });
 
+  test('needs no second place in the minute, and answers for a locked model, too', async (t) => {
+    const relay = await start(t, { reply: planIsUsedUp('seven_day_opus') });
+    const key = relay.mint('app', { fallback: 'sonnet', rpm: 1, model: 'opus', locked: true });
+    const { status, body } = await ask(relay, key);
+    assert.deepEqual([status, body['model'], body['fallback_from']], [200, 'sonnet', 'opus']);
+    assert.equal((await ask(relay, key)).body['limit'], 'key_rpm');
+  });
+
   test('has to be a model of the relay and of the key when it is needed', async (t) => {
     const relay = await start(t, {
       reply: planIsUsedUp('seven_day_opus'),
@@ -456,6 +464,27 @@ describe('a fallback to the second login', { concurrency: 4 }, () => {
     assert.equal(ready.status, 200, await ready.clone().text());
     assert.doesNotMatch(await ready.text(), /fallback/);
     assert.match(relay.log(), /"msg":"the second login was refused/, "the owner's log has the reason");
+  });
+
+  test('that fails in its answer says so, and is billed', async (t) => {
+    const used = new RelayError('rate_limited', 'Used up.', { limit: 'plan', usedUp: true });
+    const relay = await start(t, {
+      settings: second,
+      reply: ({ headers }) =>
+        headers['login'] === 'host'
+          ? refused('five_hour')
+          : { kind: 'relay_error', error: used, afterText: 'half an answer' },
+    });
+    const key = relay.mint('app', { fallback: 'api' });
+    const answer = await ask(relay, key, { stream: true });
+    assert.match(answer.text, /half an answer[^]*event: error/);
+    const row = await rowOf(relay, answer);
+    assert.partialDeepStrictEqual(row, { error: 'rate_limited', fallback_from: 'plan' });
+    assert.ok(Number(row['cost_usd']) > 0);
+    await eventually('it is billed', () => {
+      const [row] = query(relay, "SELECT count FROM daily_counts WHERE scope = 'usd:fallback'");
+      return Number(row?.['count'] ?? 0) > 0;
+    });
   });
 
   test('is off without a budget or without its key', async (t) => {

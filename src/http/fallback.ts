@@ -34,6 +34,7 @@ export async function withFallback<T>(
     try {
       return await ask(fallback.run);
     } catch (error) {
+      if (exchange.spent) throw error;
       if (!isUsedUp(error)) {
         if (fallback.run.login === undefined || !isRefusedLogin(error)) throw error;
         log.warn({ request_id: exchange.requestId, reason: error.message }, refusedLogin);

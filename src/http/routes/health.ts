@@ -45,11 +45,11 @@ export class Health {
     this.#sources = sources;
   }
 
-  /** Learns from each answer. */
-  note({ stopReason }: Exchange, status: number, error: RelayError | undefined): void {
+  /** Learns from each answer. One of the second login says nothing about that of the host. */
+  note({ stopReason, fallbackFrom }: Exchange, status: number, error: RelayError | undefined): void {
     if (error?.details.loginLost === true) this.#loginRefused = true;
     if (status !== 200 || stopReason === undefined) return;
-    this.#loginRefused = false;
+    if (fallbackFrom !== 'plan') this.#loginRefused = false;
     this.#lastAnswerAt = Date.now();
   }
 
