@@ -127,6 +127,46 @@ describe('budgets', { concurrency: 3 }, () => {
     assert.equal((await ask(relay, key)).status, 200);
   });
 
+  test('a stream that its client leaves, and a turn that is cut off before it answers, count', async (t) => {
+    const words = 'lots of words here '.repeat(20);
+    const long = { kind: 'text', text: Array.from({ length: 60 }, () => words), deltaDelayMs: 5 } as const;
+    const relay = await start(t, { reply: () => long });
+    const key = relay.mint('leaves', { tokensDaily: 30_000 });
+    const used = async (): Promise<number> => (await limitsOf(relay, key))['key_tokens']?.used ?? 0;
+    const leave = async (): Promise<number> => {
+      const client = new AbortController();
+      const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+      const response = await fetch(`${relay.url}/v1/complete`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ prompt: 'hi', stream: true, max_tokens: 20_000 }),
+        signal: client.signal,
+      });
+      if (response.status !== 200) return response.status;
+      let characters = 0;
+      try {
+        for await (const chunk of response.body ?? []) {
+          characters += chunk.length;
+          if (characters > 10_000) client.abort();
+        }
+      } catch {
+        // It has left.
+      }
+      return response.status;
+    };
+    for (const least of [1000, 2000]) {
+      assert.equal(await leave(), 200);
+      await eventually(`${least} tokens are counted`, async () => (await used()) >= least);
+    }
+    relay.model.say({ kind: 'hang', after: 'accept' });
+    const before = await used();
+    const prompt = 'many words '.repeat(1000);
+    assert.equal((await ask(relay, key, { prompt, timeout: 1, max_tokens: 9 })).status, 504);
+    await eventually('its prompt is counted', async () => (await used()) > before + 1000);
+    relay.model.say(long);
+    await eventually('the budget is used up', async () => (await leave()) === 429);
+  });
+
   test('what is spent is kept over a SIGKILL of the relay', async (t) => {
     const scratch = mkdtempSync(join(tmpdir(), 'budgets-'));
     t.after(() => rmSync(scratch, { recursive: true, force: true }));

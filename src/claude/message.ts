@@ -122,6 +122,16 @@ export class ModelMessage {
       .join('');
   }
 
+  /** All that the model has written so far: texts, thinking, and what goes to tools. */
+  written(): string {
+    const texts = this.#blocks.flatMap(({ value, inputJson }) => [
+      value['text'],
+      value['thinking'],
+      inputJson,
+    ]);
+    return texts.filter((text) => typeof text === 'string').join('');
+  }
+
   /** The blocks so far. Throws `MalformedEvent` if a tool's input is not a JSON object, unless the message was cut off. */
   content(): Answer['content'] {
     const cut = cutOff.has(this.stopReason);

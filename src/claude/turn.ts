@@ -61,6 +61,8 @@ export type FinishedTurn = {
   /** What the upstream reported, also of a turn that failed. */
   usage: TokenUsage;
   mayHaveSpent: boolean;
+  /** What the model wrote in a turn that ended before `usage` was complete, and the milliseconds before its first text. */
+  unreported?: { text: string; hiddenMs: number };
   /** The id of the model that the CLI chose for the name in the request; absent when it had not reported one. */
   resolvedModel?: string;
   /** The process failed without asking the model: another one can take the request. */
@@ -137,10 +139,15 @@ export function runTurn(options: TurnOptions): Turn {
       times,
       usage: message.usage,
       mayHaveSpent: mayHaveSpent(end, evidence),
+      ...(message.stopReason === undefined && { unreported: unreported() }),
       ...(evidence.initModel ? { resolvedModel: evidence.initModel } : {}),
       failedUnasked: failed && !evidence.asked && evidence.dialFailure === undefined,
       endedBy: gone === cli.gone ? end.cause : undefined,
     });
+  };
+  const unreported = (): NonNullable<FinishedTurn['unreported']> => {
+    const { initAt = times.endedAt, firstTextAt = times.endedAt } = times;
+    return { text: message.written(), hiddenMs: message.started ? firstTextAt - initAt : 0 };
   };
   const { terminate } = cli;
   /** Ends its connections to the API first: no signal is as fast. */

@@ -6,59 +6,81 @@
  */
 import type { AssistantBlock, Conversation, Tool, UserBlock } from '../conversation.ts';
 
+/** How to count the parts of a conversation. */
+type Counts = {
+  text: (text: string) => number;
+  image: number;
+  page: number;
+  /** Something encrypted: its length says little. */
+  opaque: (data: string) => number;
+};
+
 const ofMessage = 5;
 /** The API explains tools to the model, once: in 346 tokens of the older models, as its reference says. */
 const ofToolUse = 450;
-/** Of a large image: the API makes 1,400 of a square of 1,024 pixels, and 4,800 at most. */
-const ofImage = 2000;
-/** Of a full page: its text and its picture. */
-const ofPage = 2400;
+/** The API makes 1,400 of an image of 1,024 by 1,024 pixels, and 4,800 at most. */
+const mostOfImage = 4800;
+/** A full page is its text and its picture. */
+const likely: Counts = { text: estimateText, image: 2000, page: 2400, opaque: () => 0 };
+/** No token has less than a byte. */
+const most: Counts = {
+  text: (text) => Buffer.byteLength(text),
+  image: mostOfImage,
+  page: 3000 + mostOfImage,
+  opaque: (data) => data.length,
+};
 /** The API refuses more. */
 const mostPages = 600;
 /** Of a PDF whose pages are packed and cannot be counted, in characters of base64. */
 const pageSize = 40_000;
 
-export function estimateTokens({ system, messages, tools = [], schema }: Conversation): number {
-  const total =
-    sum(system, ofText) +
+export function estimateTokens(conversation: Conversation): number {
+  return Math.ceil(tokensOf(conversation, likely));
+}
+
+/** More than a conversation has, unless it has a PDF whose pages cannot be counted. */
+export function mostTokens(conversation: Conversation): number {
+  return tokensOf(conversation, most);
+}
+
+function tokensOf({ system, messages, tools = [], schema }: Conversation, counts: Counts): number {
+  const ofJson = (value: unknown): number => counts.text(JSON.stringify(value));
+  const ofTool = ({ name, description = '', input_schema, input_examples = [] }: Tool): number =>
+    counts.text(name) + counts.text(description) + ofJson(input_schema) + sum(input_examples, ofJson);
+  const ofBlock = (block: UserBlock | AssistantBlock): number => {
+    switch (block.type) {
+      case 'text':
+        return counts.text(block.text);
+      case 'image':
+        return counts.image;
+      case 'document': {
+        const { source, title = '', context = '' } = block;
+        const { data } = source;
+        const content = source.type === 'text' ? counts.text(data) : counts.page * pagesOf(data);
+        return content + counts.text(title) + counts.text(context);
+      }
+      case 'tool_result':
+        return typeof block.content === 'string'
+          ? counts.text(block.content)
+          : sum(block.content ?? [], ofBlock);
+      case 'tool_use':
+        return counts.text(block.name) + ofJson(block.input);
+      case 'thinking':
+        return counts.text(block.thinking);
+      case 'redacted_thinking':
+        return counts.opaque(block.data);
+    }
+  };
+  return (
+    sum(system, counts.text) +
     sum(messages, ({ content }) => ofMessage + sum<UserBlock | AssistantBlock>(content, ofBlock)) +
     (tools.length === 0 ? 0 : ofToolUse + sum(tools, ofTool)) +
-    (schema === undefined ? 0 : ofJson(schema));
-  return Math.ceil(total);
+    (schema === undefined ? 0 : ofJson(schema))
+  );
 }
 
-function ofTool({ name, description = '', input_schema, input_examples = [] }: Tool): number {
-  return ofText(name) + ofText(description) + ofJson(input_schema) + sum(input_examples, ofJson);
-}
-
-function ofBlock(block: UserBlock | AssistantBlock): number {
-  switch (block.type) {
-    case 'text':
-      return ofText(block.text);
-    case 'image':
-      return ofImage;
-    case 'document': {
-      const { source, title = '', context = '' } = block;
-      const content = source.type === 'text' ? ofText(source.data) : ofPage * pagesOf(source.data);
-      return content + ofText(title) + ofText(context);
-    }
-    case 'tool_result':
-      return typeof block.content === 'string' ? ofText(block.content) : sum(block.content ?? [], ofBlock);
-    case 'tool_use':
-      return ofText(block.name) + ofJson(block.input);
-    case 'thinking':
-      return ofText(block.thinking);
-    // Encrypted: its length says little.
-    case 'redacted_thinking':
-      return 0;
-  }
-}
-
-function ofJson(value: unknown): number {
-  return ofText(JSON.stringify(value));
-}
-
-function ofText(text: string): number {
+/** About how many tokens a text has; not a whole number. */
+export function estimateText(text: string): number {
   let tokens = 0;
   let before: Kind = 'space';
   for (let index = 0; index < text.length; index += 1) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { noTokens } from '../conversation.ts';
-import { Reckoning } from './reckoning.ts';
+import { completeUsage, Reckoning } from './reckoning.ts';
 
 test('the cost of a turn is the reported one, and otherwise that of its tokens at the last known rate', () => {
   const reckoning = new Reckoning();
@@ -20,4 +20,39 @@ test('the most that a turn can use follows from its text and max_tokens', () => 
   assert.ok(bounded.tokens > 500 && bounded.tokens < 750, String(bounded.tokens));
   assert.ok(bounded.usd > 500 * 50e-6 && bounded.usd < 750 * 50e-6, String(bounded.usd));
   assert.ok(reckoning.most('opus', { system: [], messages }).tokens > 64_000);
+});
+
+test('the most that a turn can use covers texts that are short in characters and long in tokens', () => {
+  const mostOf = (text: string): number =>
+    new Reckoning().most('opus', {
+      system: [],
+      messages: [{ role: 'user', content: [{ type: 'text', text }] }],
+      maxTokens: 1,
+    }).tokens;
+  for (const text of ['()[]{}'.repeat(20_000), ' \n\t'.repeat(40_000), '👩‍👩‍👧'.repeat(7000)]) {
+    assert.ok(mostOf(text) >= Buffer.byteLength(text), text.slice(0, 9));
+  }
+  assert.ok(mostOf('x'.repeat(5_000_000)) < 1_000_100, 'no request is larger than the context');
+});
+
+test('a turn that ends early used what it shows, and no more than it may', () => {
+  const conversation = {
+    system: [],
+    messages: [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'Hello there' }] }],
+    maxTokens: 3000,
+  };
+  const started = { ...noTokens, input_tokens: 12, output_tokens: 1 };
+  const outputOf = (text: string, hiddenMs = 0): number =>
+    completeUsage(started, conversation, { text, hiddenMs }).output_tokens;
+  assert.equal(outputOf(''), 1);
+  const words = outputOf('lots of words here '.repeat(100));
+  assert.ok(words > 400 && words < 800, String(words));
+  assert.equal(outputOf('', 2000), 1);
+  assert.equal(outputOf('', 7000), 500, 'thinking that it does not show');
+  assert.equal(outputOf('', 900_000), 3000);
+  const { input_tokens: input, output_tokens: output } = completeUsage(noTokens, conversation, {
+    text: '',
+    hiddenMs: 0,
+  });
+  assert.ok(input > 3 && output === 0, 'nothing was reported');
 });

@@ -6,15 +6,20 @@
  * to the cache 1.25 times, a read a tenth or less (platform.claude.com, "Pricing", October 2026).
  */
 import { noTokens, type Conversation, type TokenUsage } from '../conversation.ts';
-import { estimateTokens } from '../dialects/token-estimate.ts';
+import { estimateText, estimateTokens, mostTokens } from '../dialects/token-estimate.ts';
 import type { Spend } from '../limits/spending.ts';
 
 /** Dollars for a token of input of the dearest model on that page, Claude Fable 5.1. */
 const dearest = 10e-6;
 /** What Claude Code asks for when the caller gives no `max_tokens` (2.1.197: 32,000; 2.1.332: 64,000 at most). */
 const mostOutput = 64_000;
-/** The most input for an estimate of some tokens (docs/api.md), with what Claude Code adds. */
-const mostInput = (estimate: number): number => Math.ceil(1.5 * estimate) + 200;
+/** The largest context window; the API refuses more. */
+const mostInput = 1_000_000;
+/** What Claude Code adds to a request. */
+const addedInput = 200;
+/** A model that takes longer to its first text thinks, which is often not shown. A fast one writes about so many tokens in a second. */
+const usualWaitMs = 2000;
+const tokensPerSecond = 100;
 
 export class Reckoning {
   readonly #rates = new Map<string, number>();
@@ -23,23 +28,44 @@ export class Reckoning {
   used(model: string, usage: TokenUsage, usd: number | null): Spend {
     const { input_tokens, cache_creation_input_tokens, output_tokens } = usage;
     const inputs = asInput(usage);
-    if (usd !== null && usd > 0 && inputs > 0) this.#rates.set(model, usd / inputs);
+    // Claude Code reports 0 for a model whose prices it does not know.
+    const reported = usd !== null && usd > 0;
+    if (reported && inputs > 0) this.#rates.set(model, usd / inputs);
     return {
-      usd: usd ?? inputs * this.#rateOf(model),
+      usd: reported ? usd : inputs * this.#rateOf(model),
       tokens: input_tokens + cache_creation_input_tokens + output_tokens,
     };
   }
 
   /** The most that a turn can use. */
   most(model: string, conversation: Conversation): Spend {
-    const output_tokens = conversation.maxTokens ?? mostOutput;
-    const cache_creation_input_tokens = mostInput(estimateTokens(conversation));
+    const output_tokens = mostOutputOf(conversation);
+    const cache_creation_input_tokens = Math.min(mostTokens(conversation) + addedInput, mostInput);
     return this.used(model, { ...noTokens, cache_creation_input_tokens, output_tokens }, null);
   }
 
   #rateOf(model: string): number {
     return this.#rates.get(model) ?? dearest;
   }
+}
+
+/** The usage of a turn that ended early: what was reported, and what the turn shows of the rest. */
+export function completeUsage(
+  usage: TokenUsage,
+  conversation: Conversation,
+  { text, hiddenMs }: { text: string; hiddenMs: number },
+): TokenUsage {
+  const thoughtMs = Math.max(0, hiddenMs - usualWaitMs);
+  const written = Math.ceil(estimateText(text) + (thoughtMs / 1000) * tokensPerSecond);
+  return {
+    ...usage,
+    ...(asInput(usage) === 0 && { input_tokens: estimateTokens(conversation) + addedInput }),
+    output_tokens: Math.max(usage.output_tokens, Math.min(written, mostOutputOf(conversation))),
+  };
+}
+
+function mostOutputOf({ maxTokens = mostOutput }: Conversation): number {
+  return maxTokens;
 }
 
 /** The number of tokens of input that cost the same. */

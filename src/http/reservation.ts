@@ -14,7 +14,7 @@ export type ReservationParts = {
   inFlight: InFlight;
 };
 
-/** Rejects as `Admission.reserve` does, and with `unauthorized`. Sets `queueMs` in any case. */
+/** Rejects as `Admission.reserve` does, and with `unauthorized`. Adds to `queueMs` in any case. */
 export async function reserve(
   work: LaneWork,
   signal: AbortSignal,
@@ -24,7 +24,7 @@ export async function reserve(
   const { key } = exchange;
   const startedAt = performance.now();
   const ticket = await admission.reserve({ ...work, key: limitsOf(key, work.lane), signal }).finally(() => {
-    exchange.queueMs = performance.now() - startedAt;
+    exchange.queueMs += performance.now() - startedAt;
   });
   try {
     // It may have been revoked or disabled, or have expired, while the body arrived or the request waited.

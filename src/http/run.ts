@@ -9,7 +9,8 @@ import type { AnswerFacts, ParsedRequest } from '../dialects/dialect.ts';
 import type { Admission } from '../limits/admission.ts';
 import { RelayError } from '../errors.ts';
 import { fallbackLogin } from '../limits/plan-limit.ts';
-import type { Reckoning } from './reckoning.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { completeUsage, type Reckoning } from './reckoning.ts';
 import { nothing } from '../limits/spending.ts';
 import { asRelayError, type KeyedExchange } from './exchange.ts';
 import { withFallback, type Fallback, type FallbackParts } from './fallback.ts';
@@ -23,6 +24,7 @@ export type RunParts = ReservationParts &
     runner: Pick<Runner, 'run'>;
     keptItems: Pick<KeptItems, 'keep' | 'recall'>;
     reckoning: Reckoning;
+    metrics: Pick<Metrics, 'started'>;
   };
 
 export type UnderstoodRequest = {
@@ -96,37 +98,49 @@ async function runTurnUnderTicket(
     const model = run.login === undefined ? run.model : fallbackLogin;
     const ticket = await reserve({ lane: 'complete', model, most }, signal, exchange, parts);
     onSlot?.();
+    const onEvent: RunRequest['onEvent'] = (event) => {
+      ticket.planWorks();
+      run.onEvent?.(event);
+    };
     let turn: RunningTurn;
     try {
-      turn = runner.run(run, signal);
+      turn = runner.run({ ...run, onEvent }, signal);
       exchange.start = turn.start;
     } catch (error) {
       ticket.release();
       throw error;
     }
-    const { outcome, times, usage, mayHaveSpent, resolvedModel, start } = await turn.finished;
+    const { outcome, times, mayHaveSpent, unreported, resolvedModel, start, ...finished } =
+      await turn.finished;
+    const isPartial = mayHaveSpent && unreported !== undefined;
+    const usage = isPartial ? completeUsage(finished.usage, run, unreported) : finished.usage;
     const reported = outcome.ok ? outcome.answer.costUsd : null;
     const used = mayHaveSpent ? reckoning.used(run.model, usage, reported) : nothing;
-    holdUntil(turn.gone.then(() => void (mayHaveSpent ? ticket.settle(used) : ticket.release())));
+    const usedUp = !outcome.ok && outcome.error.details.usedUp === true;
+    const end = (): boolean => {
+      if (mayHaveSpent) return ticket.settle(used);
+      return usedUp ? ticket.refuse() : ticket.release();
+    };
+    holdUntil(turn.gone.then(() => void end()));
     exchange.costUsd = used.usd;
     if (resolvedModel !== undefined) admission.modelResolved(run.model, resolvedModel);
     exchange.spent = mayHaveSpent;
     exchange.start = start;
+    parts.metrics.started(start);
     exchange.spawnMs = (times.initAt ?? times.endedAt) - times.startedAt;
-    exchange.upstreamMs = times.endedAt - (times.initAt ?? times.endedAt);
+    exchange.upstreamMs += times.endedAt - (times.initAt ?? times.endedAt);
     if (times.firstTextAt !== undefined) exchange.firstTextMs = times.firstTextAt - exchange.startedAt;
     exchange.usage = usage;
     if (!outcome.ok) {
-      const { usedUp, untilMs = 0, closesModel } = outcome.error.details;
+      const { untilMs = 0, closesModel } = outcome.error.details;
       // The next requests are refused at once: none of them starts a process to find out again.
-      if (usedUp === true) {
+      if (usedUp) {
         admission.planUsedUp(untilMs, run.login === undefined ? closesModel : fallbackLogin);
         // A fallback needs the slot.
         await turn.gone;
       }
       throw outcome.error;
     }
-    ticket.planWorks();
     const { answer } = outcome;
     exchange.stopReason = answer.stopReason;
     // Should the API have answered with another model than the CLI asked: a whole answer's headers can still say so.

@@ -12,7 +12,7 @@ import { dailyState, rpmState, type LaneState } from './lane-state.ts';
 import { fallbackLogin, type PlanLimits, type Trial } from './plan-limit.ts';
 import { longest, refusal, type Blocked } from './refusals.ts';
 import { nothing, type Spend, type Spending } from './spending.ts';
-import { createTicket, type Ticket } from './ticket.ts';
+import { createTicket, type Keeps, type Ticket } from './ticket.ts';
 import { minuteMs, SlidingWindow, type DayClock } from './windows.ts';
 
 export type LaneOptions = {
@@ -151,16 +151,16 @@ export class LaneAdmission {
   #slotFree(key: KeyUse, model: string): boolean {
     const { limits, running } = key;
     const free = fits(limits.concurrency, this.running) && fits(limits.keyConcurrency, running);
-    return free && this.#spendingBlocked(key, model) !== 'held';
+    return free && this.#spendingBlocked(key, model)?.held !== true;
   }
 
   /** The budget that is used up, if any. */
   #spent(key: KeyUse, model: string): Blocked | undefined {
     const blocked = this.#spendingBlocked(key, model);
-    return blocked === 'held' ? undefined : blocked;
+    return blocked?.held === true ? undefined : blocked;
   }
 
-  #spendingBlocked({ keyId, budget }: KeyUse, model: string): Blocked | 'held' | undefined {
+  #spendingBlocked({ keyId, budget }: KeyUse, model: string): Blocked | undefined {
     return this.#options.spending?.blocked(keyId, budget, model === fallbackLogin);
   }
 
@@ -170,10 +170,11 @@ export class LaneAdmission {
     const { queueMax, queueTimeoutMs } = this.#options;
     const hasQueue = queueMax > 0 && queueTimeoutMs > 0;
     if (hasQueue && mayWait(queueMax, this.queued, this.#queue.of(key.keyId))) return undefined;
-    // Near the end of a budget, its turns run one after the other.
-    const keyLimit = keyIsFull(key) || fits(key.limits.concurrency, this.running);
-    const slotLimit = keyLimit ? 'key_concurrency' : 'global_concurrency';
-    return { limit: hasQueue ? 'queue_full' : slotLimit, waitMs: this.#slotInMs(key) };
+    const waitMs = this.#slotInMs(key);
+    if (hasQueue) return { limit: 'queue_full', waitMs };
+    if (keyIsFull(key)) return { limit: 'key_concurrency', waitMs };
+    const held = this.#spendingBlocked(key, model);
+    return held === undefined ? { limit: 'global_concurrency', waitMs } : { ...held, waitMs };
   }
 
   /** When a slot is likely to be free for a further request of this key. */
@@ -187,20 +188,21 @@ export class LaneAdmission {
     );
   }
 
-  #start({ key, model, most, trial }: Arrival, day: string): Ticket {
+  #start({ key, at, model, most, trial }: Arrival, day: string): Ticket {
     const { clock, spending, onEnd } = this.#options;
     const spend = spending?.begin(key.keyId, key.budget, most, model === fallbackLogin);
     const slot = { key, since: clock.monotonic() };
     this.#running.add(slot);
     this.#queue.served(key.keyId);
     key.running += 1;
-    const end = (keepsCount: boolean, used: Spend): void => {
+    const end = (keeps: Keeps, used: Spend): void => {
       this.#running.delete(slot);
       key.running -= 1;
       spend?.(used);
       trial?.end();
       this.#estimate.note(clock.monotonic() - slot.since);
-      if (!keepsCount) this.#budget.refund(key.keyId, day);
+      if (keeps !== 'all') this.#budget.refund(key.keyId, day);
+      if (keeps === 'nothing') key.window.refund(at);
       this.#startWaiting();
       onEnd();
     };
@@ -224,6 +226,7 @@ export class LaneAdmission {
       key.window.refund(at);
       trial?.end();
       reject(error);
+      this.#options.onEnd();
     };
     const onAbort = (): void => refuse(signal.reason);
     const timer = this.#options.clock.setTimer(this.#options.queueTimeoutMs, () => {
@@ -242,7 +245,7 @@ export class LaneAdmission {
   #startWaiting(): void {
     const next = () =>
       this.#queue.next(
-        ({ key, model }) => this.#slotFree(key, model),
+        (waiter) => this.#canStart(waiter),
         ({ key }) => key.running,
       );
     for (let waiter = next(); waiter !== undefined; waiter = next()) {
@@ -255,6 +258,15 @@ export class LaneAdmission {
       } catch (error) {
         waiter.refuse(error);
       }
+    }
+  }
+
+  /** Without counts a request starts only to be refused. */
+  #canStart({ key, model }: Waiter): boolean {
+    try {
+      return this.#slotFree(key, model);
+    } catch {
+      return true;
     }
   }
 

@@ -15,23 +15,29 @@ const sentences = {
   unauthenticated: 'This address sent too many requests with an invalid key.',
 } as const satisfies Partial<Record<LimitName, string>>;
 
-/** A limit that has room again in `waitMs`. `family`: the models that the plan is used up for; absent: all. */
-export type Blocked = { limit: keyof typeof sentences; waitMs: number; family?: string };
+/**
+ * A limit that has room again in `waitMs`. `family`: the models that the plan is used up for; absent: all. `held`: what is left of a
+ * budget is held by requests that run.
+ */
+export type Blocked = { limit: keyof typeof sentences; waitMs: number; family?: string; held?: true };
 
 /** The longest wait of the official SDKs (openai 7.57 ignores a `retry-after` above 60 s): beyond it `x-should-retry` is false. */
 const longestRetrySeconds = 60;
 
-export function refusal({ limit, waitMs, family }: Blocked): RelayError {
+export function refusal({ limit, waitMs, family, held }: Blocked): RelayError {
   const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
+  const why =
+    held === true ? 'The requests that run can use all that is left of a budget.' : sentences[limit];
   const sentence =
     family === undefined
-      ? `${sentences[limit]} Try again in ${retryAfter} s.`
+      ? `${why} Try again in ${retryAfter} s.`
       : `The account's plan is used up for ${family} models. Use another model, or try again in ${retryAfter} s.`;
+  const isSpent = held !== true && (limit === 'key_budget' || limit === 'global_budget');
   return new RelayError('rate_limited', sentence, {
     limit,
     ...(limit === 'plan' && { usedUp: true }),
     retryAfter,
-    shouldRetry: retryAfter <= longestRetrySeconds,
+    shouldRetry: retryAfter <= longestRetrySeconds && !isSpent,
   });
 }
 

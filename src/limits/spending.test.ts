@@ -16,12 +16,13 @@ function world(
   counts = new MemoryCounts(),
   concurrency = 0,
   fallbackUsd = 0,
+  queueMax = 1000,
 ) {
   const clock = new FakeClock();
   const nearly: NearlySpent[] = [];
   const admission = createAdmission({
     lanes: { complete: { ...none, concurrency }, fetch: none },
-    queueMax: 1000,
+    queueMax,
     queueTimeoutMs: 3_600_000,
     counts,
     clock,
@@ -126,16 +127,45 @@ test('a budget is whole again with the next UTC day, and a turn counts in the da
   assert.equal(await outcome(ask(budget)), 'runs');
 });
 
-test('what was used stays counted over a restart, and in memory while the database refuses it', async () => {
+test('what the database refuses is saved with the next request, and none runs until then', async () => {
   const { ask, counts } = world();
-  const budget = { usd: 0.3 };
-  (await ask(budget)).settle(used);
+  const budget = { usd: 0.5 };
   const open = await ask(budget);
   counts.failAdds = true;
   open.settle(used);
+  for (const each of [ask(budget), ask()]) await assert.rejects(each, { code: 'not_ready' });
   counts.failAdds = false;
-  assert.equal(await Promise.race([outcome(ask(budget)), tick().then(() => 'waits')]), 'waits');
+  assert.equal(await outcome(ask(budget)), 'runs');
   assert.equal(await outcome(world(undefined, counts).ask({ usd: 0.2 })), 'key_budget no-retry');
+});
+
+test('a turn ends and a drain is over although the counts cannot be read', async () => {
+  const { admission, ask, counts } = world();
+  const budget = { tokens: 200 };
+  const open = await ask(budget);
+  const waiting = outcome(ask(budget));
+  await tick();
+  const drained = admission.drain();
+  counts.failReads = true;
+  open.settle(used);
+  assert.equal(await waiting, 'undefined');
+  await drained;
+  assert.deepEqual(admission.load('complete'), { running: 0, queued: 0 });
+});
+
+test('without a queue, a request that only a held budget keeps out is told to try again', async () => {
+  const { ask } = world({ usd: 0.4, tokens: 0 }, undefined, 0, 0, 0);
+  await ask();
+  assert.equal(await outcome(ask({}, 'b')), 'global_budget');
+  assert.equal(await outcome(ask({ usd: 0.4 }, 'a')), 'key_budget');
+});
+
+test('a budget that is used up is not worth a retry in the last minute of its day', async () => {
+  const { ask, clock } = world();
+  (await ask({ tokens: 100 })).settle(used);
+  clock.advance(86_400_000 - (clock.wall() % 86_400_000) - 30_000);
+  (await ask({ tokens: 200 })).settle(used);
+  assert.equal(await outcome(ask({ tokens: 100 })), 'key_budget no-retry');
 });
 
 test('counts that cannot be read refuse the requests with a budget', async () => {

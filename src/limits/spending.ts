@@ -46,6 +46,8 @@ export class Spending {
   readonly #options: SpendingOptions;
   /** By owner, a key's id or `everybody`: what the turns in flight can still use. */
   readonly #held = new Map<string, Spend>();
+  /** What the database has refused so far. */
+  readonly #unsaved = new Set<{ day: string; accounts: readonly Account[]; used: Spend }>();
 
   constructor(options: SpendingOptions) {
     this.#options = options;
@@ -55,14 +57,16 @@ export class Spending {
    * Why no turn can start: a budget is used up, or `held`: the turns in flight may use what is left. `billed`: a turn with the second
    * login; without a budget for it, none starts.
    */
-  blocked(keyId: string, budget: Spend, billed = false): Blocked | 'held' | undefined {
+  blocked(keyId: string, budget: Spend, billed = false): Blocked | undefined {
     const { days } = this.#options;
+    this.#save();
     const accounts = this.#accounts(keyId, budget, billed);
     const full = (day: string, held: boolean): Account['limit'] | undefined =>
       accounts.find(({ owner, budget }) => this.#isFull(day, owner, budget, held))?.limit;
     const limit = full(days.today(), false);
-    if (limit === undefined) return full(days.today(), true) && 'held';
-    return { limit, waitMs: days.roomInMs((day) => full(day, false) !== undefined) };
+    if (limit !== undefined) return { limit, waitMs: days.roomInMs((day) => full(day, false) !== undefined) };
+    const held = full(days.today(), true);
+    return held && { limit: held, waitMs: 0, held: true };
   }
 
   /** A turn begins that can use `most`. The function that it returns ends it, once, with what it used. */
@@ -74,14 +78,26 @@ export class Spending {
     return (used) => {
       this.#hold(accounts, held, -1);
       if (used.usd + used.tokens === 0) return;
+      this.#unsaved.add({ day, accounts, used });
+      try {
+        this.#save();
+      } catch {
+        // The next request tries again, and reports that the counts cannot be kept.
+      }
+    };
+  }
+
+  #save(): void {
+    for (const spent of this.#unsaved) {
+      const { day, accounts, used } = spent;
       try {
         this.#options.counts.add(day, amountsOf(accounts, used));
-      } catch {
-        // It stays held until the relay restarts, and the next request reports that the counts cannot be kept.
-        return this.#hold(accounts, used, 1);
+      } catch (error) {
+        throw countsUnavailable(error);
       }
+      this.#unsaved.delete(spent);
       this.#report(day, accounts, used);
-    };
+    }
   }
 
   #accounts(keyId: string, budget: Spend, billed: boolean): Account[] {

@@ -48,6 +48,7 @@ test('a request adds to each of its metrics, in seconds', async () => {
   const metrics = openMetrics(['opus']);
   metrics.request(record);
   metrics.request({ ...record, start: 'spawn' });
+  for (const start of ['hot', 'spawn'] as const) metrics.started(start);
   const place = '{route="complete",model="opus"}';
   assert.deepEqual(await samples(metrics), {
     'relay_requests_total{route="complete",model="opus",key="app",outcome="ok"}': 2,

@@ -110,7 +110,6 @@ export function openMetrics(models: readonly string[]) {
       // It is 0 only for a request that asked for no slot.
       if (record.queue_ms > 0) queue.observe(labels, secondsOf(record.queue_ms));
       if (start !== undefined) {
-        starts.inc({ kind: kinds[start] });
         overhead.observe(labels, secondsOf(record.total_ms - record.upstream_ms));
         const used = { key, model: labels.model };
         tokens.inc({ ...used, type: 'input' }, amount(record.tokens_in));
@@ -124,6 +123,8 @@ export function openMetrics(models: readonly string[]) {
       fetches.inc({ outcome });
       if (isDenial(outcome)) denied.inc({ reason: outcome });
     },
+    /** Called for each turn: a request can have two. */
+    started: (start: TurnStart): void => starts.inc({ kind: kinds[start] }),
     processEnded: (cause: string): void => ends.inc({ cause }),
     /** The checks of a proof that has ended. */
     proved(checks: readonly { name: string; ok: boolean }[] = []): void {

@@ -12,7 +12,7 @@ test('fetch_page asks for Markdown of a bounded size, uses the lane of page fetc
   assert.ok(tool !== undefined);
   const asked: PageRequest[] = [];
   const lanes: string[] = [];
-  const ends: boolean[] = [];
+  const ends: string[] = [];
   const parts = {
     inFlight: new InFlight(),
     keys: { isLive: () => true },
@@ -21,7 +21,7 @@ test('fetch_page asks for Markdown of a bounded size, uses the lane of page fetc
         lanes.push(lane);
         return Promise.resolve(
           createTicket(
-            (keepsCount) => ends.push(keepsCount),
+            (keeps) => ends.push(keeps),
             () => {},
           ),
         );
@@ -56,5 +56,5 @@ test('fetch_page asks for Markdown of a bounded size, uses the lane of page fetc
     asked.map(({ format, max_bytes }) => [format, max_bytes]),
     [['markdown', 100_000]],
   );
-  assert.deepEqual([lanes, ends, exchange.targetHost], [['fetch'], [true], 'example.com']);
+  assert.deepEqual([lanes, ends, exchange.targetHost], [['fetch'], ['all'], 'example.com']);
 });
