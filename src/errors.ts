@@ -59,6 +59,7 @@ export const limitNames = [
   'global_daily',
   'key_budget',
   'global_budget',
+  'key_webhooks',
   'queue_full',
   'queue_timeout',
   'target_host',

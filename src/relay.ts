@@ -118,7 +118,6 @@ export async function startRelay({
     post: overrides.post ?? pages.post,
     clock,
     log,
-    ttlMs: config.jobTtlMs,
   });
   const admission = createAdmission({
     ...config.limits,
@@ -158,7 +157,7 @@ export async function startRelay({
   const memory = createMemory(config, clock);
   const { inFlight } = memory;
   const health = new Health({ readiness, admission, store, ledger });
-  const parts: AppParts = {
+  const parts = {
     ...memory,
     config,
     times,
@@ -180,10 +179,15 @@ export async function startRelay({
     seal: sealed,
     webhooks,
     routes,
-  };
+  } satisfies AppParts;
 
+  const hurried = new AbortController();
+  const hurry = (): void => {
+    inFlight.abortAll();
+    hurried.abort();
+  };
   const closeParts = async (): Promise<void> => {
-    await Promise.all([readiness.close(), runner.close(), plan.close(), webhooks.close()]);
+    await Promise.all([readiness.close(), runner.close(), plan.close(), webhooks.close(hurried.signal)]);
     await pages.close();
     await valves.close();
     seal.close();
@@ -207,19 +211,7 @@ export async function startRelay({
   log.info({ ...sealed, reasons: seal.missing.flatMap(({ reason = [] }) => reason) }, sealWords(sealed));
   webhooks.resume();
   log.info({ url: server.url, connections: connections.most }, 'listening');
-  const owner = await openOwnerListener({
-    ...parts,
-    config,
-    store,
-    keys,
-    admission,
-    connections,
-    readiness,
-    metrics,
-    clock,
-    times,
-    doctor,
-  });
+  const owner = await openOwnerListener({ ...parts, store, doctor });
   const keyPorts = await openKeyPorts({
     keys: () => keys.withOllama(),
     open: (keyId, address) => serve(ollamaSite(keyId, address), address, ollamaErrors),
@@ -229,12 +221,12 @@ export async function startRelay({
 
   const close = async (): Promise<void> => {
     health.stopping = true;
-    const bound = setTimeout(() => inFlight.abortAll(), config.drainTimeoutMs);
+    const bound = setTimeout(hurry, config.drainTimeoutMs);
     await admission.drain();
     await inFlight.idle();
-    clearTimeout(bound);
     await Promise.all([server.close(), keyPorts.close(), owner?.close()]);
     await closeParts();
+    clearTimeout(bound);
   };
   let closing: Promise<void> | undefined;
   return {
@@ -242,6 +234,6 @@ export async function startRelay({
     readiness,
     seal: sealed,
     close: () => (closing ??= close()),
-    hurry: () => inFlight.abortAll(),
+    hurry,
   };
 }

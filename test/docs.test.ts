@@ -220,9 +220,10 @@ describe('the tables of the documents', () => {
     const time = (ms: number): string =>
       ms < 60_000 ? `${ms / 1000} s` : ms < 3_600_000 ? `${ms / 60_000} min` : `${ms / 3_600_000} h`;
     const { pausesMs, attemptMs, atOncePerKey, atOnce } = webhookBounds;
+    const hours = pausesMs.reduce((sum, ms) => sum + ms) / 3_600_000;
     assert.deepEqual(rows(section(api, '## Webhooks').split('| Bound')[1] ?? ''), [
       ['pauses between attempts', pausesMs.map(time).join(', ')],
-      ['last attempt', 'before the job expires (JOB_TTL)'],
+      ['attempts', `${pausesMs.length + 1}, in about ${hours.toFixed(1)} hours`],
       ['time of an attempt', time(attemptMs)],
       ['attempts at the same time', `${atOncePerKey} for one key, ${atOnce} in all`],
       ['undelivered webhooks of one key', `${mostPerKey}, then 429`],

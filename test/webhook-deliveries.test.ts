@@ -1,7 +1,7 @@
 /** How webhooks are signed, repeated and kept, on a clock and with a receiver of the test. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir, uptime } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -16,7 +16,6 @@ import { openWebhooks, webhookBounds, type Webhook, type Webhooks } from '../src
 
 type Sent = { url: string; headers: Record<string, string>; body: string };
 
-const ttlMs = 86_400_000;
 const url = 'https://hooks.example.com/MARKER-path?token=MARKER-token';
 
 let dir: string;
@@ -53,7 +52,6 @@ function open(): Webhooks {
     },
     clock,
     log: pino({ base: null }, { write: (line: string) => (log += line) }),
-    ttlMs,
     random: () => 0.5,
   });
 }
@@ -77,7 +75,15 @@ const left = (): string[] =>
   store.db
     .prepare('SELECT job_id, status, attempts FROM webhooks')
     .all()
-    .map((row) => Object.values(row).join(' '));
+    .map((row) => Object.values(row).map(String).join(' '));
+
+/** The lines of the log with this message. */
+const lines = (msg: string): Record<string, unknown>[] =>
+  log
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['msg'] === msg);
 
 /** Until every promise that can settle now has. */
 async function settle(): Promise<void> {
@@ -171,7 +177,7 @@ test('a delivery that fails is repeated after each pause, with the same id and b
   assert.deepEqual([left(), clock.timers], [[], 0]);
 });
 
-test('deliveries end with a 410, with the last attempt, and when the job has expired', async () => {
+test('deliveries end with a 410 and with the last attempt, and the log says that they were given up', async () => {
   const webhooks = open();
   const id = keyId();
   receive = ({ body }) => (body.includes('job_gone') ? 410 : 500);
@@ -181,15 +187,19 @@ test('deliveries end with a 410, with the last attempt, and when the job has exp
   assert.deepEqual(gone.state(), { state: 'failed', attempts: 1, last_error: 'http_410' });
   const dead = webhooks.add('job_dead', id, url);
   ended(dead);
-  const old = webhooks.add('job_old', id, url);
-  old.end({ status: 'done', at: clock.wall() - ttlMs + 10_000 });
   for (const pauseMs of [0, ...webhookBounds.pausesMs]) {
     clock.advance(pauseMs);
     await settle();
   }
   assert.deepEqual(dead.state(), { state: 'failed', attempts: 7, last_error: 'http_500' });
-  assert.deepEqual(old.state(), { state: 'failed', attempts: 2, last_error: 'http_500' });
   assert.deepEqual([left(), clock.timers], [[], 0]);
+  assert.deepEqual(
+    lines('a webhook was given up').map(({ level, job, attempt, error }) => [level, job, attempt, error]),
+    [
+      [40, 'job_gone', 1, 'http_410'],
+      [40, 'job_dead', 7, 'http_500'],
+    ],
+  );
 });
 
 test('a receiver that never answers holds up no other key', async () => {
@@ -199,12 +209,16 @@ test('a receiver that never answers holds up no other key', async () => {
   for (let index = 0; index < mostPerKey; index += 1) ended(webhooks.add(`job_slow${index}`, slow, url));
   await settle();
   assert.equal(sent.length, webhookBounds.atOncePerKey);
-  assert.throws(() => webhooks.add('job_more', slow, url), { code: 'rate_limited' });
+  assert.throws(() => webhooks.requireRoom(slow), {
+    code: 'rate_limited',
+    details: { limit: 'key_webhooks', retryAfter: 60 },
+  });
+  webhooks.requireRoom(other);
   const webhook = webhooks.add('job_other', other, url);
   ended(webhook);
   await settle();
   assert.deepEqual(webhook.state(), { state: 'delivered', attempts: 1 });
-  await webhooks.close();
+  await webhooks.close(AbortSignal.abort());
   assert.deepEqual(
     [left().length, sent.length],
     [mostPerKey, webhookBounds.atOncePerKey + 1],
@@ -233,7 +247,7 @@ test('the deliveries of all keys share a bounded number of places, first the key
   answers[0]?.(200);
   await settle();
   assert.match(sent[webhookBounds.atOnce]?.body ?? '', /job_last/, 'before the others that wait longer');
-  await webhooks.close();
+  await webhooks.close(AbortSignal.abort());
 });
 
 test('a key that is disabled or revoked sends nothing, and a revoked one has no secret and no webhook left', async () => {
@@ -261,6 +275,11 @@ test('a key that is disabled or revoked sends nothing, and a revoked one has no 
   }
   assert.equal(sent.length, 2);
   assert.equal(webhook.state().last_error, 'forbidden');
+  assert.deepEqual(
+    lines('a webhook was given up').map(({ job, error }) => [job, error]),
+    [['job_2', 'unauthorized']],
+    'a revoked key does not come back',
+  );
   assert.equal(store.db.prepare('SELECT * FROM webhook_secrets WHERE key_id = ?').get(revoked), undefined);
   keys.change('paused', { disabled: null }, 'key enable');
   receive = () => 200;
@@ -268,22 +287,44 @@ test('a key that is disabled or revoked sends nothing, and a revoked one has no 
   await settle();
   assert.equal(webhook.state().state, 'delivered');
   assert.throws(() => keys.webhookSecret('revoked'), /There is no key/);
-  await webhooks.close();
+  await webhooks.close(AbortSignal.abort());
 });
 
-test('a deleted job sends nothing', async () => {
+test('key revoke leaves no byte of a webhook in the files of the database', () => {
+  open().add('job_1', keyId(), url);
+  keys.revoke('app', 'key revoke');
+  for (const file of readdirSync(dir)) assert.ok(!readFileSync(join(dir, file)).includes('MARKER'), file);
+});
+
+test('a deleted job begins no attempt: neither before its end, nor from the queue, nor after a pause', async () => {
   const webhooks = open();
   const id = keyId();
-  receive = () => 500;
-  const [before, after] = [webhooks.add('job_1', id, url), webhooks.add('job_2', id, url)];
+  const answers: ((status: number) => void)[] = [];
+  receive = () => new Promise((resolve) => answers.push(resolve));
+  const [before, first, second, queued] = [1, 2, 3, 4].map((job) => webhooks.add(`job_${job}`, id, url));
+  assert.ok(before && first && second && queued);
   before.forget();
-  ended(before);
-  ended(after);
+  for (const each of [before, first, second, queued]) ended(each);
   await settle();
-  after.forget();
-  clock.advance(ttlMs);
+  assert.equal(sent.length, webhookBounds.atOncePerKey);
+  queued.forget();
+  second.forget();
+  for (const answer of answers) answer(500);
   await settle();
-  assert.deepEqual([sent.length, left()], [1, []]);
+  assert.deepEqual([first.state().attempts, second.state().attempts, clock.timers], [1, 1, 1]);
+  first.forget();
+  assert.deepEqual([clock.timers, left()], [0, []]);
+  clock.advance(86_400_000);
+  await settle();
+  assert.equal(sent.length, 2);
+});
+
+test('the deletion of a job changes nothing once its call is accepted', async () => {
+  const webhook = open().add('job_1', keyId(), url);
+  ended(webhook);
+  await settle();
+  webhook.forget();
+  assert.deepEqual(webhook.state(), { state: 'delivered', attempts: 1 });
 });
 
 test('the next relay delivers what is left, once', async () => {
@@ -297,6 +338,7 @@ test('the next relay delivers what is left, once', async () => {
   sent = [];
   receive = () => 200;
   const at = clock.wall();
+  clock.advance(1);
   const second = open();
   second.resume();
   await settle();
@@ -304,12 +346,12 @@ test('the next relay delivers what is left, once', async () => {
     sent.map(({ body }) => JSON.parse(body) as unknown),
     (
       [
-        ['job_retried', 'done', 'completed'],
-        ['job_running', 'failed', 'failed'],
+        ['job_retried', 'done', 'completed', at],
+        ['job_running', 'failed', 'failed', at + 1],
       ] as const
-    ).map(([job, status, type]) => ({
+    ).map(([job, status, type, time]) => ({
       type: `job.${type}`,
-      timestamp: new Date(at).toISOString(),
+      timestamp: new Date(time).toISOString(),
       data: { id: job, status },
     })),
     'the job that was under way has failed',
@@ -330,54 +372,79 @@ test('attempts before a restart count, and each start makes one more', async () 
   }
   assert.equal(webhook.state().attempts, 6);
   clock.forgetTimers();
-  clock.advance(2 * ttlMs);
+  clock.advance(86_400_000);
   open().resume();
   await settle();
   assert.deepEqual([sent.length, left(), clock.timers], [7, [], 0]);
 });
 
-test('a relay leaves the webhooks of another that runs', async () => {
+test('a relay whose database is locked at its start delivers what is left later, and leaves its jobs alone', async () => {
   const id = keyId();
-  const insert = store.db.prepare(
-    'INSERT INTO webhooks (job_id, key_id, pid, created_at, url) VALUES (?, ?, ?, ?, ?)',
-  );
-  const booted = clock.wall() - uptime() * 1000;
-  insert.run('job_running', id, process.ppid, clock.wall(), url);
-  insert.run('job_earlier', id, process.ppid, Math.floor(booted) - 60_000, url);
-  // Above the largest process id of Linux and macOS.
-  insert.run('job_ended', id, 2 ** 31 - 1, clock.wall(), url);
-  open().resume();
-  await settle();
-  assert.deepEqual(
-    sent.map(({ headers }) => headers['webhook-id']),
-    ['job_earlier', 'job_ended'],
-  );
-});
-
-test('the end of the relay cuts off attempts without counting them', async () => {
-  receive = never;
+  open().add('job_earlier', id, url);
+  clock.advance(1);
   const webhooks = open();
-  ended(webhooks.add('job_1', keyId(), url));
+  const own = webhooks.add('job_own', id, url);
+  const other = openStore(dir);
+  other.db.exec('BEGIN IMMEDIATE');
+  webhooks.resume();
+  clock.advance(webhookBounds.rewriteMs);
   await settle();
-  await webhooks.close();
-  assert.deepEqual(left(), ['job_1 done 0']);
-  assert.equal(clock.timers, 0);
+  assert.equal(sent.length, 0);
+  other.close();
+  clock.advance(webhookBounds.rewriteMs);
+  await settle();
+  assert.match(taken().body, /"job.failed".*"job_earlier"/);
+  assert.deepEqual(left(), ['job_own null 0']);
+  ended(own);
+  await settle();
+  assert.match(taken().body, /"job.completed".*"job_own"/);
+  assert.deepEqual([left(), clock.timers], [[], 0]);
 });
 
-test('a database that refuses lets no webhook be accepted, and a job that has ended is delivered', async () => {
+test('the end of the relay waits for the attempts under way, and begins no other', async () => {
+  let answer = (_status: number): void => assert.fail('nothing was sent');
+  receive = () => new Promise((resolve) => (answer = resolve));
   const webhooks = open();
   const id = keyId();
   const webhook = webhooks.add('job_1', id, url);
+  ended(webhook);
+  const closed = webhooks.close(new AbortController().signal);
+  ended(webhooks.add('job_2', id, url));
+  answer(500);
+  await closed;
+  assert.deepEqual(webhook.state(), { state: 'pending', attempts: 1, last_error: 'http_500' });
+  assert.deepEqual([sent.length, left(), clock.timers], [1, ['job_1 done 1', 'job_2 done 0'], 0]);
+});
+
+test('a signal cuts off the attempts that the end of the relay waits for, without counting them', async () => {
+  receive = never;
+  const webhooks = open();
+  ended(webhooks.add('job_1', keyId(), url));
+  const hurry = new AbortController();
+  const closed = webhooks.close(hurry.signal);
+  hurry.abort();
+  await closed;
+  assert.deepEqual([left(), clock.timers], [['job_1 done 0'], 0]);
+});
+
+test('a database that refuses lets no webhook be accepted, and what was not recorded is recorded later', async () => {
+  const webhooks = open();
+  const id = keyId();
+  const [webhook, deleted] = [webhooks.add('job_1', id, url), webhooks.add('job_2', id, url)];
   keys.webhookSecret('app');
   const other = openStore(dir);
   other.db.exec('BEGIN IMMEDIATE');
-  assert.throws(() => webhooks.add('job_2', id, url), { code: 'not_ready' });
+  assert.throws(() => webhooks.add('job_3', id, url), { code: 'not_ready' });
   ended(webhook);
+  deleted.forget();
   await settle();
   assert.equal(webhook.state().state, 'delivered');
-  other.db.exec('ROLLBACK');
-  other.close();
   assert.match(log, /the database is locked/);
+  assert.equal(clock.timers, 1, 'whatever the number of writes');
+  other.close();
+  assert.deepEqual(left(), ['job_1 null 0', 'job_2 null 0']);
+  clock.advance(webhookBounds.rewriteMs);
+  assert.deepEqual([left(), clock.timers], [[], 0]);
 });
 
 test('the log holds the host of each attempt, and neither path, query nor secret', async () => {
@@ -397,5 +464,5 @@ test('the log holds the host of each attempt, and neither path, query nor secret
     error: 'http_500',
     msg: 'webhook',
   });
-  await webhooks.close();
+  await webhooks.close(AbortSignal.abort());
 });

@@ -4,10 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { openStore } from '../src/store/sqlite.ts';
+import { mostPerKey } from '../src/webhooks/outbox.ts';
 import { startInProcess, type InProcessOptions, type InProcessRelay } from './support/in-process.ts';
+import { FakeClock } from './support/limits.ts';
 import { eventually, query } from './support/relay.ts';
+import type { ScriptedReply } from './support/scripted-cli.ts';
 
 type Hook = { state: string; attempts: number; last_error?: string };
 type Job = { id: string; status: string; url: string; webhook?: Hook };
@@ -18,13 +22,13 @@ const url = 'https://hooks.site.com/MARKER-path?token=MARKER-token';
 /** A relay whose receiver answers with a status. */
 async function start(
   t: TestContext,
-  status: () => number = () => 200,
+  status: (signal: AbortSignal) => number | Promise<number> = () => 200,
   options: InProcessOptions = {},
 ): Promise<InProcessRelay & { sent: Sent[] }> {
   const sent: Sent[] = [];
-  const post = async (webhook: Sent): Promise<number> => {
+  const post = async (webhook: Sent, signal: AbortSignal): Promise<number> => {
     sent.push(webhook);
-    return status();
+    return status(signal);
   };
   const relay = await startInProcess({ ...options, overrides: { ...options.overrides, post } });
   t.after(() => relay.stop());
@@ -129,6 +133,39 @@ describe('webhook', () => {
     await eventually('it is called', () => relay.sent.length === 1);
   });
 
+  test('a key that may use webhooks no longer calls nothing until it may again', async (t) => {
+    const clock = new FakeClock(Date.now());
+    const relay = await start(t, undefined, { overrides: { clock } });
+    const model = Promise.withResolvers<ScriptedReply>();
+    relay.model.setReply(() => model.promise);
+    const job = await submit(relay);
+    relay.command('claude-relay', 'key', 'set', 'test', '--routes', 'complete');
+    model.resolve({ kind: 'text', text: 'hello' });
+    await eventually('an attempt failed', async () => (await ask(relay, job.url)).webhook?.attempts === 1);
+    assert.equal((await ask(relay, job.url)).webhook?.last_error, 'forbidden');
+    assert.deepEqual(relay.sent, []);
+    relay.command('claude-relay', 'key', 'set', 'test', '--routes', 'complete,webhook');
+    clock.advance(10_000);
+    await until(relay, job, 'delivered');
+  });
+
+  test('a key with too many webhooks gets a 429 that names the limit, and asks no model', async (t) => {
+    const relay = await start(t);
+    const store = openStore(relay.dataDir);
+    const insert = store.db.prepare(
+      'INSERT INTO webhooks (job_id, key_id, created_at, url) SELECT ?, id, 0, ? FROM keys',
+    );
+    store.transaction(() => {
+      for (let job = 0; job < mostPerKey; job += 1) insert.run(`job_${job}`, url);
+    });
+    store.close();
+    const { status, body } = await relay.complete({ prompt: 'hi', async: true, webhook: url });
+    assert.deepEqual([status, body['error'], body['limit']], [429, 'rate_limited', 'key_webhooks']);
+    assert.match(String(body['message']), /^This key has 1000 webhooks that are not delivered yet\./);
+    assert.deepEqual(relay.model.requests, []);
+    await submit(relay, { webhook: undefined });
+  });
+
   test('a job that fails, and one that is cancelled, say so', async (t) => {
     const relay = await start(t);
     relay.model.say({ kind: 'hang', after: 'accept' });
@@ -161,7 +198,8 @@ describe('webhook', () => {
   });
 
   test('a job that is deleted after its end is not called any more', async (t) => {
-    const relay = await start(t, () => 500);
+    const clock = new FakeClock(Date.now());
+    const relay = await start(t, () => 500, { overrides: { clock } });
     const job = await submit(relay);
     await eventually('an attempt failed', async () => (await ask(relay, job.url)).webhook?.attempts === 1);
     const { webhook } = await ask(relay, job.url);
@@ -169,6 +207,45 @@ describe('webhook', () => {
     assert.equal(query(relay, 'SELECT * FROM webhooks').length, 1);
     await ask(relay, job.url, 'DELETE');
     assert.deepEqual(query(relay, 'SELECT * FROM webhooks'), []);
+    clock.advance(86_400_000);
+    assert.equal(relay.sent.length, 1, 'an attempt would begin at its time');
+  });
+
+  test('a relay that stops calls the URL of the job that ends last, and waits for the receiver', async (t) => {
+    const scratch = mkdtempSync(join(tmpdir(), 'relay-webhooks-'));
+    t.after(() => rmSync(scratch, { recursive: true }));
+    let accepted = 0;
+    const slowly = async (): Promise<number> => {
+      for (let round = 0; round < 100; round += 1) await setImmediate();
+      accepted += 1;
+      return 200;
+    };
+    const relay = await start(t, slowly, { scratch });
+    const model = Promise.withResolvers<ScriptedReply>();
+    relay.model.setReply(() => model.promise);
+    await submit(relay);
+    const stopped = relay.stop();
+    model.resolve({ kind: 'text', text: 'hello' });
+    await stopped;
+    assert.match(relay.sent[0]?.body ?? '', /"job.completed"/);
+    assert.deepEqual([accepted, relay.sent.length, query(relay, 'SELECT * FROM webhooks')], [1, 1, []]);
+  });
+
+  test('a receiver that never answers holds up the stop of a relay for DRAIN_TIMEOUT only', async (t) => {
+    const scratch = mkdtempSync(join(tmpdir(), 'relay-webhooks-'));
+    t.after(() => rmSync(scratch, { recursive: true }));
+    const never = (signal: AbortSignal): Promise<number> =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+    const relay = await start(t, never, { scratch, overrides: { times: { drainTimeoutMs: 100 } } });
+    await submit(relay);
+    await eventually('an attempt is under way', () => relay.sent.length === 1);
+    await relay.stop();
+    assert.deepEqual(
+      query(relay, 'SELECT status, attempts FROM webhooks').map((row) => Object.values(row)),
+      [['done', 0]],
+    );
   });
 
   test('a relay that stops keeps what is not delivered, and the next one delivers it', async (t) => {
@@ -192,15 +269,18 @@ describe('webhook', () => {
     await eventually('nothing is left', () => query(second, 'SELECT * FROM webhooks').length === 0);
   });
 
-  test('a request whose webhook cannot be recorded is refused and costs nothing', async (t) => {
+  test('a request whose webhook cannot be recorded is refused, and its run is cancelled', async (t) => {
     const relay = await start(t);
     const other = openStore(relay.dataDir);
+    relay.model.say({ kind: 'hang', after: 'accept' });
+    const answer = relay.complete({ prompt: 'hi', async: true, webhook: url });
+    while (relay.model.running() === 0) await setImmediate();
     other.db.exec('BEGIN IMMEDIATE');
-    const response = await relay.post({ prompt: 'hi', async: true, webhook: url });
-    other.db.exec('ROLLBACK');
+    const { status, body } = await answer;
     other.close();
-    assert.equal(response.status, 503);
-    assert.match(await response.text(), /"not_ready"/);
-    assert.deepEqual(relay.model.requests, []);
+    assert.deepEqual([status, body['error']], [503, 'not_ready']);
+    assert.match(String(body['message']), /cannot record the webhook/);
+    assert.equal(relay.model.running(), 0);
+    assert.deepEqual(query(relay, 'SELECT * FROM webhooks'), []);
   });
 });

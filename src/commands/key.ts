@@ -84,7 +84,9 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   key
     .command('show <label>')
     .description('show one key, its limits and its history')
-    .addOption(new Option('--system', 'only its system prompt, byte for byte').conflicts('json'))
+    .addOption(
+      new Option('--system', 'only its system prompt, byte for byte').conflicts(['json', 'webhookSecret']),
+    )
     .option('--json', 'as JSON')
     .addOption(webhookSecret('print only the secret that signs the webhooks of the key'))
     .action((label: string, options: { json?: boolean; system?: boolean; webhookSecret?: boolean }) =>
@@ -173,9 +175,11 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       withRecords(context, (records) => {
         if (ofWebhooks === true) {
           const secret = records.keys.rotateWebhookSecret(label, grace, 'key rotate');
-          const signs =
-            grace === 0 ? 'no longer signs' : `signs until ${time(records.now() + grace)} UTC, too`;
-          records.terminal.err(`The old webhook secret of ${label} ${signs}. The new one:\n`);
+          const effect =
+            grace === 0
+              ? `The old webhook secret of ${label} no longer signs`
+              : `Until ${time(records.now() + grace)} UTC, both webhook secrets of ${label} sign`;
+          records.terminal.err(`${effect}. Give your receiver the new one:\n`);
           return records.terminal.out(`${secret}\n`);
         }
         const created = records.keys.rotate(label, grace, 'key rotate');
@@ -219,7 +223,11 @@ function grantOptions(command: Command, now: () => number): Command {
       'a duration (30d) or a date (2030-01-31, UTC)',
       orOff((text) => parseExpiry(text, now())),
     )
-    .option('--routes <list>', `only these of ${keyRoutes.join(',')}`, orOff(parseList))
+    .option(
+      '--routes <list>',
+      `only these routes (webhook: may use webhooks; metrics: may read the metrics): ${keyRoutes.join(',')}`,
+      orOff(parseList),
+    )
     .option('--models <list>', 'only these models, such as opus,haiku', orOff(parseList))
     .option(
       '--fallback <what>',

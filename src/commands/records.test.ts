@@ -221,16 +221,20 @@ test('key show and key rotate print the secret of webhooks alone on stdout, and 
   assert.notEqual(renewed.out, shown.out);
   assert.equal(
     renewed.err,
-    'The old webhook secret of app signs until 2030-01-10 13:00:00 UTC, too. The new one:\n',
+    'Until 2030-01-10 13:00:00 UTC, both webhook secrets of app sign. Give your receiver the new one:\n',
   );
   assert.equal((await run('key show app --webhook-secret')).out, renewed.out);
   const last = await run('key rotate app --webhook-secret --grace 0');
-  assert.equal(last.err, 'The old webhook secret of app no longer signs. The new one:\n');
+  assert.equal(last.err, 'The old webhook secret of app no longer signs. Give your receiver the new one:\n');
   for (const line of ['key list --json', 'key list', 'key show app', 'key show app --json']) {
     assert.doesNotMatch((await run(line)).out, /whsec_/, line);
   }
   assert.match((await run('key show app')).out, /: changed by key rotate\n$/);
-  assert.notEqual((await run('key show app --webhook-secret --json')).code, 0, 'no JSON holds it');
+  for (const other of ['--json', '--system']) {
+    const both = await run(`key show app --webhook-secret ${other}`);
+    assert.deepEqual([both.code, both.out], [1, ''], other);
+    assert.match(both.err, /cannot be used with option/);
+  }
   await run('key revoke app');
   const revoked = await run('key show app --webhook-secret');
   assert.deepEqual([revoked.code, revoked.out], [1, '']);

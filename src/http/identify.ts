@@ -1,6 +1,6 @@
 /** Who is calling: the key of a request, and the address of one without. */
 import { RelayError } from '../errors.ts';
-import type { Key, KeyRoute } from '../keys/key.ts';
+import { mayUse, type Key, type KeyRoute } from '../keys/key.ts';
 import type { Keys } from '../keys/store.ts';
 import type { Admission } from '../limits/admission.ts';
 import { clientAddress, type TrustedProxies } from '../limits/client-address.ts';
@@ -44,10 +44,6 @@ export function withKey(
     throw new RelayError('forbidden', `This key may not use ${path}.`);
   }
   return keyed;
-}
-
-export function mayUse({ allowedRoutes }: Key, scope: KeyRoute): boolean {
-  return allowedRoutes?.includes(scope) ?? scope !== 'metrics';
 }
 
 /**

@@ -75,6 +75,10 @@ export type KeyChanges = GrantChanges & {
   system?: string | null | undefined;
 };
 
+export function mayUse({ allowedRoutes }: Pick<Key, 'allowedRoutes'>, scope: KeyRoute): boolean {
+  return allowedRoutes?.includes(scope) ?? scope !== 'metrics';
+}
+
 /** A change of the keys that is not possible. The message is for the owner. */
 export class KeyError extends Error {
   override name = 'KeyError';

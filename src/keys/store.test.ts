@@ -132,10 +132,13 @@ test('verify throws not_ready without the reason when the database cannot be rea
   );
 });
 
-test('isLive returns false for a key that is revoked, expired or unknown', () => {
+test('live returns a key without a use of it, and isLive returns false for a key that is revoked, expired or unknown', () => {
   const { key } = keys.create('a', { expiresAt: time + 1000 }, 'test');
   keys.rotate('a', 0, 'test');
   assert.deepEqual([keys.isLive(key.id), keys.isLive('none')], [true, false]);
+  assert.deepEqual([keys.mayUse(key.id, 'fetch'), keys.mayUse(key.id, 'metrics')], [true, false]);
+  keys.close();
+  assert.equal(keys.show('a').key.lastUsedAt, undefined);
   time += 1000;
   assert.equal(keys.isLive(key.id), false);
   const other = keys.create('b', {}, 'test').key;

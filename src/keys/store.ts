@@ -165,9 +165,9 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
       return withOllama.all().map((row) => keyOf(row as KeyRow));
     },
 
-    /** Its system prompt is removed. */
+    /** Its system prompt, its webhooks and their secrets are removed. */
     revoke(label: string, command: string): Key {
-      const { systemBytes, ...revoked } = store.transaction(() => {
+      const { systemBytes: _, ...revoked } = store.transaction(() => {
         const at = now();
         const key = liveKey(label);
         markRevoked.run(at, key.id);
@@ -178,7 +178,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         insertEvent.run(at, key.id, 'revoked', command);
         return { ...key, revokedAt: at };
       });
-      if (systemBytes !== undefined) prompts.emptyLog();
+      prompts.emptyLog();
       return revoked;
     },
 

@@ -1,6 +1,6 @@
 /**
- * The system prompts of keys: the only content in the database. They have a separate table, so that no other statement reads them.
- * Where SQLite removes one, it overwrites the bytes.
+ * The system prompts of keys: the only content in the database, apart from the URLs of webhooks. They have a separate table, so that no
+ * other statement reads them. Where SQLite removes any row, it overwrites the bytes.
  */
 import type { Store } from '../store/sqlite.ts';
 import { KeyError } from './key.ts';

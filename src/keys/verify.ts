@@ -6,7 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { RelayError } from '../errors.ts';
 import { storeFailure } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
-import type { Key } from './key.ts';
+import { mayUse, type Key, type KeyRoute } from './key.ts';
 import { openLastUse } from './last-use.ts';
 import { keyOf, type KeyRow } from './row.ts';
 import { parseToken } from './token.ts';
@@ -27,6 +27,11 @@ export function openVerifier(store: Store, now: () => number) {
   );
   const lastUse = openLastUse(store);
 
+  const live = (id: string): Key | undefined => {
+    const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
+    return row === undefined || isExpired(row, now()) ? undefined : keyOf(row);
+  };
+
   return {
     /** The live key of a token; undefined for a token that is wrong in any way. */
     verify(token: string): Key | undefined {
@@ -46,16 +51,16 @@ export function openVerifier(store: Store, now: () => number) {
 
     /** For a caller that is known in another way than by a secret. Undefined for a key that is revoked or disabled, or has expired. */
     byId(id: string): Key | undefined {
-      const at = now();
-      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
-      if (row === undefined || isExpired(row, at)) return undefined;
-      lastUse.touch(id, row.last_used_at, at);
-      return keyOf(row);
+      const key = live(id);
+      if (key !== undefined) lastUse.touch(id, key.lastUsedAt ?? null, now());
+      return key;
     },
 
-    isLive(id: string): boolean {
-      const row = orNotReady(() => byId.get(id)) as KeyRow | undefined;
-      return row !== undefined && !isExpired(row, now());
+    /** These are no use of the key. */
+    isLive: (id: string): boolean => live(id) !== undefined,
+    mayUse: (id: string, scope: KeyRoute): boolean => {
+      const key = live(id);
+      return key !== undefined && mayUse(key, scope);
     },
 
     /** Changes with each new secret of the key; undefined once it is revoked or disabled, or has expired. */

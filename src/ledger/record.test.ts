@@ -124,11 +124,16 @@ test('the database accepts every row from storable, also of hostile records', ()
   rmSync(dir, { recursive: true });
 });
 
-const contents = ['a secret prompt, in words!', 'x'.repeat(5000)];
-/** For the one column that may hold content. */
-const tooLong = ['', 'x'.repeat(100_001), 'é'.repeat(50_001)];
+const prose = 'a secret prompt, in words!';
+const url = 'https://example.org/?page';
+const contents = [prose, url, 'x'.repeat(5000)];
+/** Two columns take content: the system prompt of a key, and the URL that a caller gives a webhook. */
+const exceptions: Record<string, string[]> = {
+  'key_prompts.system': ['', 'x'.repeat(100_001), 'é'.repeat(50_001)],
+  'webhooks.url': [prose, url.padEnd(2049, 'x')],
+};
 
-test('every table is strict and bounds the alphabet and length of its text', () => {
+test('every table is strict and bounds the alphabet and length of its text, and two columns take content', () => {
   const dir = mkdtempSync(join(tmpdir(), 'relay-schema-'));
   const store = openStore(dir);
   const tables = store.db
@@ -148,12 +153,12 @@ test('every table is strict and bounds the alphabet and length of its text', () 
     insert.run(...columns.map(good));
     store.db.exec(`DELETE FROM ${String(name)}`);
     for (const column of columns) {
-      const bads = name === 'key_prompts' && column['name'] === 'system' ? tooLong : contents;
-      for (const bad of bads) {
+      const place = `${String(name)}.${String(column['name'])}`;
+      for (const bad of exceptions[place] ?? contents) {
         assert.throws(
           () => insert.run(...columns.map((other) => (other === column ? bad : good(other)))),
           /CHECK constraint failed|cannot store TEXT value|datatype mismatch/,
-          `${String(name)}.${String(column['name'])} takes ${bad.slice(0, 30)}`,
+          `${place} takes ${bad.slice(0, 30)}`,
         );
       }
     }
@@ -171,6 +176,8 @@ function goodValue(name: string, type: string): string | number | Uint8Array {
   if (name === 'start') return 'hot';
   if (name === 'status') return 'done';
   if (name === 'ollama_host') return '::1';
+  if (name === 'url') return url.padEnd(2048, 'x');
+  if (name === 'system') return prose;
   return 'a';
 }
 

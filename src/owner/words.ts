@@ -48,6 +48,7 @@ const limitWords: Readonly<Record<LimitName, string>> = {
   global_daily: 'requests of all keys in a day',
   key_budget: 'the budget of the key',
   global_budget: 'the budget of all keys',
+  key_webhooks: 'webhooks of the key that are not delivered',
   queue_full: 'the queue was full',
   queue_timeout: 'waited too long in the queue',
   target_host: 'too many page fetches from one host',

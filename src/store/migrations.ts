@@ -2,9 +2,9 @@
  * The schema, as numbered steps: the n-th entry takes a database from version n to n + 1 in one transaction.
  * Entries are never edited once released, only added to.
  *
- * Every table is STRICT, and every text column is bounded in length and alphabet: nothing that a caller wrote
- * (a prompt, an answer, a URL) fits into any of them. The one column for content is key_prompts.system, which a command of the owner
- * writes.
+ * Every table is STRICT, and every text column is bounded in length and alphabet: no prompt and no answer fits into any of them, and
+ * no URL. There are two exceptions. key_prompts.system is content, which a command of the owner writes. webhooks.url is a URL, which a
+ * caller writes.
  */
 export const migrations: readonly string[] = [
   `
@@ -208,7 +208,6 @@ export const migrations: readonly string[] = [
   CREATE TABLE webhooks (
     job_id     TEXT NOT NULL PRIMARY KEY CHECK (length(job_id) <= 64 AND job_id NOT GLOB '*[^0-9A-Za-z_]*'),
     key_id     TEXT NOT NULL REFERENCES keys (id) CHECK (length(key_id) <= 32 AND key_id NOT GLOB '*[^0-9A-Za-z]*'),
-    pid        INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     url        TEXT NOT NULL CHECK (length(url) <= 2048 AND url NOT GLOB '*[^!-~]*'),
     status     TEXT CHECK (status IN ('done', 'failed', 'cancelled')),

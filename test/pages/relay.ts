@@ -30,6 +30,8 @@ const start = (key?: string): Promise<TestRelay> =>
     settings: JSON.parse(process.env['SETTINGS'] ?? '{}') as Record<string, string>,
     env: { NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'] },
     until: 'listening',
+    reply: ({ body }) =>
+      body.includes('no answer') ? { kind: 'hang', after: 'accept' } : { kind: 'text', text: 'hello' },
   });
 let relay = await start();
 

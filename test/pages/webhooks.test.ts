@@ -51,8 +51,8 @@ describe('webhooks, on a network of the test', { skip: networkMissing() }, () =>
     return body.job;
   };
   /** Submits a job that calls the URL, without its scheme. */
-  const submit = async (url: string, key?: string): Promise<Job> => {
-    const body = { prompt: 'hi', async: true, webhook: `https://${url}` };
+  const submit = async (url: string, key?: string, prompt = 'hi'): Promise<Job> => {
+    const body = { prompt, async: true, webhook: `https://${url}` };
     return jobOf(await ask({ type: 'post', path: '/v1/complete', body, key }), 202);
   };
   const look = async ({ url }: Job, key?: string): Promise<Job['webhook']> =>
@@ -159,12 +159,17 @@ describe('webhooks, on a network of the test', { skip: networkMissing() }, () =>
     await eventually('the connection is closed', async () => (await seen()).open === 0);
   });
 
-  test('a relay that is killed before the delivery makes it after its next start, once', async () => {
+  test('a relay that is killed delivers after its next start what it had not, once, and fails the job under way', async () => {
     await afterAttempts(await submit('hooks.site.com/before-kill'), 1);
     const job = await submit('hooks.site.com/500-once');
     await afterAttempts(job, 1);
+    const running = await submit('hooks.site.com/running', undefined, 'no answer');
     await ask({ type: 'restart' });
     await eventually('it is delivered', async () => (await received('hooks.site.com/500-once')).length === 2);
+    await eventually(
+      'the other is called',
+      async () => (await received('hooks.site.com/running')).length > 0,
+    );
     await eventually('the new relay logs it', async () =>
       ((await ask({ type: 'observe' })) as Seen).log.includes(job.id),
     );
@@ -172,9 +177,16 @@ describe('webhooks, on a network of the test', { skip: networkMissing() }, () =>
     assert.deepEqual([first?.body, first?.headers['webhook-id']], [second?.body, job.id]);
     const secret = await command('key', 'show', 'test', '--webhook-secret');
     assert.ok(new Webhook(secret).verify(second?.body ?? '', second?.headers ?? {}));
+    const [lost] = await received('hooks.site.com/running');
+    const { type, data } = new Webhook(secret).verify(lost?.body ?? '', lost?.headers ?? {}) as Record<
+      string,
+      unknown
+    >;
+    assert.deepEqual([type, data], ['job.failed', { id: running.id, status: 'failed' }]);
     await ask({ type: 'restart' });
     await afterAttempts(await submit('hooks.site.com/last'), 1);
     assert.equal((await received('hooks.site.com/500-once')).length, 2);
     assert.equal((await received('hooks.site.com/before-kill')).length, 1);
+    assert.equal((await received('hooks.site.com/running')).length, 1);
   });
 });

@@ -67,7 +67,7 @@ export async function answerWithJob(
   idempotent: IdempotentRequest | undefined,
   parts: AnswerParts,
 ): Promise<Response> {
-  const { jobs, rememberedRuns } = parts;
+  const { jobs, rememberedRuns, webhooks } = parts;
   const { exchange } = understood;
   const { requestId, errorFormat, key } = exchange;
   const known = idempotent === undefined ? undefined : rememberedRuns.find(idempotent)?.id;
@@ -77,6 +77,7 @@ export async function answerWithJob(
   }
   const { parsed, facts } = understood;
   const url = webhookUrl(parsed.webhook, key, parts);
+  if (url !== undefined) webhooks.requireRoom(key.id);
   const own = parsed.async === true ? parsed.responder.job : undefined;
   const given = {
     keyId: key.id,
@@ -84,7 +85,6 @@ export async function answerWithJob(
     errorFormat,
     id: own?.id(facts()),
     ownBody: own && ((state: JobState) => own.body(state, facts())),
-    addWebhook: url === undefined ? undefined : (id: string) => parts.webhooks.add(id, key.id, url),
   };
   const begin = (): Job => jobs.start(given, (onSlot) => startDetached(understood, parts, onSlot));
   const job =
@@ -94,7 +94,19 @@ export async function answerWithJob(
     jobs.forget(job);
     throw job.ended.result.error;
   }
-  void job.run.answer.result.then(() => job.webhook?.end(endOf(job)));
+  if (url !== undefined) {
+    // Before the 202, because a restart must not lose what is accepted. A request that was refused at once writes nothing.
+    try {
+      const webhook = webhooks.add(job.id, key.id, url);
+      job.webhook = webhook;
+      void job.run.answer.result.then(() => webhook.end(endOf(job)));
+    } catch (error) {
+      job.run.cancel();
+      await job.run.answer.result;
+      jobs.forget(job);
+      throw error;
+    }
+  }
   exchange.settled = job.run.answer.result.then((result) =>
     result.ok
       ? { status: 200, error: undefined }

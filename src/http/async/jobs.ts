@@ -30,7 +30,7 @@ export type Job = {
   readonly run: DetachedRun;
   /** In the form of the API whose jobs these are. */
   readonly ownBody: ((state: JobState) => object) | undefined;
-  readonly webhook: Webhook | undefined;
+  webhook?: Webhook;
   status: JobBody['status'];
   ended: { at: number; result: Result } | undefined;
 };
@@ -46,20 +46,14 @@ export class Jobs {
 
   /** `begin` starts the run and calls `onSlot` when the run has its slot. Throws `rate_limited` when there are too many. */
   start(
-    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat' | 'ownBody'> & {
-      id?: string | undefined;
-      addWebhook?: ((id: string) => Webhook) | undefined;
-    },
+    given: Pick<Job, 'keyId' | 'requestId' | 'errorFormat' | 'ownBody'> & { id?: string | undefined },
     begin: (onSlot: () => void) => DetachedRun,
   ): Job {
     const id = given.id ?? `job_${randomUUID().replaceAll('-', '')}`;
-    const { addWebhook, ...rest } = given;
     const job = this.#cache.add(id, given.keyId, () => {
       const started: Job = {
-        ...rest,
+        ...given,
         id,
-        // Before the run begins: what is accepted must not be lost.
-        webhook: addWebhook?.(id),
         createdAt: Date.now(),
         status: 'queued',
         ended: undefined,

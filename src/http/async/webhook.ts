@@ -1,13 +1,15 @@
 /** Whether a job may have a webhook, and what it says in the end. */
 import { RelayError } from '../../errors.ts';
-import type { Key } from '../../keys/key.ts';
+import { mayUse, type Key } from '../../keys/key.ts';
 import type { PageFetcher } from '../../pages/fetch.ts';
 import type { JobEnd } from '../../webhooks/outbox.ts';
 import type { Webhooks } from '../../webhooks/webhooks.ts';
-import { mayUse } from '../identify.ts';
 import type { Job } from './jobs.ts';
 
-export type WebhookParts = { pages: Pick<PageFetcher, 'webhookUrl'>; webhooks: Pick<Webhooks, 'add'> };
+export type WebhookParts = {
+  pages: Pick<PageFetcher, 'webhookUrl'>;
+  webhooks: Pick<Webhooks, 'add' | 'requireRoom'>;
+};
 
 /** The URL in one spelling. Throws `forbidden`, or a `bad_request` that says what is wrong. */
 export function webhookUrl(text: string | undefined, key: Key, { pages }: WebhookParts): string | undefined {
@@ -15,7 +17,7 @@ export function webhookUrl(text: string | undefined, key: Key, { pages }: Webhoo
   if (!mayUse(key, 'webhook')) {
     throw new RelayError(
       'forbidden',
-      'This key may not use "webhook". Send the request without it and ask for the job, or have its owner add webhook to its routes.',
+      'This key may not use "webhook". Leave it out and poll the job, or ask the owner of the relay to add the route webhook.',
     );
   }
   try {
