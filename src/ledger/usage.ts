@@ -52,11 +52,14 @@ export function openUsage(store: Store, now: () => number = Date.now) {
     'days' in period
       ? lastOf(period.days, (back) => utcDay(now() - back * dayMs))
       : lastOf(period.hours, (back) => utcHour(now() - back * hourMs));
+  const rangeOf = (period: UsagePeriod): [string, string] => {
+    const times = timesOf(period);
+    return [times.at(0) ?? '', times.at(-1) ?? ''];
+  };
   const sumsIn = ({ keyId, ...period }: UsagePeriod): KeyUsage[] => {
     const { ofKey, ofEachKey } = 'days' in period ? daily : hourly;
-    const times = timesOf(period);
-    const range = [times.at(0) ?? '', times.at(-1) ?? ''] as const;
-    return (keyId === undefined ? ofEachKey.all(...range) : ofKey.all(keyId, ...range)) as KeyUsage[];
+    const range = rangeOf(period);
+    return (keyId === undefined ? ofEachKey.all(...range) : ofKey.all(...range, keyId)) as KeyUsage[];
   };
 
   return {
@@ -66,20 +69,42 @@ export function openUsage(store: Store, now: () => number = Date.now) {
     },
     /** Oldest first, each key by itself. */
     rows: sumsIn,
+    /** The same, of each key with all its models together, under the empty name. */
+    rowsByKey: (period: UsagePeriod): KeyUsage[] =>
+      ('days' in period ? daily : hourly).ofEachKeySummed.all(...rangeOf(period)) as KeyUsage[],
     /** The names of the days or hours, oldest first. */
     times: timesOf,
   };
 }
 
+/** The columns of `UsageTotals`. */
+const columns = {
+  requests: 'requests',
+  errors: 'errors',
+  input_tokens: 'tokens_in',
+  output_tokens: 'tokens_out',
+  cache_read_input_tokens: 'cache_read',
+  cache_creation_input_tokens: 'cache_write',
+  cost_usd: 'cost_usd',
+  answers: 'answers',
+  hot_answers: 'hot_answers',
+  fallback_answers: 'fallback_answers',
+  fallback_usd: 'fallback_usd',
+} as const satisfies Record<keyof UsageTotals, string>;
+
 function sumsOf(store: Store, table: string, period: string) {
-  const select = `SELECT key_id AS keyId, ${period} AS time, model, requests, errors, tokens_in AS input_tokens,
-    tokens_out AS output_tokens, cache_read AS cache_read_input_tokens, cache_write AS cache_creation_input_tokens,
-    cost_usd, answers, hot_answers, fallback_answers, fallback_usd FROM ${table}`;
+  const select = (model: string, valueOf: (column: string) => string, where: string) => {
+    const values = Object.entries(columns).map(([name, column]) => `${valueOf(column)} AS ${name}`);
+    return store.db.prepare(
+      `SELECT key_id AS keyId, ${period} AS time, ${model} AS model, ${values.join()} FROM ${table}
+       WHERE ${period} BETWEEN ? AND ? AND ${where} ORDER BY ${period}`,
+    );
+  };
+  const asItIs = (column: string): string => column;
   return {
-    ofKey: store.db.prepare(`${select} WHERE key_id = ? AND ${period} BETWEEN ? AND ? ORDER BY ${period}`),
-    ofEachKey: store.db.prepare(
-      `${select} WHERE ${period} BETWEEN ? AND ? AND key_id <> '*' ORDER BY ${period}`,
-    ),
+    ofKey: select('model', asItIs, 'key_id = ?'),
+    ofEachKey: select('model', asItIs, "key_id <> '*'"),
+    ofEachKeySummed: select("''", (column) => `sum(${column})`, `key_id <> '*' GROUP BY key_id, ${period}`),
   };
 }
 
@@ -107,7 +132,7 @@ function addTo(part: UsagePart, row: KeyUsage): void {
   sumUsage(entry, row);
 }
 
-const summed = Object.keys(noUsage()) as (keyof UsageTotals)[];
+const summed = Object.keys(columns) as (keyof UsageTotals)[];
 
 /** Adds to `totals`, in place. */
 export function sumUsage(totals: UsageTotals, more: UsageTotals): void {

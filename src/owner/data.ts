@@ -77,7 +77,7 @@ export function openOwnerData(parts: OwnerDataParts) {
     keys(): KeyState[] {
       const at = now();
       const today = { now: at, spent: ({ id }: { id: string }) => spentOn(counts, utcDay(at), id) };
-      const rows = Map.groupBy(usage.rows({ days: sparkDays }), ({ keyId }) => keyId);
+      const rows = Map.groupBy(usage.rowsByKey({ days: sparkDays }), ({ keyId }) => keyId);
       const days = usage.times({ days: sparkDays });
       const stateOf = (key: Key): KeyState => {
         const sumAt = (day: string, field: 'requests' | 'errors'): number =>
@@ -103,9 +103,9 @@ export function openOwnerData(parts: OwnerDataParts) {
       const billed = limit > 0 ? { limit, used: billedOn(counts, utcDay(at)) } : undefined;
       return { requests, usd, tokens, billed };
     },
-    /** The sums of each key and model, or of each model for all keys together, with the names of the days or hours. */
+    /** The sums of each key, or of each model for all keys together, with the names of the days or hours. */
     use(period: UsagePeriod, stack: 'key' | 'model') {
-      const rows = usage.rows({ ...period, keyId: stack === 'key' ? undefined : '*' });
+      const rows = stack === 'key' ? usage.rowsByKey(period) : usage.rows({ ...period, keyId: '*' });
       return { times: usage.times(period), rows, labels: labelsOf(rows.map(({ keyId }) => keyId)) };
     },
     requests(filter: RowFilter, count: number, before: number | undefined) {
