@@ -4,6 +4,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { RelayError } from '../src/errors.ts';
 import type { KeyGrants } from '../src/keys/key.ts';
 import { startInProcess, type InProcessOptions, type InProcessRelay } from './support/in-process.ts';
+import { FakeClock } from './support/limits.ts';
 import { changeKeys, ollamaPort } from './support/ollama-port.ts';
 import { startOwnerRelay } from './support/owner-page.ts';
 import { eventually, ledgerRow, query } from './support/relay.ts';
@@ -217,6 +218,31 @@ describe('a fallback to a model', { concurrency: 4 }, () => {
     const { status, body } = await ask(relay, key);
     assert.deepEqual([status, body['model'], body['fallback_from']], [200, 'sonnet', 'opus']);
     assert.equal((await ask(relay, key)).body['limit'], 'key_rpm');
+  });
+
+  test('answers until a trial of the plan begins its answer', async (t) => {
+    const clock = new FakeClock(Date.now());
+    const relay = await start(t, { reply: () => refused('five_hour'), overrides: { clock } });
+    const key = relay.mint('app', { fallback: 'sonnet' });
+    assert.equal((await ask(relay, key, { model: 'opus' })).status, 429);
+    clock.advance(7_260_000);
+    relay.model.say({ kind: 'hang', after: 'text', text: 'It begins' });
+    const client = new AbortController();
+    const trial = await fetch(`${relay.url}/v1/complete`, {
+      method: 'POST',
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'hi', model: 'opus', stream: true }),
+      signal: client.signal,
+    });
+    let text = '';
+    for await (const chunk of trial.body ?? []) {
+      text += Buffer.from(chunk).toString();
+      if (text.includes('It begins')) break;
+    }
+    relay.model.say(hello);
+    const { status, body } = await ask(relay, relay.key, { model: 'opus' });
+    assert.deepEqual([status, body['text']], [200, 'hello'], 'the trial still runs');
+    client.abort();
   });
 
   test('has to be a model of the relay and of the key when it is needed', async (t) => {
@@ -443,6 +469,27 @@ describe('a fallback to the second login', { concurrency: 4 }, () => {
     for (let left = 10; left > 0; left -= 1) assert.equal((await ask(relay, key, body)).status, 200);
     const refusal = await ask(relay, key, body);
     assert.deepEqual([refusal.status, refusal.body['limit']], [429, 'key_budget']);
+  });
+
+  test('counts two starts, and hides no refusal of the login of the host', async (t) => {
+    const relay = await startOwnerRelay({
+      settings: second,
+      reply: ({ headers, json }) => {
+        if (headers['login'] !== 'host') return hello;
+        return json?.model.includes('haiku') === true
+          ? { kind: 'error', status: 401, type: 'authentication_error', message: 'invalid' }
+          : refused('seven_day_opus');
+      },
+    });
+    t.after(() => relay.stop());
+    const key = relay.mint('app', { fallback: 'api' });
+    assert.equal((await ask(relay, key, { model: 'haiku' })).status, 503);
+    const login = async (): Promise<string> => (await fetch(`${relay.url}/ready`)).text();
+    assert.match(await login(), /the login was refused/);
+    assert.equal((await ask(relay, key, { model: 'opus' })).body['fallback_from'], 'plan');
+    assert.match(await login(), /the login was refused/);
+    const headers = { authorization: `Bearer ${relay.mint('scraper', { allowedRoutes: ['metrics'] })}` };
+    assert.match((await relay.send('/metrics', { headers })).text, /^relay_starts_total\{kind="cold"\} 3$/m);
   });
 
   test('that is refused itself is not tried again for a while, and does not make the relay unready', async (t) => {

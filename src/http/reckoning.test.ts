@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noTokens } from '../conversation.ts';
+import { noTokens, type AssistantBlock, type Conversation, type UserBlock } from '../conversation.ts';
 import { completeUsage, Reckoning } from './reckoning.ts';
 
 test('the cost of a turn is the reported one, and otherwise that of its tokens at the last known rate', () => {
@@ -33,6 +33,19 @@ test('the most that a turn can use covers texts that are short in characters and
     assert.ok(mostOf(text) >= Buffer.byteLength(text), text.slice(0, 9));
   }
   assert.ok(mostOf('x'.repeat(5_000_000)) < 1_000_100, 'no request is larger than the context');
+});
+
+test('the most that a turn can use has the amounts of docs/api.md', () => {
+  const mostOf = (content: UserBlock | AssistantBlock): number => {
+    const messages = [{ role: 'user', content: [content] }] as Conversation['messages'];
+    const { usd, tokens } = new Reckoning().most('opus', { system: [], messages });
+    assert.ok(usd >= 3.2 && usd < 3.4, String(usd));
+    return tokens - 64_000 - 205;
+  };
+  const source = { type: 'base64', data: Buffer.from('/Type /Page ').toString('base64') } as const;
+  assert.equal(mostOf({ type: 'image', source: { ...source, media_type: 'image/png' } }), 4800);
+  assert.equal(mostOf({ type: 'document', source: { ...source, media_type: 'application/pdf' } }), 7800);
+  assert.equal(mostOf({ type: 'redacted_thinking', data: 'x'.repeat(900) }), 900);
 });
 
 test('a turn that ends early used what it shows, and no more than it may', () => {
