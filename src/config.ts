@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { settingsList } from './installation.ts';
 import { allowedEntryFor } from './model-family.ts';
 import { readSettings, settings } from './settings.ts';
 
@@ -177,7 +178,7 @@ function unknownSettings(fromFile: Environment, file: string): string[] {
     .filter((name) => !settings.has(name) && !loginVariables.has(name))
     .map((name) => {
       const nearest = [...settings.keys()].find((setting) => editDistance(setting, name) <= 2);
-      const hint = nearest === undefined ? 'config.env.example lists them' : `did you mean ${nearest}?`;
+      const hint = nearest === undefined ? `${settingsList} lists them` : `did you mean ${nearest}?`;
       return `${name} in ${file} is not a setting; ${hint}`;
     });
 }

@@ -19,6 +19,7 @@ before(() => {
   mkdirSync(join(root, 'node_modules/.bin'), { recursive: true });
   symlinkSync(process.execPath, join(root, 'node_modules/.bin/node'));
   mkdirSync(join(root, 'src'));
+  writeFileSync(join(root, 'tsconfig.json'), '{}');
   writeFileSync(
     join(root, 'src/main.ts'),
     `import ${JSON.stringify(import.meta.resolve('../src/main.ts'))};`,
@@ -120,6 +121,7 @@ test('claude-relay without its own Node uses version 24 of the system, and refus
   const bare = join(root, 'bare');
   cpSync(join(root, 'bin'), join(bare, 'bin'), { recursive: true });
   mkdirSync(join(bare, 'src'));
+  writeFileSync(join(bare, 'tsconfig.json'), '{}');
   writeFileSync(join(bare, 'src/main.ts'), 'const word: string = process.argv[2] ?? ""; console.log(word);');
   const systemBin = join(bare, 'system');
   mkdirSync(systemBin);

@@ -67,7 +67,7 @@ describe('a token on stdin', () => {
     assert.equal(mode(file), 0o600);
     assert.ok(!said.includes(token.slice(20, 40)), said);
     assert.match(said, /^Saved CLAUDE_CODE_OAUTH_TOKEN to .*config\.env \(mode 600\)\.\n/);
-    assert.match(said, /Restart the relay to use it: stop the relay \(Ctrl-C\) and \.\/run\.sh/);
+    assert.match(said, /Restart the relay to use it: stop the relay \(Ctrl-C\) and run \.\/run\.sh/);
     assert.deepEqual(leftovers(), []);
     // The relay passes it on to Claude Code.
     assert.equal(loadConfig({ env: {}, file }).hostEnv['CLAUDE_CODE_OAUTH_TOKEN'], token);

@@ -5,6 +5,7 @@
 import { BoundedWorker } from '../bounded-worker.ts';
 import { RelayError } from '../errors.ts';
 import { FairQueue, mayWait } from '../fair-queue.ts';
+import { moduleUrl } from '../installation.ts';
 import type { JsonSchema, Verdict } from './schema.ts';
 import type { SchemaJob } from './schema-worker.ts';
 
@@ -19,7 +20,7 @@ const workerLimits = {
   resources: { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
   jobMs: 2000,
 };
-const workerFile = new URL('./schema-worker.ts', import.meta.url);
+const workerFile = moduleUrl('schema-worker', import.meta.url);
 
 type Waiting = { job: SchemaJob; resolve: (verdict: Verdict | 'ended') => void };
 

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
 import { effortLevels } from '../conversation.ts';
+import { relayCommand, runCommand } from '../installation.ts';
 import { callRelay, parsedJson, textOf } from '../service/call.ts';
 import { withRecords } from './context.ts';
 import { eventData, relayUrl } from './loopback.ts';
@@ -91,7 +92,7 @@ async function ask(
 /** The words, with stdin in the place of `-`. */
 async function promptOf(words: readonly string[]): Promise<string> {
   if (words.length === 0 && process.stdin.isTTY) {
-    throw new CommandError('Pass a prompt: bin/claude-relay ask "Say hello.", or - to read it from stdin.');
+    throw new CommandError(`Pass a prompt: ${relayCommand} ask "Say hello.", or - to read it from stdin.`);
   }
   const at = words.indexOf('-');
   if (words.length > 0 && at === -1) return words.join(' ');
@@ -159,6 +160,6 @@ function readable(error: unknown, url: string): unknown {
   if (code === 'ECONNRESET') return brokenOff();
   if (code !== 'ECONNREFUSED') return error;
   return new CommandError(
-    `No relay listens at ${url}. Start it with ./run.sh, or run bin/claude-relay doctor.`,
+    `No relay listens at ${url}. Start it with ${runCommand}, or run ${relayCommand} doctor.`,
   );
 }

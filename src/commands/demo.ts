@@ -3,7 +3,6 @@
  * temporary directory, and every answer says that it is canned.
  */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { standInHost } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import type { Relay } from '../relay.ts';
@@ -16,16 +15,16 @@ import {
 } from '../claude/proof/stand-in.ts';
 import { findCli } from '../claude/cli.ts';
 import { CommandError } from '../command-error.ts';
+import { root, way } from '../installation.ts';
 import { callRelay, textOf } from '../service/call.ts';
 import { withRecords } from './context.ts';
 import { say, startLogged } from './serve.ts';
 import { aborted, listenForStop } from './stop-signals.ts';
 import { makeScratch } from './scratch.ts';
 
-/** The CLI of the devDependencies. */
-const bundledCli = fileURLToPath(
-  new URL('../../node_modules/@anthropic-ai/claude-code/bin/claude.exe', import.meta.url),
-);
+/** The CLI of a checkout's devDependencies. A package has none, and uses that of the owner. */
+const ownCli =
+  way === 'checkout' ? join(root, 'node_modules/@anthropic-ai/claude-code/bin/claude.exe') : undefined;
 const prompt = 'Say hello.';
 
 /** Resolves after the call (`once`) or after a signal. Throws CommandError when the call fails. */
@@ -44,7 +43,7 @@ export async function demo(config: Config, once: boolean): Promise<void> {
     hostEnv: { ...standInHost(config.hostEnv, model.url), HOME: home },
   };
   delete demoConfig.hostEnv['CLAUDE_CONFIG_DIR'];
-  const cli = findCli(config.claudeBin ?? bundledCli, demoConfig.hostEnv);
+  const cli = findCli(config.claudeBin ?? ownCli, demoConfig.hostEnv);
   const relay = running.adopt(await startLogged(demoConfig, cli), (relay) => relay.close());
   say(`Demo: the real Claude Code CLI, a stand-in for the model. No login, no internet, canned answers.`);
   say(`claude-relay listens on ${relay.url}; proving the lock ...`);

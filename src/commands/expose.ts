@@ -1,7 +1,9 @@
 /** `claude-relay expose`: gives the relay a public URL through the owner's tunnel, and checks it before and after. */
+import { resolve } from 'node:path';
 import { Argument, Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, loadConfigIfValid, processEnv, type Config } from '../config.ts';
+import { installCommand, relayCommand, runCommand } from '../installation.ts';
 import { probe } from '../service/call.ts';
 import { cloudflared } from '../service/cloudflared.ts';
 import { checkExposure } from '../service/exposure.ts';
@@ -9,6 +11,7 @@ import { ngrok } from '../service/ngrok.ts';
 import { localUrl } from '../service/ready.ts';
 import { runProgramWith, type RunProgram } from '../service/run-program.ts';
 import type { Say } from '../service/setup.ts';
+import { packageSettings } from '../service/settings-file.ts';
 import { units } from '../service/state.ts';
 import { journal, removeUnit, unitPath } from '../service/systemd.ts';
 import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
@@ -52,6 +55,8 @@ export function addExposeCommand(program: Command, context: InstallContext): voi
 type Expose = {
   options: Options;
   env: Record<string, string>;
+  /** config.env. */
+  settingsFile: string;
   run: RunProgram;
   say: Say;
 };
@@ -61,7 +66,7 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
   const { config: readable, env } = loadConfigIfValid(context.configFile(), shell);
   const run = runProgramWith(env);
   const say: Say = (line) => terminal.err(`${line}\n`);
-  const its: Expose = { options, env, run, say };
+  const its: Expose = { options, env, settingsFile: resolve(context.configFile()), run, say };
   if (options.off === true) {
     if (tool === 'check') throw new CommandError('--off requires a tunnel.');
     return takeDown(its, tool);
@@ -74,7 +79,7 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
   const health = await probe(`${local}/health`);
   if (health.status !== 200) {
     throw new CommandError(
-      `The relay does not answer on ${local} (${health.result}). Start the relay first: ./install.sh, or ./run.sh in another terminal.`,
+      `The relay does not answer on ${local} (${health.result}). Start the relay first: ${installCommand}, or ${runCommand} in another terminal.`,
     );
   }
   say(`ok   the relay answers on ${local}`);
@@ -99,23 +104,25 @@ async function expose(tool: Tool | 'check', options: Options, context: InstallCo
     throw new CommandError(`${problem}\nThe tunnel was removed.${log && `\n\nIts log:\n${log}`}`);
   }
   const port = tool === 'tailscale' && httpsPort !== '443' ? ` --https-port ${httpsPort}` : '';
-  say(`     to remove it: bin/claude-relay expose ${tool} --off${port}`);
+  say(`     to remove it: ${relayCommand} expose ${tool} --off${port}`);
 }
 
 /** Starts the tunnel's service. Without systemd, throws CommandError with the command to run instead. */
 async function keepUp(
-  { options, env, say }: Expose,
+  { options, env, settingsFile, say }: Expose,
   service: TunnelService,
   config: Config,
   publicUrl: string,
 ): Promise<void> {
   const manager = await userManager(env, { linger: false }).catch((cause: unknown) => {
     throw new CommandError(
-      `This user has no systemd to keep the tunnel running. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: bin/claude-relay expose check --url ${publicUrl}`,
+      `This user has no systemd to keep the tunnel running. Run the tunnel in a separate terminal:\n\n  ${service.command}\n\nThen check it: ${relayCommand} expose check --url ${publicUrl}`,
       { cause },
     );
   });
-  const text = tunnelUnit(service, config, await hasNamespaces(manager.run));
+  // An upgrade from a checkout to a package moves them.
+  const files = [...new Set([settingsFile, packageSettings(env)])];
+  const text = tunnelUnit(service, config, files, await hasNamespaces(manager.run));
   const path = unitPath(env, service.unit);
   const change = options.dryRun !== true;
   say(`${change ? 'write' : 'would write'} ${path}, and start it: ${service.command}`);

@@ -1,9 +1,10 @@
-/** `claude-relay install`: installs the relay as a service of this user, or uninstalls it. `install.sh` runs it. */
+/** `claude-relay install`: installs the relay as a service of this user, or uninstalls it. */
 import { existsSync, rmdirSync, rmSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
+import { installCommand, isFromNpx, relayCommand, runCommand, updateCommand } from '../installation.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -15,6 +16,7 @@ import {
   type Say,
   type ServiceSetup,
 } from '../service/setup.ts';
+import { takeOverSettings } from '../service/settings-file.ts';
 import { units } from '../service/state.ts';
 import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.ts';
 import { funnelUrl } from '../service/tailscale.ts';
@@ -39,7 +41,7 @@ type Options = { uninstall?: boolean; purge?: boolean; print?: boolean; wait: nu
 export function addInstallCommand(program: Command, context: InstallContext): void {
   program
     .command('install')
-    .description('install the relay as a service of this user, without root (install.sh runs this)')
+    .description('install the relay as a service of this user, without root')
     .option('--uninstall', 'stop and remove the service and its tunnels; keys, usage and settings stay')
     .option('--purge', 'with --uninstall: also remove keys and usage')
     .option('--print', 'print the unit file (macOS: the property list) and change nothing')
@@ -71,7 +73,7 @@ async function install(options: Options, context: InstallContext): Promise<void>
   }
   if (!isMac && process.platform !== 'linux') {
     throw new CommandError(
-      `A service is not supported on ${process.platform}. Run the relay in the foreground with ./run.sh. On Windows, use WSL.`,
+      `A service is not supported on ${process.platform}. Run the relay in the foreground with ${runCommand}. On Windows, use WSL.`,
     );
   }
   if (!isAbsolute(env['HOME'] ?? '')) {
@@ -84,7 +86,19 @@ async function install(options: Options, context: InstallContext): Promise<void>
     const settings = options.purge === true ? loadConfig({ env: shellEnv, file }) : config;
     return uninstall(run, settings);
   }
+  if (isFromNpx) {
+    throw new CommandError(
+      'npx keeps this package in a cache, from which no service can run. Install it first: npm install -g claude-relay',
+    );
+  }
   const shell = config ?? loadConfig({ env: shellEnv, file });
+  if (options.print !== true) {
+    const copy = takeOverSettings(file, env);
+    if (copy !== undefined) {
+      run.say(`Copied ${file} to ${copy}. Change the settings there: the checkout is no longer used.`);
+      run.file = copy;
+    }
+  }
   return isMac ? installOnMac(run, shell) : installOnLinux(run, shell);
 }
 
@@ -100,9 +114,7 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
     }
     await checkSetup(setup, say);
     await installSystemd({ setup, waitMs: options.wait * 1000, say }, manager, path);
-    say(
-      doneText(setup.config, 'systemctl --user status claude-relay', 'journalctl --user -u claude-relay -f'),
-    );
+    say(doneText(setup, 'systemctl --user status claude-relay', 'journalctl --user -u claude-relay -f'));
   } catch (error) {
     // Nothing was installed, so no uninstall would turn lingering off.
     if (manager.lingerEnabled && !existsSync(path)) await disableLinger(manager.run);
@@ -118,7 +130,7 @@ async function installOnMac({ options, file, env, terminal, say }: Install, shel
   await checkSetup(setup, say);
   await installLaunchd({ setup, waitMs: options.wait * 1000, say }, runProgramWith(env));
   const state = 'launchctl print gui/$(id -u)/claude-relay';
-  say(doneText(setup.config, state, 'tail -f ~/Library/Logs/claude-relay.log'));
+  say(doneText(setup, state, 'tail -f ~/Library/Logs/claude-relay.log'));
 }
 
 async function checkSetup(setup: ServiceSetup, say: Say): Promise<void> {
@@ -128,14 +140,15 @@ async function checkSetup(setup: ServiceSetup, say: Say): Promise<void> {
   for (const limit of limitsOff(setup.config)) say(`Warning: ${limit} is 0: that limit is off.`);
 }
 
-function doneText(config: Config, state: string, log: string): string {
+function doneText({ config, host: { file } }: ServiceSetup, state: string, log: string): string {
   return `
 The relay is ready on ${localUrl(config)}. It restarts after a crash and after a reboot.
-  Create a key:  KEY=$(bin/genkey my-app)
+  Create a key:  KEY=$(${relayCommand} key create my-app)
   Show state:    ${state}
   Follow log:    ${log}
-  Upgrade:       git pull && ./install.sh   (also after a change in config.env)
-  Uninstall:     ./install.sh --uninstall   (keys, usage and settings stay; --purge also removes keys and usage)`;
+  Change:        edit ${file}, then ${installCommand}
+  Update:        ${updateCommand}
+  Uninstall:     ${installCommand} --uninstall   (keys, usage and settings stay; --purge also removes keys and usage)`;
 }
 
 /** `config` is undefined when the settings are not valid. */
@@ -146,12 +159,12 @@ async function uninstall({ options, env, say }: Install, config: Config | undefi
   rmSync(cacheDirectory(env), { recursive: true, force: true });
   if (config !== undefined && (await funnelUrl(run, localUrl(config))) !== undefined) {
     say(
-      `Warning: Tailscale Funnel still forwards to port ${config.port}. To turn it off: bin/claude-relay expose tailscale --off`,
+      `Warning: Tailscale Funnel still forwards to port ${config.port}. To turn it off: ${relayCommand} expose tailscale --off`,
     );
   }
   if (config !== undefined && options.purge === true) return purge(config.dataDir, say);
   const where = config === undefined ? 'where they are' : `in ${config.dataDir}`;
-  say(`Keys and usage stay ${where} (--purge removes them). config.env and this directory stay.`);
+  say(`Keys and usage stay ${where} (--purge removes them). config.env and the program stay.`);
 }
 
 function purge(dataDir: string, say: Say): void {
@@ -164,5 +177,5 @@ function purge(dataDir: string, say: Say): void {
   } catch {
     // The directory does not exist, or holds other files.
   }
-  say(`Removed keys and usage from ${dataDir}. config.env and this directory stay.`);
+  say(`Removed keys and usage from ${dataDir}. config.env and the program stay.`);
 }

@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { isLoopback } from '../config.ts';
 import { effortLevels, type Effort } from '../conversation.ts';
+import { relayCommand } from '../installation.ts';
 import { keyRoutes, type GrantChanges, type Key, type KeyRoute } from '../keys/key.ts';
 import type { NewSecret } from '../keys/store.ts';
 import { spentOn } from '../limits/spending.ts';
@@ -77,7 +78,7 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         const today = todayOf(records);
         if (asJson === true) terminal.out(json(list.map((item) => keyJson(item, today))));
         else if (list.length > 0) terminal.out(keyTable(list, today));
-        else terminal.err('There are no keys. Create one with bin/genkey <label>.\n');
+        else terminal.err(`There are no keys. Create one with ${relayCommand} key create <label>.\n`);
       }),
     );
 

@@ -7,6 +7,7 @@ import { findCli } from '../claude/cli.ts';
 import { lockedEnv } from '../claude/lock.ts';
 import type { Config } from '../config.ts';
 import { CommandError } from '../command-error.ts';
+import { relayCommand } from '../installation.ts';
 import type { SettingsContext } from './context.ts';
 import { hiddenInput, processTerminal, type Terminal } from './text/terminal.ts';
 import { relayState, startCommand } from '../service/state.ts';
@@ -39,7 +40,7 @@ async function login(context: SettingsContext, paste: boolean, terminal: Termina
   }
   const service = await relayState(runOnBus(config.hostEnv));
   terminal.err(
-    `Restart the relay to use it: ${startCommand(service, { again: true })}. Then run bin/claude-relay doctor\n`,
+    `Restart the relay to use it: ${startCommand(service, { again: true })}. Then run ${relayCommand} doctor\n`,
   );
 }
 

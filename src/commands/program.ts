@@ -1,10 +1,9 @@
 /** All commands, with their options, help and examples: what `main` runs and the documents are held to. */
-import { join } from 'node:path';
 import { Command } from 'commander';
-import manifest from '../../package.json' with { type: 'json' };
-import { loadConfig, type Config } from '../config.ts';
+import { loadConfig, processEnv, type Config } from '../config.ts';
+import { version } from '../installation.ts';
 import { localUrl } from '../service/ready.ts';
-import { root } from '../service/template.ts';
+import { settingsFile } from '../service/settings-file.ts';
 import { addAskCommand } from './ask.ts';
 import { addDashboardCommand } from './dashboard.ts';
 import { addDoctorCommand } from './doctor/doctor.ts';
@@ -19,8 +18,8 @@ import { addUsageCommand } from './usage.ts';
 export function createProgram(): Command {
   const program = new Command('claude-relay')
     .description('A secured HTTP API around the Claude Code of this machine.')
-    .version(manifest.version, '--version', 'the version of the relay')
-    .option('--config <file>', 'settings file', join(root, 'config.env'))
+    .version(version, '--version', 'the version of the relay')
+    .option('--config <file>', 'settings file', settingsFile(processEnv))
     .showHelpAfterError('(see --help)');
   const configFile = (): string => program.opts<{ config: string }>().config;
   const config = (): Config => loadConfig({ file: configFile() });

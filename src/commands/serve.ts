@@ -3,6 +3,7 @@ import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { sealSentence } from '../claude/seal/report.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config.ts';
+import { relayCommand } from '../installation.ts';
 import { createLog } from '../log.ts';
 import { startRelay, type Relay, type RelayOptions } from '../relay.ts';
 import { reportHealth } from '../service/report-health.ts';
@@ -42,7 +43,7 @@ async function serveUntil(
   say(sealSentence(relay.seal));
   for (const name of limitsOff(config)) say(`Warning: ${name} is 0: that limit is off.`);
   for (const sentence of unfairLimits(config)) say(`Warning: ${sentence}`);
-  say(`  Create a key:  KEY=$(bin/genkey my-app)`);
+  say(`  Create a key:  KEY=$(${relayCommand} key create my-app)`);
   say(
     `  Call it:       curl ${relay.url}/v1/complete -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"prompt":"Say hello."}'`,
   );

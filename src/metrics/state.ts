@@ -1,13 +1,13 @@
 /** What is true at the moment of a scrape. */
 import { readFileSync } from 'node:fs';
 import { Gauge, type Registry } from '@prometheus-io/client';
-import manifest from '../../package.json' with { type: 'json' };
 import { residentBytes } from '../claude/pool.ts';
 import type { Readiness } from '../claude/proof/readiness.ts';
 import type { Runner } from '../claude/runner.ts';
 import { isSealed, type SealReport } from '../claude/seal/report.ts';
 import type { UsageReader } from '../claude/usage-windows.ts';
 import type { Health } from '../http/routes/health.ts';
+import { version } from '../installation.ts';
 import type { Admission } from '../limits/admission.ts';
 import { latest } from '../latest.ts';
 import type { Clock } from '../limits/clock.ts';
@@ -63,7 +63,7 @@ export function openState(registry: Registry, parts: StateParts): () => void {
     sealed.set(Number(isSealed(seal)));
     const cliVersion = readiness.provedVersion();
     build.reset();
-    build.set({ version: manifest.version, cli_version: cliVersion ?? '(not proved)' }, 1);
+    build.set({ version, cli_version: cliVersion ?? '(not proved)' }, 1);
     used.reset();
     reset.reset();
     // Nothing is proved: no process would be asked.

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Hono, type Context } from 'hono';
 import { getCookie } from 'hono/cookie';
 import { z } from 'zod';
+import { root } from '../installation.ts';
 import { KeyError } from '../keys/key.ts';
 import type { Keys } from '../keys/store.ts';
 import { storeFailure, StoreError } from '../store/errors.ts';
@@ -80,7 +81,7 @@ export function createOwnerApp({
   });
 
   for (const [name, type] of Object.entries(assets)) {
-    const text = readFileSync(join(import.meta.dirname, 'assets', name), 'utf8');
+    const text = readFileSync(join(root, 'src/owner/assets', name), 'utf8');
     app.get(`/${name}`, (c) => c.body(text, 200, { 'content-type': `${type}; charset=utf-8` }));
   }
 

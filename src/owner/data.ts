@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { limitsOf } from '../http/identify.ts';
 import { details, type DetailsParts } from '../http/routes/health.ts';
 import { limitsBody } from '../http/routes/usage.ts';
+import { relayCommand } from '../installation.ts';
 import type { Key } from '../keys/key.ts';
 import type { Keys } from '../keys/store.ts';
 import { latest } from '../latest.ts';
@@ -139,7 +140,7 @@ async function examine(
       if (signal.aborted) break;
     }
   } catch (error) {
-    lines.push(failure('doctor', `a check failed: ${(error as Error).message}`, 'bin/claude-relay doctor'));
+    lines.push(failure('doctor', `a check failed: ${(error as Error).message}`, `${relayCommand} doctor`));
   }
   return { lines, at: now() };
 }

@@ -1,7 +1,7 @@
 /** The frame of each view, and the parts that several views have. */
+import { version } from '../installation.ts';
 import { html, raw } from 'hono/html';
 import type { HtmlEscapedString } from 'hono/utils/html';
-import manifest from '../../package.json' with { type: 'json' };
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 /** What a template shows: text is escaped. */
@@ -38,7 +38,7 @@ export function page(name: ViewName, { content, refreshS }: View): Html {
       </main>
       <footer>
         <p>
-          claude-relay ${manifest.version}. Days and times are UTC. Claude Code reckons the dollars. Under a
+          claude-relay ${version}. Days and times are UTC. Claude Code reckons the dollars. Under a
           subscription they are no bill, except those billed to the second login.
         </p>
         <p><button type="button" data-act="logout" data-path="logout">Sign out</button></p>

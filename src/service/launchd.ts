@@ -2,16 +2,17 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CommandError } from '../command-error.ts';
+import { installCommand, runCommand } from '../installation.ts';
 import { probe } from './call.ts';
 import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
-import { stopSeconds } from './relay-unit.ts';
+import { stopSeconds, type InstalledProgram } from './relay-unit.ts';
 import { saidBy, type RunProgram } from './run-program.ts';
 import type { Say, ServiceInstall, ServiceSetup } from './setup.ts';
 import { agentLabel, launchdDomain, launchdState } from './state.ts';
 import { fillTemplate } from './template.ts';
 
-function agentPath(home: string): string {
+export function agentPath(home: string): string {
   return join(home, 'Library/LaunchAgents', `${agentLabel}.plist`);
 }
 
@@ -37,6 +38,17 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
+/** What the service of this property list runs. */
+export function programOfAgent(agent: string): InstalledProgram | undefined {
+  const words = [...agent.matchAll(/<string>(.*)<\/string>/g)].map(([, word = '']) =>
+    word.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'),
+  );
+  const at = words.indexOf('--config');
+  const [relay, settings] = [words[at - 1], words[at + 1]];
+  if (relay === undefined || settings === undefined) return undefined;
+  return { root: dirname(dirname(relay)), settings };
+}
+
 /** Writes the agent, starts it and waits until it is ready. Throws CommandError. */
 export async function installLaunchd({ setup, waitMs, say }: ServiceInstall, run: RunProgram): Promise<void> {
   const { config, host } = setup;
@@ -59,13 +71,13 @@ export async function installLaunchd({ setup, waitMs, say }: ServiceInstall, run
   const booted = await run('launchctl', ['bootstrap', domain, path]);
   if (booted.status !== 0) {
     throw new CommandError(
-      `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run the install in a terminal on the desktop, not over ssh, or use ./run.sh.`,
+      `launchctl bootstrap ${domain} failed: ${saidBy(booted)}. Run the install in a terminal on the desktop, not over ssh, or use ${runCommand}.`,
     );
   }
   say(`Started ${agentLabel}; it proves the lock before it serves requests ...`);
   const problem = await awaitReady(url, () => progress(run), waitMs);
   if (problem === undefined) return;
-  throw new CommandError(`${problem} See its log: ${log}. To uninstall it: ./install.sh --uninstall`);
+  throw new CommandError(`${problem} See its log: ${log}. To uninstall it: ${installCommand} --uninstall`);
 }
 
 /** Stops the installed agent, waits until it has exited, and makes launchd forget its settings. */

@@ -1,14 +1,17 @@
 /** The relay's systemd unit, from its settings. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { configDirectory } from '../claude/proof/canary-home.ts';
 import type { Config } from '../config.ts';
 import { units } from './state.ts';
-import { commandWord, fillTemplate, unitWord } from './template.ts';
+import { commandWord, fillTemplate, readCommandWord, unitWord } from './template.ts';
 import type { UserManager } from './user-manager.ts';
+
+/** What an installed service runs. */
+export type InstalledProgram = { root: string; settings: string };
 
 /** What a unit needs in addition to the settings. */
 export type Host = {
-  /** The checkout. */
+  /** The checkout or the package. */
   root: string;
   /** config.env. */
   file: string;
@@ -96,4 +99,12 @@ function sealValues(seals: boolean): Record<string, string | undefined> {
 /** Whether the install of this unit turned lingering on. */
 export function enabledLinger(unit: string): boolean {
   return /^Linger=enabled-by-install$/m.test(unit);
+}
+
+/** What the service of this unit runs. Undefined for a unit of another kind. */
+export function programOfUnit(unit: string): InstalledProgram | undefined {
+  const words = /^ExecStart=\/bin\/sh ("(?:[^"\\]|\\.)*") --config ("(?:[^"\\]|\\.)*") serve$/m.exec(unit);
+  if (words?.[1] === undefined || words[2] === undefined) return undefined;
+  const relay = readCommandWord(words[1]);
+  return { root: dirname(dirname(relay)), settings: readCommandWord(words[2]) };
 }

@@ -5,9 +5,9 @@ import { passedEnv, type HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
+import { root } from '../installation.ts';
 import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
-import { root } from './template.ts';
 
 export type ServiceSetup = {
   /** The settings that the service will read. */

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
+import { installCommand, relayCommand } from '../installation.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
@@ -60,7 +61,7 @@ export async function installSystemd(
   const problem = await awaitReady(localUrl(setup.config), () => progress(run, oldInvocation), waitMs);
   if (problem === undefined) return;
   throw new CommandError(
-    `${problem} Its log:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; bin/claude-relay doctor. To uninstall it: ./install.sh --uninstall`,
+    `${problem} Its log:\n\n${await journal(run, units.relay, 20)}\n\nSee: systemctl --user status ${units.relay}; ${relayCommand} doctor. To uninstall it: ${installCommand} --uninstall`,
   );
 }
 

@@ -1,11 +1,8 @@
 /** Fills in the files of systemd/. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CommandError } from '../command-error.ts';
-
-/** The checkout. */
-export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+import { root } from '../installation.ts';
 
 /**
  * The text of a file of systemd/. Replaces `@name@` with its value and `@@` with `@`. Leaves out a line whose value is undefined and, with `namespaces: false`, the
@@ -42,4 +39,11 @@ export function unitWord(value: string): string {
 /** Quotes one word of a command line, where `$` also has a meaning. */
 export function commandWord(value: string): string {
   return unitWord(value).replaceAll('$', '$$$$');
+}
+
+/** The value that `commandWord` quoted. */
+export function readCommandWord(word: string): string {
+  return word
+    .slice(1, -1)
+    .replaceAll(/\$\$|%%|\\([\\"])/g, (quoted, character?: string) => character ?? quoted.slice(1));
 }

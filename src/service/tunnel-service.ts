@@ -7,7 +7,7 @@ import { removeOwnFile, writeOwnFile } from './own-file.ts';
 import { hiddenPaths } from './relay-unit.ts';
 import type { RunProgram } from './run-program.ts';
 import { units, type Unit } from './state.ts';
-import { fillTemplate, root, unitWord } from './template.ts';
+import { fillTemplate, unitWord } from './template.ts';
 import type { TunnelService } from './tunnel.ts';
 import { systemctl } from './user-manager.ts';
 
@@ -15,9 +15,10 @@ import { systemctl } from './user-manager.ts';
 export function tunnelUnit(
   { unit, values }: Pick<TunnelService, 'unit' | 'values'>,
   config: Config,
+  settingsFiles: readonly string[],
   namespaces: boolean,
 ): string {
-  const ofRelay = [config.dataDir, join(root, 'config.env'), configDirectory(config.hostEnv)];
+  const ofRelay = [config.dataDir, ...settingsFiles, configDirectory(config.hostEnv)];
   const hidden = [...ofRelay.map((path) => `-${path}`), ...hiddenPaths(config.hostEnv['HOME'] ?? '')];
   return fillTemplate(unit, { ...values, hidden: hidden.map(unitWord).join(' ') }, { namespaces });
 }

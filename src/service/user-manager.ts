@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CommandError } from '../command-error.ts';
+import { runCommand } from '../installation.ts';
 import { firstLine, runProgramWith, saidBy, type RunProgram } from './run-program.ts';
 
 export type UserManager = {
@@ -65,7 +66,7 @@ export async function userManager(
 
 function noSystemd(why: string): CommandError {
   return new CommandError(
-    `This user has no systemd to run a service (${why}). Run the relay in the foreground with ./run.sh, or log in as this user directly (not with su or sudo) and try again. In WSL, turn systemd on first.`,
+    `This user has no systemd to run a service (${why}). Run the relay in the foreground with ${runCommand}, or log in as this user directly (not with su or sudo) and try again. In WSL, turn systemd on first.`,
   );
 }
 

@@ -44,7 +44,7 @@ const relay = (version: number, namespaces: boolean, its = config): string =>
     },
   );
 const tunnel = (unit: Unit, values: Record<string, string>): string =>
-  tunnelUnit({ unit, values }, config, true);
+  tunnelUnit({ unit, values }, config, ['/home/me/claude-relay/config.env'], true);
 const word = commandWord('/bin/true');
 
 const units: Record<string, () => string> = {
@@ -184,7 +184,12 @@ test('the unit without namespaces lacks only the directives that need them', () 
 
 test('a tunnel’s unit hides the keys, the settings and the login', () => {
   const hidden = /^InaccessiblePaths=(.*)$/m.exec(units['claude-relay-ngrok.service']?.() ?? '')?.[1] ?? '';
-  for (const path of ['/home/me/my data', join(root, 'config.env'), '/home/me/.claude', '/home/me/.ssh']) {
+  for (const path of [
+    '/home/me/my data',
+    '/home/me/claude-relay/config.env',
+    '/home/me/.claude',
+    '/home/me/.ssh',
+  ]) {
     assert.ok(hidden.includes(`"-${path}"`), path);
   }
 });

@@ -5,8 +5,9 @@
 import { once } from 'node:events';
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../../installation.ts';
 import { makeDirectory, removeDirectory } from '../directories.ts';
 import { lockedEnv, type HostEnv } from '../lock.ts';
 import { goneWithin, startProcess } from '../process.ts';
@@ -37,7 +38,9 @@ const promises: readonly Promised[] = [
   },
 ];
 
-const probe = fileURLToPath(new URL('probe.ts', import.meta.url));
+const probe = fileURLToPath(moduleUrl('probe', import.meta.url));
+/** `.mts` or `.mjs`: without a package.json next to it, the name says that it is an ES module. */
+const probeName = `probe.m${extname(probe).slice(1)}`;
 const timeoutMs = 30_000;
 
 /** One check for each promise of the seal. Rejects when the canaries cannot be put up. */
@@ -84,11 +87,11 @@ async function runProbe(
   const reached = new Set<string>();
   const child = startProcess({
     command: process.execPath,
-    args: ['probe.ts', JSON.stringify(targets)],
+    args: [probeName, JSON.stringify(targets)],
     seal: seal.words(hostEnv, { read: [process.execPath] }),
     env: (tmp) => lockedEnv(hostEnv, tmp),
     // Node also reads the package.json next to a program, which a sealed one cannot do where the relay is.
-    prepareCwd: (cwd) => copyFileSync(probe, join(cwd, 'probe.ts')),
+    prepareCwd: (cwd) => copyFileSync(probe, join(cwd, probeName)),
     listener: { onLine: (name) => reached.add(name) },
   });
   child.finish();

@@ -1,5 +1,6 @@
 /** What would seal more on this host, and the command for it. */
 import { readFileSync } from 'node:fs';
+import { installCommand, relayCommand } from '../../installation.ts';
 import type { HostEnv } from '../lock.ts';
 
 /** A sentence of /ready: without paths and versions of the host. `reason` has them, for the owner. */
@@ -15,7 +16,7 @@ export function storedLogin(verb: 'add' | 'change'): Missing {
   const settings = verb === 'add' ? 'settings that are missing' : 'settings';
   return {
     problem: `with a stored login, which the CLI renews, a process can ${verb} ${settings} in the configuration directory`,
-    fix: 'bin/claude-relay login (a token, with which the directory is read-only)',
+    fix: `${relayCommand} login (a token, with which the directory is read-only)`,
   };
 }
 
@@ -46,8 +47,7 @@ export function noNetwork(reason: string, hostEnv: HostEnv, canFilter: boolean):
     };
   const slow = tooSlow(reason);
   if (slow !== undefined) return slow;
-  const filter =
-    'SEAL=required with a token of bin/claude-relay login (a filter, with which a new process takes 18 s longer)';
+  const filter = `SEAL=required with a token of ${relayCommand} login (a filter, with which a new process takes 18 s longer)`;
   return {
     problem: 'the host gives the relay no user and network namespace',
     fix: `${allowNamespaces(readSysctl, hostEnv)}${canFilter ? `; or ${filter}` : ''}`,
@@ -87,7 +87,7 @@ export function allowNamespaces(sysctl: (name: string) => string | undefined, ho
   if (forbids('user.max_user_namespaces', '0')) return 'sudo sysctl user.max_user_namespaces=10000';
   if (forbids('kernel.apparmor_restrict_unprivileged_userns', '1'))
     return 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0';
-  if ((hostEnv['INVOCATION_ID'] ?? '') !== '') return './install.sh (its unit allows them)';
+  if ((hostEnv['INVOCATION_ID'] ?? '') !== '') return `${installCommand} (its unit allows them)`;
   return 'allow user namespaces to this user; in a container, run it with a profile that allows them';
 }
 

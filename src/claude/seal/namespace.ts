@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { moduleUrl } from '../../installation.ts';
 import type { HostEnv } from '../lock.ts';
 import { noAnswer } from './missing.ts';
 
@@ -21,7 +22,7 @@ export type Namespace = {
   close: () => void;
 };
 
-const listener = fileURLToPath(new URL('listen.ts', import.meta.url));
+const listener = fileURLToPath(moduleUrl('listen', import.meta.url));
 /** A machine that is starting is slow, and a namespace that is given up leaves the network open. */
 const timeoutMs = 30_000;
 

@@ -8,6 +8,7 @@ import { fallbackHost } from '../../claude/lock.ts';
 import { chooseSeal } from '../../claude/seal/seal.ts';
 import { proveLock, type Proof } from '../../claude/proof/proof.ts';
 import type { Config } from '../../config.ts';
+import { relayCommand } from '../../installation.ts';
 import { dayMs, iso } from '../../time.ts';
 import { secondLoginLine } from './fallback.ts';
 import { failure, ok, warning, type Line } from './line.ts';
@@ -58,13 +59,13 @@ function* organisationLines({ plan }: Login, env: Config['hostEnv']): Generator<
   yield warning(
     'organisation',
     `${isSeat ? `a seat in an organisation's plan (${plan})` : "an organisation's settings have been fetched"}: they apply to each turn, and a hook in them makes the relay not ready until a restart`,
-    'read "Seats of an organisation" in SECURITY.md, or use another login: bin/claude-relay login',
+    `read "Seats of an organisation" in SECURITY.md, or use another login: ${relayCommand} login`,
   );
 }
 
 /** Describes the login, without a credential, an address or a name. `now` is in milliseconds since 1970. */
 export function loginLine(login: Login, env: Config['hostEnv'], now: number): Line {
-  const inFix = 'claude (and log in), or bin/claude-relay login';
+  const inFix = `claude (and log in), or ${relayCommand} login`;
   if (login.loggedIn === false) return failure('login', 'Claude Code is not logged in', inFix);
   if (login.loggedIn === undefined) {
     return warning('login', 'this Claude Code does not report whether it is logged in', 'claude auth status');

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { isLoopback, type Config } from '../../config.ts';
+import { relayCommand } from '../../installation.ts';
 import { billedOn } from '../../limits/spending.ts';
 import type { Key } from '../../keys/key.ts';
 import { openKeys } from '../../keys/store.ts';
@@ -63,7 +64,7 @@ function directoryLine(dataDir: string, mode: number): Line {
 
 function keysLine(liveKeys: number): Line {
   return liveKeys === 0
-    ? warning('keys', 'there is no valid key: no app can send requests', 'bin/genkey my-app')
+    ? warning('keys', 'there is no valid key: no app can send requests', `${relayCommand} key create my-app`)
     : ok('keys', `${liveKeys} valid`);
 }
 
@@ -77,7 +78,7 @@ function portLines(keys: readonly Pick<Key, 'label' | 'ollama'>[]): Line[] {
       : warning(
           'ollama-port',
           `${detail}: every machine that reaches the address uses this key`,
-          `bin/claude-relay key set ${label} --ollama-port ${ollama.port} (for this machine only), or a firewall`,
+          `${relayCommand} key set ${label} --ollama-port ${ollama.port} (for this machine only), or a firewall`,
         );
   });
 }

@@ -2,6 +2,7 @@
 import type { Login } from '../../claude/cli.ts';
 import { fallbackHost } from '../../claude/lock.ts';
 import type { Config } from '../../config.ts';
+import { relayCommand } from '../../installation.ts';
 import type { Key } from '../../keys/key.ts';
 import { unservedFallback } from '../settings-warnings.ts';
 import { cost } from '../text/table.ts';
@@ -33,7 +34,7 @@ export function fallbackLines(
       : []),
     ...keys.flatMap((key) => {
       const detail = unservedFallback(key, config);
-      const fix = `bin/claude-relay key set ${key.label} --fallback ${allowedModels[0]}`;
+      const fix = `${relayCommand} key set ${key.label} --fallback ${allowedModels[0]}`;
       return detail === undefined ? [] : [warning('fallback', detail, fix)];
     }),
   ];
@@ -50,6 +51,6 @@ function budgetLine(hasLogin: boolean, budget: number, billed: number, labels: r
   }
   const spent = `${cost(billed)} of ${cost(budget)} billed today`;
   if (labels.length > 0) return ok('fallback', `${spent}, for ${labels.join(', ')}`);
-  const fix = 'bin/claude-relay key set my-app --fallback api';
+  const fix = `${relayCommand} key set my-app --fallback api`;
   return warning('fallback', `the second login is set, but no key uses it (${spent})`, fix);
 }

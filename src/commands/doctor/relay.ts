@@ -1,6 +1,7 @@
 /** The doctor's lines about the port and the relay that listens on it. */
 import { createServer } from 'node:http';
 import type { Config } from '../../config.ts';
+import { relayCommand } from '../../installation.ts';
 import { ownerPaths } from '../../owner/paths.ts';
 import { probe } from '../../service/call.ts';
 import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
@@ -66,7 +67,7 @@ async function pageLine(config: Config, timeoutMs: number): Promise<Line> {
   if (adminPort === 0) return ok('page', 'off: ADMIN_PORT is 0');
   const page = `http://127.0.0.1:${adminPort}`;
   const { status, result } = await probe(`${page}/open`, { timeoutMs });
-  if (status === 401) return ok('page', `${page}, which bin/claude-relay dashboard opens`);
+  if (status === 401) return ok('page', `${page}, which ${relayCommand} dashboard opens`);
   return warning(
     'page',
     `${page} does not answer as the owner's page (${result})`,
@@ -107,12 +108,12 @@ function inMib(bytes: number): string {
 const fixes: Readonly<Record<string, string>> = {
   lock_proved: 'after a start or an update, wait a few seconds; otherwise see the lock/ lines above',
   accepting: 'start the relay when it has stopped',
-  login: 'claude (and log in), or bin/claude-relay login',
+  login: `claude (and log in), or ${relayCommand} login`,
   plan: 'wait until then; page fetches still work',
   database: 'see the database and disk lines below',
   ledger: 'see the database and disk lines below',
 };
-const otherFix = 'bin/claude-relay logs -n 20 shows the last requests';
+const otherFix = `${relayCommand} logs -n 20 shows the last requests`;
 
 /** Why the relay could not listen; undefined when it could. */
 async function listenError({ host, port }: Config): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 /** The doctor's lines about the service and the tunnel. */
 import type { Config } from '../../config.ts';
+import { installCommand, relayCommand, runCommand } from '../../installation.ts';
 import { localUrl } from '../../service/ready.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import {
@@ -20,7 +21,12 @@ const untested = 'this check is not tested on a Mac';
 export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
     case 'not installed':
-      return [ok('service', 'not installed: run the relay with ./run.sh, or install it with ./install.sh')];
+      return [
+        ok(
+          'service',
+          `not installed: run the relay with ${runCommand}, or install it with ${installCommand}`,
+        ),
+      ];
     case 'launchd': {
       const fix = startCommand(service, { again: true });
       const stopped = failure('service', `installed but not running; ${untested}`, fix);
@@ -75,6 +81,6 @@ function ngrokLines({ ngrokDomain }: Config, service: ServiceState): Line[] {
     return [warning('tunnel', detail, 'set NGROK_DOMAIN in config.env')];
   }
   if (service.kind === 'systemd') return [activeLine(units.ngrok, service)];
-  const detail = `NGROK_DOMAIN is set, but ${units.ngrok} is not installed: to install it, run bin/claude-relay expose ngrok`;
+  const detail = `NGROK_DOMAIN is set, but ${units.ngrok} is not installed: to install it, run ${relayCommand} expose ngrok`;
   return [ok('tunnel', detail)];
 }

@@ -1,13 +1,14 @@
 /** The doctor's lines about the settings: not valid, risky, or readable by others. */
 import { statSync } from 'node:fs';
 import { isLoopback, loginVariables, readSettingsFile, type Config } from '../../config.ts';
+import { settingsList } from '../../installation.ts';
 import { failure, ok, warning, word, type Line } from './line.ts';
 import { limitsOff, unfairLimits } from '../settings-warnings.ts';
 
 /** `problems` are the sentences of a ConfigError. */
 export function settingsFailures(problems: readonly string[], file: string): Line[] {
   return problems.map((problem) =>
-    failure('settings', problem, `edit ${file} (config.env.example lists every setting)`),
+    failure('settings', problem, `edit ${file} (${settingsList} lists every setting)`),
   );
 }
 

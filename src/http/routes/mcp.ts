@@ -5,12 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import type { CallToolResult, ServerContext, Tool } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import manifest from '../../../package.json' with { type: 'json' };
 import type { Config } from '../../config.ts';
 import { errorResult } from '../../dialects/mcp/results.ts';
 import { fieldProblem } from '../../dialects/native.ts';
 import { requireSendable, shorten } from '../../dialects/problem.ts';
 import { RelayError } from '../../errors.ts';
+import { version } from '../../installation.ts';
 import { readJson } from '../body.ts';
 import { answerWithEvents } from '../event-stream.ts';
 import { asRelayError, respondText, type KeyedExchange } from '../exchange.ts';
@@ -42,7 +42,7 @@ export async function mcp(request: Request, exchange: KeyedExchange, parts: McpP
   let call: Promise<CallToolResult> | undefined;
   let reported: unknown;
   const serve = (): InstanceType<typeof Server> => {
-    const info = { name: manifest.name, version: manifest.version };
+    const info = { name: 'claude-relay', version };
     const server = new Server(info, { capabilities: { tools: {} } });
     server.setRequestHandler('tools/list', () => ({ tools: listTools(exchange, parts) }));
     server.setRequestHandler(

@@ -1,8 +1,8 @@
 /** GET /openapi.json: the table of routes in OpenAPI 3.1. Needs no key and reports nothing of the host. */
 import { z } from 'zod';
-import manifest from '../../../package.json' with { type: 'json' };
 import { errorBody, jobResponse } from '../../api.ts';
 import type { Config } from '../../config.ts';
+import { version } from '../../installation.ts';
 import { respondText, type Exchange } from '../exchange.ts';
 import type { Route } from '../route.ts';
 import { descriptions, type Description, type NamedSchemas } from './descriptions.ts';
@@ -58,7 +58,7 @@ function openapiDocument({ config, routes: table }: OpenapiParts): object {
     openapi: '3.1.1',
     info: {
       title: 'claude-relay',
-      version: manifest.version,
+      version,
       summary: 'A self-hosted HTTP API around the Claude Code that its owner already runs.',
       license: { name: 'MIT', identifier: 'MIT' },
     },

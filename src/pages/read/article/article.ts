@@ -1,12 +1,13 @@
 /** Reads the main content of a page, as text or Markdown, in a bounded worker that reads only this page. */
 import { BoundedWorker, WorkerEnded } from '../../../bounded-worker.ts';
 import { RelayError } from '../../../errors.ts';
+import { moduleUrl } from '../../../installation.ts';
 import type { UseSlot } from '../../guard/slots.ts';
 import type { Article, ArticleJob } from './worker.ts';
 
 /** For a page of at most 2 MB. */
 const resources = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 };
-const workerFile = new URL('./worker.ts', import.meta.url);
+const workerFile = moduleUrl('worker', import.meta.url);
 
 /** Throws `page_too_complex`; rejects with the signal's reason when it aborts. */
 export function readArticle(
