@@ -171,7 +171,10 @@ export const jobResponse = z.strictObject({ ok: z.literal(true), job });
 
 export type Job = z.infer<typeof job>;
 
-export const healthResponse = z.strictObject({ ok: z.literal(true) });
+/** A stranger does not get the version of the relay. */
+export const healthResponse = z.strictObject({ ok: z.literal(true), version: z.string().optional() });
+
+export type HealthResponse = z.infer<typeof healthResponse>;
 
 /** A stranger gets the names of the checks that failed, and nothing else. */
 export const readyResponse = z.strictObject({

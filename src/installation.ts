@@ -9,7 +9,7 @@ export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), '
   version: string;
 };
 
-const repository = 'https://github.com/claude-relay/claude-relay';
+export const repository = 'https://github.com/claude-relay/claude-relay';
 
 const ways = ['checkout', 'npm', 'deb', 'image'] as const;
 export type Way = (typeof ways)[number];

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { version } from '../src/installation.ts';
 import { rawExchange } from './support/raw.ts';
 import { startInProcess, type InProcessRelay } from './support/in-process.ts';
 
@@ -258,7 +259,7 @@ test('a request with any expect header gets its usual answer', async () => {
 
 test('/health and /ready need no key and report no path', async () => {
   const health = await fetch(`${relay.url}/health`);
-  assert.deepEqual([health.status, await health.json()], [200, { ok: true }]);
+  assert.deepEqual([health.status, await health.json()], [200, { ok: true, version }]);
   assertHeaders(health, health.headers.get('request-id'));
   const ready = await fetch(`${relay.url}/ready`);
   const text = await ready.text();
@@ -268,7 +269,7 @@ test('/health and /ready need no key and report no path', async () => {
   assert.deepEqual([head.status, await head.text()], [200, '']);
 });
 
-describe('the details of /ready', () => {
+describe('the details of /health and /ready', () => {
   const stranger = 'host: relay.example.com';
   const cases: [who: string, detailed: boolean, headers: () => string][] = [
     ['to a program of this machine', true, () => 'host: localhost:8799'],
@@ -282,6 +283,14 @@ describe('the details of /ready', () => {
     ],
   ];
   for (const [who, detailed, headers] of cases) {
+    test(`/health reports ${detailed ? 'the version' : 'no version'} ${who}`, async () => {
+      const received = await rawExchange(relay.url, [
+        `GET /health HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,
+      ]);
+      const body: unknown = JSON.parse(received.slice(received.indexOf('\r\n\r\n')));
+      assert.deepEqual(body, detailed ? { ok: true, version } : { ok: true });
+    });
+
     test(`/ready reports ${detailed ? 'its' : 'no'} details ${who}`, async () => {
       const received = await rawExchange(relay.url, [
         `GET /ready HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,

@@ -13,6 +13,7 @@ import { addKeyCommand } from './key.ts';
 import { addLoginCommand } from './login.ts';
 import { addLogsCommand } from './logs.ts';
 import { addServeCommand } from './serve-command.ts';
+import { addUpdateCommand } from './update.ts';
 import { addUsageCommand } from './usage.ts';
 
 export function createProgram(): Command {
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   addDashboardCommand(program, config);
   addLogsCommand(program, records);
   addInstallCommand(program, settings);
+  addUpdateCommand(program);
   addExposeCommand(program, settings);
   return program.addHelpText(
     'after',

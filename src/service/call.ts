@@ -1,4 +1,4 @@
-/** Sends one HTTP request to a relay, on a separate connection, without a proxy, and follows no redirect. */
+/** Sends one HTTP request, to a relay or for its owner's commands, on a separate connection, without a proxy, and follows no redirect. */
 import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 

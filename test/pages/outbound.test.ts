@@ -40,7 +40,7 @@ const others: Readonly<Record<string, string>> = {
   'claude/seal/probe.ts':
     'runs in the seal, in a process alone, and tries to reach what the proof has put outside',
   'service/call.ts':
-    'calls the relay of this machine, for ask, doctor and the demo; and `expose`, on the command line only, asks the public URL that its owner has given it',
+    'calls the relay of this machine, for ask, doctor and the demo; and on the command line only, `expose` asks the public URL that its owner has given it, and `update` the changelog',
 };
 
 test('only the transport of page fetches opens connections to other hosts', () => {

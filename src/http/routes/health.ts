@@ -1,9 +1,10 @@
 /** GET /health and GET /ready: no key is needed, no token is spent, and a stranger learns nothing of this machine. */
-import type { ReadyResponse } from '../../api.ts';
+import type { HealthResponse, ReadyResponse } from '../../api.ts';
 import type { Readiness } from '../../claude/proof/readiness.ts';
 import type { SealReport } from '../../claude/seal/report.ts';
 import type { Runner } from '../../claude/runner.ts';
 import { RelayError } from '../../errors.ts';
+import { version } from '../../installation.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Admission } from '../../limits/admission.ts';
 import type { Store } from '../../store/sqlite.ts';
@@ -91,8 +92,9 @@ function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
 }
 
 /** Liveness: the process answers. */
-export function health(_request: Request, exchange: Exchange): Response {
-  return respond(exchange, 200, { ok: true });
+export function health(request: Request, exchange: Exchange, parts: HealthParts): Response {
+  const known = isKnown(request, exchange, parts);
+  return respond(exchange, 200, { ok: true, ...(known && { version }) } satisfies HealthResponse);
 }
 
 /** Readiness. A stranger learns which checks failed; a caller with a key, or a program of this machine, learns the details. */
@@ -102,7 +104,7 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
   const ok = failed.length === 0;
   const status = ok ? 200 : 503;
   if (!ok) exchange.headers['retry-after'] = '5';
-  if (!isFromHost(exchange.remoteAddress, request.headers) && !isCaller(request, exchange, parts)) {
+  if (!isKnown(request, exchange, parts)) {
     const names = failed.map(({ name }) => ({ name, ok: false }));
     return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
   }
@@ -122,8 +124,9 @@ export function details({ runner, seal, connections: { open, most } }: DetailsPa
   };
 }
 
-/** While keys cannot be read, every caller is a stranger, and the check of the database says so. */
-function isCaller(request: Request, exchange: Exchange, parts: KeyCheckParts): boolean {
+/** A program of this machine, or a caller with a key. While keys cannot be read, nobody has one, and the check of the database says so. */
+function isKnown(request: Request, exchange: Exchange, parts: KeyCheckParts): boolean {
+  if (isFromHost(exchange.remoteAddress, request.headers)) return true;
   if (tokenOf(request) === undefined) return false;
   try {
     return validKey(request, exchange, parts) !== undefined;
