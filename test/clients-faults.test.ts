@@ -464,7 +464,10 @@ const settings: ClientCase[] = [
     client: { url: 'http://127.0.0.1:9', key },
     expect: {
       code: 'bad_config',
-      says: key.trim() === '' ? /No key is set\. .*bin\/genkey .*CLAUDE_RELAY_KEY/ : /The key is not valid/,
+      says:
+        key.trim() === ''
+          ? /No key is set\. .*claude-relay key create .*CLAUDE_RELAY_KEY/
+          : /The key is not valid/,
     },
   })),
   {

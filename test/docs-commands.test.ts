@@ -21,21 +21,23 @@ const recipes = documents['docs/recipes.md'] ?? '';
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 /** These run below, in order, in a clean clone on a relay. */
-const ran = [
-  /^curl (?!.*\/v1\/fetch)/s,
-  /^KEY=/,
-  /^bin\/(?:genkey|revoke) /,
-  /^bin\/claude-relay (?:key|usage|ask) /,
-];
+const ran = [/^curl (?!.*\/v1\/fetch)/s, /^KEY=/, /^claude-relay (?:key|usage|ask) /];
 
 /** These run in another test, or not at all for a reason. */
 const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^\.\/run\.sh(?: --demo(?: --once)?)?$/, 'test/terminal-session.all.test.ts'],
-  [/^bin\/claude-relay doctor$/, 'test/doctor.test.ts'],
-  [/^bin\/claude-relay login$/, 'test/login.test.ts'],
-  [/^(?:git pull && )?\.\/install\.sh(?: --uninstall(?: --purge)?)?$/, 'test/install.all.test.ts'],
-  [/^bin\/claude-relay install --print$/, 'test/install.all.test.ts'],
-  [/^bin\/claude-relay expose /, 'test/expose.all.test.ts'],
+  [/^claude-relay doctor$/, 'test/doctor.test.ts'],
+  [/^claude-relay login$/, 'test/login.test.ts'],
+  [/^\.\/install\.sh$/, 'test/install.all.test.ts'],
+  [/^claude-relay install(?: --print| --uninstall(?: --purge)?)?$/, 'test/install.all.test.ts'],
+  [/^claude-relay update$/, 'src/commands/update.test.ts'],
+  [/^claude-relay serve$/, 'test/start.test.ts'],
+  [
+    /^(?:npx claude-relay serve --demo|npm (?:install|uninstall) -g claude-relay)$/,
+    'test/package.all.test.ts',
+  ],
+  [/^git clone https:\/\/github\.com\/claude-relay\/claude-relay /, 'it needs the internet'],
+  [/^claude-relay expose /, 'test/expose.all.test.ts'],
   [/^(?:systemctl|journalctl) --user /, 'test/install-docs.all.test.ts'],
   [/^(?:tar|chmod|mkdir) .*~\//, 'test/install-docs.all.test.ts'],
   [/^export CLAUDE_RELAY_(?:URL|KEY)=/, 'test/clients-docs.test.ts'],
@@ -47,8 +49,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
     'it boots a machine: minutes, and root; test/docs.test.ts checks that the script exists',
   ],
   [/^install -m 600 \/dev\/null prometheus\.key$/, 'test/metrics-files.test.ts'],
-  [/^bin\/claude-relay logs -f$/, 'src/commands/records.test.ts'],
-  [/^bin\/claude-relay dashboard(?: --print)?$/, 'test/dashboard.test.ts'],
+  [/^claude-relay logs -f$/, 'src/commands/records.test.ts'],
+  [/^claude-relay dashboard(?: --print)?$/, 'test/dashboard.test.ts'],
   [/^ssh -L /, 'it needs another machine'],
   [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
   [/^npm cit$/, 'it runs this test'],
@@ -133,7 +135,12 @@ describe('the shell commands of the documents', () => {
         const steps = own.map((command) => `echo '<<<'; ${here(command)}\n`);
         const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', steps.join('')], {
           cwd: join(scratch, 'claude-relay'),
-          env: { PATH: process.env['PATH'], HOME: relay.home, DATA_DIR: relay.dataDir, PORT: port },
+          env: {
+            PATH: `${scratch}/claude-relay/bin:${process.env['PATH']}`,
+            HOME: relay.home,
+            DATA_DIR: relay.dataDir,
+            PORT: port,
+          },
           maxBuffer: 16 * 1024 * 1024,
         });
         const outputs = stdout.split('<<<\n').slice(1);
@@ -244,7 +251,7 @@ describe('the samples of docs/recipes.md', () => {
           cwd: home,
           env: {
             HOME: home,
-            PATH: process.env['PATH'],
+            PATH: `${home}/claude-relay/bin:${process.env['PATH']}`,
             DATA_DIR: relay.dataDir,
             PORT: new URL(relay.url).port,
             CLAUDE_RELAY_URL: relay.url,

@@ -71,15 +71,15 @@ test('the documented restart revives a service that systemd gave up', async () =
 test('every shell line of install and operations is a known command', () => {
   const program = createProgram();
   const others =
-    /^(git pull && \.\/install\.sh|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
+    /^(npm install -g claude-relay|git clone https:\/\/github\.com\/claude-relay\/claude-relay && cd claude-relay|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
   const readme = read('README.md');
-  const blocks = [operations, section(readme, 'Install and expose')].flatMap(shellBlocks);
+  const blocks = [operations, section(readme, 'Install'), section(readme, 'Expose')].flatMap(shellBlocks);
   const lines = blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.replace(/ +#.*/, ''));
   assert.ok(lines.length > 20);
   for (const line of lines) {
     if (others.test(line)) continue;
-    const words = line.replace('./install.sh', 'bin/claude-relay install').split(/ +/);
-    assert.equal(words[0], 'bin/claude-relay', line);
+    const words = line.replace('./install.sh', 'claude-relay install').split(/ +/);
+    assert.equal(words[0], 'claude-relay', line);
     const command = program.commands.find((each) => each.name() === words[1]);
     assert.ok(command !== undefined, line);
     const known = new Map(command.options.map((option) => [option.long, option]));

@@ -98,7 +98,7 @@ describe('the service of a user', () => {
       `Wrote ${user.unit()}`,
       'lingering on',
       user.url,
-      'genkey',
+      'key create',
       'Uninstall:',
       '--uninstall',
       'journalctl',

@@ -273,7 +273,7 @@ test('the commands of docs/metrics.md write the secret alone to a file that only
   const scratch = mkdtempSync(join(tmpdir(), 'relay-metrics-doc-'));
   try {
     const [commands = ''] = blocks(doc, 'sh');
-    const script = commands.replace('bin/claude-relay', join(root, 'bin/claude-relay'));
+    const script = commands.replace('claude-relay', join(root, 'bin/claude-relay'));
     const env = { PATH: process.env['PATH'] ?? '', HOME: scratch, DATA_DIR: join(scratch, 'data') };
     execFileSync('/bin/sh', ['-ec', script], { cwd: scratch, env, stdio: 'pipe' });
     const key = join(scratch, 'prometheus.key');

@@ -114,7 +114,7 @@ describe('a session from a clean clone', { skip: needs('curl', 'script') }, () =
   step('./run.sh prints its address and the next commands', async () => {
     first.terminal.type('./run.sh\n');
     await first.terminal.until(new RegExp(`claude-relay listens on http://127\\.0\\.0\\.1:${port}`));
-    await first.terminal.until(/Create a key: {2}KEY=\$\(bin\/genkey my-app\)/);
+    await first.terminal.until(/Create a key: {2}KEY=\$\(bin\/claude-relay key create my-app\)/);
     await first.terminal.until(/"msg":"the lock is proved"/);
   });
 

@@ -1322,7 +1322,7 @@ def _relay_key(given: Optional[str]) -> str:
     what = "No key is set." if key == "" else "The key is not valid."
     raise ClaudeRelayError(
         "bad_config",
-        f"{what} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
+        f"{what} Create a key on the relay's host (claude-relay key create my-app) and set CLAUDE_RELAY_KEY (or the argument key).",
     )
 
 

@@ -94,7 +94,7 @@ export type CallOptions = {
 export type ClientOptions = Omit<CallOptions, 'signal'> & {
   /** Where the relay is: `http://127.0.0.1:8799`, or its tunnel's https URL. `CLAUDE_RELAY_URL` by default. */
   url?: string | undefined;
-  /** A key of `bin/genkey`. `CLAUDE_RELAY_KEY` by default. */
+  /** A key of `claude-relay key create`. `CLAUDE_RELAY_KEY` by default. */
   key?: string | undefined;
 };
 
@@ -1106,7 +1106,7 @@ function relayKey(given: string | undefined): string {
   if (/^[\x21-\x7e]+$/.test(key)) return key;
   throw new ClaudeRelayError(
     'bad_config',
-    `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
+    `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (claude-relay key create my-app) and set CLAUDE_RELAY_KEY (or the option key).`,
   );
 }
 

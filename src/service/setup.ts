@@ -1,11 +1,12 @@
 /** What the relay finds when a service manager starts it, which is less than in the owner's shell. */
+import { realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { findCli, loginStatus, notLoggedIn } from '../claude/cli.ts';
 import { passedEnv, type HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
-import { root } from '../installation.ts';
+import { root, way } from '../installation.ts';
 import { settings } from '../settings.ts';
 import type { Host } from './relay-unit.ts';
 
@@ -71,12 +72,19 @@ export function setupService(file: string, shell: Config, manager: HostEnv): Ser
   };
 }
 
+/** Of the Node on PATH, which a CLI installed with npm needs, and by its name there: an upgrade of Node keeps that name. */
+function nodeDirectory(path: string | undefined): string {
+  const node = findProgram('node', path);
+  const isOther = way !== 'checkout' && node !== undefined && realpathSync(node) !== process.execPath;
+  return dirname(node === undefined || isOther ? process.execPath : node);
+}
+
 function pathOf(claudeBin: string, shellPath: string | undefined, managerPath = ''): string {
-  // A CLI installed with npm is a script that needs Node.
-  const node = findProgram('node', shellPath);
+  const cli = dirname(claudeBin);
+  const node = nodeDirectory(shellPath);
   const directories = [
-    dirname(claudeBin),
-    ...(node === undefined ? [] : [dirname(node)]),
+    // A package runs with the Node on PATH, and another one can be next to the CLI. A checkout has its own.
+    ...(way === 'checkout' ? [cli, node] : [node, cli]),
     ...managerPath.split(':'),
     '/usr/local/bin',
     '/usr/bin',

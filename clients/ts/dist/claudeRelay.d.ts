@@ -77,7 +77,7 @@ export type CallOptions = {
 export type ClientOptions = Omit<CallOptions, 'signal'> & {
     /** Where the relay is: `http://127.0.0.1:8799`, or its tunnel's https URL. `CLAUDE_RELAY_URL` by default. */
     url?: string | undefined;
-    /** A key of `bin/genkey`. `CLAUDE_RELAY_KEY` by default. */
+    /** A key of `claude-relay key create`. `CLAUDE_RELAY_KEY` by default. */
     key?: string | undefined;
 };
 /** A block of a message, in the shape of the Messages API. `data` is base64. */

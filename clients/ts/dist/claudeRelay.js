@@ -784,7 +784,7 @@ function relayKey(given) {
     const key = given?.trim() ?? '';
     if (/^[\x21-\x7e]+$/.test(key))
         return key;
-    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (bin/genkey my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
+    throw new ClaudeRelayError('bad_config', `${key === '' ? 'No key is set.' : 'The key is not valid.'} Create a key on the relay's host (claude-relay key create my-app) and set CLAUDE_RELAY_KEY (or the option key).`);
 }
 /** Node.js 18 has no `crypto.randomUUID` without a flag. The id only has to differ from the other ids of this relay key. */
 function randomId() {

@@ -181,7 +181,7 @@ describe('the data directory', () => {
     const fixed = lines();
     assertLine(find(fixed, 'data-dir'), 'ok', /only you/);
     assertLine(find(fixed, 'database'), 'ok', /^writable$/);
-    assertLine(find(fixed, 'keys'), 'warning', /no valid key/, /^bin\/genkey my-app$/);
+    assertLine(find(fixed, 'keys'), 'warning', /no valid key/, /^bin\/claude-relay key create my-app$/);
   });
 
   test('a locked database is a failure, for which the doctor waits as long as it may', () => {
