@@ -159,6 +159,9 @@ describe('the service of a user', () => {
   });
 
   test('leaves only the settings after --uninstall --purge', async () => {
+    for (const name of ['relay.db.schema-3', 'relay.db.schema-4.new', 'relay.db.schema-4.new-journal']) {
+      writeFileSync(join(user.dataDir, name), '');
+    }
     const { status, stderr } = await install(user, ['--uninstall', '--purge']);
     assert.equal(status, 0, stderr);
     assert.deepEqual(tree(user.home), []);

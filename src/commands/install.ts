@@ -21,6 +21,7 @@ import { units } from '../service/state.ts';
 import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.ts';
 import { funnelUrl } from '../service/tailscale.ts';
 import { disableLinger, hasNamespaces, userManager } from '../service/user-manager.ts';
+import { databaseFiles } from '../store/copies.ts';
 import { requireScratch } from './scratch.ts';
 import { parseCount } from './text/parse.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
@@ -169,9 +170,7 @@ async function uninstall({ options, env, say }: Install, config: Config | undefi
 
 function purge(dataDir: string, say: Say): void {
   // By name: the directory may hold other files.
-  for (const file of ['relay.db', 'relay.db-wal', 'relay.db-shm']) {
-    rmSync(join(dataDir, file), { force: true });
-  }
+  for (const file of databaseFiles(dataDir)) rmSync(join(dataDir, file), { force: true });
   try {
     rmdirSync(dataDir);
   } catch {

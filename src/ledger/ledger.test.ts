@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -309,6 +309,19 @@ test('the pruner removes old lent secrets and keeps changes of keys', () => {
       [now, 'lent'],
     ],
   );
+});
+
+test('the pruner removes an old copy of the database within an hour', (t) => {
+  const copy = join(dir, 'relay.db.schema-1');
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const pruner = openPruner(store, { days: 90, now: () => now, monotonic: () => 0 });
+  for (const days of [29, 31]) {
+    writeFileSync(copy, '');
+    utimesSync(copy, now / 1000 - days * 86_400, now / 1000 - days * 86_400);
+    t.mock.timers.tick(3_600_000);
+    assert.equal(existsSync(copy), days === 29);
+  }
+  pruner.close();
 });
 
 test('the ledger never reuses an id, so a follower misses no row', () => {

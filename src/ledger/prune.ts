@@ -1,4 +1,7 @@
-/** Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one. Changes of keys stay; lent secrets do not. */
+/**
+ * Removes what is older than `LEDGER_DAYS`, in steps so small that no request waits for one, and the copies of the database whose time is
+ * over. Changes of keys stay; lent secrets do not.
+ */
 import type { Store } from '../store/sqlite.ts';
 import { dayMs, utcDay, utcHour } from '../time.ts';
 
@@ -50,8 +53,12 @@ export function openPruner(store: Store, { days, now, monotonic = () => performa
     const seen = { wall: now(), monotonic: monotonic() };
     const jumpedMs = Math.abs(seen.wall - last.wall - (seen.monotonic - last.monotonic));
     last = seen;
-    if (jumpedMs <= smallJumpMs) remove();
-    else timer = setTimeout(round, roundMs).unref();
+    if (jumpedMs > smallJumpMs) {
+      timer = setTimeout(round, roundMs).unref();
+      return;
+    }
+    store.removeExpiredCopies(now());
+    remove();
   }
 
   function remove(): void {

@@ -1,6 +1,6 @@
 /**
- * The schema, as numbered steps: the n-th entry takes a database from version n to n + 1 in one transaction.
- * Entries are never edited once released, only added to.
+ * The schema, as numbered steps: entry n takes a database from version n to n + 1.
+ * Entries are never edited once released, only added to (`test/upgrades.test.ts`).
  *
  * Every table is STRICT, and every text column is bounded in length and alphabet: no prompt and no answer fits into any of them, and
  * no URL. There are two exceptions. key_prompts.system is content, which a command of the owner writes. webhooks.url is a URL, which a

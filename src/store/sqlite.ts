@@ -8,27 +8,34 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { changeCopies, keepCopy, removeExpiredCopies, removeOlderCopies } from './copies.ts';
 import { sqliteCode, storeFailure, StoreError } from './errors.ts';
 import { migrations } from './migrations.ts';
+import { newerDatabase } from './newer.ts';
 
 export type Store = ReturnType<typeof openStore>;
 
-/** Milliseconds that a statement waits for another process's lock, and blocks the thread: a server takes few (the default). */
-type StoreOptions = { waitMs?: number };
+type StoreOptions = {
+  /** Milliseconds that a statement waits for another process's lock, and blocks the thread: a server takes few (the default). */
+  waitMs?: number;
+  /** Those of another version, for tests. */
+  steps?: readonly string[];
+};
 
 const openingWaitMs = 5000;
 
-/** Opens (or creates) the database of a data directory. Throws `StoreError` with a sentence for the owner. */
-export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}) {
+/** Opens, upgrades or creates the database of a data directory. Throws `StoreError` with a sentence for the owner. */
+export function openStore(dataDir: string, { waitMs = 250, steps = migrations }: StoreOptions = {}) {
   const path = join(dataDir, 'relay.db');
   try {
     prepareFiles(dataDir, path);
     const db = new DatabaseSync(path, { timeout: openingWaitMs, defensive: true });
     try {
       useWal(db);
-      migrate(db, path);
+      migrate(db, dataDir, steps);
       tighten([`${path}-wal`, `${path}-shm`]);
-      return makeStore(db, path, Math.trunc(waitMs));
+      removeExpiredCopies(dataDir, Date.now());
+      return makeStore(db, dataDir, Math.trunc(waitMs));
     } catch (error) {
       db.close();
       throw error;
@@ -40,7 +47,8 @@ export function openStore(dataDir: string, { waitMs = 250 }: StoreOptions = {}) 
   }
 }
 
-function makeStore(db: DatabaseSync, path: string, waitMs: number) {
+function makeStore(db: DatabaseSync, dataDir: string, waitMs: number) {
+  const path = join(dataDir, 'relay.db');
   const probe = db.prepare(
     'INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
   );
@@ -92,6 +100,9 @@ function makeStore(db: DatabaseSync, path: string, waitMs: number) {
       if (probed === undefined || at - probed.at >= 1000) probed = { at, problem: tryToWrite() };
       return probed.problem;
     },
+    /** Does the same in the copies from before upgrades, which have the tables of their schema. */
+    changeCopies: (work: (copy: DatabaseSync) => void): void => changeCopies(dataDir, work),
+    removeExpiredCopies: (now: number): void => removeExpiredCopies(dataDir, now),
     close(): void {
       if (db.isOpen) db.close();
     },
@@ -163,19 +174,40 @@ function useWal(db: DatabaseSync): void {
   }
 }
 
-/** Each step is one transaction. The version is read under the lock, because another process may do the same. */
-function migrate(db: DatabaseSync, path: string): void {
-  while (schemaVersion(db) !== migrations.length) {
-    inTransaction(db, () => {
-      const version = schemaVersion(db);
-      if (version > migrations.length) {
-        throw new StoreError(
-          `The database ${path} was written by a newer claude-relay (schema ${version}, this one knows ${migrations.length}): update claude-relay, or choose another DATA_DIR.`,
-        );
-      }
-      const step = migrations[version];
-      if (step !== undefined) db.exec(`${step}; PRAGMA user_version = ${version + 1}`);
-    });
+/** All steps are one transaction: a kill leaves the old schema or the new one, and the copy is of the one that a version knows. */
+function migrate(db: DatabaseSync, dataDir: string, steps: readonly string[]): void {
+  if (schemaVersion(db) === steps.length) return;
+  if (schemaVersion(db) > steps.length) throw newerDatabase(dataDir, schemaVersion(db), steps.length);
+  const from = inTransaction(db, () => {
+    // Under the lock: another process may have done it.
+    const version = schemaVersion(db);
+    if (version >= steps.length) return version;
+    if (version > 0) copyOrRefuse(dataDir, version, steps.length);
+    for (const step of steps.slice(version)) db.exec(step);
+    db.exec(`PRAGMA user_version = ${steps.length}`);
+    return version;
+  });
+  if (from < steps.length) removeOlderCopies(dataDir, from);
+  else migrate(db, dataDir, steps);
+}
+
+/** Without a copy there would be no way back, so a full disk stops the upgrade. */
+function copyOrRefuse(dataDir: string, version: number, latest: number): void {
+  try {
+    keepCopy(dataDir, version);
+  } catch (error) {
+    const why = storeFailure(error) ?? (error as Error).message.replace(/\.$/, '');
+    const bytes = ['relay.db', 'relay.db-wal']
+      .map((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.size ?? 0)
+      .reduce((sum, size) => sum + size);
+    const fix =
+      why === 'the disk is full'
+        ? `The upgrade needs ${Math.ceil((2 * bytes) / 2 ** 20)} MiB there: make room`
+        : 'Fix this first';
+    throw new StoreError(
+      `The database in ${dataDir} needs an upgrade from schema ${version} to ${latest}, and a copy of it cannot be written first: ${why}. Nothing was changed. ${fix}, then start again.`,
+      { cause: error },
+    );
   }
 }
 

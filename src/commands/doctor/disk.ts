@@ -8,12 +8,13 @@ import { billedOn } from '../../limits/spending.ts';
 import type { Key } from '../../keys/key.ts';
 import { openKeys } from '../../keys/store.ts';
 import { localUrl } from '../../service/ready.ts';
+import { word } from '../../shell-word.ts';
 import { openDailyCounts } from '../../store/daily.ts';
 import { openStore } from '../../store/sqlite.ts';
 import { utcDay } from '../../time.ts';
 import { keyState } from '../text/key-text.ts';
 import { fallbackLines } from './fallback.ts';
-import { failure, ok, warning, word, type Line } from './line.ts';
+import { failure, ok, warning, type Line } from './line.ts';
 
 const mib = 1024 * 1024;
 const scarceBytes = 1024 * mib;

@@ -36,8 +36,3 @@ export function summary(lines: readonly Line[]): string {
   const count = (state: LineState): number => lines.filter((line) => line.state === state).length;
   return `ok: ${count('ok')}, warnings: ${count('warning')}, failures: ${count('failure')}\n`;
 }
-
-/** Quotes a path for a shell. */
-export function word(path: string): string {
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}

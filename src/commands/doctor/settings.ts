@@ -2,7 +2,8 @@
 import { statSync } from 'node:fs';
 import { isLoopback, loginVariables, readSettingsFile, type Config } from '../../config.ts';
 import { settingsList } from '../../installation.ts';
-import { failure, ok, warning, word, type Line } from './line.ts';
+import { word } from '../../shell-word.ts';
+import { failure, ok, warning, type Line } from './line.ts';
 import { limitsOff, unfairLimits } from '../settings-warnings.ts';
 
 /** `problems` are the sentences of a ConfigError. */

@@ -1,0 +1,4 @@
+/** Quotes a path for a shell. */
+export function word(path: string): string {
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
