@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { sqliteCode } from '../store/errors.ts';
 import type { Store } from '../store/sqlite.ts';
+import { openKeyCopies, shortenSecrets } from './copies.ts';
 import {
   checkFallback,
   checkGrants,
@@ -15,7 +16,7 @@ import {
   type OllamaAddress,
 } from './key.ts';
 import { grantColumns, grantsOf, keyOf, type KeyRow } from './row.ts';
-import { checkSystemPrompt, openSystemPrompts } from './system-prompts.ts';
+import { checkSystemPrompt, openSystemPrompts, setSystem } from './system-prompts.ts';
 import { mintToken } from './token.ts';
 import { openVerifier } from './verify.ts';
 import { openWebhookSecrets, textOfSecret } from './webhook-secrets.ts';
@@ -59,9 +60,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   );
   const markRevoked = db.prepare('UPDATE keys SET revoked_at = ? WHERE id = ?');
   const insertSecret = db.prepare('INSERT INTO key_secrets (key_id, digest, valid_until) VALUES (?, ?, ?)');
-  const shortenSecrets = db.prepare(
-    'UPDATE key_secrets SET valid_until = min(coalesce(valid_until, :until), :until) WHERE key_id = :id',
-  );
+  const shorten = db.prepare(shortenSecrets);
   const removeExpired = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND valid_until <= ?');
   const removeSecret = db.prepare('DELETE FROM key_secrets WHERE key_id = ? AND digest = ?');
   const removeSecrets = db.prepare('DELETE FROM key_secrets WHERE key_id = ?');
@@ -70,6 +69,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
   const insertEvent = db.prepare('INSERT INTO key_events (at, key_id, action, command) VALUES (?, ?, ?, ?)');
 
   const prompts = openSystemPrompts(store);
+  const copies = openKeyCopies(store);
 
   return {
     ...openVerifier(store, now),
@@ -92,7 +92,7 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         return store.transaction(() => {
           addKey(id, label, grants, at, command);
           insertSecret.run(id, digest, null);
-          if (system !== undefined) prompts.setSystem(id, system);
+          if (system !== undefined) setSystem(db, id, system);
           return { key: liveKey(label), token };
         });
       } catch (error) {
@@ -108,10 +108,11 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         const at = now();
         const key = liveKey(label);
         const { token, digest } = mintToken(random, key.id);
-        shortenSecrets.run({ id: key.id, until: at + graceMs });
+        shorten.run({ id: key.id, until: at + graceMs });
         removeExpired.run(key.id, at);
         insertSecret.run(key.id, digest, null);
         insertEvent.run(at, key.id, 'rotated', command);
+        copies.rotate(key.id, at + graceMs, digest);
         return { key, token };
       });
     },
@@ -152,7 +153,10 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
           ollama_host: host ?? null,
           ollama_port: port ?? null,
         });
-        if (system !== undefined) prompts.setSystem(key.id, system);
+        if (system !== undefined) {
+          setSystem(db, key.id, system);
+          copies.setSystem(key.id, system);
+        }
         insertEvent.run(at, key.id, 'changed', command);
         return liveKey(label);
       });
@@ -172,10 +176,11 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
         const key = liveKey(label);
         markRevoked.run(at, key.id);
         removeSecrets.run(key.id);
-        prompts.setSystem(key.id, null);
+        setSystem(db, key.id, null);
         webhookSecrets.remove(key.id);
         removeWebhooks.run(key.id);
         insertEvent.run(at, key.id, 'revoked', command);
+        copies.revoke(key.id, at);
         return { ...key, revokedAt: at };
       });
       prompts.emptyLog();

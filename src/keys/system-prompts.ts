@@ -2,6 +2,7 @@
  * The system prompts of keys: the only content in the database, apart from the URLs of webhooks. They have a separate table, so that no
  * other statement reads them. Where SQLite removes any row, it overwrites the bytes.
  */
+import type { DatabaseSync } from 'node:sqlite';
 import type { Store } from '../store/sqlite.ts';
 import { KeyError } from './key.ts';
 import { orNotReady } from './verify.ts';
@@ -21,24 +22,12 @@ export function checkSystemPrompt(text: string): void {
 
 export function openSystemPrompts({ db }: Store) {
   const read = db.prepare('SELECT system FROM key_prompts WHERE key_id = ?');
-  const insert = db.prepare(
-    'INSERT INTO key_prompts (key_id, system) VALUES (?, ?) ON CONFLICT DO UPDATE SET system = excluded.system',
-  );
-  const remove = db.prepare('DELETE FROM key_prompts WHERE key_id = ?');
-  const setBytes = db.prepare('UPDATE keys SET system_bytes = ? WHERE id = ?');
   db.exec('PRAGMA secure_delete = ON');
 
   return {
     /** The system prompt of a key, byte for byte; undefined without one. Throws `not_ready` when the database cannot be read. */
     systemOf(keyId: string): string | undefined {
       return orNotReady(() => read.get(keyId))?.['system'] as string | undefined;
-    },
-
-    /** Inside of a transaction. Null removes it. */
-    setSystem(keyId: string, text: string | null): void {
-      if (text === null) remove.run(keyId);
-      else insert.run(keyId, text);
-      setBytes.run(text === null ? null : Buffer.byteLength(text), keyId);
     },
 
     /** After the transaction: the write-ahead log would hold what was removed until it is full. */
@@ -50,4 +39,17 @@ export function openSystemPrompts({ db }: Store) {
       }
     },
   };
+}
+
+/** Inside of a transaction, in the database or a copy, which can lack the key. Null removes it. */
+export function setSystem(db: DatabaseSync, keyId: string, text: string | null): void {
+  db.prepare('DELETE FROM key_prompts WHERE key_id = ?').run(keyId);
+  if (text !== null) {
+    db.prepare('INSERT INTO key_prompts (key_id, system) SELECT id, ? FROM keys WHERE id = ?').run(
+      text,
+      keyId,
+    );
+  }
+  const bytes = text === null ? null : Buffer.byteLength(text);
+  db.prepare('UPDATE keys SET system_bytes = ? WHERE id = ?').run(bytes, keyId);
 }
