@@ -10,6 +10,7 @@ import { effortLevels } from '../conversation.ts';
 import { relayCommand, runCommand } from '../installation.ts';
 import { callRelay, parsedJson, textOf } from '../service/call.ts';
 import { withRecords } from './context.ts';
+import { addSections } from './help.ts';
 import { eventData, relayUrl } from './loopback.ts';
 import { listenForStop } from './stop-signals.ts';
 import { json } from './text/table.ts';
@@ -31,9 +32,13 @@ const ownLabel = 'ask';
 const ownSecretMs = 300_000;
 
 export function addAskCommand(program: Command, config: () => Config): void {
-  program
+  const command = program
     .command('ask')
-    .description('send one prompt through the running relay and print the answer as it arrives')
+    .description(
+      `send one prompt through the running relay and print the answer as it arrives
+
+Without a key, ask uses a temporary secret of the key "${ownLabel}", which has the limits of any key.`,
+    )
     .argument('[prompt...]', 'the prompt; - stands for stdin')
     .option('--model <model>', 'one of ALLOWED_MODELS instead of DEFAULT_MODEL')
     .option('--system <text>', 'the system prompt')
@@ -45,11 +50,32 @@ export function addAskCommand(program: Command, config: () => Config): void {
       '--url <url>',
       'address of the relay of this machine instead of CLAUDE_RELAY_URL or HOST and PORT',
     )
-    .addHelpText(
-      'after',
-      `\nWithout a key, ask uses a temporary secret of the key "${ownLabel}", which has the limits of any key.`,
-    )
     .action((words: string[], options: AskOptions) => ask(config(), words, options, processTerminal()));
+  addSections(
+    command,
+    {
+      title: 'Environment',
+      items: [
+        ['CLAUDE_RELAY_URL', 'the address of the relay of this machine, for ask without --url'],
+        ['CLAUDE_RELAY_KEY', 'the key that ask uses without --key'],
+      ],
+    },
+    {
+      title: 'Exit status',
+      items: [
+        ['0', 'the answer is complete, or the model stopped early: stderr says why'],
+        ['1', 'the request failed'],
+        ['129, 130, 143', 'SIGHUP, Ctrl-C or SIGTERM ended it'],
+      ],
+    },
+    {
+      title: 'Examples',
+      items: [
+        ['claude-relay ask --model haiku "Say hello."', 'another model'],
+        ['git diff | claude-relay ask "Review this:" -', 'words, then stdin'],
+      ],
+    },
+  );
 }
 
 async function ask(

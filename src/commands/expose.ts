@@ -18,6 +18,7 @@ import { funnelPorts, tailscale, tailscaleOff } from '../service/tailscale.ts';
 import { startTunnel, tunnelUnit } from '../service/tunnel-service.ts';
 import type { TunnelService } from '../service/tunnel.ts';
 import { hasNamespaces, userManager } from '../service/user-manager.ts';
+import { addSections } from './help.ts';
 import type { InstallContext } from './install.ts';
 import { parseCount, parseUrl } from './text/parse.ts';
 import { processTerminal } from './text/terminal.ts';
@@ -36,19 +37,40 @@ type Options = {
 };
 
 export function addExposeCommand(program: Command, context: InstallContext): void {
-  program
+  const command = program
     .command('expose')
     .description('give the relay a public URL through your tunnel, and check that it requires a key')
     .addArgument(new Argument('<tool>', 'the tunnel; `check` only checks a URL').choices(choices))
     .option('--dry-run', 'check the tool and print the steps; expose nothing')
     .option('--off', 'remove the tunnel')
-    .option('--hostname <name>', 'cloudflared: the public name, in a zone of your account')
+    .option('--hostname <name>', 'with cloudflared: the public name, in a zone of your account')
     .addOption(
-      new Option('--https-port <port>', 'tailscale: the public port').choices(funnelPorts).default('443'),
+      new Option('--https-port <port>', 'with tailscale: the public port')
+        .choices(funnelPorts)
+        .default('443'),
     )
     .option('--url <url>', "the public URL, if it differs from the tool's settings", parseUrl)
     .option('--wait <seconds>', 'how long to wait for the public URL to answer', parseCount(0, 600), 60)
     .action((tool: Tool | 'check', options: Options) => expose(tool, options, context));
+  addSections(
+    command,
+    {
+      title: 'Files',
+      items: [
+        ['$XDG_CONFIG_HOME/systemd/user/claude-relay-ngrok.service', 'the tunnel by ngrok'],
+        ['$XDG_CONFIG_HOME/systemd/user/claude-relay-cloudflared.service', 'the tunnel by cloudflared'],
+        ['~/.config/claude-relay/cloudflared.yml', "the settings of cloudflared's tunnel"],
+      ],
+    },
+    {
+      title: 'Examples',
+      items: [
+        ['claude-relay expose tailscale --dry-run', 'show the steps'],
+        ['claude-relay expose cloudflared --hostname relay.example.com', 'your domain'],
+        ['claude-relay expose check --url https://relay.example.com', 'your proxy'],
+      ],
+    },
+  );
 }
 
 /** One run of the command. */

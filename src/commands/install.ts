@@ -22,6 +22,7 @@ import { installSystemd, uninstallSystemd, unitPath } from '../service/systemd.t
 import { funnelUrl } from '../service/tailscale.ts';
 import { disableLinger, hasNamespaces, userManager } from '../service/user-manager.ts';
 import { databaseFiles } from '../store/copies.ts';
+import { addSections } from './help.ts';
 import { requireScratch } from './scratch.ts';
 import { parseCount } from './text/parse.ts';
 import { processTerminal, type Terminal } from './text/terminal.ts';
@@ -40,7 +41,7 @@ const isMac = process.platform === 'darwin';
 type Options = { uninstall?: boolean; purge?: boolean; print?: boolean; wait: number };
 
 export function addInstallCommand(program: Command, context: InstallContext): void {
-  program
+  const command = program
     .command('install')
     .description('install the relay as a service of this user, without root')
     .option('--uninstall', 'stop and remove the service and its tunnels; keys, usage and settings stay')
@@ -48,6 +49,25 @@ export function addInstallCommand(program: Command, context: InstallContext): vo
     .option('--print', 'print the unit file (macOS: the property list) and change nothing')
     .option('--wait <seconds>', 'how long to wait until the relay is ready', parseCount(1, 3600), 180)
     .action((options: Options) => install(options, context));
+  addSections(
+    command,
+    {
+      title: 'Files',
+      items: [
+        ['$XDG_CONFIG_HOME/systemd/user/claude-relay.service', 'the service (systemd)'],
+        ['~/Library/LaunchAgents/claude-relay.plist', 'the service (macOS)'],
+        ['$XDG_CACHE_HOME/claude-relay/', 'compiled code, which makes a start faster'],
+      ],
+    },
+    {
+      title: 'Examples',
+      items: [
+        ['claude-relay install --print', 'show the unit first'],
+        ['claude-relay install', 'install, upgrade or restart'],
+        ['claude-relay install --uninstall', 'keys, usage and settings stay'],
+      ],
+    },
+  );
 }
 
 /** One run of the command. */

@@ -12,6 +12,7 @@ import { iso, utcDay } from '../time.ts';
 import { localUrl } from '../service/ready.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
 import { freeAddress } from './free-address.ts';
+import { addHelpCommand, addSections } from './help.ts';
 import { unservedFallback, unservedModel } from './settings-warnings.ts';
 import { readSystemFile } from './system-file.ts';
 import { keyJson, keyTable, keyText, type Today } from './text/key-text.ts';
@@ -54,8 +55,11 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
   };
   const key = program.command('key').description('create, list, change and revoke the keys of your apps');
 
-  grantOptions(key.command('create <label>'), now)
-    .description('create a key; its secret is shown once, alone on stdout. "off": the default')
+  const create = grantOptions(key.command('create <label>'), now)
+    .description(
+      'create a key; its secret is shown once, alone on stdout\n\nEach option with a value accepts "off", which is the default.',
+    )
+    .optionsGroup('Options:')
     .option('--json', 'the key and its secret as JSON')
     .action((label: string, options: CreateOptions) =>
       withRecords(context, (records) => {
@@ -65,6 +69,14 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         showSecret(records, created, options.json, `Created the key ${label}. Its secret, shown once:`);
       }),
     );
+  addSections(create, {
+    title: 'Examples',
+    items: [
+      ['KEY=$(claude-relay key create my-app)', 'keep the secret'],
+      ['claude-relay key create guest --daily 20', 'with a daily limit'],
+      ['claude-relay key create prometheus --routes metrics', 'only the metrics'],
+    ],
+  });
 
   key
     .command('list')
@@ -107,15 +119,19 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
       }),
     );
 
-  grantOptions(key.command('set <label>'), now)
-    .description('change a key: its next request has the new settings. "off" restores the default')
+  const set = grantOptions(key.command('set <label>'), now)
+    .description(
+      'change a key: its next request has the new settings\n\nEach option with a value accepts "off", which restores the default.',
+    )
+    .option('--no-locked', 'end --locked: requests can override the profile again')
+    .optionsGroup("Ollama's API:")
     .option(
       '--ollama-port <port>',
       "serve Ollama's API on this port without the secret, within a second; off ends it",
       parsePort,
     )
     .option('--ollama-host <address>', 'the address of this machine for that port', '127.0.0.1')
-    .option('--no-locked', 'ends --locked: requests can override the profile again')
+    .optionsGroup('Options:')
     .option('--json', 'as JSON')
     .action((label: string, options: SetOptions) =>
       withRecords(context, async (records) => {
@@ -143,6 +159,14 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         );
       }),
     );
+
+  addSections(set, {
+    title: 'Examples',
+    items: [
+      ['claude-relay key set my-app --daily 100 --rpm off', 'change two limits'],
+      ['claude-relay key set ha --ollama-port 11434', 'for Home Assistant'],
+    ],
+  });
 
   for (const [name, disabled, effect] of [
     ['disable', true, 'its requests are refused until you enable it'],
@@ -202,6 +226,8 @@ export function addKeyCommand(program: Command, context: CommandContext): void {
         else terminal.err(`Revoked ${label}: its next request is refused.\n`);
       }),
     );
+
+  addHelpCommand(key, { hidden: true });
 }
 
 function webhookSecret(description: string): Option {
@@ -214,6 +240,7 @@ type Parse = (text: string) => unknown;
 function grantOptions(command: Command, now: () => number): Command {
   const limit = orOff(parseCount(1, 1_000_000_000));
   return command
+    .optionsGroup('Limits:')
     .option('--daily <n>', 'requests per UTC day', limit)
     .option('--rpm <n>', 'requests per minute', limit)
     .option('--concurrency <n>', 'requests at the same time', limit)
@@ -224,6 +251,7 @@ function grantOptions(command: Command, now: () => number): Command {
       'a duration (30d) or a date (2030-01-31, UTC)',
       orOff((text) => parseExpiry(text, now())),
     )
+    .optionsGroup('Permissions:')
     .option(
       '--routes <list>',
       `only these routes (webhook: may use webhooks; metrics: may read the metrics): ${keyRoutes.join(',')}`,
@@ -234,10 +262,11 @@ function grantOptions(command: Command, now: () => number): Command {
       '--fallback <what>',
       'what answers when the plan is used up: a model (sonnet), api (the second login) or none',
     )
-    .option('--system-file <file>', 'profile: the system prompt of requests without one; - is stdin')
-    .option('--model <name>', 'profile: the model of requests that name none')
-    .option('--effort <level>', `profile: the effort of requests without one: ${effortLevels.join(', ')}`)
-    .option('--max-tokens <n>', 'profile: the longest answer of requests that name none', limit)
+    .optionsGroup('Profile, for requests that do not say otherwise:')
+    .option('--system-file <file>', 'the system prompt; - is stdin')
+    .option('--model <name>', 'the model')
+    .addOption(new Option('--effort <level>', 'how hard the model thinks').choices([...effortLevels, 'off']))
+    .option('--max-tokens <n>', 'the longest answer', limit)
     .option('--locked', 'requests cannot override the profile');
 }
 

@@ -5,6 +5,7 @@ import { iso } from '../time.ts';
 import { openLedgerReader, type NumberedRow } from '../ledger/reader.ts';
 import { parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
+import { addSections } from './help.ts';
 import { keyLabels } from './text/key-text.ts';
 import { cost, seconds, time } from './text/table.ts';
 
@@ -13,7 +14,7 @@ type LogsOptions = { follow?: boolean; lines: number; key?: string; json?: boole
 const pollMs = 300;
 
 export function addLogsCommand(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('logs')
     .description('show the requests, one line each, without content (times in UTC)')
     .option('-f, --follow', 'show new requests as they end')
@@ -21,6 +22,10 @@ export function addLogsCommand(program: Command, context: CommandContext): void 
     .option('--key <label>', 'only this key')
     .option('--json', 'one JSON object per line')
     .action((options: LogsOptions) => withRecords(context, (records) => show(records, options)));
+  addSections(command, {
+    title: 'Examples',
+    items: [['claude-relay logs -f --key my-app', 'follow the requests of one app']],
+  });
 }
 
 async function show({ store, keys, terminal }: Records, options: LogsOptions): Promise<void> {

@@ -190,7 +190,7 @@ test('key set explains a profile that is not possible, and does not print the sy
     [`--system-file ${long}`, /The system prompt has 140000 bytes: shorten it to 100000\.$/m],
     [`--system-file ${dir}`, /cannot be read: EISDIR\.$/m],
     [`--system-file ${dir}/none`, /none cannot be read: ENOENT\.$/m],
-    ['--effort hard', /"hard" is not an effort: use low, medium, high, xhigh, max\.$/m],
+    ['--effort hard', /Allowed choices are low, medium, high, xhigh, max, off\.$/m],
     ['--max-tokens 0', /Use a whole number from 1/],
     ['--model haiku', /may use opus only, so its own model cannot be haiku\.$/m],
     ['--locked', /There is nothing to lock/],

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { closeInherited } from '../claude/seal/inherited.ts';
 import { CommandError } from '../command-error.ts';
 import type { SettingsContext } from './context.ts';
+import { addSections } from './help.ts';
 
 export function addServeCommand(program: Command, context: SettingsContext): void {
-  program
+  const command = program
     .command('serve')
     .description('run the relay in the foreground')
     .option('--demo', 'no login, no internet: the real CLI, a stand-in for the model, canned answers')
@@ -20,4 +21,8 @@ export function addServeCommand(program: Command, context: SettingsContext): voi
       const { serve } = await import('./serve.ts');
       return serve(context);
     });
+  addSections(command, {
+    title: 'Examples',
+    items: [['claude-relay serve --demo', 'try the relay without a login']],
+  });
 }

@@ -4,6 +4,7 @@ import { CommandError } from '../command-error.ts';
 import { openUsage } from '../ledger/usage.ts';
 import { parseCount } from './text/parse.ts';
 import { withRecords, type CommandContext, type Records } from './context.ts';
+import { addSections } from './help.ts';
 import { planClosed } from '../service/ready.ts';
 import { keyLabels } from './text/key-text.ts';
 import { json } from './text/table.ts';
@@ -12,7 +13,7 @@ import { totalsByKey, usageCsv, usageJson, usageTables } from './text/usage-text
 type UsageOptions = { key?: string; days: number; hours?: number; json?: boolean; csv?: boolean };
 
 export function addUsageCommand(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('usage')
     .description(
       'show requests, tokens, reckoned cost and the share of hot answers, by day, model and key (UTC)',
@@ -33,6 +34,13 @@ export function addUsageCommand(program: Command, context: CommandContext): void
         show(records, options, await planClosed(context.relayUrl())),
       );
     });
+  addSections(command, {
+    title: 'Examples',
+    items: [
+      ['claude-relay usage --hours 24 --key my-app', 'one key, by hour'],
+      ['claude-relay usage --days 31 --csv > usage.csv', 'for a spreadsheet'],
+    ],
+  });
 }
 
 function show(

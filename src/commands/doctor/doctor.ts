@@ -4,6 +4,7 @@ import { ConfigError, type Config } from '../../config.ts';
 import { relayState } from '../../service/state.ts';
 import { runOnBus } from '../../service/user-manager.ts';
 import { waitMs, type SettingsContext } from '../context.ts';
+import { addSections } from '../help.ts';
 import { json } from '../text/table.ts';
 import { processTerminal } from '../text/terminal.ts';
 import { claudeLines } from './claude.ts';
@@ -14,12 +15,18 @@ import { serviceLines, tunnelLines } from './service.ts';
 import { settingsFailures, settingsLines } from './settings.ts';
 
 export function addDoctorCommand(program: Command, context: SettingsContext): void {
-  program
+  const command = program
     .command('doctor')
     .description('check this machine and prove the lock; each problem has the command that fixes it')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExit status: 0 if no check failed (warnings are possible), 1 if a check failed.')
     .action((options: { json?: boolean }) => examine(context, options.json === true));
+  addSections(command, {
+    title: 'Exit status',
+    items: [
+      ['0', 'no check failed; warnings are possible'],
+      ['1', 'a check failed'],
+    ],
+  });
 }
 
 /** Prints each line as soon as it is known. */
