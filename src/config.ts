@@ -135,13 +135,22 @@ export function loadConfigIfValid(file: string, env = processEnv) {
   }
 }
 
-/** Login variables that config.env can hold in addition to the settings. */
-export const loginVariables: ReadonlySet<string> = new Set([
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'FALLBACK_ANTHROPIC_API_KEY',
-  'CLAUDE_CONFIG_DIR',
+/** Login variables that config.env can hold in addition to the settings, with their meanings. */
+export const loginVariables: ReadonlyMap<string, string> = new Map([
+  [
+    'CLAUDE_CODE_OAUTH_TOKEN',
+    'A long-lived token of `claude setup-token`, as `claude-relay login` saves it.',
+  ],
+  ['ANTHROPIC_API_KEY', 'A key of the API. Requests are billed.'],
+  ['ANTHROPIC_AUTH_TOKEN', 'A bearer token, for a gateway to the API.'],
+  [
+    'FALLBACK_ANTHROPIC_API_KEY',
+    'A second login, for when the plan is used up: a key of the API (FALLBACK_USD_DAILY).',
+  ],
+  [
+    'CLAUDE_CONFIG_DIR',
+    "Absolute path of Claude Code's directory, which holds its login, instead of ~/.claude.",
+  ],
 ]);
 
 /** The variables that a settings file sets: none if the file does not exist. Throws ConfigError. */

@@ -24,7 +24,7 @@ export function createProgram(defaultFile = settingsFile(processEnv)): Command {
 
 Your apps send prompts over HTTP, each with its own key and limits. Claude Code runs locked: a prompt cannot touch this machine. The relay proves the lock with the installed version before it serves requests. It listens on 127.0.0.1 only, unless you change that.
 
-Start with doctor. Then serve runs the relay in the foreground, or install runs it as a service. key create makes a key for an app.`,
+Start with "doctor". Then "serve" runs the relay in the foreground, or "install" runs it as a service. "key create" makes a key for an app.`,
     )
     .version(version, '--version', 'the version of the relay')
     .option('--config <file>', 'settings file', defaultFile)
