@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { closeUnreleased, linkLines, readSections, releaseNotes } from '../scripts/changelog.ts';
+import { closeUnreleased, linkLines, readSections, releaseNotes } from '../scripts/release/changelog.ts';
 import { root } from './support/relay.ts';
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');

@@ -35,6 +35,15 @@ export function cleanClone(directory: string): void {
   linkPackages(directory);
 }
 
+/** A clean clone without uncommitted changes, in which git can commit. */
+export function committedClone(directory: string): void {
+  cleanClone(directory);
+  const author = { 'user.name': 'A tester', 'user.email': 'tester@example.com', 'commit.gpgSign': 'false' };
+  for (const [name, value] of Object.entries(author)) git('-C', directory, 'config', name, value);
+  git('-C', directory, 'add', '--all');
+  git('-C', directory, 'commit', '--quiet', '--allow-empty', '--message', 'What the checkout has');
+}
+
 function git(...args: string[]): string {
   return execFileSync('git', ['-c', 'safe.directory=*', ...args], {
     encoding: 'utf8',
