@@ -53,6 +53,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
   [/^claude-relay dashboard(?: --print)?$/, 'test/dashboard.test.ts'],
   [/^ssh -L /, 'it needs another machine'],
   [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
+  [/^npm run release -- /, 'test/release.test.ts'],
+  [/^(?:sha256sum|gh attestation|npm pack|npm audit|cosign) /, 'test/release-workflow.test.ts'],
   [/^npm cit$/, 'it runs this test'],
   [/^npm run test:all$/, 'it runs this test'],
   [/^npm run -s unit -- src\/claude\/proof\/canary\.test\.ts$/, 'it is a part of npm test'],

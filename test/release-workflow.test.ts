@@ -6,6 +6,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { blocks, documents } from './support/documents.ts';
+import { root } from './support/relay.ts';
 import { workflows, type Job } from './support/workflows.ts';
 
 describe('the release', () => {
@@ -90,6 +92,20 @@ describe('the release', () => {
       });
     }
   });
+});
+
+test('docs/install.md verifies with the identity that release.yml signs with', () => {
+  const commands = blocks(documents['docs/install.md'] ?? '', 'sh').join('');
+  const all = (pattern: RegExp): string[] => [...new Set(commands.match(pattern))];
+  const { repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    repository: { url: string };
+  };
+  const [, slug = ''] = /github\.com\/(.+)\.git$/.exec(repository.url) ?? [];
+  assert.deepEqual(all(/--repo \S+/g), [`--repo ${slug}`]);
+  assert.deepEqual(all(/ghcr\.io\/[^:]+/g), [`ghcr.io/${slug}`]);
+  assert.deepEqual(all(/--certificate-identity \S+(?=@)/g), [
+    `--certificate-identity https://github.com/${slug}/.github/workflows/release.yml`,
+  ]);
 });
 
 /** Runs the last script of a job as GitHub does, with a stand-in for the program that publishes: what it does after its question. */
