@@ -17,7 +17,8 @@ const { values, positionals } = parseArgs({
 const [version] = positionals;
 try {
   if (values['dry-run'] === true) {
-    await dryRun({ parts: values.parts?.split(','), tag: values.tag });
+    // A run of the workflow on a branch has an empty tag.
+    await dryRun({ parts: values.parts?.split(','), tag: values.tag === '' ? undefined : values.tag });
   } else if (version !== undefined) {
     commitRelease(version);
   } else {

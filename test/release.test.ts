@@ -137,6 +137,10 @@ describe('the commit of a release', () => {
     assert.match(release('v901').stderr, /not a version/);
   });
 
+  test('an unknown part is refused', () => {
+    assert.match(release('--dry-run', '--parts', 'rpm').stderr, /no part rpm, only npm, deb, image/);
+  });
+
   test('a tag of another version is refused', () => {
     const { status, stderr } = release('--dry-run', '--parts', 'npm', '--tag', 'v900.0.1');
     assert.equal(status, 1);

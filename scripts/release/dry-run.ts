@@ -21,7 +21,10 @@ export async function dryRun({ parts, tag }: Request): Promise<void> {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   for (const part of parts ?? Object.keys(builders)) {
-    const skipped = await builders[part]?.(release);
+    const build = builders[part];
+    if (build === undefined)
+      throw new Error(`There is no part ${part}, only ${Object.keys(builders).join(', ')}.`);
+    const skipped = await build(release);
     if (skipped !== undefined && parts !== undefined) throw new Error(`${part}: ${skipped}`);
     console.log(`${part}: ${skipped === undefined ? 'built and checked' : `skipped: ${skipped}`}`);
   }
