@@ -315,7 +315,11 @@ describe('install.sh', () => {
       cpSync(join(root, file), join(dir, file));
     }
     program('bin/claude-relay', 'echo "claude-relay $*"');
-    program('path/node', `case $1 in -v) echo v${node} ;; *) echo ${node.split('.')[0]} ;; esac`);
+    const [major, minor] = node.split('.');
+    program(
+      'path/node',
+      `case $1 in -v) echo v${node} ;; -e) test ${Number(major) * 100 + Number(minor)} -ge $3 ;; esac`,
+    );
     program('path/npm', `echo "npm $*"; ${npm}`);
     const env = { PATH: `${dir}/path:/usr/bin:/bin` };
     return {
@@ -328,7 +332,8 @@ describe('install.sh', () => {
     'mkdir -p node_modules/hono node_modules/.bin; touch node_modules/.bin/node node_modules/.package-lock.json';
 
   for (const [node, packages] of [
-    ['24.1.0', '--omit=dev'],
+    ['24.15.0', '--omit=dev'],
+    ['24.14.1', '--include=dev'],
     ['20.19.0', '--include=dev'],
   ] as const) {
     test(`install.sh on Node ${node} runs npm ci ${packages} once`, () => {
@@ -345,7 +350,7 @@ describe('install.sh', () => {
   }
 
   test('install.sh keeps the old packages when npm ci fails', () => {
-    const { dir, run } = checkout('24.1.0', 'rm -rf node_modules; exit 1');
+    const { dir, run } = checkout('24.15.0', 'rm -rf node_modules; exit 1');
     mkdirSync(join(dir, 'node_modules/hono'), { recursive: true });
     writeFileSync(join(dir, 'node_modules/.package-lock.json'), '');
     utimesSync(join(dir, 'node_modules/.package-lock.json'), 1, 1);
@@ -358,7 +363,7 @@ describe('install.sh', () => {
   });
 
   test('install.sh requires npm only when packages are missing', () => {
-    const { dir, run } = checkout('24.1.0', installs);
+    const { dir, run } = checkout('24.15.0', installs);
     rmSync(join(dir, 'path/npm'));
     const env = { PATH: `${dir}/path:${join(dir, 'bare')}` };
     mkdirSync(join(dir, 'bare'));
@@ -373,7 +378,7 @@ describe('install.sh', () => {
   });
 
   test('install.sh --help installs nothing and names the options of the command', async () => {
-    const { dir } = checkout('24.1.0', installs);
+    const { dir } = checkout('24.15.0', installs);
     const help = spawnSync(join(dir, 'install.sh'), ['--help'], { encoding: 'utf8' }).stdout;
     assert.ok(!existsSync(join(dir, 'node_modules')));
     rmSync(dir, { recursive: true });

@@ -156,11 +156,17 @@ describe('a command of the package', () => {
   test('says which Node it requires', () => {
     const old = join(scratch, 'old');
     mkdirSync(old);
-    writeFileSync(join(old, 'node'), '#!/bin/sh\necho 22\n', { mode: 0o755 });
+    writeFileSync(join(old, 'node'), '#!/bin/sh\ncase $1 in -v) echo v22.23.3 ;; *) exit 1 ;; esac\n', {
+      mode: 0o755,
+    });
     const { status, stderr } = run(['--version'], { PATH: `${old}:/usr/bin:/bin` });
     assert.equal(status, 1);
-    assert.equal(stderr, 'claude-relay: Node 24 or newer is required. See https://nodejs.org\n');
-    assert.match(manifest.engines.node, /24/);
+    const required =
+      /^\^(24\.\d+)\.0 /.exec(manifest.engines.node)?.[1] ?? assert.fail(manifest.engines.node);
+    assert.equal(
+      stderr,
+      `claude-relay: Node.js ${required} or newer is required; this machine has v22.23.3. See https://nodejs.org\n`,
+    );
   });
 
   test('demo names the command that brings a CLI, and brings none itself', () => {
