@@ -64,6 +64,7 @@ function findProblems(version: string, tag: string): string[] {
 /** Checksums and notes for the GitHub release, and what its workflow needs to know. */
 function writeLists(release: Release): void {
   const files = readdirSync(out).filter((name) => /\.(?:tgz|deb)$/.test(name));
+  if (files.length === 0) return;
   const [unreleased, newest] = readSections(read('CHANGELOG.md'));
   const section = unreleased?.text === '' ? newest : unreleased;
   const sha256 = (name: string): string =>

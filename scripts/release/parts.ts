@@ -53,6 +53,8 @@ function buildImage({ version, image, image_tag }: Release): string | undefined 
   if (spawnSync('buildah', ['pull', '--policy', 'missing', base], { stdio: 'ignore' }).status !== 0) {
     return `buildah cannot get the image ${base}.`;
   }
+  // Works on each host, whatever its cgroups and namespaces allow.
+  process.env['BUILDAH_ISOLATION'] ??= 'chroot';
   const name = `${image}:${image_tag}`;
   const archive = join(out, `image-${process.arch}.tar`);
   run(process.execPath, 'packaging/image/build.ts', '--engine', 'buildah', '--tag', name);
