@@ -127,6 +127,7 @@ describe('the commit of a release', () => {
     assert.equal(version(read('package.json')), '900.0.0');
     assert.equal(version(read('package-lock.json')), '900.0.0');
     for (const [file, place] of versionPlaces) assert.match(read(file), place);
+    assert.match(read('test/fixtures/databases/900.0.0.sql'), /^CREATE TABLE keys /m);
     const [next, newest] = readSections(read('CHANGELOG.md'));
     assert.deepEqual([next?.text, newest?.version, newest?.text], ['', '900.0.0', unreleased]);
   });

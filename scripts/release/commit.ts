@@ -22,6 +22,10 @@ export function commitRelease(version: string): void {
   const options = ['--no-git-tag-version', '--allow-same-version', '--ignore-scripts'];
   execFileSync('npm', ['version', version, ...options], { cwd: root, stdio: 'ignore' });
   for (const [file, place] of versionPlaces) write(file, read(file).replace(place, version));
+  // Later versions must upgrade the database that this one writes.
+  const env = { ...process.env, WRITE: '1' };
+  execFileSync(process.execPath, ['test/upgrades.test.ts'], { cwd: root, stdio: 'ignore', env });
+  git('add', 'test/fixtures/databases');
   write('CHANGELOG.md', closeUnreleased(changelog, version, new Date().toISOString().slice(0, 10)));
   git('commit', '--quiet', '--all', '--message', `Release ${version}`);
   console.log(`Made the commit "Release ${version}". Check it and its files, then push it with a signed tag:
