@@ -324,6 +324,71 @@ describe('sources', () => {
   });
 });
 
+describe('a login in a file', () => {
+  const secretFile = (text: string): string => {
+    const path = join(directory, 'secret');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  test('the text of a secret file is the login, without the newline at its end', () => {
+    const path = secretFile('sk-ant-file\n');
+    for (const name of [
+      'CLAUDE_CODE_OAUTH_TOKEN',
+      'ANTHROPIC_API_KEY',
+      'ANTHROPIC_AUTH_TOKEN',
+      'FALLBACK_ANTHROPIC_API_KEY',
+    ]) {
+      const variable = `${name}_FILE`;
+      for (const [env, text] of [
+        [{ [variable]: path, [name]: '' }, ''],
+        [{}, `${variable}=${path}\n`],
+        [{ [variable]: path }, `${name}=other\n`],
+      ] as const) {
+        const { hostEnv } = loadConfig({ env, file: file(text) });
+        assert.equal(hostEnv[name], 'sk-ant-file');
+        assert.equal(hostEnv[variable], undefined);
+      }
+    }
+    const { hostEnv } = loadConfig({
+      env: { ANTHROPIC_API_KEY: 'mine' },
+      file: file(`ANTHROPIC_API_KEY_FILE=${path}\n`),
+    });
+    assert.equal(hostEnv['ANTHROPIC_API_KEY'], 'mine', 'the environment wins');
+    assert.deepEqual(problems({ ANTHROPIC_API_KEY_FILE: '' }), []);
+  });
+
+  test('a secret file that cannot be used is refused without its text', () => {
+    const name = 'ANTHROPIC_API_KEY_FILE';
+    const path = join(directory, 'secret');
+    const cases: [text: string, problem: string][] = [
+      ['', `${name} names ${path}, which is empty`],
+      ['\n', `${name} names ${path}, which is empty`],
+      ['sk-ant-one\nsk-ant-two', `${name} names ${path}, which must hold one line of text`],
+      ['sk-ant-\0', `${name} names ${path}, which must hold one line of text`],
+    ];
+    for (const [text, problem] of cases) {
+      secretFile(text);
+      assert.deepEqual(problems({ [name]: path }), [problem]);
+      assert.deepEqual(problems({}, `${name}=${path}\n`), [problem]);
+    }
+    assert.deepEqual(problems({ [name]: join(directory, 'none') }), [
+      `${name} names ${join(directory, 'none')}, which this user cannot read (ENOENT)`,
+    ]);
+    assert.deepEqual(problems({ [name]: directory }), [
+      `${name} names ${directory}, which this user cannot read (EISDIR)`,
+    ]);
+    assert.deepEqual(problems({ [name]: 'sk-ant-pasted' }), [`${name} must be the absolute path of a file`]);
+  });
+
+  test('a login and its file in one place are refused', () => {
+    const path = secretFile('sk-ant-file');
+    const said = 'ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_FILE are both set; remove one';
+    assert.deepEqual(problems({ ANTHROPIC_API_KEY: 'mine', ANTHROPIC_API_KEY_FILE: path }), [said]);
+    assert.deepEqual(problems({}, `ANTHROPIC_API_KEY=mine\nANTHROPIC_API_KEY_FILE=${path}\n`), [said]);
+  });
+});
+
 describe('what is not a setting', () => {
   test('an unknown setting in the file is an error that names the nearest setting', () => {
     assert.match(problems({}, 'GLOBAL_CONCURENCY=2\n').join(), /did you mean GLOBAL_CONCURRENCY\?$/);

@@ -6,6 +6,7 @@ import { isAbsolute, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { settingsList } from './installation.ts';
 import { allowedEntryFor } from './model-family.ts';
+import { withSecretFiles } from './secret-files.ts';
 import { readSettings, settings } from './settings.ts';
 
 /** The values of all settings, and the environment that the CLI's environment is chosen from. */
@@ -39,10 +40,11 @@ function keyShare(slots: number): number {
 }
 
 /** Throws ConfigError. */
-export function loadConfig({ env = processEnv, file }: ConfigSources = {}) {
-  const fromFile = file === undefined ? {} : readSettingsFile(file);
-  const unknown = unknownSettings(fromFile, file ?? '');
+export function loadConfig({ env: given = processEnv, file }: ConfigSources = {}) {
   const invalid: string[] = [];
+  const env = withSecretFiles(given, invalid);
+  const fromFile = withSecretFiles(file === undefined ? {} : readSettingsFile(file), invalid);
+  const unknown = unknownSettings(fromFile, file ?? '');
   const values = readSettings(({ name, default: defaultText, parser }) => {
     const text = env[name] ?? fromFile[name] ?? defaultText;
     const { data, error } = parser.safeParse(text);
