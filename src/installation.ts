@@ -35,6 +35,9 @@ export const isFromNpx = root.includes('/_npx/');
 export const relayCommand =
   way === 'checkout' ? 'bin/claude-relay' : isFromNpx ? 'npx claude-relay' : 'claude-relay';
 
+/** The same while no relay runs: nothing can be started in a container that does not run. */
+export const commandBeforeStart = way === 'image' ? 'docker compose run --rm relay' : relayCommand;
+
 /** What runs the relay in the foreground, in messages. */
 export const runCommand = way === 'checkout' ? './run.sh' : `${relayCommand} serve`;
 

@@ -122,7 +122,7 @@ const groups = {
     }),
     host: setting('HOST', '127.0.0.1', host, {
       description:
-        'Address to listen on. An address that other machines can reach requires ALLOW_REMOTE_BIND=1.',
+        'Address to listen on. An address that other machines can reach requires ALLOW_REMOTE_BIND=1 and a valid key.',
     }),
     allowRemoteBind: setting('ALLOW_REMOTE_BIND', '0', flag, {
       description: '1 allows a HOST that other machines can reach. Prefer a tunnel or a proxy with TLS.',

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { clis, newest, root, startTestRelay } from './support/relay.ts';
+import { clis, expireKey, mintKey, newest, root, startTestRelay } from './support/relay.ts';
 
 let scratch: string;
 before(() => {
@@ -66,11 +66,6 @@ describe('a wrong setting stops the start with its name', () => {
       /HOST must be a loopback address .* unless ALLOW_REMOTE_BIND=1/,
     ],
     [
-      'an address of another machine',
-      { env: { HOST: '192.0.2.1', ALLOW_REMOTE_BIND: '1' } },
-      /This machine does not have the address 192\.0\.2\.1\. Change HOST\./,
-    ],
-    [
       'a line that sets nothing',
       { file: 'PORT=0\nPER_KEY_DAILY: 50\n' },
       /config\.env, line 2: write NAME=value/,
@@ -90,6 +85,18 @@ describe('a wrong setting stops the start with its name', () => {
     const said = refusedStart({ env: { PORT: '-1', LOG_LEVEL: 'loud' }, file: 'NO_SUCH=1\n' });
     for (const name of ['PORT', 'LOG_LEVEL', 'NO_SUCH']) assert.match(said, new RegExp(name));
   });
+});
+
+test('an address that other machines reach is refused without a valid key', () => {
+  const env = { HOST: '192.0.2.1', ALLOW_REMOTE_BIND: '1', DATA_DIR: join(scratch, 'no-key') };
+  const noKey =
+    /HOST is 192\.0\.2\.1, .* no valid key\. Create one first: bin\/claude-relay key create my-app/;
+  assert.match(refusedStart({ env }), noKey);
+  mintKey(env.DATA_DIR, 'expired');
+  expireKey(env.DATA_DIR, 'expired');
+  assert.match(refusedStart({ env }), noKey);
+  mintKey(env.DATA_DIR);
+  assert.match(refusedStart({ env }), /This machine does not have the address 192\.0\.2\.1\. Change HOST\./);
 });
 
 describe('a start without a usable Claude Code', () => {

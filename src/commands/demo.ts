@@ -18,7 +18,7 @@ import { CommandError } from '../command-error.ts';
 import { root, way } from '../installation.ts';
 import { callRelay, textOf } from '../service/call.ts';
 import { withRecords } from './context.ts';
-import { say, startLogged } from './serve.ts';
+import { callUrl, say, startLogged } from './serve.ts';
 import { aborted, listenForStop } from './stop-signals.ts';
 import { makeScratch } from './scratch.ts';
 
@@ -66,11 +66,11 @@ async function showCall(relay: Relay, key: string): Promise<void> {
   say(
     `The lock is proved: ${passed} checks in ${(state.proof.durationMs / 1000).toFixed(1)} s, Claude Code ${state.proof.cliVersion}.`,
   );
-  say(`\n$ curl ${relay.url}/v1/complete \\
+  say(`\n$ curl ${callUrl(relay)}/v1/complete \\
     -H "authorization: Bearer ${key}" \\
     -H 'content-type: application/json' \\
     -d '{"prompt": "${prompt}"}'`);
-  const answer = await callRelay(`${relay.url}/v1/complete`, { key, body: { prompt } });
+  const answer = await callRelay(`${callUrl(relay)}/v1/complete`, { key, body: { prompt } });
   say(`\nHTTP ${answer.statusCode}\n${await textOf(answer)}`);
   if (answer.statusCode !== 200) throw new CommandError('The demo call failed.');
 }
