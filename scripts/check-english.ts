@@ -38,7 +38,7 @@ const files = globSync(
   [
     '*.{md,sh,example}',
     '{docs,clients,.github}/**/*.md',
-    '{src,test,bench,scripts,clients}/**/*.{ts,py,sh}',
+    '{src,test,bench,scripts,clients,packaging}/**/*.{ts,py,sh}',
     'bin/*',
   ],
   { exclude },
