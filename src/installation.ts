@@ -38,8 +38,9 @@ export const relayCommand =
 /** The same while no relay runs: nothing can be started in a container that does not run. */
 export const commandBeforeStart = way === 'image' ? 'docker compose run --rm relay' : relayCommand;
 
-/** What runs the relay in the foreground, in messages. */
-export const runCommand = way === 'checkout' ? './run.sh' : `${relayCommand} serve`;
+/** What runs the relay where no service does, in messages. */
+export const runCommand =
+  way === 'checkout' ? './run.sh' : way === 'image' ? 'docker compose up --detach' : `${relayCommand} serve`;
 
 /** What installs the service, in messages. */
 export const installCommand = way === 'checkout' ? './install.sh' : `${relayCommand} install`;

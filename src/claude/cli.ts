@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { findProgram, isExecutable } from '../find-program.ts';
 import { z } from 'zod';
+import { commandBeforeStart, way } from '../installation.ts';
 import { lockedEnv, type HostEnv } from './lock.ts';
 import { goneWithin, startProcess } from './process.ts';
 
@@ -27,6 +28,11 @@ export function findCli(claudeBin: string | undefined, hostEnv: HostEnv): string
 }
 
 export function notLoggedIn(claudeBin: string): CliMissing {
+  if (way === 'image') {
+    return new CliMissing(
+      `There is no login for Claude Code. Name a secret file with CLAUDE_CODE_OAUTH_TOKEN_FILE or ANTHROPIC_API_KEY_FILE, or run ${commandBeforeStart} login`,
+    );
+  }
   return new CliMissing(
     `Claude Code (${claudeBin}) is installed but not logged in. Run \`claude\` once and log in, or set CLAUDE_CODE_OAUTH_TOKEN (from \`claude setup-token\`) or ANTHROPIC_API_KEY in config.env.`,
   );

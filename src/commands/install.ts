@@ -4,7 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, loadConfigIfValid, processEnv, type Config, type ConfigSources } from '../config.ts';
-import { installCommand, isFromNpx, relayCommand, runCommand, updateCommand } from '../installation.ts';
+import { installCommand, isFromNpx, relayCommand, runCommand, updateCommand, way } from '../installation.ts';
 import { installLaunchd, relayAgent, uninstallLaunchd } from '../service/launchd.ts';
 import { localUrl } from '../service/ready.ts';
 import { relayUnit } from '../service/relay-unit.ts';
@@ -91,6 +91,9 @@ async function install(options: Options, context: InstallContext): Promise<void>
     throw new CommandError(
       'Run this without sudo, as the user who is logged in to Claude Code. The service belongs to that user.',
     );
+  }
+  if (way === 'image') {
+    throw new CommandError('A container needs no service: its engine starts it with the machine.');
   }
   if (!isMac && process.platform !== 'linux') {
     throw new CommandError(

@@ -1,5 +1,5 @@
 /** What the service manager reports about the relay's services. Nothing here changes a service. */
-import { runCommand } from '../installation.ts';
+import { runCommand, way } from '../installation.ts';
 import type { RunProgram } from './run-program.ts';
 
 /** The systemd units of the services that `install` and `expose` create. */
@@ -79,6 +79,7 @@ export function startCommand({ kind }: ServiceState, { again = false } = {}): st
     case 'launchd':
       return `launchctl kickstart ${again ? '-k ' : ''}gui/$(id -u)/${agentLabel}`;
     case 'not installed':
+      if (again && way === 'image') return 'docker compose restart relay';
       return again ? `stop the relay (Ctrl-C) and run ${runCommand}` : runCommand;
   }
 }

@@ -1,6 +1,6 @@
 /** What would seal more on this host, and the command for it. */
 import { readFileSync } from 'node:fs';
-import { installCommand, relayCommand } from '../../installation.ts';
+import { installCommand, relayCommand, way } from '../../installation.ts';
 import type { HostEnv } from '../lock.ts';
 
 /** A sentence of /ready: without paths and versions of the host. `reason` has them, for the owner. */
@@ -79,14 +79,23 @@ export function noBwrap(
   };
 }
 
+/** Docker keeps namespaces from a container, and each engine a new /proc. */
+const containerOptions =
+  'run the container with --security-opt seccomp=unconfined --security-opt systempaths=unconfined (Podman: --security-opt unmask=ALL)';
+
 /** The command that allows user namespaces to a user, by the setting that forbids them. */
-export function allowNamespaces(sysctl: (name: string) => string | undefined, hostEnv: HostEnv): string {
+export function allowNamespaces(
+  sysctl: (name: string) => string | undefined,
+  hostEnv: HostEnv,
+  installedWay = way,
+): string {
   const forbids = (name: string, value: string): boolean => sysctl(name) === value;
   if (forbids('kernel.unprivileged_userns_clone', '0'))
     return 'sudo sysctl kernel.unprivileged_userns_clone=1';
   if (forbids('user.max_user_namespaces', '0')) return 'sudo sysctl user.max_user_namespaces=10000';
   if (forbids('kernel.apparmor_restrict_unprivileged_userns', '1'))
     return 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0';
+  if (installedWay === 'image') return containerOptions;
   if ((hostEnv['INVOCATION_ID'] ?? '') !== '') return `${installCommand} (its unit allows them)`;
   return 'allow user namespaces to this user; in a container, run it with a profile that allows them';
 }

@@ -63,6 +63,12 @@ test('in a service that forbids namespaces, the command installs the unit again'
   );
 });
 
+test('in a container, the fix is its options, unless the host forbids namespaces', () => {
+  const fix = (sysctl?: string): string => allowNamespaces(() => sysctl, {}, 'image');
+  assert.match(fix(), /--security-opt seccomp=unconfined/);
+  assert.match(fix('0'), /^sudo sysctl /);
+});
+
 test('a program that was given up on a busy machine is not taken for a host that forbids it', () => {
   const reason = `unshare: ${noAnswer(30_000)}`;
   const missing = [noNetwork(reason, {}, false), noBwrap(true, [{ ofCli: true, reason }], {})];

@@ -1,6 +1,6 @@
 /** The doctor's lines about the service and the tunnel. */
 import type { Config } from '../../config.ts';
-import { installCommand, relayCommand, runCommand } from '../../installation.ts';
+import { installCommand, relayCommand, runCommand, way } from '../../installation.ts';
 import { localUrl } from '../../service/ready.ts';
 import type { RunProgram } from '../../service/run-program.ts';
 import {
@@ -21,6 +21,7 @@ const untested = 'this check is not tested on a Mac';
 export async function serviceLines(service: ServiceState, run: RunProgram): Promise<Line[]> {
   switch (service.kind) {
     case 'not installed':
+      if (way === 'image') return [ok('service', 'the container, which its engine starts and restarts')];
       return [
         ok(
           'service',

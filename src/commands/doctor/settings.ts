@@ -1,7 +1,7 @@
 /** The doctor's lines about the settings: not valid, risky, or readable by others. */
 import { statSync } from 'node:fs';
 import { isLoopback, loginVariables, readSettingsFile, type Config } from '../../config.ts';
-import { settingsList } from '../../installation.ts';
+import { settingsList, way } from '../../installation.ts';
 import { word } from '../../shell-word.ts';
 import { failure, ok, warning, type Line } from './line.ts';
 import { limitsOff, unfairLimits } from '../settings-warnings.ts';
@@ -40,6 +40,8 @@ function fileLine(file: string, mode: number, set: readonly string[]): Line {
 
 function bindLine({ host }: Config): Line {
   if (isLoopback(host)) return ok('bind', `${host}, only this machine`);
+  if (way === 'image')
+    return ok('bind', `${host} in the container: its published ports decide who reaches it`);
   const detail = `HOST is ${host}: other machines can reach the relay, without TLS`;
   return warning('bind', detail, 'set HOST=127.0.0.1, and use a tunnel or a proxy with TLS');
 }
