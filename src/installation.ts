@@ -56,7 +56,8 @@ const updates: Record<Way, string> = {
 export const updateCommand = updates[way];
 
 /** The document with every setting, in messages. */
-export const settingsList = way === 'checkout' ? 'config.env.example' : 'man claude-relay';
+export const settingsList =
+  way === 'checkout' ? 'config.env.example' : way === 'image' ? 'docs/configuration.md' : 'man claude-relay';
 
 /** The file of a module that is loaded by its name: `.ts` in a checkout, `.js` in a package. `name` has no extension. */
 export function moduleUrl(name: string, from: string): URL {
