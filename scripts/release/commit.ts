@@ -6,6 +6,7 @@ import { git, isClean, read, root, write } from './repository.ts';
 /** Where a version is written, apart from package.json and its lock file. */
 export const versionPlaces: readonly (readonly [file: string, version: RegExp])[] = [
   ['clients/ts/package.json', /(?<="version": ").+(?=")/],
+  ['packaging/image/compose.yaml', /(?<=claude-relay:).+(?=-claude-)/],
   ['clients/python/pyproject.toml', /(?<=^version = ").+(?=")/m],
 ];
 
