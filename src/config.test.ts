@@ -310,10 +310,6 @@ describe('sources', () => {
     const dataDir = (env: Record<string, string>): string => loadConfig({ env }).dataDir;
     assert.equal(dataDir({ HOME: '/home/owner' }), '/home/owner/.local/share/claude-relay');
     assert.equal(dataDir({ HOME: '/home/owner', XDG_DATA_HOME: '/data' }), '/data/claude-relay');
-    assert.equal(
-      dataDir({ HOME: '/home/owner', XDG_DATA_HOME: 'relative' }),
-      '/home/owner/.local/share/claude-relay',
-    );
   });
 
   test('the settings file can hold a login, and the environment wins over it', () => {

@@ -1,6 +1,5 @@
 /** Settings: config.env and the environment (which wins) -> Config. The only reader of `process.env`. */
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { isIP } from 'node:net';
 import { isAbsolute, join } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -8,6 +7,7 @@ import { settingsList } from './installation.ts';
 import { allowedEntryFor } from './model-family.ts';
 import { withSecretFiles } from './secret-files.ts';
 import { readSettings, settings } from './settings.ts';
+import { xdgDirectory } from './xdg.ts';
 
 /** The values of all settings, and the environment that the CLI's environment is chosen from. */
 export type Config = ReturnType<typeof loadConfig>;
@@ -62,7 +62,7 @@ export function loadConfig({ env: given = processEnv, file }: ConfigSources = {}
   const { queueTimeoutMs, lanes, ...limits } = values.limits;
   return {
     ...values,
-    dataDir: values.dataDir ?? defaultDataDir(env),
+    dataDir: values.dataDir ?? join(xdgDirectory(env, 'XDG_DATA_HOME', '.local/share'), 'claude-relay'),
     limits: {
       lanes: {
         complete: {
@@ -209,12 +209,4 @@ function editDistance(a: string, b: string): number {
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
-function defaultDataDir(env: Environment): string {
-  const base = env['XDG_DATA_HOME'];
-  // An empty HOME would put the keys into the directory the relay was started in.
-  const home = env['HOME'] !== undefined && isAbsolute(env['HOME']) ? env['HOME'] : homedir();
-  const shared = base !== undefined && isAbsolute(base) ? base : join(home, '.local', 'share');
-  return join(shared, 'claude-relay');
 }

@@ -151,6 +151,8 @@ describe('a command of the package', () => {
     run(['--version']);
     assert.ok(existsSync(join(scratch, 'home/.cache/claude-relay')));
     assert.equal(existsSync(join(installed, 'node_modules/.cache')), false);
+    assert.equal(run(['--version'], { XDG_CACHE_HOME: 'here' }).status, 0);
+    assert.equal(existsSync(join(scratch, 'here')), false);
   });
 
   test('says which Node it requires', () => {

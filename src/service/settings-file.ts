@@ -1,9 +1,9 @@
 /** Where config.env is when no option names it, and how it comes from a checkout to a package. */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
 import { root, way, type Way } from '../installation.ts';
+import { homeDirectory, xdgDirectory } from '../xdg.ts';
 import { agentPath, programOfAgent } from './launchd.ts';
 import { readOwnFile, writeOwnFile } from './own-file.ts';
 import { programOfUnit, type InstalledProgram } from './relay-unit.ts';
@@ -12,10 +12,9 @@ import { unitPath } from './systemd.ts';
 
 type Place = { root: string; way: Way };
 
-/** The place for a package (XDG Base Directory Specification). */
+/** The place for a package. */
 export function packageSettings(env: HostEnv): string {
-  const { XDG_CONFIG_HOME: base = '', HOME: home = homedir() } = env;
-  return join(isAbsolute(base) ? base : join(home, '.config'), 'claude-relay/config.env');
+  return join(xdgDirectory(env, 'XDG_CONFIG_HOME', '.config'), 'claude-relay/config.env');
 }
 
 /** The first of these that exists, or else the first: a change between a checkout and a package loses no settings. */
@@ -33,7 +32,7 @@ export function settingsFile(env: HostEnv, place: Place = { root, way }): string
 function installedProgram(env: HostEnv): InstalledProgram | undefined {
   const unit = readOwnFile(unitPath(env, units.relay));
   if (unit !== undefined) return programOfUnit(unit);
-  const agent = readOwnFile(agentPath(env['HOME'] ?? ''));
+  const agent = readOwnFile(agentPath(homeDirectory(env)));
   return agent === undefined ? undefined : programOfAgent(agent);
 }
 

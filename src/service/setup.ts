@@ -8,6 +8,7 @@ import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
 import { root, way } from '../installation.ts';
 import { settings } from '../settings.ts';
+import { xdgDirectory } from '../xdg.ts';
 import type { Host } from './relay-unit.ts';
 
 export type ServiceSetup = {
@@ -37,7 +38,7 @@ const everywhere = new Set(['HOME', 'PATH', 'LANG', 'TZ', 'USER', 'LOGNAME', 'XD
 /** For Node's compiled code: the service cannot write to the checkout. */
 export function cacheDirectory(env: HostEnv): string {
   const caches = process.platform === 'darwin' ? 'Library/Caches' : '.cache';
-  return join(env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? '', caches), 'claude-relay');
+  return join(xdgDirectory(env, 'XDG_CACHE_HOME', caches), 'claude-relay');
 }
 
 /**

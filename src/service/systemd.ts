@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
 import { installCommand, relayCommand } from '../installation.ts';
+import { xdgDirectory } from '../xdg.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
 import { enabledLinger, relayUnit } from './relay-unit.ts';
@@ -14,8 +15,7 @@ import { removeTunnelSettings } from './tunnel-service.ts';
 import { disableLinger, hasNamespaces, runOnBus, systemctl, type UserManager } from './user-manager.ts';
 
 export function unitPath(env: HostEnv, unit: Unit): string {
-  const config = env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? '', '.config');
-  return join(config, 'systemd/user', unit);
+  return join(xdgDirectory(env, 'XDG_CONFIG_HOME', '.config'), 'systemd/user', unit);
 }
 
 export async function journal(run: RunProgram, unit: Unit, lines: number): Promise<string> {
