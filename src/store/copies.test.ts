@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
@@ -247,6 +248,18 @@ test(
     assert.deepEqual(after, ['relay.db', `relay.db.schema-${today}`]);
   },
 );
+
+test('a directory with the name of a copy blocks no upgrade and no change, and stays', () => {
+  writeDatabase(path, 3);
+  const foreign = ['relay.db.schema-2', 'relay.db.schema-5.new'].map((name) => join(dir, name));
+  for (const name of foreign) mkdirSync(name);
+  const store = openStore(dir);
+  store.changeCopies((db) => db.exec('DELETE FROM probe'));
+  store.removeExpiredCopies(Date.now() + 60 * dayMs);
+  store.close();
+  assert.deepEqual(databaseFiles(dir), ['relay.db']);
+  assert.ok(foreign.every((name) => existsSync(name)));
+});
 
 test('opening removes copies and unfinished ones after 30 days, and nothing else', () => {
   writeDatabase(path, today);

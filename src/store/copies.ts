@@ -31,8 +31,10 @@ export function databaseFiles(dataDir: string): string[] {
 export function listCopies(dataDir: string): Copy[] {
   return names(dataDir).flatMap((name) => {
     const [, schema] = /^relay\.db\.schema-(\d+)$/.exec(name) ?? [];
-    const at = statSync(join(dataDir, name), { throwIfNoEntry: false })?.mtimeMs;
-    return schema === undefined || at === undefined ? [] : [{ name, schema: Number(schema), at }];
+    const found = statSync(join(dataDir, name), { throwIfNoEntry: false });
+    return schema === undefined || !found?.isFile()
+      ? []
+      : [{ name, schema: Number(schema), at: found.mtimeMs }];
   });
 }
 
@@ -106,9 +108,12 @@ function removeFiles(path: string): void {
   for (const end of ends) rmSync(path + end, { force: true });
 }
 
+/** Without directories, which are not of the relay and would refuse to be removed. */
 function names(dataDir: string): string[] {
   try {
-    return readdirSync(dataDir);
+    return readdirSync(dataDir, { withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map(({ name }) => name);
   } catch {
     return [];
   }
