@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import { rowsOf, writeDatabase } from '../../test/support/databases.ts';
+import { databaseFiles } from './copies.ts';
 import { migrations } from './migrations.ts';
 import { openStore } from './sqlite.ts';
 
@@ -95,4 +105,63 @@ test('the commands of the refusal go back to the copy, and keep the newer databa
   openStore(dir, { steps: next }).close();
   const left = ['relay.db', `relay.db.schema-${today}`, `relay.db.schema-${today + 1}`];
   assert.deepEqual(readdirSync(dir).toSorted(), left);
+});
+
+const goBack = (): string => refusal().split('\n').at(-1) ?? '';
+
+test('a second run of the commands of the refusal changes nothing', () => {
+  writeDatabase(path, today);
+  openStore(dir, { steps: next }).close();
+  const [newer, commands] = [rowsIn(path), goBack()];
+  execFileSync('sh', ['-c', commands]);
+  const [back, files] = [rowsIn(path), readdirSync(dir)];
+  assert.equal(spawnSync('sh', ['-c', commands]).status, 1);
+  assert.deepEqual(readdirSync(dir), files);
+  assert.deepEqual(rowsIn(path), back);
+  assert.deepEqual(rowsIn(join(dir, `relay.db.schema-${today + 1}`)), newer);
+});
+
+test('the commands of the refusal can be repeated after an interruption at any point', () => {
+  for (let moves = 0; moves < 4; moves += 1) {
+    writeDatabase(path, today);
+    openStore(dir, { steps: next }).close();
+    const [newer, commands] = [rowsIn(path), goBack()];
+    for (const end of ['-wal', '-shm']) writeFileSync(path + end, '');
+    // A function goes before the program of that name.
+    const limited = `left=${moves}; mv() { left=$((left - 1)); test $left -ge 0 || exit 1; command mv "$@"; }; `;
+    spawnSync('sh', ['-c', commands.replace("sh -ec '", `sh -ec '${limited}`)]);
+    execFileSync('sh', ['-c', commands]);
+    openStore(dir).close();
+    assert.deepEqual(rowsIn(join(dir, `relay.db.schema-${today + 1}`)), newer, String(moves));
+    for (const name of databaseFiles(dir)) rmSync(join(dir, name));
+  }
+});
+
+test('a newer database that is moved gets no log of an earlier one, and stays for 30 days', () => {
+  writeDatabase(path, today);
+  openStore(dir, { steps: next }).close();
+  const aside = join(dir, `relay.db.schema-${today + 1}`);
+  for (const end of ['-wal', '-shm', '-journal']) writeFileSync(aside + end, 'of an earlier one');
+  const longAgo = Date.now() / 1000 - 40 * 86_400;
+  for (const name of readdirSync(dir)) utimesSync(join(dir, name), longAgo, longAgo);
+  execFileSync('sh', ['-c', goBack()]);
+  openStore(dir).close();
+  assert.deepEqual(readdirSync(dir).toSorted(), ['relay.db', `relay.db.schema-${today + 1}`]);
+});
+
+test('the copy is moved with what a killed change of it left', () => {
+  writeDatabase(path, today);
+  openStore(dir, { steps: next }).close();
+  const before = rowsIn(join(dir, `relay.db.schema-${today}`));
+  const commands = goBack();
+  const program = `
+    const { DatabaseSync } = require('node:sqlite');
+    const db = new DatabaseSync(${JSON.stringify(join(dir, `relay.db.schema-${today}`))});
+    db.exec('PRAGMA cache_size = 1; BEGIN IMMEDIATE; DELETE FROM key_secrets');
+    for (let i = 0; i < 2000; i += 1) db.exec("INSERT INTO daily_counts VALUES ('2030-01-01', 'row-" + i + "', 1)");
+    process.kill(process.pid, 'SIGKILL');`;
+  spawnSync(process.execPath, ['-e', program]);
+  assert.ok(existsSync(join(dir, `relay.db.schema-${today}-journal`)), 'the control');
+  execFileSync('sh', ['-c', commands]);
+  assert.deepEqual(rowsIn(path), before);
 });

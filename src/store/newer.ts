@@ -21,8 +21,17 @@ export function newerDatabase(dataDir: string, schema: number, known: number): S
 
 function wayBack(dataDir: string, schema: number, { name, at, ...copy }: Copy): string {
   const time = iso(at).slice(0, 16).replace('T', ' ');
-  // With the write-ahead log, which SQLite would apply to the copy. It can hold the latest rows of a relay that was killed.
-  const aside = `for end in "" -wal -shm; do test ! -e relay.db$end || mv relay.db$end ${copyName(schema)}$end; done`;
+  const aside = copyName(schema);
+  // Each with its logs, which SQLite would apply to another database of that name. They can hold the latest rows of a relay that was
+  // killed. The database is the last: a run that was interrupted can be repeated. After a whole run there is no copy, and nothing moves.
+  const script = [
+    `move() { for end in -wal -shm -journal ""; do test ! -e $1$end || mv $1$end $2$end; done; }`,
+    `test ! -e relay.db || rm -f ${aside}-wal ${aside}-shm ${aside}-journal`,
+    `move relay.db ${aside}`,
+    // The 30 days begin now.
+    `touch ${aside}`,
+    `move ${name} relay.db`,
+  ].join('; ');
   return `The copy has schema ${copy.schema} and the rows of ${time} UTC: new keys, changes of keys and usage since then are lost, but revoked keys stay revoked. Stop the relay, then run:
-cd ${word(resolve(dataDir))} && sh -c '${aside}' && mv ${name} relay.db`;
+cd ${word(resolve(dataDir))} && test -e ${name} && sh -ec '${script}'`;
 }
