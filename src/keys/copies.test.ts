@@ -71,6 +71,26 @@ test('a key that was revoked stays revoked after going back, and no file holds i
   assert.equal(typeof keys.show('news').key.revokedAt, 'number');
 });
 
+test('a key that was disabled or ended stays so after going back, and one that was enabled again does not', () => {
+  open();
+  const tokens = ['disabled', 'enabled', 'ended', 'kept'].map(
+    (label) => keys.create(label, {}, 'test').token,
+  );
+  keys.change('enabled', { disabled: true }, 'test');
+  upgrade();
+  keys.change('disabled', { disabled: true }, 'test');
+  keys.change('enabled', { disabled: null }, 'test');
+  const expiresAt = Date.now() + 60_000;
+  keys.change('ended', { expiresAt }, 'test');
+  keys.change('kept', { rpm: 3 }, 'test');
+  back();
+  assert.deepEqual(
+    tokens.map((token) => keys.verify(token)?.label),
+    [undefined, 'enabled', 'ended', 'kept'],
+  );
+  assert.equal(keys.show('ended').key.expiresAt, expiresAt);
+});
+
 test('a secret that was replaced has ended after going back, and the new one is valid', () => {
   open();
   const before = keys.create('app', {}, 'test');
@@ -104,7 +124,7 @@ test('a revocation reaches a copy of each schema', () => {
   writeDatabase(join(dir, 'relay.db'), today);
   open();
   keys.rotate('app', 0, 'test');
-  keys.change('app', { system: 'short' }, 'test');
+  keys.change('app', { system: 'short', disabled: true }, 'test');
   const { id } = keys.revoke('app', 'test');
   for (const schema of migrations.keys()) {
     if (schema === 0) continue;

@@ -1,6 +1,6 @@
 /**
- * What ends a key or a secret, and what changes a system prompt, is done in the copies from before upgrades, too: going back to one must
- * not bring it back. A copy has the tables of its schema; every schema has `keys` and `key_secrets`.
+ * What ends or disables a key, ends a secret or changes a system prompt is done in the copies from before upgrades, too: going back to one
+ * must not bring it back. A copy has the tables of its schema; every schema has `keys` and `key_secrets`.
  */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Store } from '../store/sqlite.ts';
@@ -28,6 +28,16 @@ export function openKeyCopies(store: Store) {
       });
     },
 
+    /** Null: it never ends, or is enabled. */
+    setEnd(id: string, expiresAt: number | null, disabledAt: number | null): void {
+      store.changeCopies((copy) => {
+        copy.prepare('UPDATE keys SET expires_at = ? WHERE id = ?').run(expiresAt, id);
+        if (has(copy, 'keys', 'disabled_at')) {
+          copy.prepare('UPDATE keys SET disabled_at = ? WHERE id = ?').run(disabledAt, id);
+        }
+      });
+    },
+
     setSystem(id: string, text: string | null): void {
       store.changeCopies((copy) => {
         if (has(copy, 'key_prompts')) setSystem(copy, id, text);
@@ -39,8 +49,6 @@ export function openKeyCopies(store: Store) {
 export const shortenSecrets =
   'UPDATE key_secrets SET valid_until = min(coalesce(valid_until, :until), :until) WHERE key_id = :id';
 
-function has(copy: DatabaseSync, table: string): boolean {
-  return (
-    copy.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(table) !== undefined
-  );
+function has(copy: DatabaseSync, table: string, column = 'key_id'): boolean {
+  return copy.prepare('SELECT 1 FROM pragma_table_info(?) WHERE name = ?').get(table, column) !== undefined;
 }

@@ -158,7 +158,11 @@ export function openKeys(store: Store, { now = Date.now, random = randomBytes }:
           copies.setSystem(key.id, system);
         }
         insertEvent.run(at, key.id, 'changed', command);
-        return liveKey(label);
+        const after = liveKey(label);
+        if (grants.expiresAt !== undefined || disabled !== undefined) {
+          copies.setEnd(key.id, after.expiresAt ?? null, after.disabledAt ?? null);
+        }
+        return after;
       });
       if (system !== undefined) prompts.emptyLog();
       return changed;

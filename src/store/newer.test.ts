@@ -88,7 +88,7 @@ test('the commands of the refusal go back to the copy, and keep the newer databa
   const message = refusal();
   assert.match(
     message,
-    /up to \d+\. Update claude-relay \(.*\), or go back .* are lost, but revoked keys stay revoked\. Stop the relay, then run:\ncd /,
+    /up to \d+\. Update claude-relay \(.*\), or go back .* are lost, but revoked, disabled and expired keys stay so\. Stop the relay, then run:\ncd /,
   );
   // Without a clean stop: its last rows are in the log only.
   relay.kill('SIGKILL');

@@ -32,6 +32,6 @@ function wayBack(dataDir: string, schema: number, { name, at, ...copy }: Copy): 
     `touch ${aside}`,
     `move ${name} relay.db`,
   ].join('; ');
-  return `The copy has schema ${copy.schema} and the rows of ${time} UTC: new keys, changes of keys and usage since then are lost, but revoked keys stay revoked. Stop the relay, then run:
+  return `The copy has schema ${copy.schema} and the rows of ${time} UTC: new keys, changes of keys and usage since then are lost, but revoked, disabled and expired keys stay so. Stop the relay, then run:
 cd ${word(resolve(dataDir))} && test -e ${name} && sh -ec '${script}'`;
 }
