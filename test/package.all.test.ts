@@ -195,8 +195,17 @@ describe('the service of the package', () => {
     const key = (await user.shell(`'${checkout}/bin/claude-relay' key create app`)).trim();
     assert.match(await asUser('claude-relay key list'), /app/);
 
-    const said = await asUser('claude-relay install 2>&1');
     const settings = join(user.home, '.config/claude-relay/config.env');
+    mkdirSync(dirname(settings), { recursive: true });
+    writeFileSync(settings, 'PORT=1234\n');
+    assert.match(await asUser('claude-relay key list'), /app/);
+    const before = readFileSync(user.unit(), 'utf8');
+    const refused = await asUser('claude-relay install 2>&1 || echo "status $?"');
+    assert.match(refused, /has other settings\. Remove one of these files.*\nstatus 1\n$/);
+    assert.equal(readFileSync(user.unit(), 'utf8'), before);
+    rmSync(settings);
+
+    const said = await asUser('claude-relay install 2>&1');
     assert.ok(said.includes(`Copied ${join(checkout, 'config.env')} to ${settings}.`), said);
     assert.match(said, /Create a key: {2}KEY=\$\(claude-relay key create my-app\)/);
     assert.match(said, /Update: {8}npm install -g claude-relay@latest && claude-relay install/);

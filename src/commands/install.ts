@@ -116,14 +116,15 @@ async function install(options: Options, context: InstallContext): Promise<void>
     );
   }
   const shell = config ?? loadConfig({ env: shellEnv, file });
-  if (options.print !== true) {
-    const copy = takeOverSettings(file, env);
-    if (copy !== undefined) {
-      run.say(`Copied ${file} to ${copy}. Change the settings there: the checkout is no longer used.`);
-      run.file = copy;
-    }
-  }
   return isMac ? installOnMac(run, shell) : installOnLinux(run, shell);
+}
+
+/** After the checks: an install that is refused moves no settings. */
+function withMovedSettings(setup: ServiceSetup, { file, env, say }: Install): ServiceSetup {
+  const copy = takeOverSettings(file, env);
+  if (copy === undefined) return setup;
+  say(`Copied ${file} to ${copy}. Change the settings there: the checkout is no longer used.`);
+  return { ...setup, host: { ...setup.host, file: copy } };
 }
 
 async function installOnLinux(run: Install, shell: Config): Promise<void> {
@@ -131,12 +132,13 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
   const manager = await userManager(env, { linger: options.print !== true });
   const path = unitPath(env, units.relay);
   try {
-    const setup = setupService(file, shell, manager.environment);
+    const checked = setupService(file, shell, manager.environment);
     if (options.print === true) {
       const namespaces = await hasNamespaces(manager.run);
-      return terminal.out(relayUnit(setup, { ...manager, namespaces }));
+      return terminal.out(relayUnit(checked, { ...manager, namespaces }));
     }
-    await checkSetup(setup, say);
+    await checkSetup(checked, say);
+    const setup = withMovedSettings(checked, run);
     await installSystemd({ setup, waitMs: options.wait * 1000, say }, manager, path);
     say(doneText(setup, 'systemctl --user status claude-relay', 'journalctl --user -u claude-relay -f'));
   } catch (error) {
@@ -146,12 +148,14 @@ async function installOnLinux(run: Install, shell: Config): Promise<void> {
   }
 }
 
-async function installOnMac({ options, file, env, terminal, say }: Install, shell: Config): Promise<void> {
+async function installOnMac(run: Install, shell: Config): Promise<void> {
+  const { options, file, env, terminal, say } = run;
   const kept = Object.entries(env).filter(([name]) => ['HOME', 'USER', 'LOGNAME', 'TMPDIR'].includes(name));
   const manager = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', ...Object.fromEntries(kept) };
-  const setup = setupService(file, shell, manager);
-  if (options.print === true) return terminal.out(relayAgent(setup));
-  await checkSetup(setup, say);
+  const checked = setupService(file, shell, manager);
+  if (options.print === true) return terminal.out(relayAgent(checked));
+  await checkSetup(checked, say);
+  const setup = withMovedSettings(checked, run);
   await installLaunchd({ setup, waitMs: options.wait * 1000, say }, runProgramWith(env));
   const state = 'launchctl print gui/$(id -u)/claude-relay';
   say(doneText(setup, state, 'tail -f ~/Library/Logs/claude-relay.log'));

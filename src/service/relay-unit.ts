@@ -103,7 +103,7 @@ export function enabledLinger(unit: string): boolean {
 
 /** What the service of this unit runs. Undefined for a unit of another kind. */
 export function programOfUnit(unit: string): InstalledProgram | undefined {
-  const words = /^ExecStart=\/bin\/sh ("(?:[^"\\]|\\.)*") --config ("(?:[^"\\]|\\.)*") serve$/m.exec(unit);
+  const words = /^ExecStart=\/bin\/sh ("(?:[^"\\]|\\.)*") --config ("(?:[^"\\]|\\.)*") serve\b/m.exec(unit);
   if (words?.[1] === undefined || words[2] === undefined) return undefined;
   const relay = readCommandWord(words[1]);
   return { root: dirname(dirname(relay)), settings: readCommandWord(words[2]) };

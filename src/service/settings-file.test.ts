@@ -65,8 +65,12 @@ describe('the settings file', () => {
   test('of a package is that of the installed service while the package has none', () => {
     const file = installFromCheckout();
     assert.equal(settingsFile(env, npm), file);
-    const own = write(packageSettings(env), '');
-    assert.equal(settingsFile(env, npm), own);
+    write(packageSettings(env), '');
+    assert.equal(settingsFile(env, npm), file, 'that of a checkout, as long as its service is installed');
+    installUnit(npm.root, write(join(home, 'chosen.env'), settings));
+    assert.equal(settingsFile(env, npm), packageSettings(env));
+    rmSync(packageSettings(env));
+    assert.equal(settingsFile(env, npm), join(home, 'chosen.env'));
   });
 
   test('of a package is not one that the service names and that was removed', () => {
@@ -95,6 +99,8 @@ test('the program and the settings in a unit and in a property list are those th
   const config = loadConfig({ env });
   const expected = { root, settings: file };
   assert.deepEqual(programOfUnit(relayUnit({ config, host: host(root, file) }, facts)), expected);
+  const edited = relayUnit({ config, host: host(root, file) }, facts).replace(/ serve$/m, ' serve --edited');
+  assert.deepEqual(programOfUnit(edited), expected);
   assert.deepEqual(programOfAgent(relayAgent({ config, host: host(root, file) })), expected);
   assert.equal(programOfUnit('[Service]\nExecStart=/usr/bin/other\n'), undefined);
   assert.equal(programOfAgent('<string>other</string>'), undefined);
@@ -108,7 +114,20 @@ describe('the move from a checkout to a package', () => {
     assert.equal(readFileSync(copy, 'utf8'), settings);
     assert.equal(statSync(copy).mode & 0o777, 0o600);
     assert.equal(readFileSync(file, 'utf8'), settings);
+    assert.equal(takeOverSettings(file, env, npm), copy, 'again, after an install that failed');
+    installUnit(npm.root, copy);
     assert.equal(settingsFile(env, npm), copy);
+  });
+
+  test('is refused when the package has other settings, and overwrites none', () => {
+    const file = installFromCheckout();
+    const copy = write(packageSettings(env), 'PORT=9001\n');
+    const refused = { name: 'CommandError', message: /Remove one of these files/ };
+    assert.throws(() => takeOverSettings(file, env, npm), refused);
+    assert.equal(readFileSync(copy, 'utf8'), 'PORT=9001\n');
+    rmSync(file);
+    assert.equal(settingsFile(env, npm), copy);
+    assert.equal(takeOverSettings(copy, env, npm), undefined);
   });
 
   test('copies no file that its owner chose, that of the package, or for a checkout', () => {

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
-import { root, way, type Way } from '../installation.ts';
+import { CommandError } from '../command-error.ts';
+import { installCommand, root, way, type Way } from '../installation.ts';
 import { homeDirectory, xdgDirectory } from '../xdg.ts';
 import { agentPath, programOfAgent } from './launchd.ts';
 import { readOwnFile, writeOwnFile } from './own-file.ts';
@@ -17,15 +18,21 @@ export function packageSettings(env: HostEnv): string {
   return join(xdgDirectory(env, 'XDG_CONFIG_HOME', '.config'), 'claude-relay/config.env');
 }
 
-/** The first of these that exists, or else the first: a change between a checkout and a package loses no settings. */
+/** A change between a checkout and a package loses no settings. */
 export function settingsFile(env: HostEnv, place: Place = { root, way }): string {
   const packaged = packageSettings(env);
   if (place.way === 'checkout') {
     const own = join(place.root, 'config.env');
     return existsSync(own) || !existsSync(packaged) ? own : packaged;
   }
-  const used = existsSync(packaged) ? undefined : installedProgram(env)?.settings;
-  return used !== undefined && existsSync(used) ? used : packaged;
+  const service = installedProgram(env);
+  if (service === undefined || !existsSync(service.settings)) return packaged;
+  // The package can have an old copy, from before the checkout was installed again.
+  return isOfCheckout(service) || !existsSync(packaged) ? service.settings : packaged;
+}
+
+function isOfCheckout({ root: directory, settings }: InstalledProgram): boolean {
+  return settings === join(directory, 'config.env');
 }
 
 /** What the installed service runs. */
@@ -38,7 +45,7 @@ function installedProgram(env: HostEnv): InstalledProgram | undefined {
 
 /**
  * Copies the settings of a checkout to the place for a package: the owner can then remove the checkout. Returns the path of the copy, or
- * undefined when `file` is not what the service of a checkout reads.
+ * undefined when `file` is not what the service of a checkout reads. Throws CommandError when other settings are there.
  */
 export function takeOverSettings(
   file: string,
@@ -47,8 +54,14 @@ export function takeOverSettings(
 ): string | undefined {
   const before = installedProgram(env);
   if (place.way === 'checkout' || before?.settings !== file) return undefined;
-  if (file !== join(before.root, 'config.env') || before.root === place.root) return undefined;
+  if (!isOfCheckout(before) || before.root === place.root) return undefined;
   const copy = packageSettings(env);
-  writeOwnFile(copy, readOwnFile(file) ?? '', 0o600);
+  const [text = '', other] = [readOwnFile(file), readOwnFile(copy)];
+  if (other !== undefined && other !== text) {
+    throw new CommandError(
+      `The service reads ${file}, and ${copy} has other settings. Remove one of these files, then run ${installCommand}: it uses the other one.`,
+    );
+  }
+  writeOwnFile(copy, text, 0o600);
   return copy;
 }
