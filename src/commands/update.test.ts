@@ -72,6 +72,23 @@ describe('update', () => {
     await assert.rejects(run('no', 404), refused);
     await assert.rejects(run('x'.repeat(3 * 1024 * 1024)), /the answer is too long/);
   });
+
+  test('reports a timeout when the answer does not end', async () => {
+    const server = createServer((_request, response) => response.writeHead(200).write('# Changelog\n'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const program = new Command();
+    addUpdateCommand(program, { changelog: `http://127.0.0.1:${port}/`, timeoutMs: 100 });
+    await assert.rejects(program.parseAsync(['update'], { from: 'user' }), /could not be read \(timeout\)/);
+    server.closeAllConnections();
+    server.close();
+  });
+});
+
+test('a release keeps text that is not a link, also with many brackets', () => {
+  const text = `## [9.0.0] - 2030-01-01\n\n[a\nb]: text\n${'[\n'.repeat(1_000_000)}`;
+  assert.equal(newerReleases(text, version)[0]?.text, text.trimEnd());
 });
 
 test('versions are compared as numbers', () => {
@@ -80,4 +97,6 @@ test('versions are compared as numbers', () => {
   assert.deepEqual(newer('9.10.0'), ['10.0.0']);
   assert.deepEqual(newer('10.0.0'), []);
   assert.deepEqual(newer('10.0.1'), []);
+  assert.deepEqual(newer('10.0.0-rc.1'), ['10.0.0']);
+  assert.deepEqual(newer('9.10.0-rc.1'), ['10.0.0']);
 });

@@ -8,10 +8,9 @@ import { printable, processTerminal, type Terminal } from './text/terminal.ts';
 /** Its sections with a version are releases. */
 const changelog = `${repository.replace('github.com', 'raw.githubusercontent.com')}/main/CHANGELOG.md`;
 const mostBytes = 2 * 1024 * 1024;
-const timeoutMs = 15_000;
 
-/** Tests have another changelog. */
-export type UpdateContext = { changelog?: string; terminal?: Terminal };
+/** Tests have another changelog, and wait less. */
+export type UpdateContext = { changelog?: string; timeoutMs?: number; terminal?: Terminal };
 
 export function addUpdateCommand(program: Command, context: UpdateContext = {}): void {
   program
@@ -23,9 +22,10 @@ export function addUpdateCommand(program: Command, context: UpdateContext = {}):
 /** Throws CommandError when the changelog cannot be read. */
 async function update({
   changelog: url = changelog,
+  timeoutMs = 15_000,
   terminal = processTerminal(),
 }: UpdateContext): Promise<void> {
-  const newer = newerReleases(await readChangelog(url), version);
+  const newer = newerReleases(await readChangelog(url, timeoutMs), version);
   if (newer.length === 0) return terminal.out(`claude-relay ${version} is the newest version.\n`);
   const newest = newer[0]?.version ?? '';
   terminal.out(`claude-relay ${newest} is available. This is ${version}, from ${sources[way]}.\n\n`);
@@ -40,16 +40,17 @@ const sources = {
   image: 'the container image',
 } as const;
 
-async function readChangelog(url: string): Promise<string> {
+async function readChangelog(url: string, timeoutMs: number): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const answer = await callRelay(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const answer = await callRelay(url, { signal });
     const text = await textOf(answer, mostBytes);
     if (answer.statusCode !== 200) throw new Error(`status ${answer.statusCode}`);
     return text;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new CommandError(
-      `The list of versions could not be read (${code ?? message}). See ${repository}/releases in a browser. To update: ${updateCommand}`,
+      `The list of versions could not be read (${signal.aborted ? 'timeout' : (code ?? message)}). See ${repository}/releases in a browser. To update: ${updateCommand}`,
     );
   }
 }
@@ -61,12 +62,14 @@ export function newerReleases(text: string, current: string): { version: string;
     .map((section) => ({
       version: /^## \[(\d+\.\d+\.\d+)\]/.exec(section)?.[1] ?? '',
       // The links of the headings follow the last section.
-      text: section.replaceAll(/^\[[^\]]+\]: .*$/gm, '').trimEnd(),
+      text: section.replaceAll(/^\[[^\]\n]+\]: .*$/gm, '').trimEnd(),
     }))
     .filter((section) => section.version !== '' && isNewer(section.version, current));
 }
 
-/** Compares versions of three numbers. */
-function isNewer(a: string, b: string): boolean {
-  return a.localeCompare(b, 'en', { numeric: true }) > 0;
+/** `current` can be a pre-release, which its release is newer than. */
+function isNewer(release: string, current: string): boolean {
+  const [numbers = '', preRelease] = current.split('-');
+  const difference = release.localeCompare(numbers, 'en', { numeric: true });
+  return difference > 0 || (difference === 0 && preRelease !== undefined);
 }
