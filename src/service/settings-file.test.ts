@@ -78,6 +78,11 @@ describe('the settings file', () => {
     assert.equal(settingsFile(env, npm), packageSettings(env));
   });
 
+  test('of a package is its own when the file of the service cannot be read', () => {
+    mkdirSync(unitPath(env, 'claude-relay.service'), { recursive: true });
+    assert.equal(settingsFile(env, npm), packageSettings(env));
+  });
+
   test('of a checkout without one is that of the package', () => {
     const packaged = write(packageSettings(env), settings);
     assert.equal(settingsFile(env, checkout), packaged);

@@ -35,12 +35,16 @@ function isOfCheckout({ root: directory, settings }: InstalledProgram): boolean 
   return settings === join(directory, 'config.env');
 }
 
-/** What the installed service runs. */
+/** What the installed service runs. Undefined also when its file cannot be read: each command asks, and most need no service. */
 function installedProgram(env: HostEnv): InstalledProgram | undefined {
-  const unit = readOwnFile(unitPath(env, units.relay));
-  if (unit !== undefined) return programOfUnit(unit);
-  const agent = readOwnFile(agentPath(homeDirectory(env)));
-  return agent === undefined ? undefined : programOfAgent(agent);
+  try {
+    const unit = readOwnFile(unitPath(env, units.relay));
+    if (unit !== undefined) return programOfUnit(unit);
+    const agent = readOwnFile(agentPath(homeDirectory(env)));
+    return agent === undefined ? undefined : programOfAgent(agent);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
