@@ -1,11 +1,11 @@
 /** An install on a service manager and a relay that are played. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { loadConfig } from '../config.ts';
 import { installLaunchd, uninstallLaunchd } from './launchd.ts';
@@ -78,6 +78,18 @@ function installOn(run: RunProgram, manager: Partial<UserManager> = {}, env = {}
 }
 const active = 'ActiveState=active\nNRestarts=0\n';
 const unit = (): string => readFileSync(unitPath({ HOME: home }, 'claude-relay.service'), 'utf8');
+
+test('the PATH of a service has no directory that fnm makes for one shell', () => {
+  const installation = join(home, 'fnm/node-versions/v24/installation');
+  mkdirSync(join(installation, 'bin'), { recursive: true });
+  for (const name of ['node', 'claude']) symlinkSync(process.execPath, join(installation, 'bin', name));
+  const shell = join(home, 'fnm_multishells/1_2');
+  mkdirSync(dirname(shell));
+  symlinkSync(installation, shell);
+  const { environment } = setup({ PATH: `${shell}/bin`, CLAUDE_BIN: `${shell}/bin/claude` }).host;
+  assert.equal(environment['PATH']?.split(':')[0], realpathSync(join(installation, 'bin')));
+  assert.doesNotMatch(environment['PATH'], /fnm_multishells/);
+});
 
 describe('an install on systemd', () => {
   test('enables, then restarts the service, and keeps, then updates its unit', async () => {

@@ -80,9 +80,14 @@ function nodeDirectory(path: string | undefined): string {
   return dirname(node === undefined || isOther ? process.execPath : node);
 }
 
+/** fnm gives each shell a link to a directory, and the link is gone after a restart of the machine. */
+function lasting(directory: string): string {
+  return directory.includes('/fnm_multishells/') ? realpathSync(directory) : directory;
+}
+
 function pathOf(claudeBin: string, shellPath: string | undefined, managerPath = ''): string {
-  const cli = dirname(claudeBin);
-  const node = nodeDirectory(shellPath);
+  const cli = lasting(dirname(claudeBin));
+  const node = lasting(nodeDirectory(shellPath));
   const directories = [
     // A package runs with the Node on PATH, and another one can be next to the CLI. A checkout has its own.
     ...(way === 'checkout' ? [cli, node] : [node, cli]),
