@@ -180,7 +180,7 @@ The relay is ready on ${localUrl(config)}. It restarts after a crash and after a
 }
 
 /** `config` is undefined when the settings are not valid. */
-async function uninstall({ options, env, say }: Install, config: Config | undefined): Promise<void> {
+async function uninstall({ options, file, env, say }: Install, config: Config | undefined): Promise<void> {
   const run = runProgramWith(env);
   const found = await (isMac ? uninstallLaunchd(run, env['HOME'] ?? '', say) : uninstallSystemd(env, say));
   if (!found) say('The relay is not installed as a service.');
@@ -190,12 +190,12 @@ async function uninstall({ options, env, say }: Install, config: Config | undefi
       `Warning: Tailscale Funnel still forwards to port ${config.port}. To turn it off: ${relayCommand} expose tailscale --off`,
     );
   }
-  if (config !== undefined && options.purge === true) return purge(config.dataDir, say);
+  if (config !== undefined && options.purge === true) return purge(config.dataDir, file, say);
   const where = config === undefined ? 'where they are' : `in ${config.dataDir}`;
-  say(`Keys and usage stay ${where} (--purge removes them). config.env and the program stay.`);
+  say(`Keys and usage stay ${where} (--purge removes them). The settings (${file}) and the program stay.`);
 }
 
-function purge(dataDir: string, say: Say): void {
+function purge(dataDir: string, file: string, say: Say): void {
   // By name: the directory may hold other files.
   for (const file of databaseFiles(dataDir)) rmSync(join(dataDir, file), { force: true });
   try {
@@ -203,5 +203,5 @@ function purge(dataDir: string, say: Say): void {
   } catch {
     // The directory does not exist, or holds other files.
   }
-  say(`Removed keys and usage from ${dataDir}. config.env and the program stay.`);
+  say(`Removed keys and usage from ${dataDir}. The settings (${file}) and the program stay.`);
 }
