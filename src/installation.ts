@@ -59,6 +59,10 @@ export const updateCommand = updates[way];
 export const settingsList =
   way === 'checkout' ? 'config.env.example' : way === 'image' ? 'docs/configuration.md' : 'man claude-relay';
 
+/** Where the owner reads a document of the repository, in messages. */
+export const documentAt = (path: string): string =>
+  way === 'checkout' ? path : `${repository}/blob/v${version}/${path}`;
+
 /** The file of a module that is loaded by its name: `.ts` in a checkout, `.js` in a package. `name` has no extension. */
 export function moduleUrl(name: string, from: string): URL {
   return new URL(`${name}${extname(import.meta.filename)}`, from);

@@ -6,7 +6,7 @@ import { passedEnv, type HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { findProgram } from '../find-program.ts';
-import { root, way } from '../installation.ts';
+import { documentAt, root, way } from '../installation.ts';
 import { settings } from '../settings.ts';
 import { xdgDirectory } from '../xdg.ts';
 import type { Host } from './relay-unit.ts';
@@ -68,7 +68,7 @@ export function setupService(file: string, shell: Config, manager: HostEnv): Ser
     host: { root, file, home, environment, cacheDir },
     notices: onlyInShell(shell, config).map(
       (name) =>
-        `${name} is set in this shell only, and the service will not have it. Set it in config.env, or see docs/operations.md for a variable that is not a setting.`,
+        `${name} is set in this shell only, and the service will not have it. Set it in config.env, or see ${documentAt('docs/operations.md')} for a variable that is not a setting.`,
     ),
   };
 }

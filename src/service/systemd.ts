@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
-import { installCommand, relayCommand } from '../installation.ts';
+import { documentAt, installCommand, relayCommand } from '../installation.ts';
 import { xdgDirectory } from '../xdg.ts';
 import { readOwnFile, removeOwnFile, writeOwnFile } from './own-file.ts';
 import { awaitReady, localUrl } from './ready.ts';
@@ -47,7 +47,7 @@ export async function installSystemd(
   }
   if (!namespaces) {
     say(
-      'Warning: this kernel does not give namespaces to ordinary users. The service runs without the hardening that needs them: see docs/operations.md.',
+      `Warning: this kernel does not give namespaces to ordinary users. The service runs without the hardening that needs them: see ${documentAt('docs/operations.md')}`,
     );
   }
   await systemctl(run, 'daemon-reload');

@@ -8,7 +8,7 @@ import { fallbackHost } from '../../claude/lock.ts';
 import { chooseSeal } from '../../claude/seal/seal.ts';
 import { proveLock, type Proof } from '../../claude/proof/proof.ts';
 import type { Config } from '../../config.ts';
-import { relayCommand } from '../../installation.ts';
+import { documentAt, relayCommand } from '../../installation.ts';
 import { dayMs, iso } from '../../time.ts';
 import { secondLoginLine } from './fallback.ts';
 import { failure, ok, warning, type Line } from './line.ts';
@@ -59,7 +59,7 @@ function* organisationLines({ plan }: Login, env: Config['hostEnv']): Generator<
   yield warning(
     'organisation',
     `${isSeat ? `a seat in an organisation's plan (${plan})` : "an organisation's settings have been fetched"}: they apply to each turn, and a hook in them makes the relay not ready until a restart`,
-    `read "Seats of an organisation" in SECURITY.md, or use another login: ${relayCommand} login`,
+    `read "Seats of an organisation" in ${documentAt('SECURITY.md')}, or use another login: ${relayCommand} login`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** The doctor's lines about the port and the relay that listens on it. */
 import { createServer } from 'node:http';
 import type { Config } from '../../config.ts';
-import { relayCommand } from '../../installation.ts';
+import { documentAt, relayCommand } from '../../installation.ts';
 import { ownerPaths } from '../../owner/paths.ts';
 import { probe } from '../../service/call.ts';
 import { askReady, localUrl, type ReadyAnswer } from '../../service/ready.ts';
@@ -90,7 +90,7 @@ function* processLines({ spares, hot, valve, seal }: ReadyAnswer, config: Config
 }
 
 const provedFix = 'see the lock/ lines above';
-const noValveFix = 'read "With Bedrock or Vertex" in SECURITY.md, or use another login';
+const noValveFix = `read "With Bedrock or Vertex" in ${documentAt('SECURITY.md')}, or use another login`;
 
 function hotLine(hot: NonNullable<ReadyAnswer['hot']>, { pool }: Config, fix: string): Line {
   const { resting, rss_bytes, off } = hot;
