@@ -66,11 +66,13 @@ export function relayUnit({ config, host }: { config: Config; host: Host }, syst
   const runtimeDir = systemd.environment['XDG_RUNTIME_DIR'] ?? '';
   const handsOver = systemd.version >= 253 && /^\/[\w./-]+$/.test(runtimeDir);
   const words = (paths: readonly string[]): string => paths.map(unitWord).join(' ');
+  const directories = [config.dataDir, host.cacheDir];
   return fillTemplate(
     units.relay,
     {
       notify_access: handsOver ? 'main' : 'all',
       notify_file: handsOver ? `${runtimeDir}/systemd/notify:notify` : undefined,
+      directories: directories.map(commandWord).join(' '),
       relay: commandWord(join(host.root, 'bin/claude-relay')),
       config: commandWord(host.file),
       stop_seconds: String(stopSeconds(config)),
@@ -78,7 +80,7 @@ export function relayUnit({ config, host }: { config: Config; host: Host }, syst
       memory_mib: String(relayItself.mib + processes * perProcess.mib),
       tasks: String(relayItself.tasks + processes * perProcess.tasks),
       // The CLI renews its login.
-      writable: words([config.dataDir, host.cacheDir, `-${configDirectory(config.hostEnv)}`]),
+      writable: words([...directories, `-${configDirectory(config.hostEnv)}`]),
       hidden: words(hiddenPaths(host.home)),
       ...sealValues(config.seal !== 'off' && systemd.namespaces),
       linger: systemd.lingerEnabled ? 'enabled-by-install' : 'as-it-was',
@@ -93,6 +95,7 @@ function sealValues(seals: boolean): Record<string, string | undefined> {
     seal_namespaces: seals ? 'user net mnt pid ipc uts cgroup' : undefined,
     seal_calls: seals ? 'capset mount umount2 pivot_root' : undefined,
     proc_mounts: seals ? undefined : 'yes',
+    suid_filter: seals ? undefined : 'yes',
   };
 }
 

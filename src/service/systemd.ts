@@ -1,5 +1,5 @@
 /** The relay as a service of the user's systemd: install, upgrade, uninstall. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostEnv } from '../claude/lock.ts';
 import { CommandError } from '../command-error.ts';
@@ -33,9 +33,6 @@ export async function installSystemd(
   const before = readOwnFile(path);
   const namespaces = await hasNamespaces(run);
   const lingerEnabled = manager.lingerEnabled || (before !== undefined && enabledLinger(before));
-  for (const directory of [setup.config.dataDir, setup.host.cacheDir]) {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  }
   const changed = writeOwnFile(path, relayUnit(setup, { ...manager, namespaces, lingerEnabled }));
   say(`${changed ? 'Wrote' : 'Kept'} ${path}`);
   if (manager.lingerEnabled)

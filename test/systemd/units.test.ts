@@ -142,7 +142,7 @@ test('a unit quotes paths with spaces, quotes, % and $', () => {
 
 test('the unit opens the manager’s socket from systemd 253 on', () => {
   assert.match(relay(253, true), /^NotifyAccess=main\nOpenFile=\/run\/user\/1000\/systemd\/notify:notify$/m);
-  assert.match(relay(252, true), /^NotifyAccess=all\n#.*\nExecStart=/m);
+  assert.match(relay(252, true), /^NotifyAccess=all\n#.*\nExecStartPre=/m);
 });
 
 test('the unit’s stop time exceeds the drain, and its bounds follow the settings', () => {
@@ -220,9 +220,9 @@ test(
 
 test('the unit allows the namespaces and calls of the seal only where there is one', () => {
   const seals = /^RestrictNamespaces=user net mnt pid ipc uts cgroup$|^SystemCallFilter=capset mount /gm;
-  const ownProc = /^Protect(?:Hostname|KernelTunables|KernelLogs)=yes$/gm;
-  const count = (text: string): number[] => [seals, ownProc].map((lines) => text.match(lines)?.length ?? 0);
+  const blocks = /^(?:Protect(?:Hostname|KernelTunables|KernelLogs)|RestrictSUIDSGID)=yes$/gm;
+  const count = (text: string): number[] => [seals, blocks].map((lines) => text.match(lines)?.length ?? 0);
   assert.deepEqual(count(relay(252, true)), [2, 0]);
-  assert.deepEqual(count(relay(252, true, unsealed)), [0, 3]);
-  assert.deepEqual(count(relay(252, false)), [0, 0]);
+  assert.deepEqual(count(relay(252, true, unsealed)), [0, 4]);
+  assert.deepEqual(count(relay(252, false)), [0, 1]);
 });
