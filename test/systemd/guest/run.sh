@@ -1,42 +1,11 @@
 #!/bin/bash
 # Runs in the booted guest, as a service of its PID 1: installs the relay as a plain user, and does to it what happens to services.
-# Each line that begins with E2E is the outcome of one check; the host reads them from the console.
 set -uo pipefail
-# The console of a machine, or a file that a container's host reads.
-if [ -e /etc/e2e-container ]; then exec >>/e2e.log 2>&1; else exec >/dev/ttyS0 2>&1; fi
+. "$(dirname "$0")/checks.sh"
 
 checkout=/home/me/claude-relay
-state=/var/lib/e2e
-port=18799
-mkdir -p "$state"
 phase=$(cat "$state/phase" 2>/dev/null || echo 1)
-export SYSTEMD_PAGER= LC_ALL=C.UTF-8
 
-as_me() { runuser -l me -c "$1"; }
-systemctl_me() { systemctl --user --machine=me@.host "$@" 2>/dev/null || as_me "XDG_RUNTIME_DIR=/run/user/$(id -u me) systemctl --user $*"; }
-property() { systemctl_me show claude-relay.service --property="$1" --value; }
-ok() { echo "E2E ok $1"; }
-bad() {
-  echo "E2E FAIL $1"
-  echo "${2-}" | tail -n 40 | sed 's/^/E2E |  /'
-  as_me "journalctl --user --unit claude-relay --lines 30 --output cat --no-pager" 2>&1 | cut -c1-300 | sed 's/^/E2E |  /'
-}
-is() { if [ "$2" = "$3" ]; then ok "$1 ($2)"; else bad "$1: it is '$2', expected '$3'"; fi; }
-ready() { curl -s -m 20 "http://127.0.0.1:$port/ready" | grep -q '^{"ok":true'; }
-until_ready() { for _ in $(seq 600); do ready && return 0; sleep 1; done; return 1; }
-key() { cat "$state/key"; }
-complete() {
-  curl -s -m 300 -o "$state/answer" -w '%{http_code}' "http://127.0.0.1:$port/v1/complete" -H "authorization: Bearer $(key)" \
-    -H 'content-type: application/json' -d '{"prompt":"Say hello."}'
-}
-used() {
-  curl -s -m 60 "http://127.0.0.1:$port/v1/usage" -H "authorization: Bearer $(key)" >"$state/usage"
-  node -p "JSON.parse(require('fs').readFileSync('$state/usage', 'utf8')).limits.key_daily.used"
-}
-sealed() {
-  curl -s -m 20 "http://127.0.0.1:$port/ready" >"$state/ready"
-  node -p "JSON.parse(require('fs').readFileSync('$state/ready', 'utf8')).seal.$1"
-}
 install() { as_me "cd claude-relay && ./install.sh --wait 1200 $1" >"$state/said" 2>&1; }
 
 echo "E2E phase $phase: $(systemctl --version | head -n 1), kernel $(uname -r)"
