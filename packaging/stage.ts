@@ -43,7 +43,10 @@ function installPackages(directory: string, { arch, from }: { arch: Arch; from: 
     copyFileSync(join(from, name), join(directory, name));
   const platform = ['--os=linux', `--cpu=${arch}`, '--libc=glibc'];
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  execFileSync('npm', ['ci', '--omit=dev', ...platform, ...quiet], { cwd: directory, stdio: 'inherit' });
+  execFileSync('npm', ['ci', '--omit=dev', ...platform, ...quiet], {
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   rmSync(join(directory, 'package-lock.json'));
   rmSync(join(directory, 'node_modules/.package-lock.json'));
 }

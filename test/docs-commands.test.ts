@@ -56,6 +56,8 @@ const elsewhere: readonly (readonly [RegExp, string])[] = [
     /^(?:chmod 700 \. && )?(?:chmod 644 claude-login|docker compose (?:run|up|stop|start) ?.*)$/,
     'test/image/e2e.ts',
   ],
+  [/^sudo apt (?:install|remove) /, 'test/deb/e2e.sh installs, updates and removes the package'],
+  [/^npm run e2e:deb$/, 'it boots a machine: minutes, and root'],
   [/^podman /s, 'it needs an engine; test/image/e2e.ts runs the same image with Docker'],
   [/^curl .*\/v1\/fetch/s, 'test/docs.test.ts'],
   [/^npm run release -- /, 'test/release.test.ts'],

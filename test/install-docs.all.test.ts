@@ -71,7 +71,7 @@ test('the documented restart revives a service that systemd gave up', async () =
 test('every shell line of install and operations is a known command', () => {
   const program = createProgram();
   const others =
-    /^(npm install -g claude-relay|git clone https:\/\/github\.com\/claude-relay\/claude-relay && cd claude-relay|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
+    /^(npm install -g claude-relay|sudo apt install \.\/claude-relay_\*\.deb|docker compose (?:run --rm relay key create my-app|up --detach)|git clone https:\/\/github\.com\/claude-relay\/claude-relay && cd claude-relay|curl -s http:\/\/127\.0\.0\.1:8799\/ready|tar -[cx]zf ~\/claude-relay-backup\.tar\.gz -C ~\/\.local\/share( claude-relay)?|chmod 600 ~\/claude-relay-backup\.tar\.gz|mkdir -p ~\/\.local\/share|journalctl --user -u claude-relay -f|systemctl --user (edit|status|stop|start|reset-failed) claude-relay)$/;
   const readme = read('README.md');
   const blocks = [operations, section(readme, 'Install'), section(readme, 'Expose')].flatMap(shellBlocks);
   const lines = blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.replace(/ +#.*/, ''));
