@@ -21,6 +21,8 @@ const { relay } = services;
 test('the compose file names the image of this version with the tested CLI', () => {
   const cli = devDependencies['@anthropic-ai/claude-code'];
   assert.equal(relay['image'], `ghcr.io/claude-relay/claude-relay:${version}-claude-${cli}`);
+  const named = read('docs/install.md').match(/\d[\d.]*-claude-\d[\d.]*\d/g) ?? [];
+  assert.deepEqual([...new Set(named)], [`${version}-claude-${cli}`], 'docs/install.md');
 });
 
 test('the compose file publishes the port on loopback only, and confines the container', () => {

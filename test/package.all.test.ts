@@ -164,7 +164,7 @@ describe('a command of the package', () => {
     const { status, stderr } = run(['--version'], { PATH: `${old}:/usr/bin:/bin` });
     assert.equal(status, 1);
     const required =
-      /^\^(24\.\d+)\.0 /.exec(manifest.engines.node)?.[1] ?? assert.fail(manifest.engines.node);
+      /^>=(24\.\d+)\.0$/.exec(manifest.engines.node)?.[1] ?? assert.fail(manifest.engines.node);
     assert.equal(
       stderr,
       `claude-relay: Node.js ${required} or newer is required; this machine has v22.23.3. See https://nodejs.org\n`,

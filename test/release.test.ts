@@ -119,6 +119,7 @@ describe('the commit of a release', () => {
 
   test('a release makes one commit with the version and the dated changelog', () => {
     const unreleased = readSections(read('CHANGELOG.md'))[0]?.text;
+    const before = version(read('package.json'));
     const { status, stdout, stderr } = release('900.0.0');
     assert.equal(status, 0, stderr);
     assert.match(stdout, /git tag -s v900\.0\.0 .*\n.*git push --atomic origin HEAD:main v900\.0\.0/);
@@ -127,6 +128,7 @@ describe('the commit of a release', () => {
     assert.equal(version(read('package.json')), '900.0.0');
     assert.equal(version(read('package-lock.json')), '900.0.0');
     for (const [file, place] of versionPlaces) assert.match(read(file), place);
+    assert.ok(!read('docs/install.md').includes(before), 'docs/install.md names the new version only');
     assert.match(read('test/fixtures/databases/900.0.0.sql'), /^CREATE TABLE keys /m);
     const [next, newest] = readSections(read('CHANGELOG.md'));
     assert.deepEqual([next?.text, newest?.version, newest?.text], ['', '900.0.0', unreleased]);

@@ -7,6 +7,10 @@ import { git, isClean, read, root, write } from './repository.ts';
 export const versionPlaces: readonly (readonly [file: string, version: RegExp])[] = [
   ['clients/ts/package.json', /(?<="version": ").+(?=")/],
   ['packaging/image/compose.yaml', /(?<=claude-relay:).+(?=-claude-)/],
+  [
+    'docs/install.md',
+    /(?<=claude-relay[:@_-]|both versions: `|tags\/v)\d+\.\d+\.\d+(?:-(?!claude)[0-9A-Za-z.]+)?/g,
+  ],
   ['clients/python/pyproject.toml', /(?<=^version = ").+(?=")/m],
 ];
 
