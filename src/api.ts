@@ -171,8 +171,7 @@ export const jobResponse = z.strictObject({ ok: z.literal(true), job });
 
 export type Job = z.infer<typeof job>;
 
-/** A stranger does not get the version of the relay. */
-export const healthResponse = z.strictObject({ ok: z.literal(true), version: z.string().optional() });
+export const healthResponse = z.strictObject({ ok: z.literal(true), version: z.string() });
 
 export type HealthResponse = z.infer<typeof healthResponse>;
 

@@ -55,13 +55,17 @@ const updates: Record<Way, string> = {
 /** How the owner gets a newer version, in messages. */
 export const updateCommand = updates[way];
 
-/** The document with every setting, in messages. */
-export const settingsList =
-  way === 'checkout' ? 'config.env.example' : way === 'image' ? 'docs/configuration.md' : 'man claude-relay';
-
 /** Where the owner reads a document of the repository, in messages. */
 export const documentAt = (path: string): string =>
   way === 'checkout' ? path : `${repository}/blob/v${version}/${path}`;
+
+/** The document with every setting, in messages. */
+export const settingsList =
+  way === 'checkout'
+    ? 'config.env.example'
+    : way === 'image'
+      ? documentAt('docs/configuration.md')
+      : 'man claude-relay';
 
 /** The file of a module that is loaded by its name: `.ts` in a checkout, `.js` in a package. `name` has no extension. */
 export function moduleUrl(name: string, from: string): URL {

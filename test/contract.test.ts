@@ -269,7 +269,7 @@ test('/health and /ready need no key and report no path', async () => {
   assert.deepEqual([head.status, await head.text()], [200, '']);
 });
 
-describe('the details of /health and /ready', () => {
+describe('the details of /ready', () => {
   const stranger = 'host: relay.example.com';
   const cases: [who: string, detailed: boolean, headers: () => string][] = [
     ['to a program of this machine', true, () => 'host: localhost:8799'],
@@ -283,14 +283,6 @@ describe('the details of /health and /ready', () => {
     ],
   ];
   for (const [who, detailed, headers] of cases) {
-    test(`/health reports ${detailed ? 'the version' : 'no version'} ${who}`, async () => {
-      const received = await rawExchange(relay.url, [
-        `GET /health HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,
-      ]);
-      const body: unknown = JSON.parse(received.slice(received.indexOf('\r\n\r\n')));
-      assert.deepEqual(body, detailed ? { ok: true, version } : { ok: true });
-    });
-
     test(`/ready reports ${detailed ? 'its' : 'no'} details ${who}`, async () => {
       const received = await rawExchange(relay.url, [
         `GET /ready HTTP/1.1\r\n${headers()}\r\nconnection: close\r\n\r\n`,

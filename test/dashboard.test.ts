@@ -14,6 +14,7 @@ import { systemClock } from '../src/limits/clock.ts';
 import { openDailyCounts } from '../src/store/daily.ts';
 import { openStore } from '../src/store/sqlite.ts';
 import { utcDay } from '../src/time.ts';
+import { version } from '../src/installation.ts';
 import type { InProcessOptions } from './support/in-process.ts';
 import { changeKeys } from './support/ollama-port.ts';
 import {
@@ -322,6 +323,16 @@ test('text of an attacker is shown as text', async (t) => {
       const html = await view(name + each);
       assert.equal(html.includes(markup.slice(2)), false, name + each);
     }
+  }
+});
+
+test('each view shows the version of the relay', async (t) => {
+  const relay = await startOwnerRelay();
+  t.after(() => relay.stop());
+  const { path, cookie } = await relay.session();
+  for (const name of views) {
+    const { text } = await relay.send(path + name, { headers: { cookie } });
+    assert.ok(text.includes(`claude-relay ${version}.`), name);
   }
 });
 

@@ -21,6 +21,7 @@ import { serviceUser, type ServiceUser } from './support/service.ts';
 
 type Packed = { filename: string; files: { path: string; mode: number }[] };
 type Manifest = {
+  version: string;
   scripts: Record<string, string>;
   dependencies: Record<string, string>;
   engines: { node: string };
@@ -148,7 +149,7 @@ describe('a command of the package', () => {
   });
 
   test('keeps its compiled code in the cache of the user', () => {
-    run(['--version']);
+    assert.equal(run(['--version']).stdout, `${manifest.version}\n`);
     assert.ok(existsSync(join(scratch, 'home/.cache/claude-relay')));
     assert.equal(existsSync(join(installed, 'node_modules/.cache')), false);
     assert.equal(run(['--version'], { XDG_CACHE_HOME: 'here' }).status, 0);

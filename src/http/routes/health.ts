@@ -92,9 +92,8 @@ function lockCheck(readiness: HealthSources['readiness']): ReadyCheck {
 }
 
 /** Liveness: the process answers. */
-export function health(request: Request, exchange: Exchange, parts: HealthParts): Response {
-  const known = isKnown(request, exchange, parts);
-  return respond(exchange, 200, { ok: true, ...(known && { version }) } satisfies HealthResponse);
+export function health(_request: Request, exchange: Exchange): Response {
+  return respond(exchange, 200, { ok: true, version } satisfies HealthResponse);
 }
 
 /** Readiness. A stranger learns which checks failed; a caller with a key, or a program of this machine, learns the details. */
@@ -104,7 +103,7 @@ export function ready(request: Request, exchange: Exchange, parts: HealthParts):
   const ok = failed.length === 0;
   const status = ok ? 200 : 503;
   if (!ok) exchange.headers['retry-after'] = '5';
-  if (!isKnown(request, exchange, parts)) {
+  if (!isFromHost(exchange.remoteAddress, request.headers) && !isCaller(request, exchange, parts)) {
     const names = failed.map(({ name }) => ({ name, ok: false }));
     return respond(exchange, status, { ok, checks: names } satisfies ReadyResponse);
   }
@@ -124,9 +123,8 @@ export function details({ runner, seal, connections: { open, most } }: DetailsPa
   };
 }
 
-/** A program of this machine, or a caller with a key. While keys cannot be read, nobody has one, and the check of the database says so. */
-function isKnown(request: Request, exchange: Exchange, parts: KeyCheckParts): boolean {
-  if (isFromHost(exchange.remoteAddress, request.headers)) return true;
+/** While keys cannot be read, every caller is a stranger, and the check of the database says so. */
+function isCaller(request: Request, exchange: Exchange, parts: KeyCheckParts): boolean {
   if (tokenOf(request) === undefined) return false;
   try {
     return validKey(request, exchange, parts) !== undefined;
