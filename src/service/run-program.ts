@@ -17,11 +17,13 @@ export type RunProgram = (
   options?: { timeoutMs?: number },
 ) => Promise<Ran>;
 
-/** `env` is the programs' whole environment, without the variables that hold a login. `signal` ends them. */
+/** `env` is the programs' whole environment, without the variables that hold a login. `signal` ends them, and lets no more start. */
 export function runProgramWith(env: Readonly<Record<string, string>>, signal?: AbortSignal): RunProgram {
   const own = Object.fromEntries(Object.entries(env).filter(([name]) => !loginVariables.has(name)));
   return (command, args, { timeoutMs = 60_000 } = {}) =>
     new Promise((resolve) => {
+      // Node would start the program, and only then end it.
+      if (signal?.aborted) return resolve({ status: undefined, stdout: '', stderr: '', missing: false });
       const options = {
         env: own,
         signal,

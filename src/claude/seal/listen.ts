@@ -3,5 +3,5 @@ import { createServer } from 'node:net';
 
 const server = createServer();
 server.listen(0, '127.0.0.1', () => process.send?.(process.pid, server));
-// The parent has opened the namespace, or is gone.
-process.on('disconnect', () => process.exit());
+// The parent has opened the namespace, or is gone. A channel that ends before its first message has no event for it (Node 24).
+process.stdin.on('end', () => process.exit()).resume();

@@ -86,21 +86,37 @@ async function listenBehind(
   const [command, ...args] = [...prefix, process.execPath, listener];
   const child = spawn(command, args, {
     env: { PATH: hostEnv['PATH'] ?? '' },
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    timeout: timeoutMs,
-    signal,
+    stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
+    detached: true,
   });
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
   const { promise: failed, reject } = Promise.withResolvers<never>();
   child.once('error', reject);
-  child.once('close', () => {
-    const silence = child.killed ? noAnswer(timeoutMs) : 'it ended at once';
-    reject(new Error(complaint.trim().split('\n').at(-1) || silence));
-  });
-  const [pid, server] = (await Promise.race([once(child, 'message'), failed])) as [number, Server];
-  failed.catch(() => {});
-  const opened = open(pid);
-  child.disconnect();
-  return { server, opened };
+  child.once('close', () => reject(new Error(complaint.trim().split('\n').at(-1) || 'it ended at once')));
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const cut = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal]);
+  const end = (): void => {
+    reject(new Error(timeout.aborted ? noAnswer(timeoutMs) : 'stopped before it answered'));
+    const { pid, exitCode, signalCode } = child;
+    // The group: a process that bwrap has started waits for it, also when it is gone.
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
+  };
+  cut.addEventListener('abort', end);
+  if (cut.aborted) end();
+  const handed = once(child, 'message') as Promise<[number, Server]>;
+  try {
+    const [pid, server] = await Promise.race([handed, failed]);
+    return { server, opened: open(pid) };
+  } catch (error) {
+    // It can come later.
+    handed.then(([, server]) => server.close()).catch(() => {});
+    throw error;
+  } finally {
+    cut.removeEventListener('abort', end);
+    failed.catch(() => {});
+    // The listener then exits.
+    for (const stream of [child.stdin, child.stderr]) stream?.destroy();
+    if (child.connected) child.disconnect();
+  }
 }
