@@ -40,3 +40,15 @@ test('a seal in which nothing runs fails', async () => {
 test('without a seal there is nothing to check', async () => {
   assert.deepEqual(await checkSeal(unsealed, hostEnv), []);
 });
+
+test('a program that resets its connections does not end the relay', async () => {
+  const reset = `
+    const { connect } = require('node:net');
+    const { port, socket } = JSON.parse(process.argv.at(-1));
+    for (const place of Array(20).fill([{ port, host: '127.0.0.1' }, { path: socket }]).flat()) {
+      const client = connect(place, () => place.port ? client.resetAndDestroy() : client.destroy());
+    }`;
+  const words = () => () => [process.execPath, '-e', reset, '--'];
+  const checks = await checkSeal({ ...unsealed, words, files: 'bwrap' }, hostEnv);
+  assert.deepEqual([...new Set(checks.map(({ detail }) => detail))], ['nothing ran in it']);
+});

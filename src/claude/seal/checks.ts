@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { copyFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { moduleUrl } from '../../installation.ts';
@@ -49,8 +49,10 @@ export async function checkSeal(seal: Seal, hostEnv: HostEnv, signal?: AbortSign
   if (promised.length === 0) return [];
   const directory = makeDirectory('outside');
   const socket = join(directory, 'socket');
-  const onLoopback = createServer((client) => client.end('canary')).listen(0, '127.0.0.1');
-  const onPath = createServer((client) => client.end('canary')).listen(socket);
+  // A probe can end, or be ended, while it is connected.
+  const canary = (client: Socket): unknown => client.on('error', () => {}).end('canary');
+  const onLoopback = createServer(canary).listen(0, '127.0.0.1');
+  const onPath = createServer(canary).listen(socket);
   try {
     await Promise.all([once(onLoopback, 'listening'), once(onPath, 'listening')]);
     const { port } = onLoopback.address() as AddressInfo;

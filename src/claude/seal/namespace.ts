@@ -92,7 +92,7 @@ async function listenBehind(
   let complaint = '';
   child.stderr?.on('data', (chunk: Buffer) => (complaint += chunk.toString()));
   const { promise: failed, reject } = Promise.withResolvers<never>();
-  child.once('error', reject);
+  child.on('error', reject);
   child.once('close', () => reject(new Error(complaint.trim().split('\n').at(-1) || 'it ended at once')));
   const timeout = AbortSignal.timeout(timeoutMs);
   const cut = AbortSignal.any(signal === undefined ? [timeout] : [timeout, signal]);

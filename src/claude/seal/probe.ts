@@ -7,8 +7,12 @@ import type { ProbeTargets } from './checks.ts';
 
 const targets = JSON.parse(process.argv[2] ?? '{}') as ProbeTargets;
 
-const answered = async (place: { port: number; host: string } | { path: string }): Promise<unknown> =>
-  once(connect(place).setTimeout(2000), 'data');
+/** An error after the answer must not end the program. */
+const answered = (place: { port: number; host: string } | { path: string }): Promise<unknown> =>
+  once(
+    connect(place).on('error', () => {}),
+    'data',
+  );
 
 const tries: Record<keyof ProbeTargets, () => unknown> = {
   port: () => answered({ port: targets.port, host: '127.0.0.1' }),
