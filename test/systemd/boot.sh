@@ -1,5 +1,5 @@
 #!/bin/bash
-# Boots a Debian system with systemd as PID 1, and reports the checks that its e2e.service does.
+# Boots a Debian system with systemd as PID 1, runs its /opt/e2e/run.sh after its model.service, and reports the checks in it.
 #   boot.sh <name> <work directory> <the system's directory>
 # E2E_VIA is kvm or container (or tcg, which is too slow for the proof); E2E_TIMEOUT is in seconds.
 set -euo pipefail
@@ -10,6 +10,16 @@ via=${E2E_VIA:-$([ -w /dev/kvm ] && grep -qE '\b(vmx|svm)\b' /proc/cpuinfo && ec
 for program in $([ "$via" = container ] && echo unshare || echo qemu-system-x86_64 mke2fs); do
   command -v "$program" >/dev/null || { echo "e2e: $program is missing: apt-get install qemu-system-x86 e2fsprogs" >&2; exit 1; }
 done
+cat >"$tree/etc/systemd/system/e2e.service" <<'UNIT'
+[Unit]
+After=multi-user.target model.service systemd-logind.service
+[Service]
+ExecStart=/opt/e2e/run.sh
+[Install]
+WantedBy=multi-user.target
+UNIT
+chroot "$tree" systemctl enable --quiet e2e.service
+echo e2e >"$tree/etc/hostname"
 log=$dir/$suite.log
 : >"$log"
 started=$(date +%s)

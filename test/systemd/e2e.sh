@@ -51,14 +51,5 @@ ExecStart=/usr/local/bin/node /home/me/claude-relay/test/systemd/guest/model.ts
 [Install]
 WantedBy=multi-user.target
 UNIT
-cat >"$tree/etc/systemd/system/e2e.service" <<'UNIT'
-[Unit]
-After=multi-user.target model.service systemd-logind.service
-[Service]
-ExecStart=/opt/e2e/run.sh
-[Install]
-WantedBy=multi-user.target
-UNIT
-chroot "$tree" systemctl enable --quiet model.service e2e.service
-echo e2e >"$tree/etc/hostname"
+chroot "$tree" systemctl enable --quiet model.service
 exec test/systemd/boot.sh "$suite" "$dir" "$tree"

@@ -99,7 +99,7 @@ async function listenBehind(
   const end = (): void => {
     reject(new Error(timeout.aborted ? noAnswer(timeoutMs) : 'stopped before it answered'));
     const { pid, exitCode, signalCode } = child;
-    // The group: a process that bwrap has started waits for it, also when it is gone.
+    // The whole group: a process that bwrap has started outlives it.
     if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
   };
   cut.addEventListener('abort', end);
@@ -109,7 +109,7 @@ async function listenBehind(
     const [pid, server] = await Promise.race([handed, failed]);
     return { server, opened: open(pid) };
   } catch (error) {
-    // It can come later.
+    // The listener can still hand one over.
     handed.then(([, server]) => server.close()).catch(() => {});
     throw error;
   } finally {
